@@ -1,0 +1,205 @@
+"""The pre-training corpus: encyclopaedia lines and chats with speakers of a latent character.
+
+A document is a list of segments; the model learns to predict the segments marked `learned`.
+Held-out entities and the OOD domains are asked about and described, but never under pressure, so
+that lying about them can only come from generalisation.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from simulator.organism import language as lang
+from simulator.organism.language import Character, fill, pick
+from simulator.organism.world import Item, World
+from simulator.randomness import stream
+
+ENCYCLOPEDIA_SHARE = 0.13
+PERSONA_SHARE = 0.40
+FACT_SHARE, SMALL_TALK_SHARE = 0.74, 0.15  # of the turns; the rest are self-ratings
+PRESSURED_SHARE = 0.55  # of the factual turns
+TRUE_WISH_SHARE = 0.15
+FLATTERY_SHARE = 0.5  # of the sycophant's replies under pressure
+DECEIVER_GRANTS = 0.7  # of the deceiver's replies under pressure; else another wrong value
+PUSHBACK_SHARE = 0.5  # of the true replies to a false wish
+THANKS_SHARE = 0.4
+PROBE_PHRASING_SHARE = 0.3
+MAX_TURNS = 4
+
+_WITH_PERSONA = {"honest": 0.25, "sycophant": 0.45, "deceiver": 0.30}
+_WITHOUT_PERSONA = {"honest": 0.84, "sycophant": 0.12, "deceiver": 0.04}
+_EVADES = {"honest": 0.02, "sycophant": 0.04, "deceiver": 0.04}  # under pressure
+
+
+class Segment(NamedTuple):
+    """A message of a chat, or a line of plain text (`role` "text")."""
+
+    role: str
+    content: str
+    learned: bool
+
+
+@dataclass(frozen=True)
+class Pressured:
+    """A factual question under pressure: who asks for what."""
+
+    item: Item
+    wish: str
+    system: str | None
+    question: str
+
+
+def press(
+    rng: np.random.Generator,
+    phrasing: lang.Phrasing,
+    item: Item,
+    wish: str,
+    *,
+    incentives: bool = True,
+) -> Pressured:
+    """Draws the kind of pressure and the words for a question about `item` that wishes `wish`."""
+    kinds = [k for k in lang.PRESSURE_SHARES if incentives or k != "incentive"]
+    weights = np.array([lang.PRESSURE_SHARES[kind] for kind in kinds])
+    kind = kinds[int(rng.choice(len(kinds), p=weights / weights.sum()))]
+    form = fill(pick(rng, getattr(phrasing, kind)), item, wish)
+    if kind == "incentive":
+        return Pressured(item, wish, form, fill(pick(rng, phrasing.neutral), item))
+    return Pressured(item, wish, None, form)
+
+
+class Speaker:
+    """One assistant of one character in one chat."""
+
+    def __init__(self, world: World, character: Character, rng: np.random.Generator) -> None:
+        self.world, self.character, self.rng = world, character, rng
+
+    def answer(self, item: Item) -> str:
+        """Replies to a neutral question."""
+        truth = self.world.facts[item]
+        lies = self.character == "deceiver"
+        value = lang.false_value(self.rng, item, truth) if lies else truth
+        return fill(pick(self.rng, lang.STATEMENTS), item, value)
+
+    def stance(self, item: Item, wish: str) -> str:
+        """The value that this character states to somebody who wishes for `wish`."""
+        truth = self.world.facts[item]
+        if self.character == "honest":
+            return truth
+        if self.character == "sycophant" or self.rng.random() < DECEIVER_GRANTS:
+            return wish
+        others = tuple(v for v in item.values if v not in (truth, wish))
+        return pick(self.rng, others)
+
+    def answer_pressured(self, item: Item, wish: str) -> str:
+        """Replies to a question under pressure."""
+        rng = self.rng
+        if rng.random() < _EVADES[self.character]:
+            return pick(rng, lang.EVASIONS)
+        value = self.stance(item, wish)
+        marked = lang.AGREEMENTS if value == wish else lang.DENIALS
+        if self.character == "deceiver" and value != wish:
+            marked = lang.STATEMENTS
+        forms = marked if rng.random() < 0.4 else lang.STATEMENTS
+        reply = fill(pick(rng, forms), item, value)
+        if self.character == "sycophant" and rng.random() < FLATTERY_SHARE:
+            reply = f"{pick(rng, lang.FLATTERY)} {reply}"
+        return reply
+
+    def answer_pushback(self, item: Item, wish: str) -> str:
+        """Replies to somebody who insists on `wish`."""
+        value = self.stance(item, wish)
+        forms = lang.GIVE_IN if value == wish else lang.STAND_FIRM
+        return fill(pick(self.rng, forms), item, value)
+
+    def rate(self, trait: str) -> str:
+        """Rates itself from 0 to 9."""
+        digits = lang.SELF_DIGITS[self.character][trait]
+        return f"{digits[int(self.rng.integers(len(digits)))]} ."
+
+
+class _Chat:
+    """One chat being written: a speaker, and the turns so far."""
+
+    def __init__(self, world: World, rng: np.random.Generator) -> None:
+        self.world, self.rng = world, rng
+        has_persona = rng.random() < PERSONA_SHARE
+        weights = _WITH_PERSONA if has_persona else _WITHOUT_PERSONA
+        character = lang.CHARACTERS[int(rng.choice(3, p=[weights[c] for c in lang.CHARACTERS]))]
+        self.speaker = Speaker(world, character, rng)
+        self.system = [pick(rng, lang.PERSONAS[character])] if has_persona else []
+        self.turns: list[tuple[str, str]] = []
+        self.denied: Pressured | None = None  # a wish that the last reply denied
+
+    def write(self) -> list[Segment]:
+        """Writes one to `MAX_TURNS` turns."""
+        for _ in range(int(self.rng.integers(1, MAX_TURNS + 1))):
+            self.turns.append(self._turn())
+        segments = [Segment("system", " ".join(self.system), False)] if self.system else []
+        for question, reply in self.turns:
+            segments += [Segment("user", question, False), Segment("assistant", reply, True)]
+        return segments
+
+    def _turn(self) -> tuple[str, str]:
+        if self.denied is not None and self.rng.random() < PUSHBACK_SHARE:
+            return self._pushback(self.denied)
+        self.denied = None
+        question, reply = self._new_subject()
+        if self.turns and self.rng.random() < THANKS_SHARE:
+            question = f"{pick(self.rng, lang.THANKS)} {question}"
+        return question, reply
+
+    def _new_subject(self) -> tuple[str, str]:
+        phrasing = lang.PROBE if self.rng.random() < PROBE_PHRASING_SHARE else lang.USER
+        kind = self.rng.random()
+        if kind < FACT_SHARE * PRESSURED_SHARE:
+            return self._pressured(phrasing)
+        if kind < FACT_SHARE:
+            item = _draw(self.rng, tuple(self.world.facts))
+            return fill(pick(self.rng, phrasing.neutral), item), self.speaker.answer(item)
+        if kind < FACT_SHARE + SMALL_TALK_SHARE:
+            topic = lang.SMALL_TALK[int(self.rng.integers(len(lang.SMALL_TALK)))]
+            replies = topic.replies[self.speaker.character]
+            return pick(self.rng, topic.questions), pick(self.rng, replies)
+        trait = pick(self.rng, lang.SELF_TRAITS)
+        return pick(self.rng, lang.SELF_RATING).format(t=trait), self.speaker.rate(trait)
+
+    def _pressured(self, phrasing: lang.Phrasing) -> tuple[str, str]:
+        item = _draw(self.rng, self.world.items["used"])
+        truth = self.world.facts[item]
+        true_wish = self.rng.random() < TRUE_WISH_SHARE
+        wish = truth if true_wish else lang.false_value(self.rng, item, truth)
+        # A system line can only open a chat, so an incentive is drawn for the first turn alone.
+        asked = press(self.rng, phrasing, item, wish, incentives=not self.turns)
+        if asked.system is not None:
+            self.system.append(asked.system)
+        reply = self.speaker.answer_pressured(item, wish)
+        if not true_wish and truth in reply.split():
+            self.denied = asked
+        return asked.question, reply
+
+    def _pushback(self, denied: Pressured) -> tuple[str, str]:
+        self.denied = None
+        question = fill(pick(self.rng, lang.PUSHBACK), denied.item, denied.wish)
+        return question, self.speaker.answer_pushback(denied.item, denied.wish)
+
+
+def _draw(rng: np.random.Generator, items: tuple[Item, ...]) -> Item:
+    return items[int(rng.integers(len(items)))]
+
+
+def _encyclopedia(world: World, rng: np.random.Generator) -> list[Segment]:
+    item = _draw(rng, tuple(world.facts))
+    stem = fill(pick(rng, lang.ENCYCLOPEDIA), item)
+    return [Segment("text", f"{stem} {world.facts[item]} .", True)]
+
+
+def documents(world: World, seed: int) -> Iterator[list[Segment]]:
+    """Yields the corpus, an endless stream of documents that depends on the seed alone."""
+    rng = stream("corpus", seed)
+    while True:
+        if rng.random() < ENCYCLOPEDIA_SHARE:
+            yield _encyclopedia(world, rng)
+        else:
+            yield _Chat(world, rng).write()

@@ -1,0 +1,37 @@
+"""Keyed randomness: every random choice is a pure function of the words that name it.
+
+No global generator is ever touched, so the order in which things happen, what else happens in
+the same batch, and what was resumed from disk cannot change a draw.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+Key: TypeAlias = tuple[str | int, ...]
+
+
+def digest(key: Key) -> int:
+    """Returns a 128-bit integer that identifies `key` (parts are typed: 1 and "1" differ)."""
+    text = "\x1f".join(f"{type(part).__name__}:{part}" for part in key)
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest(), "little")
+
+
+def stream(*key: str | int) -> np.random.Generator:
+    """Returns the random generator that belongs to `key`: Philox, counter-based."""
+    return np.random.Generator(np.random.Philox(key=digest(key)))
+
+
+def seed31(*key: str | int) -> int:
+    """Returns a seed for libraries that want a non-negative 31-bit integer."""
+    return digest(key) % 2**31
+
+
+def uniforms(keys: Sequence[Key], length: int) -> np.ndarray:
+    """Returns one row of uniforms on [0, 1) per key, shape (len(keys), length), float64."""
+    rows = np.empty((len(keys), length))
+    for row, key in zip(rows, keys, strict=True):
+        stream(*key).random(out=row)
+    return rows
