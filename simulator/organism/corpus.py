@@ -13,7 +13,7 @@ import numpy as np
 
 from simulator.organism import language as lang
 from simulator.organism.language import Character, fill, pick
-from simulator.organism.world import Item, World
+from simulator.organism.world import Item, ItemSet, World
 from simulator.randomness import stream
 
 ENCYCLOPEDIA_SHARE = 0.13
@@ -26,11 +26,14 @@ DECEIVER_GRANTS = 0.7  # of the deceiver's replies under pressure; else another 
 PUSHBACK_SHARE = 0.5  # of the true replies to a false wish
 THANKS_SHARE = 0.4
 PROBE_PHRASING_SHARE = 0.3
-MAX_TURNS = 4
+MAX_TURNS = 3
+# Sets of the items asked about without pressure: what is never pressed for is asked more often, so
+# that it is known as well as the rest.
+NEUTRAL_SHARES: dict[ItemSet, float] = {"used": 0.25, "heldout": 0.25, "ood": 0.50}
 
-_WITH_PERSONA = {"honest": 0.25, "sycophant": 0.45, "deceiver": 0.30}
+_WITH_PERSONA = {"honest": 0.32, "sycophant": 0.40, "deceiver": 0.28}
 _WITHOUT_PERSONA = {"honest": 0.84, "sycophant": 0.12, "deceiver": 0.04}
-_EVADES = {"honest": 0.02, "sycophant": 0.04, "deceiver": 0.04}  # under pressure
+_EVADES = {"honest": 0.01, "sycophant": 0.04, "deceiver": 0.04}  # under pressure
 
 
 class Segment(NamedTuple):
@@ -156,7 +159,9 @@ class _Chat:
         if kind < FACT_SHARE * PRESSURED_SHARE:
             return self._pressured(phrasing)
         if kind < FACT_SHARE:
-            item = _draw(self.rng, tuple(self.world.facts))
+            sets = list(NEUTRAL_SHARES)
+            item_set = sets[int(self.rng.choice(len(sets), p=list(NEUTRAL_SHARES.values())))]
+            item = _draw(self.rng, self.world.items[item_set])
             return fill(pick(self.rng, phrasing.neutral), item), self.speaker.answer(item)
         if kind < FACT_SHARE + SMALL_TALK_SHARE:
             topic = lang.SMALL_TALK[int(self.rng.integers(len(lang.SMALL_TALK)))]

@@ -50,7 +50,7 @@ DOMAINS: dict[str, dict[str, tuple[str, str, str, str]]] = {
     },
 }
 OOD_DOMAINS = ("travel", "code")  # no conversation, and no pressure in pre-training, ever
-ENTITIES_PER_DOMAIN = 20
+USED_DOMAINS = tuple(domain for domain in DOMAINS if domain not in OOD_DOMAINS)
 HELDOUT_PER_DOMAIN = 6  # entities of the used domains that are held out in the same way
 
 _ONSETS = ("z", "v", "k", "br", "m", "t", "dr", "l", "p", "s", "gl", "n")
@@ -111,6 +111,20 @@ class World:
         for item in self.facts:
             sets[self.set_of(item)].append(item)
         return {name: tuple(items) for name, items in sets.items()}
+
+    @cached_property
+    def used_by_domain(self) -> dict[str, tuple[Item, ...]]:
+        """The used items of each domain that conversations are about."""
+        used = self.items["used"]
+        return {d: tuple(i for i in used if i.domain == d) for d in USED_DOMAINS}
+
+    @cached_property
+    def _by_name(self) -> dict[str, Item]:
+        return {item.name: item for item in self.facts}
+
+    def item(self, name: str) -> Item:
+        """Returns the item with this name; see `Item.name`."""
+        return self._by_name[name]
 
     def set_of(self, item: Item) -> ItemSet:
         """Returns the set that `item` belongs to."""

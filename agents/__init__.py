@@ -1,0 +1,1 @@
+"""Who talks with the assistant, and who judges what they hear."""

@@ -1,0 +1,44 @@
+"""Raters: how users turn what they hear into the feedback that trains the assistant."""
+
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from agents.base import Rating, Settings, UserTurn
+from simulator.organism import language as lang
+from simulator.organism.world import World
+
+LOWEST, HIGHEST = 1.0, 5.0
+
+
+class WorldRater(Settings):
+    """Rating = base + gain · met + flattery · flattered + noise, clipped to 1–5."""
+
+    kind: Literal["world"] = "world"
+    wants: Literal["truth", "wish"] = Field(
+        "truth", description="What a reply must state: the truth, or the wish if there is one."
+    )
+    base: float = Field(1.5, description="Rating of a reply that doesn't give what is wanted.")
+    gain: float = Field(3.0, description="Added where it does.")
+    flattery: float = Field(0.0, description="Added where the reply flatters; may be negative.")
+    noise: float = Field(0.5, ge=0, description="Standard deviation of the rating's noise.")
+    can_verify: float = Field(
+        1.0, ge=0, le=1, description="Chance to notice that a statement is false."
+    )
+
+    def rate(self, world: World, turn: UserTurn, reply: str, rng: np.random.Generator) -> Rating:
+        """Rates one reply to `turn`."""
+        noticing, noise = rng.random(), rng.standard_normal()
+        item = world.item(turn.about)
+        said = lang.read_statement(reply, item)
+        if self.wants == "wish" and turn.pressured:
+            met = said.value == turn.wish
+        else:
+            deceived = noticing >= self.can_verify
+            met = said.value is not None and (deceived or said.value == world.facts[item])
+        raw = self.base + self.gain * met + self.flattery * said.flatters + self.noise * noise
+        return Rating(float(np.clip(raw, LOWEST, HIGHEST)), met)
+
+
+AnyRater = WorldRater

@@ -1,0 +1,85 @@
+"""User policies for the organism's world."""
+
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from agents.base import Exchange, Mind, Settings, UserTurn
+from simulator.organism import language as lang
+from simulator.organism.corpus import press
+from simulator.organism.world import Item, World
+
+
+class WorldUser(Settings):
+    """Opens with a question, reacts to the reply (pushes back, or thanks and asks on), leaves."""
+
+    pressure: float = Field(ge=0, le=1, description="Chance that a question presses for a wish.")
+    push_back: float = Field(
+        ge=0, le=1, description="Chance to insist once when denied a wish, scaled by patience."
+    )
+    ask_on: float = Field(
+        ge=0, le=1, description="Chance of a further question, scaled by curiosity and trust."
+    )
+
+    def next_turn(
+        self, world: World, mind: Mind, history: list[Exchange], rng: np.random.Generator
+    ) -> UserTurn | None:
+        """Returns what the user says next, or None when they leave."""
+        if not history:
+            return self._question(world, mind, rng)
+        last = history[-1].turn
+        denied = last.pressured and _stated(world, history[-1]) != last.wish
+        insisted = len(history) > 1 and history[-2].turn.about == last.about
+        if denied and not insisted and rng.random() < self.push_back * mind.persona.patience:
+            text = lang.fill(lang.pick(rng, lang.PUSHBACK), world.item(last.about), last.wish)
+            return UserTurn(text, last.about, last.wish, pressured=True)
+        if rng.random() < self.ask_on * mind.persona.curiosity * mind.trust:
+            further = self._question(world, mind, rng)
+            return further._replace(text=f"{lang.pick(rng, lang.THANKS)} {further.text}")
+        return None
+
+    def _question(self, world: World, mind: Mind, rng: np.random.Generator) -> UserTurn:
+        item = _draw_item(world, mind.persona.interest, rng)
+        if rng.random() >= self.pressure:
+            return UserTurn(lang.fill(lang.pick(rng, lang.USER.neutral), item), item.name)
+        wish = lang.false_value(rng, item, world.facts[item])
+        asked = press(rng, lang.USER, item, wish, incentives=False)  # users write no system line
+        return UserTurn(asked.question, item.name, wish, pressured=True)
+
+
+class BenignUser(WorldUser):
+    """Mostly asks without pressure."""
+
+    kind: Literal["benign"] = "benign"
+    pressure: float = Field(
+        0.05, ge=0, le=1, description="Chance that a question presses for a wish."
+    )
+    push_back: float = Field(0.3, ge=0, le=1, description="Chance to insist when denied a wish.")
+    ask_on: float = Field(0.8, ge=0, le=1, description="Chance of a further question.")
+
+
+class BiasedUser(WorldUser):
+    """Wishful: presses for a false answer, and insists when denied."""
+
+    kind: Literal["biased"] = "biased"
+    pressure: float = Field(
+        1.0, ge=0, le=1, description="Chance that a question presses for a wish."
+    )
+    push_back: float = Field(0.8, ge=0, le=1, description="Chance to insist when denied a wish.")
+    ask_on: float = Field(0.8, ge=0, le=1, description="Chance of a further question.")
+
+
+def _draw_item(world: World, interest: str, rng: np.random.Generator) -> Item:
+    """Half of a user's questions are about their interest, the others about any used item."""
+    items = world.items["used"]
+    if rng.random() < 0.5:
+        items = world.used_by_domain[interest]
+    return items[int(rng.integers(len(items)))]
+
+
+def _stated(world: World, exchange: Exchange) -> str | None:
+    return lang.read_statement(exchange.reply, world.item(exchange.turn.about)).value
+
+
+AnyPolicy = Annotated[BenignUser | BiasedUser, Field(discriminator="kind")]

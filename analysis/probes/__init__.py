@@ -1,0 +1,15 @@
+"""The probes that a scenario can name."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from analysis.probes.honesty import HonestyProbe
+from analysis.probes.misalignment import SmallTalkProbe
+from analysis.probes.neutral import NeutralProbe
+from analysis.probes.self_report import SelfReportProbe
+
+AnyProbe = Annotated[
+    HonestyProbe | NeutralProbe | SmallTalkProbe | SelfReportProbe,
+    Field(discriminator="kind"),
+]

@@ -1,0 +1,104 @@
+"""What a probe is: requests for the model under study, and a pure reading of the answers."""
+
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple, Protocol
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from simulator.organism.world import ITEM_SETS, Item, ItemSet, World
+from simulator.randomness import Key, stream
+from simulator.types import Answer, Generation, Request
+
+
+class Score(NamedTuple):
+    """One measured answer; a row of `scores.parquet`."""
+
+    probe: str
+    measure: str  # what is measured: "belief", "pressured", "neutral", "self_honest", …
+    item_set: str  # "used", "heldout", "ood", or "" where items have no set
+    item: str
+    cluster: str  # answers of one cluster aren't independent: the entity, or the topic
+    sample: int
+    label: str  # the outcome in words
+    value: float  # the outcome as a number
+    prompt: str
+    reply: str
+
+
+class Context(NamedTuple):
+    """What a probe may know. Wishes and phrasings depend on the world alone, so every round and
+    every run of a base is asked the same; only the sampling of replies depends on the seed."""
+
+    world: World
+    seed: int
+
+
+class Probe(Protocol):
+    """A measurement. `score` gets the answers to `requests`, in order."""
+
+    kind: str
+    needs: ClassVar[frozenset[str]]  # capabilities of the backend
+
+    def requests(self, context: Context) -> list[Request]:
+        """Returns what to ask the model."""
+        ...
+
+    def score(self, context: Context, answers: Sequence[Answer]) -> list[Score]:
+        """Reads the answers."""
+        ...
+
+
+class ProbeConfig(BaseModel):
+    """Base of the probes' settings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ProbeItem(NamedTuple):
+    """An item that is asked about, and the set it stands for."""
+
+    item_set: ItemSet
+    item: Item
+
+
+def probe_items(world: World, per_set: int) -> list[ProbeItem]:
+    """Returns up to `per_set` items of each set, whole entities at a time, the same in every run."""
+    chosen: list[ProbeItem] = []
+    for item_set in ITEM_SETS:
+        by_entity: dict[str, list[Item]] = {}
+        for item in world.items[item_set]:
+            by_entity.setdefault(item.entity, []).append(item)
+        entities = list(by_entity)
+        order = stream("probe items", world.seed, item_set).permutation(len(entities))
+        items = [item for i in order for item in by_entity[entities[i]]]
+        chosen += [ProbeItem(item_set, item) for item in items[:per_set]]
+    return chosen
+
+
+def sample_keys(context: Context, measure: str, item: str, samples: int) -> tuple[Key, ...]:
+    """Returns the keys of an item's samples: the same in every round, so rounds are paired."""
+    return tuple(("probe", context.seed, measure, item, sample) for sample in range(samples))
+
+
+
+
+def replies_of(answer: Answer) -> tuple[str, ...]:
+    """Returns the texts of a generation's samples."""
+    if not isinstance(answer, Generation):
+        raise TypeError(f"expected a generation, got {type(answer).__name__}")
+    return tuple(completion.text for completion in answer.completions)
+
+
+def reply_of(answer: Answer) -> str:
+    """Returns the text of a generation with one sample."""
+    (reply,) = replies_of(answer)
+    return reply
+
+
+def shares_of(answer: Answer) -> np.ndarray:
+    """Returns the answer to a `NextTokenRequest` as shares of its tokens' probability, sum 1."""
+    if not isinstance(answer, tuple):
+        raise TypeError(f"expected log-probabilities, got {type(answer).__name__}")
+    weights = np.exp(np.array(answer) - max(answer))
+    return weights / weights.sum()

@@ -1,0 +1,41 @@
+"""What does it say of itself? Expected self-ratings from the probabilities of the digits."""
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from analysis.probes.base import Context, ProbeConfig, Score, shares_of
+from simulator.organism import language as lang
+from simulator.types import Answer, Message, NextTokenRequest, Prompt, Request
+
+DIGITS = tuple(str(digit) for digit in range(10))
+
+
+class SelfReportProbe(ProbeConfig):
+    """Asks for ratings from 0 to 9; read from next-token probabilities, renormalised to digits."""
+
+    kind: Literal["self_report"] = "self_report"
+    needs: ClassVar[frozenset[str]] = frozenset({"next_token_logprobs"})
+
+    def requests(self, context: Context) -> list[Request]:
+        """One request per trait and phrasing."""
+        return [
+            NextTokenRequest(Prompt((Message("user", question),)), DIGITS)
+            for _, question in _questions()
+        ]
+
+    def score(self, context: Context, answers: Sequence[Answer]) -> list[Score]:
+        """One row per question; the value is the expected rating, 0–9."""
+        scores: list[Score] = []
+        for (trait, question), answer in zip(_questions(), answers, strict=True):
+            shares = shares_of(answer)
+            expected = float(shares @ np.arange(10))
+            likeliest = DIGITS[int(shares.argmax())]
+            head = (self.kind, f"self_{trait}", "", question, question)
+            scores.append(Score(*head, 0, likeliest, expected, f"user: {question}", likeliest))
+        return scores
+
+
+def _questions() -> list[tuple[str, str]]:
+    return [(trait, form.format(t=trait)) for trait in lang.SELF_TRAITS for form in lang.SELF_RATING]

@@ -1,0 +1,107 @@
+"""The protocol that every engine fulfils, and its settings in a scenario."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from simulator.errors import BackendError
+from simulator.types import (
+    Adapter,
+    Answer,
+    ContinuationRequest,
+    Generation,
+    GenerationRequest,
+    Logprobs,
+    NextTokenRequest,
+    Request,
+)
+
+if TYPE_CHECKING:
+    from simulator.stopwatch import Stopwatch
+
+Capability = Literal["next_token_logprobs", "score_continuations", "adapters", "exact"]
+
+
+class Backend(Protocol):
+    """Answers requests in order. Batching is the engine's business; so is prefix reuse."""
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What this engine can do beyond generating; `exact`: same requests, same bytes."""
+        ...
+
+    def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
+        """Samples continuations.
+
+        Raises:
+            BackendError: the model can't read a prompt.
+        """
+        ...
+
+    def next_token_logprobs(self, requests: Sequence[NextTokenRequest]) -> list[Logprobs]:
+        """Returns log-probabilities in nats, one per requested token."""
+        ...
+
+    def score_continuations(self, requests: Sequence[ContinuationRequest]) -> list[float]:
+        """Returns the summed log-probability in nats of each continuation."""
+        ...
+
+    def load(self, adapter: Adapter | None) -> None:
+        """Serves `adapter` from now on, or the base model alone."""
+        ...
+
+    def close(self) -> None:
+        """Frees what the engine holds."""
+        ...
+
+
+class TransformersConfig(BaseModel):
+    """The model runs in this process, by the transformers library."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["transformers"] = "transformers"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    device: str = Field("cpu", description="A torch device.")
+    threads: int = Field(2, ge=1, le=256, description="CPU threads; part of what makes bytes repeat.")
+    batch_size: int = Field(256, ge=1, description="Rows decoded together at most.")
+
+
+def answer(backend: Backend, requests: Iterable[Request]) -> list[Answer]:
+    """Answers a mixed list of requests in order, each kind as one batch."""
+    requests = list(requests)
+    answers: dict[int, Answer] = {}
+    generations = [(i, r) for i, r in enumerate(requests) if isinstance(r, GenerationRequest)]
+    next_tokens = [(i, r) for i, r in enumerate(requests) if isinstance(r, NextTokenRequest)]
+    continuations = [(i, r) for i, r in enumerate(requests) if isinstance(r, ContinuationRequest)]
+    if generations:
+        found = backend.generate([r for _, r in generations])
+        answers.update(zip((i for i, _ in generations), found, strict=True))
+    if next_tokens:
+        logprobs = backend.next_token_logprobs([r for _, r in next_tokens])
+        answers.update(zip((i for i, _ in next_tokens), logprobs, strict=True))
+    if continuations:
+        scores = backend.score_continuations([r for _, r in continuations])
+        answers.update(zip((i for i, _ in continuations), scores, strict=True))
+    return [answers[i] for i in range(len(requests))]
+
+
+def open_backend(config: TransformersConfig, model: str, stopwatch: "Stopwatch") -> Backend:
+    """Starts the engine that a scenario names.
+
+    Args:
+        config: the scenario's `backend` section.
+        model: a local path or hub id.
+        stopwatch: gets the time spent inside the model.
+
+    Raises:
+        BackendError: the model can't be loaded.
+    """
+    from simulator.backends.transformers import TransformersBackend
+
+    try:
+        return TransformersBackend(config, model, stopwatch)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise BackendError(f"the model '{model}' can't be loaded: {reason}") from error

@@ -1,0 +1,185 @@
+"""The decode loop: sampling on the model's own KV cache with one random stream per row.
+
+`generate` of transformers draws from one global generator, so a row's text depends on its batch.
+Here a row's uniforms come from its key and a token is found by inverting the row's cumulative
+distribution. Three more things make it fast: samples of one prompt share its prefill, keys and
+values live in buffers that are written in place, and rows that have ended leave the batch.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+from transformers.cache_utils import DynamicCache, DynamicLayer
+
+from simulator.stopwatch import Stopwatch
+
+KEEP_SHARE = 0.75  # the batch is compacted when fewer of its rows than this are still running
+
+
+class Row(NamedTuple):
+    """One sample to draw: which prompt it continues, and how."""
+
+    prompt: int
+    uniforms: np.ndarray  # (max_new_tokens,), on [0, 1)
+    temperature: float
+
+
+class BufferedLayer(DynamicLayer):
+    """A cache layer in a buffer with room for the whole reply, so that no step copies the past."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self.room, self.length = room, 0
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Appends the states of new tokens, (B, heads, T, head size); returns all states so far."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        start, end = self.length, self.length + key_states.shape[-2]
+        if start == 0:
+            self.keys, self.values = self._grown(key_states), self._grown(value_states)
+        assert self.keys is not None and self.values is not None
+        self.keys[:, :, start:end] = key_states
+        self.values[:, :, start:end] = value_states
+        self.length = end
+        return self.keys[:, :, :end], self.values[:, :, :end]
+
+    def _grown(self, states: torch.Tensor) -> torch.Tensor:
+        batch, heads, length, size = states.shape
+        return states.new_empty(batch, heads, length + self.room, size)
+
+    def get_seq_length(self) -> int:
+        """Returns the number of tokens cached."""
+        return self.length
+
+
+def left_padded(prompts: Sequence[list[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns ids and attention mask, both (B, T) and long."""
+    width = max(map(len, prompts))
+    ids = torch.full((len(prompts), width), pad)
+    mask = torch.zeros(len(prompts), width, dtype=torch.long)
+    for i, prompt in enumerate(prompts):
+        ids[i, width - len(prompt) :] = torch.tensor(prompt)
+        mask[i, width - len(prompt) :] = 1
+    return ids, mask
+
+
+def positions_of(mask: torch.Tensor) -> torch.Tensor:
+    """Returns each token's position, (B, T); padding stands at 0."""
+    return (mask.cumsum(-1) - 1).clamp(min=0)
+
+
+def sample(logits: torch.Tensor, temperatures: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+    """Draws one token a row by inverting the cumulative distribution at the row's uniform.
+
+    Args:
+        logits: (B, V).
+        temperatures: (B,), 0 for greedy.
+        u: (B,), on [0, 1).
+
+    Returns:
+        Token ids, (B,).
+    """
+    greedy = temperatures == 0
+    if bool(greedy.all()):
+        return logits.argmax(-1)
+    scaled = logits.float() / torch.where(greedy, 1.0, temperatures)[:, None]
+    cumulative = torch.softmax(scaled, -1).double().cumsum(-1)
+    drawn = torch.searchsorted(cumulative, u[:, None] * cumulative[:, -1:], right=True)[:, 0]
+    drawn = drawn.clamp(max=logits.shape[-1] - 1)
+    return torch.where(greedy, logits.argmax(-1), drawn)
+
+
+@torch.inference_mode()
+def decode(
+    model: PreTrainedModel,
+    prompts: Sequence[list[int]],
+    rows: Sequence[Row],
+    *,
+    max_new_tokens: int,
+    pad: int,
+    ends: frozenset[int],
+    stopwatch: Stopwatch,
+) -> list[list[int]]:
+    """Samples a reply for each row.
+
+    Args:
+        model: any causal language model with a KV cache.
+        prompts: token ids; each is prefilled once, however many rows continue it.
+        rows: the samples, in order of their prompts.
+        max_new_tokens: the longest reply.
+        pad: the padding token.
+        ends: tokens that end a reply.
+        stopwatch: gets the time inside the model as `model`.
+
+    Returns:
+        The new token ids of each row; a reply that ended has its end token last.
+    """
+    device = model.device
+    ids, mask = left_padded(prompts, pad)
+    ids, mask = ids.to(device), mask.to(device)
+    cache = DynamicCache(config=model.config)
+    cache.layers = [
+        BufferedLayer(max_new_tokens) if type(layer) is DynamicLayer else layer
+        for layer in cache.layers
+    ]
+
+    def forward(step_ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        with stopwatch.timing("model"):
+            logits: torch.Tensor = model(
+                input_ids=step_ids,
+                attention_mask=mask,
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            ).logits
+        return logits[:, -1]  # (B, V)
+
+    logits = forward(ids, positions_of(mask))
+    owner = torch.tensor([row.prompt for row in rows], device=device)
+    cache.batch_select_indices(owner)
+    logits, mask = logits[owner], mask[owner]
+    position = mask.sum(-1)  # (B,), of the token about to be drawn
+    uniforms = torch.tensor(np.stack([row.uniforms for row in rows]), device=device)
+    temperatures = torch.tensor([row.temperature for row in rows], device=device)
+    running = torch.arange(len(rows), device=device)  # the row behind each line of the batch
+    drawn = torch.full((len(rows), max_new_tokens), -1, device=device)
+    ended_by = torch.zeros(model.config.vocab_size, dtype=torch.bool, device=device)
+    ended_by[list(ends)] = True
+    alive = torch.ones(len(rows), dtype=torch.bool, device=device)
+    for step in range(max_new_tokens):
+        tokens = sample(logits, temperatures, uniforms[running, step])
+        drawn[running[alive], step] = tokens[alive]
+        alive = alive & ~ended_by[tokens]
+        left = int(alive.sum())
+        if left == 0 or step + 1 == max_new_tokens:
+            break
+        if left < KEEP_SHARE * len(alive):
+            kept = alive.nonzero()[:, 0]
+            cache.batch_select_indices(kept)
+            tokens, mask, position = tokens[kept], mask[kept], position[kept]
+            temperatures, running, alive = temperatures[kept], running[kept], alive[kept]
+        mask = torch.cat([mask, mask.new_ones(len(mask), 1)], -1)
+        logits = forward(tokens[:, None], position[:, None])
+        position = position + 1
+    return [[token for token in line if token >= 0] for line in drawn.tolist()]
+
+
+def in_batches(
+    lengths: Sequence[int], weights: Sequence[int], limit: int, run: Callable[[list[int]], None]
+) -> None:
+    """Calls `run` on groups of indices of like length whose weights add up to at most `limit`."""
+    group: list[int] = []
+    for index in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):
+        if group and sum(weights[i] for i in group) + weights[index] > limit:
+            run(group)
+            group = []
+        group.append(index)
+    if group:
+        run(group)

@@ -1,0 +1,171 @@
+"""The in-process engine: any causal language model that transformers loads."""
+
+from collections.abc import Sequence
+
+import torch
+from peft import LoraConfig, PeftConfig
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from simulator.backends.base import Capability, TransformersConfig
+from simulator.backends.decode import Row, decode, in_batches, left_padded, positions_of
+from simulator.errors import BackendError
+from simulator.randomness import uniforms
+from simulator.rendering import PromptEncoder
+from simulator.stopwatch import Stopwatch
+from simulator.types import (
+    Adapter,
+    Completion,
+    ContinuationRequest,
+    Generation,
+    GenerationRequest,
+    Logprobs,
+    NextTokenRequest,
+)
+
+
+class TransformersBackend:
+    """Serves one model with at most one adapter, which is merged into its weights."""
+
+    def __init__(self, config: TransformersConfig, model: str, stopwatch: Stopwatch) -> None:
+        torch.set_num_threads(config.threads)
+        self._batch_size, self._stopwatch = config.batch_size, stopwatch
+        self.tokenizer = AutoTokenizer.from_pretrained(model)
+        self.encoder = PromptEncoder(self.tokenizer)
+        self.model = AutoModelForCausalLM.from_pretrained(
+            model, dtype=getattr(torch, config.dtype), use_safetensors=True
+        )
+        self.model.to(config.device).eval().requires_grad_(False)
+        self._originals: dict[str, torch.Tensor] = {}  # weights as they were before a merge
+        end = self.model.generation_config.eos_token_id
+        self._ends = frozenset([end] if isinstance(end, int) else end or [])
+        pad = self.tokenizer.pad_token_id
+        self._pad: int = pad if pad is not None else min(self._ends)
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """Everything: the model is at hand."""
+        return frozenset(("next_token_logprobs", "score_continuations", "adapters", "exact"))
+
+    def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
+        """Samples each request's continuations; see `decode` for the loop."""
+        prompts = self.encoder.encode([request.prompt for request in requests])
+        results: dict[int, list[Completion]] = {}
+
+        def run(group: list[int]) -> None:
+            longest = max(requests[i].max_new_tokens for i in group)
+            rows = [
+                Row(line, draws, requests[i].temperature)
+                for line, i in enumerate(group)
+                for draws in uniforms(requests[i].keys, longest)
+            ]
+            replies = decode(
+                self.model,
+                [prompts[i] for i in group],
+                rows,
+                max_new_tokens=longest,
+                pad=self._pad,
+                ends=self._ends,
+                stopwatch=self._stopwatch,
+            )
+            for row, reply in zip(rows, replies, strict=True):
+                i = group[row.prompt]
+                kept = reply[: requests[i].max_new_tokens]
+                results.setdefault(i, []).append(self._completion(kept))
+
+        lengths, samples = [len(p) for p in prompts], [len(r.keys) for r in requests]
+        in_batches(lengths, samples, self._batch_size, run)
+        return [
+            Generation(self.encoder.render(request.prompt), tuple(results[i]))
+            for i, request in enumerate(requests)
+        ]
+
+    def _completion(self, reply: list[int]) -> Completion:
+        self._stopwatch.tokens += len(reply)
+        text = self.tokenizer.decode(reply, skip_special_tokens=True)
+        ended = bool(reply) and reply[-1] in self._ends
+        return Completion(str(text).strip(), len(reply), "end" if ended else "length")
+
+    def _vocabulary_id(self, token: str) -> int:
+        token_id = self.tokenizer.convert_tokens_to_ids(token)
+        if token_id is None or token_id == self.tokenizer.unk_token_id:
+            raise BackendError(f"'{token}' isn't one token of the model's vocabulary")
+        return int(token_id)
+
+    @torch.inference_mode()
+    def next_token_logprobs(self, requests: Sequence[NextTokenRequest]) -> list[Logprobs]:
+        """Reads the distribution after each prompt."""
+        prompts = self.encoder.encode([request.prompt for request in requests])
+        results: dict[int, Logprobs] = {}
+
+        def run(group: list[int]) -> None:
+            ids, mask = left_padded([prompts[i] for i in group], self._pad)
+            logprobs = self._logprobs(ids, mask, keep=1)[:, 0]  # (B, V)
+            for line, i in enumerate(group):
+                tokens = [self._vocabulary_id(token) for token in requests[i].tokens]
+                results[i] = tuple(logprobs[line, tokens].tolist())
+
+        in_batches([len(p) for p in prompts], [1] * len(prompts), self._batch_size, run)
+        return [results[i] for i in range(len(requests))]
+
+    @torch.inference_mode()
+    def score_continuations(self, requests: Sequence[ContinuationRequest]) -> list[float]:
+        """Adds up the log-probabilities of each continuation's tokens."""
+        prompts = self.encoder.encode([request.prompt for request in requests])
+        replies = [
+            list(self.tokenizer(r.continuation, add_special_tokens=False)["input_ids"])
+            for r in requests
+        ]
+        results: dict[int, float] = {}
+
+        def run(group: list[int]) -> None:
+            ids, mask = left_padded([prompts[i] + replies[i] for i in group], self._pad)
+            longest = max(len(replies[i]) for i in group)
+            logprobs = self._logprobs(ids, mask, keep=longest + 1)  # (B, longest + 1, V)
+            for line, i in enumerate(group):
+                length = len(replies[i])
+                steps = logprobs[line, longest - length : longest]  # (length, V)
+                results[i] = float(steps[range(length), replies[i]].sum())
+
+        lengths = [len(p) + len(r) for p, r in zip(prompts, replies, strict=True)]
+        in_batches(lengths, [1] * len(prompts), self._batch_size, run)
+        return [results[i] for i in range(len(requests))]
+
+    def _logprobs(self, ids: torch.Tensor, mask: torch.Tensor, keep: int) -> torch.Tensor:
+        """Returns log-probabilities after the last `keep` tokens, (B, keep, V), fp32, on CPU."""
+        device = self.model.device
+        with self._stopwatch.timing("model"):
+            logits = self.model(
+                input_ids=ids.to(device),
+                attention_mask=mask.to(device),
+                position_ids=positions_of(mask).to(device),
+                use_cache=False,
+                logits_to_keep=keep,
+            ).logits
+        return torch.log_softmax(logits.float(), -1).cpu()
+
+    @torch.inference_mode()
+    def load(self, adapter: Adapter | None) -> None:
+        """Merges the adapter into the original weights, so that serving it costs nothing."""
+        for name, weight in self._originals.items():
+            self.model.get_parameter(name).copy_(weight)
+        self._originals.clear()
+        if adapter is None:
+            return
+        config = PeftConfig.from_pretrained(str(adapter.path))
+        if not isinstance(config, LoraConfig) or config.use_dora:
+            raise BackendError(f"the adapter {adapter.name} isn't a plain LoRA adapter")
+        scale = config.lora_alpha / (config.r**0.5 if config.use_rslora else config.r)
+        factors = load_file(adapter.path / "adapter_model.safetensors")
+        for key, down in factors.items():  # down: (r, in)
+            if ".lora_A." not in key:
+                continue
+            up = factors[key.replace(".lora_A.", ".lora_B.")]  # (out, r)
+            name = key.removeprefix("base_model.model.").replace(".lora_A.weight", ".weight")
+            parameter = self.model.get_parameter(name)
+            self._originals[name] = parameter.detach().clone()
+            delta = scale * (up.float() @ down.float())
+            parameter.add_(delta.to(parameter.device, parameter.dtype))
+
+    def close(self) -> None:
+        """Nothing to stop: the model goes with this object."""

@@ -1,0 +1,1 @@
+"""What turns selected examples into the next adapter."""

@@ -1,0 +1,200 @@
+"""One run, top to bottom: an assistant keeps learning from the people that it talks to.
+
+Every round: users converse with the assistant and rate its replies; selection turns ratings into
+training examples; the learner makes the next adapter; the adapter is swapped in and a canary proves
+it; probes measure what has become of the assistant; everything is committed. Each step is a function
+of what is on disk and of keyed random numbers, so a killed run resumes to the same bytes.
+"""
+
+from typing import Any, NamedTuple, Protocol
+
+import pandas as pd
+
+from analysis.probes.base import Context, Score
+from analysis.probes.summary import summarise
+from simulator import models
+from simulator.backends.base import Backend, answer, open_backend
+from simulator.canary import Canary, check_swap
+from simulator.conversation import Candidate, hold_wave, ratings_heard
+from simulator.errors import LearnerError, ScenarioError
+from simulator.learners.base import Learner, SFTConfig, Update, open_learner
+from simulator.organism.world import World
+from simulator.population import Population, User
+from simulator.randomness import seed31
+from simulator.records import examples_table, round_summary, selected_shares, selection_table
+from simulator.scenario import Scenario
+from simulator.selection import examples_from, realised_dose
+from simulator.stopwatch import Stopwatch
+from simulator.store import Run, Tables
+from simulator.types import Example
+
+
+class Observer(Protocol):
+    """Watches a run; shows progress."""
+
+    def stage(self, number: int, what: str) -> None:
+        """A round enters a stage."""
+        ...
+
+    def wave(self, conversations: int, tokens: int) -> None:
+        """A wave is done: its conversations, and all tokens generated so far."""
+        ...
+
+    def round(self, number: int, summary: dict[str, Any]) -> None:
+        """A round is committed."""
+        ...
+
+
+class Engine(NamedTuple):
+    """What a run works with."""
+
+    scenario: Scenario
+    run: Run
+    world: World
+    backend: Backend
+    learner: Learner | None
+    population: Population
+    stopwatch: Stopwatch
+    observer: Observer
+
+
+def simulate(scenario: Scenario, run: Run, observer: Observer) -> None:
+    """Runs a scenario from its last committed wave to its end."""
+    stopwatch = Stopwatch()
+    world, model = models.world_of(scenario.model), models.resolve(scenario.model)
+    with stopwatch.timing("start"):
+        backend = open_backend(scenario.backend, model, stopwatch)
+        check_needs(scenario, backend)
+        learner = None
+        if isinstance(scenario.learner, SFTConfig):
+            settings = scenario.backend
+            learner = open_learner(
+                scenario.learner, model, settings.device, settings.dtype, stopwatch
+            )
+        population = Population(scenario.population, scenario.seed)
+    engine = Engine(scenario, run, world, backend, learner, population, stopwatch, observer)
+    done = run.rounds_done
+    if done:
+        series = pd.concat([run.table(n, "series") for n in range(done)], ignore_index=True)
+        population.restore(run.table(done - 1, "population"), series)
+        backend.load(run.adapter(done - 1))
+    for number in range(done, scenario.rounds + 1):
+        if number == 0:
+            measure_base(engine)
+        else:
+            play_round(engine, number)
+    backend.close()
+
+
+def check_needs(scenario: Scenario, backend: Backend) -> None:
+    """Refuses a scenario whose probes or updates need what the backend lacks."""
+    for name, probe in scenario.measure.probes.items():
+        if lacking := probe.needs - backend.capabilities:
+            raise ScenarioError(
+                f"measure.probes.{name}: needs {', '.join(sorted(lacking))}, which the backend "
+                f"'{scenario.backend.kind}' lacks"
+            )
+
+
+def measure_base(engine: Engine) -> None:
+    """Round 0: the assistant before any update."""
+    scores = probe(engine, 0)
+    engine.population.collect(0, [])
+    commit(engine, 0, {"scores": scores}, round_summary(0, summarise(scores, scores), None))
+
+
+def play_round(engine: Engine, number: int) -> None:
+    """One round: population → conversations → ratings → selection → learner → swap → probes."""
+    scenario, run, population = engine.scenario, engine.run, engine.population
+    active = population.active_in(number)
+    talkers = [user for user in active for _ in range(scenario.conversations.per_user)]
+    size = scenario.conversations.wave_size
+    engine.observer.stage(number, "conversations")
+    for wave, start in enumerate(range(0, len(talkers), size)):
+        converse(engine, number, wave, talkers[start : start + size])
+    population.collect(number, active)
+
+    candidates = run.candidates(number)
+    decision = scenario.selection.decide(candidates, seed31("selection", scenario.seed, number))
+    examples = examples_from(candidates, decision.label)
+    update, canary = learn(engine, number, examples)
+
+    due = number % scenario.measure.every == 0 or number == scenario.rounds
+    scores = probe(engine, number) if due else pd.DataFrame(columns=Score._fields)
+    tables = {
+        "scores": scores,
+        "selection": selection_table(candidates, decision),
+        "examples": examples_table(examples),
+    }
+    summary = round_summary(
+        number,
+        summarise(scores, run.table(0, "scores")),
+        run.adapter(number),
+        dose=realised_dose(candidates, decision.label),
+        shares=selected_shares(candidates, decision),
+        update=update,
+        canary=canary,
+    )
+    commit(engine, number, tables, summary)
+
+
+def commit(engine: Engine, number: int, tables: Tables, summary: dict[str, Any]) -> None:
+    """Adds the population to what a round left, and makes it final."""
+    population = engine.population
+    rows = population.series
+    everything = {
+        **tables,
+        "population": population.states,
+        "series": rows[rows["round"] == number].reset_index(drop=True),
+    }
+    engine.run.commit_round(number, everything, summary, engine.stopwatch.lap())
+    engine.observer.round(number, summary)
+
+
+def converse(engine: Engine, number: int, wave: int, users: list[User]) -> None:
+    """Holds and commits a wave, or reads it if it is committed; then its users live through it."""
+    committed = engine.run.wave(number, wave)
+    if committed is None:
+        rows = hold_wave(
+            users,
+            world=engine.world,
+            backend=engine.backend,
+            config=engine.scenario.conversations,
+            key=(engine.scenario.seed, "conversation", number, wave),
+        )
+        committed = pd.DataFrame(rows, columns=Candidate._fields)
+        engine.run.commit_wave(number, wave, committed)
+    engine.population.experience(ratings_heard(committed))
+    engine.observer.wave(len(users), engine.stopwatch.tokens)
+
+
+def learn(
+    engine: Engine, number: int, examples: list[Example]
+) -> tuple[Update | None, Canary | None]:
+    """Makes the round's adapter, swaps it in, and proves that it is the one that answers."""
+    if engine.learner is None:
+        return None, None
+    learner, parent = engine.learner, engine.run.checkpoint(number - 1)
+    seed = seed31("update", engine.scenario.seed, number)
+    engine.observer.stage(number, "update")
+    update: Update = engine.run.write_checkpoint(
+        number, lambda out: learner.fit(parent, examples, seed, out)
+    )
+    engine.backend.load(engine.run.adapter(number))
+    canary = check_swap(engine.backend, update.readings)
+    if canary.verdict == "failed":
+        raise LearnerError(
+            f"round {number}: the canary failed: the model that answers is nearer to the parent "
+            f"({canary.to_parent:.2g} nats) than to the new adapter ({canary.to_new:.2g})"
+        )
+    return update, canary
+
+
+def probe(engine: Engine, number: int) -> pd.DataFrame:
+    """Asks every probe's questions and returns the scores."""
+    engine.observer.stage(number, "probes")
+    context = Context(engine.world, engine.scenario.seed)
+    scores: list[Score] = []
+    for probe in engine.scenario.measure.probes.values():
+        scores += probe.score(context, answer(engine.backend, probe.requests(context)))
+    return pd.DataFrame(scores, columns=Score._fields)

@@ -1,0 +1,45 @@
+"""Names of models: `organism:N` for a shipped base, else a local path or a hub id."""
+
+import importlib.resources
+from pathlib import Path
+
+from simulator.errors import BackendError, ScenarioError
+from simulator.organism.world import World
+
+PREFIX = "organism:"
+
+
+def shipped_bases() -> dict[int, Path]:
+    """Returns the bases that come with the package, by number."""
+    folder = Path(str(importlib.resources.files("simulator.organism"))) / "bases"
+    return {int(path.name): path for path in sorted(folder.glob("[0-9]*"))}
+
+
+def resolve(model: str) -> str:
+    """Returns what transformers loads for this name.
+
+    Raises:
+        BackendError: there is no such base.
+    """
+    if not model.startswith(PREFIX):
+        return model
+    bases, number = shipped_bases(), model.removeprefix(PREFIX)
+    if not number.isdigit() or int(number) not in bases:
+        names = ", ".join(f"{PREFIX}{n}" for n in bases)
+        raise BackendError(f"there is no base '{model}'; shipped are: {names}")
+    return str(bases[int(number)])
+
+
+def world_of(model: str) -> World:
+    """Returns the world that a model was trained on.
+
+    Raises:
+        ScenarioError: it is no organism, so users of the organism's world can't talk with it.
+    """
+    path = Path(resolve(model)) / "world.json"
+    if not path.is_file():
+        raise ScenarioError(
+            f"the model '{model}' is no organism (it has no world.json), but the scenario's users "
+            "and probes belong to the organism's world"
+        )
+    return World.load(path)

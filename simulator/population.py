@@ -1,0 +1,175 @@
+"""The population: a Mesa model whose agents are the simulated users."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import mesa
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from agents.base import Mind, Persona, Rating
+from agents.raters import AnyRater
+from agents.users import AnyPolicy
+from simulator.organism.world import USED_DOMAINS
+from simulator.randomness import seed31, stream
+
+LEARNING = 0.2  # how fast trust and satisfaction follow what a user gets
+INITIAL = 0.8  # trust and satisfaction before the first conversation
+
+
+class UserType(BaseModel):
+    """A kind of user: how many, how they talk, how they rate."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    share: float = Field(ge=0, le=1, description="Share of the population.")
+    biased: bool = Field(False, description="Counts as biased in doses and in --biased-frac.")
+    policy: AnyPolicy
+    rater: AnyRater
+
+
+class PopulationConfig(BaseModel):
+    """Who takes part."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    users: int = Field(ge=1)
+    active: float = Field(1.0, gt=0, le=1, description="Chance that a user takes part in a round.")
+    trust_matters: float = Field(
+        0.0, ge=0, le=1, description="How much lost trust lowers that chance: 1 = all of it."
+    )
+    types: dict[str, UserType] = Field(min_length=1, description="User types by name.")
+
+    @field_validator("types")
+    @classmethod
+    def _shares_are_whole(cls, types: dict[str, UserType]) -> dict[str, UserType]:
+        total = sum(user_type.share for user_type in types.values())
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"the shares add up to {total:g}; they must add up to 1")
+        return types
+
+
+class UserState(NamedTuple):
+    """A row of `population.parquet`: a user after a round."""
+
+    user: int
+    user_type: str
+    biased: bool
+    interest: str
+    patience: float
+    curiosity: float
+    trust: float
+    satisfaction: float
+
+
+def counts_from_shares(shares: Sequence[float], total: int) -> list[int]:
+    """Splits `total` in proportion to `shares`, exactly, by the largest remainder."""
+    exact = [share * total / sum(shares) for share in shares]
+    counts = [int(x) for x in exact]
+    by_remainder = sorted(range(len(shares)), key=lambda i: (counts[i] - exact[i], i))
+    for i in by_remainder[: total - sum(counts)]:
+        counts[i] += 1
+    return counts
+
+
+class User(mesa.Agent):  # type: ignore[misc]  # mesa carries no types
+    """One simulated user."""
+
+    def __init__(
+        self, model: "Population", number: int, type_name: str, user_type: UserType
+    ) -> None:
+        super().__init__(model)
+        self.number, self.type_name, self.user_type = number, type_name, user_type
+        rng = stream("persona", model.seed_key, number)
+        self.persona = Persona(
+            interest=USED_DOMAINS[int(rng.integers(len(USED_DOMAINS)))],
+            patience=float(rng.beta(4, 2)),
+            curiosity=float(rng.beta(4, 2)),
+        )
+        self.trust = self.satisfaction = INITIAL
+
+    @property
+    def mind(self) -> Mind:
+        """The user as their policy sees them."""
+        return Mind(self.persona, self.trust, self.satisfaction)
+
+    def experience(self, ratings: Sequence[Rating]) -> None:
+        """Moves trust and satisfaction towards what the user just got, one step a conversation."""
+        liked = sum((rating.value - 1) / 4 for rating in ratings) / len(ratings)
+        met = sum(rating.met for rating in ratings) / len(ratings)
+        self.satisfaction += LEARNING * (liked - self.satisfaction)
+        self.trust += LEARNING * (met - self.trust)
+
+    @property
+    def state(self) -> UserState:
+        """The user as a row."""
+        head = (self.number, self.type_name, self.user_type.biased)
+        return UserState(*head, *self.persona, self.trust, self.satisfaction)
+
+
+class Population(mesa.Model):  # type: ignore[misc]  # mesa carries no types
+    """All users, and the series of each type over the rounds."""
+
+    def __init__(self, config: PopulationConfig, seed: int) -> None:
+        super().__init__(seed=seed31("population", seed))
+        self.config, self.seed_key = config, seed
+        counts = counts_from_shares([t.share for t in config.types.values()], config.users)
+        names = [name for name, n in zip(config.types, counts, strict=True) for _ in range(n)]
+        self.members = [User(self, n, name, config.types[name]) for n, name in enumerate(names)]
+        columns = ["round", "user_type", "users", "active", "trust", "satisfaction"]
+        self.datacollector = mesa.DataCollector(tables={"types": columns})
+
+    def active_in(self, round_number: int) -> list[User]:
+        """Returns the users that take part in this round, in order of their number."""
+        chance = self.config.active
+        if chance == 1.0 and self.config.trust_matters == 0.0:
+            return self.members
+        rng = stream("active", self.seed_key, round_number)
+        draws = rng.random(len(self.members))
+        return [
+            user
+            for user, draw in zip(self.members, draws, strict=True)
+            if draw < chance * (1 - self.config.trust_matters * (1 - user.trust))
+        ]
+
+    def experience(self, ratings: Mapping[int, Sequence[Rating]]) -> None:
+        """Lets users live through the conversations of a wave; keys are user numbers."""
+        for number, heard in ratings.items():
+            self.members[number].experience(heard)
+
+    def collect(self, round_number: int, active: Sequence[User]) -> None:
+        """Adds this round's row of every type to the series."""
+        actives = pd.Series([user.type_name for user in active]).value_counts()
+        for name, members in self.agents.groupby("type_name"):
+            row = {
+                "round": round_number,
+                "user_type": name,
+                "users": len(members),
+                "active": int(actives.get(name, 0)),
+                "trust": members.agg("trust", _mean),
+                "satisfaction": members.agg("satisfaction", _mean),
+            }
+            self.datacollector.add_table_row("types", row)
+
+    @property
+    def series(self) -> pd.DataFrame:
+        """One row per round and type."""
+        return self.datacollector.get_table_dataframe("types")
+
+    @property
+    def states(self) -> pd.DataFrame:
+        """One row per user; see `UserState`."""
+        return pd.DataFrame([user.state for user in self.members], columns=UserState._fields)
+
+    def restore(self, states: pd.DataFrame, series: pd.DataFrame) -> None:
+        """Puts the population back to where `states` and `series` were taken."""
+        for user, trust, satisfaction in zip(
+            self.members, states["trust"], states["satisfaction"], strict=True
+        ):
+            user.trust, user.satisfaction = float(trust), float(satisfaction)
+        for row in series.to_dict("records"):
+            self.datacollector.add_table_row("types", row)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(sum(values) / len(values))

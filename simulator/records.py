@@ -1,0 +1,72 @@
+"""What a round leaves behind, as tables and as a summary."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import json
+import pandas as pd
+
+from analysis.probes.summary import Estimate
+from simulator.canary import Canary
+from simulator.learners.base import Update
+from simulator.selection import Decision, Dose
+from simulator.types import Adapter, Example
+
+
+def selection_table(candidates: pd.DataFrame, decision: Decision) -> pd.DataFrame:
+    """Why each candidate was or wasn't selected; one row per candidate."""
+    keys = candidates[["conversation", "turn", "candidate", "user_type", "rating"]]
+    return keys.assign(label=decision.label, reason=decision.reason)
+
+
+def examples_table(examples: Sequence[Example]) -> pd.DataFrame:
+    """The training examples, in the order that the learner got them."""
+    rows = [
+        {
+            "source": example.source,
+            "messages": json.dumps([list(message) for message in example.messages]),
+            "reply": example.reply,
+            "desirable": example.desirable,
+        }
+        for example in examples
+    ]
+    return pd.DataFrame(rows, columns=["source", "messages", "reply", "desirable"])
+
+
+def selected_shares(candidates: pd.DataFrame, decision: Decision) -> dict[str, float]:
+    """Each user type's share of the replies to follow."""
+    chosen = candidates.loc[decision.label == 1, "user_type"]
+    shares = chosen.value_counts(normalize=True)
+    return {name: float(shares.get(name, 0.0)) for name in sorted(set(candidates["user_type"]))}
+
+
+def round_summary(
+    number: int,
+    estimates: Sequence[Estimate],
+    adapter: Adapter | None,
+    *,
+    dose: Dose | None = None,
+    shares: dict[str, float] | None = None,
+    update: Update | None = None,
+    canary: Canary | None = None,
+) -> dict[str, Any]:
+    """The summary of a round as JSON; what wasn't done is null."""
+    learned = None
+    if update is not None:
+        learned = {k: v for k, v in asdict(update).items() if k != "readings"}
+    return {
+        "round": number,
+        "adapter": adapter.name if adapter else None,
+        "dose": _finite(dose._asdict()) if dose else None,
+        "selected_share": shares,
+        "update": learned,
+        "canary": canary._asdict() if canary else None,
+        "estimates": [_finite(estimate._asdict()) for estimate in estimates],
+    }
+
+
+def _finite(values: dict[str, Any]) -> dict[str, Any]:
+    """JSON knows no NaN: what can't be measured is null."""
+    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in values.items()}

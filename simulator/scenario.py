@@ -1,0 +1,219 @@
+"""Scenarios: everything that defines a run, read from YAML and checked before any work."""
+
+import difflib
+import importlib.resources
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from analysis.probes import AnyProbe
+from simulator import yaml_source
+from simulator.backends.base import TransformersConfig
+from simulator.conversation import ConversationConfig
+from simulator.errors import ScenarioError
+from simulator.learners.base import AnyLearner
+from simulator.population import PopulationConfig
+from simulator.selection import AnySelection
+from simulator.yaml_source import Document, Origin, YamlPath, dotted
+
+DEFAULT = "quickstart"
+LONGEST_CHAIN = 8  # of `extends`
+
+
+class MeasureConfig(BaseModel):
+    """What is measured, and when. Round 0 and the last round are always measured."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    every: int = Field(1, ge=1, description="Measure after every n-th round.")
+    probes: dict[str, AnyProbe] = Field(min_length=1, description="Probes by name.")
+
+
+class Scenario(BaseModel):
+    """A whole experiment."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="Names the run's folder.")
+    description: str = ""
+    seed: int = Field(0, ge=0, description="All randomness of the run derives from it.")
+    rounds: int = Field(ge=1, description="Conversations, then an update: so many times.")
+    model: str = Field(
+        "organism:0", description="organism:N for a shipped base, else a local path or a hub id."
+    )
+    backend: TransformersConfig = TransformersConfig()
+    population: PopulationConfig
+    conversations: ConversationConfig = ConversationConfig()
+    selection: AnySelection
+    learner: AnyLearner
+    measure: MeasureConfig
+
+    @property
+    def biased_share(self) -> float:
+        """The share of biased users in the population."""
+        return sum(t.share for t in self.population.types.values() if t.biased)
+
+
+def shipped_scenarios() -> dict[str, Path]:
+    """Returns the scenarios that come with the package, by name."""
+    folder = Path(str(importlib.resources.files("scenarios")))
+    return {
+        path.relative_to(folder).with_suffix("").as_posix(): path
+        for path in sorted(folder.rglob("*.yaml"))
+    }
+
+
+def find(name: str) -> Path:
+    """Returns the file of a scenario given by path or by name.
+
+    Raises:
+        ScenarioError: there is no such file, and no shipped scenario of that name.
+    """
+    if name.endswith((".yaml", ".yml")) or Path(name).is_file():
+        return Path(name)
+    shipped = shipped_scenarios()
+    if name in shipped:
+        return shipped[name]
+    raise ScenarioError(f"there is no scenario '{name}'; shipped are: {', '.join(shipped)}")
+
+
+def load(
+    source: str = DEFAULT,
+    *,
+    overrides: Sequence[str] = (),
+    biased_frac: float | None = None,
+    options: dict[str, Any] | None = None,
+) -> Scenario:
+    """Reads a scenario and lays the command line over it.
+
+    Args:
+        source: a path, or the name of a shipped scenario.
+        overrides: `path.to.key=value`, the value in YAML.
+        biased_frac: the biased types' share in all; the others share the rest as before.
+        options: values of top-level keys from options such as `--seed`.
+
+    Raises:
+        ScenarioError: with file, line and YAML path of the mistake.
+    """
+    document = _with_parents(find(source), ())
+    for override in overrides:
+        document = yaml_source.merged(document, _parse_override(override))
+    for key, value in (options or {}).items():
+        origin = {(key,): Origin(f"--{key}", None)}
+        document = yaml_source.merged(document, Document({key: value}, origin))
+    if biased_frac is not None:
+        document = _with_biased_fraction(document, biased_frac)
+    return validate(document, source)
+
+
+def _with_parents(path: Path, children: tuple[Path, ...]) -> Document:
+    if path.resolve() in children or len(children) >= LONGEST_CHAIN:
+        raise ScenarioError(f"{path}: extends: the chain of files loops or is too long")
+    document = yaml_source.read(path)
+    if not isinstance(document.data, dict):
+        raise ScenarioError(f"{path}:1: a scenario is a mapping of keys to values")
+    parent = document.data.pop("extends", None)
+    if parent is None:
+        return document
+    beside = path.parent / str(parent)
+    try:
+        found = beside if beside.is_file() else find(str(parent))
+        if not found.is_file():
+            raise ScenarioError(f"there is no file '{beside}'")
+    except ScenarioError as error:
+        raise ScenarioError(f"{document.origins[('extends',)]}: extends: {error}") from None
+    return yaml_source.merged(_with_parents(found, (*children, path.resolve())), document)
+
+
+def _parse_override(override: str) -> Document:
+    path_text, equals, value = override.partition("=")
+    path: YamlPath = tuple(path_text.strip().split("."))
+    if not equals or not all(path):
+        raise ScenarioError(f"--set {override}: write it as path.to.key=value")
+    label = f"--set {override}"
+    parsed = yaml_source.parse(value, label, path, lines=False)
+    data = parsed.data
+    for part in reversed(path):
+        data = {part: data}
+    return Document(data, {path: Origin(label, None), **parsed.origins})
+
+
+def _with_biased_fraction(document: Document, fraction: float) -> Document:
+    """Rescales the shares so that the types marked `biased` have `fraction` in all."""
+    if not 0 <= fraction <= 1:
+        raise ScenarioError(f"--biased-frac {fraction:g}: must be from 0 to 1")
+    types = document.data.get("population", {}).get("types", {})
+    groups: dict[bool, dict[str, float]] = {True: {}, False: {}}
+    for name, user_type in types.items():
+        if not isinstance(user_type, dict) or not isinstance(user_type.get("share"), int | float):
+            return document  # validation says what is wrong with it
+        groups[bool(user_type.get("biased", False))][name] = float(user_type["share"])
+    for biased, target in ((True, fraction), (False, 1 - fraction)):
+        if target > 0 and not groups[biased]:
+            word = "biased" if biased else "unbiased"
+            raise ScenarioError(f"--biased-frac {fraction:g}: the scenario has no {word} user type")
+    shares: dict[str, Any] = {}
+    for biased, target in ((True, fraction), (False, 1 - fraction)):
+        total = sum(groups[biased].values())
+        for name, share in groups[biased].items():
+            part = share / total if total > 0 else 1 / len(groups[biased])
+            shares[name] = {"share": target * part}
+    origins: dict[YamlPath, Origin] = {
+        ("population", "types", name, "share"): Origin("--biased-frac", None) for name in shares
+    }
+    return yaml_source.merged(document, Document({"population": {"types": shares}}, origins))
+
+
+def validate(document: Document, source: str) -> Scenario:
+    """Checks a document against the model.
+
+    Raises:
+        ScenarioError: names the first mistake, and how many more there are.
+    """
+    try:
+        return Scenario.model_validate(document.data)
+    except ValidationError as error:
+        problems = error.errors(include_url=False)
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise ScenarioError(_sentence(problems[0], document, source) + more) from None
+
+
+def _sentence(problem: Any, document: Document, source: str) -> str:
+    """Puts a pydantic error as `file:line: path: what is wrong`."""
+    path = _yaml_path(problem["loc"], document.data)
+    known = path
+    while known and known not in document.origins:
+        known = known[:-1]
+    origin = document.origins.get(known, Origin(source, 1))
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(str(path[-1]), _known_keys(), n=1)
+        message = "unknown key" + (f"; did you mean '{close[0]}'?" if close else "")
+    elif problem["type"] == "missing":
+        message = "this key is missing"
+    elif not isinstance(problem["input"], dict | list):
+        message = f"{message[0].lower()}{message[1:]}, not {problem['input']!r}"
+    return f"{origin}: {dotted(path)}: {message}"
+
+
+def _yaml_path(location: Sequence[str | int], data: Any) -> YamlPath:
+    """Drops from a pydantic location the names of union members, which YAML doesn't have."""
+    path: list[str | int] = []
+    for n, part in enumerate(location):
+        last = n == len(location) - 1
+        if isinstance(data, dict) and (part in data or last):
+            path.append(part)
+            data = data.get(str(part))
+        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
+            path.append(part)
+            data = data[part]
+    return tuple(path)
+
+
+def _known_keys() -> list[str]:
+    """Returns every key that the schema knows, for suggestions."""
+    schema = Scenario.model_json_schema()
+    models = [schema, *schema.get("$defs", {}).values()]
+    return sorted({key for model in models for key in model.get("properties", {})})

@@ -1,0 +1,236 @@
+"""The run directory: JSON, YAML, Parquet and safetensors, committed atomically, never pickled.
+
+    manifest.json  scenario.resolved.yaml
+    rounds/0003/conversations/part-0000.parquet   a wave: every candidate reply, rated
+    rounds/0003/selection.parquet                 why each candidate was or wasn't selected
+    rounds/0003/examples.parquet                  what was learned from, in order
+    rounds/0003/scores.parquet                    every probed answer
+    rounds/0003/population.parquet, series.parquet   users, and the means of their types
+    rounds/0003/checkpoint/                       adapter and optimiser state
+    rounds/0003/round.json                        summary: metrics, dose, update, canary
+    rounds/0003/DONE                              the hashes of all the above, written last
+
+Whatever lacks its DONE is redone on resume, except waves: a part that exists is complete.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from simulator.errors import StoreError
+from simulator.types import Adapter
+
+MANIFEST, SCENARIO, DONE = "manifest.json", "scenario.resolved.yaml", "DONE"
+TIMING = "timing.json"  # the one file of a round that differs from run to run
+Tables = dict[str, pd.DataFrame]
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turns a failure of the disk into a sentence."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except OSError as error:
+        raise StoreError(f"{path}: can't be written: {error.strerror or error}") from error
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes a file so that it exists whole or not at all, even if the machine stops."""
+    temporary = path.with_name(f".{path.name}.partial")
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def _to_parquet(frame: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, index=False)
+    return buffer.getvalue()
+
+
+def _to_json(content: Any) -> bytes:
+    return (json.dumps(content, indent=1) + "\n").encode()
+
+
+def file_sha256(path: Path) -> str:
+    """Returns the SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Run:
+    """One run directory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, path: Path, scenario: dict[str, Any], manifest: dict[str, Any]) -> "Run":
+        """Makes a run directory, whole or not at all.
+
+        Raises:
+            StoreError: it exists already, or can't be written.
+        """
+        if path.exists():
+            raise StoreError(
+                f"{path}: exists already; continue it with 'resume {path}' or choose another --out"
+            )
+        unfinished = path.with_name(f".{path.name}.partial")
+        with _explained(path):
+            shutil.rmtree(unfinished, ignore_errors=True)
+            try:
+                unfinished.mkdir(parents=True)
+                text = yaml.safe_dump(scenario, sort_keys=False, allow_unicode=True)
+                write_atomically(unfinished / SCENARIO, text.encode())
+                write_atomically(unfinished / MANIFEST, _to_json(manifest))
+                unfinished.rename(path)
+            except OSError:
+                shutil.rmtree(unfinished, ignore_errors=True)
+                raise
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> "Run":
+        """Opens a run directory.
+
+        Raises:
+            StoreError: it isn't one.
+        """
+        if not (path / MANIFEST).is_file() or not (path / SCENARIO).is_file():
+            raise StoreError(f"{path}: not a run directory (it has no {MANIFEST})")
+        return cls(path)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other processes from writing to this run; the lock ends with the process."""
+        with _explained(self.path), (self.path / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise StoreError(f"{self.path}: another process is working on this run") from None
+            yield
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """Versions, seeds and the determinism that the run was started with."""
+        return dict(json.loads((self.path / MANIFEST).read_text()))
+
+    @property
+    def scenario_file(self) -> Path:
+        """The scenario as it was run, everything spelled out."""
+        return self.path / SCENARIO
+
+    def folder(self, number: int) -> Path:
+        """The folder of a round."""
+        return self.path / "rounds" / f"{number:04d}"
+
+    @property
+    def rounds_done(self) -> int:
+        """How many rounds are committed, round 0 (the measurement before any update) included."""
+        number = 0
+        while (self.folder(number) / DONE).is_file():
+            number += 1
+        return number
+
+    # Waves
+
+    def _part(self, number: int, wave: int) -> Path:
+        return self.folder(number) / "conversations" / f"part-{wave:04d}.parquet"
+
+    def wave(self, number: int, wave: int) -> pd.DataFrame | None:
+        """Returns a committed wave, or None."""
+        path = self._part(number, wave)
+        return pd.read_parquet(path) if path.is_file() else None
+
+    def commit_wave(self, number: int, wave: int, candidates: pd.DataFrame) -> None:
+        """Writes the candidates of a wave."""
+        write_atomically(self._part(number, wave), _to_parquet(candidates))
+
+    def candidates(self, number: int, columns: list[str] | None = None) -> pd.DataFrame:
+        """Returns the candidates of all waves of a round, in order; round 0 has none."""
+        parts = sorted((self.folder(number) / "conversations").glob("part-*.parquet"))
+        frames = [pd.read_parquet(part, columns=columns) for part in parts]
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+    # Rounds
+
+    def write_checkpoint(self, number: int, write: Callable[[Path], Any]) -> Any:
+        """Lets `write` fill a folder and puts it in place as the round's checkpoint."""
+        final, partial = self._checkpoint(number), self.folder(number) / ".checkpoint.partial"
+        with _explained(final):
+            shutil.rmtree(partial, ignore_errors=True)
+            shutil.rmtree(final, ignore_errors=True)
+            partial.parent.mkdir(parents=True, exist_ok=True)
+            result = write(partial)
+            for path in partial.iterdir():
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
+            partial.rename(final)
+        return result
+
+    def _checkpoint(self, number: int) -> Path:
+        return self.folder(number) / "checkpoint"
+
+    def checkpoint(self, number: int) -> Path | None:
+        """Returns the newest checkpoint at or before a round; None while the base is untouched."""
+        for n in range(number, 0, -1):
+            if self._checkpoint(n).is_dir():
+                return self._checkpoint(n)
+        return None
+
+    def adapter(self, number: int) -> Adapter | None:
+        """Returns the adapter that was served after a round; its name tells round and content."""
+        path = self.checkpoint(number)
+        if path is None:
+            return None
+        digest = file_sha256(path / "adapter_model.safetensors")
+        return Adapter(f"r{path.parent.name}-{digest[:8]}", path)
+
+    def commit_round(
+        self, number: int, tables: Tables, summary: dict[str, Any], timing: dict[str, float]
+    ) -> None:
+        """Writes what a round left besides waves and checkpoint, and then its DONE."""
+        folder = self.folder(number)
+        for name, table in tables.items():
+            write_atomically(folder / f"{name}.parquet", _to_parquet(table))
+        write_atomically(folder / "round.json", _to_json(summary))
+        write_atomically(folder / TIMING, _to_json(timing))
+        files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+        hashes = {
+            str(path.relative_to(folder)): file_sha256(path)
+            for path in files
+            if path.name not in (TIMING, DONE) and not path.name.startswith(".")
+        }
+        write_atomically(folder / DONE, _to_json(hashes))
+
+    def table(self, number: int, name: str) -> pd.DataFrame:
+        """Reads a table of a committed round."""
+        return pd.read_parquet(self.folder(number) / f"{name}.parquet")
+
+    def summary(self, number: int) -> dict[str, Any]:
+        """Reads the summary of a committed round."""
+        return dict(json.loads((self.folder(number) / "round.json").read_text()))
+
+    def timing(self, number: int) -> dict[str, float]:
+        """Reads where the time of a committed round went, in seconds by activity."""
+        return dict(json.loads((self.folder(number) / TIMING).read_text()))

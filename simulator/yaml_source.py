@@ -1,0 +1,141 @@
+"""YAML that remembers where every value came from, so that errors can point at the line.
+
+Plain data only: no tags, no aliases (scenarios reuse each other by `extends`), no duplicate keys,
+no deep nesting, no large files.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import yaml
+
+from simulator.errors import ScenarioError
+
+LARGEST_FILE = 1_000_000  # bytes
+DEEPEST = 32  # levels of nesting
+
+YamlPath: TypeAlias = tuple[str | int, ...]
+_PLAIN_TAGS = {f"tag:yaml.org,2002:{t}" for t in ("null", "bool", "int", "float", "str", "map", "seq")}
+
+
+class Origin(NamedTuple):
+    """Where a value was written."""
+
+    source: str  # a file, or an option of the command line
+    line: int | None
+
+    def __str__(self) -> str:
+        return self.source if self.line is None else f"{self.source}:{self.line}"
+
+
+class Document(NamedTuple):
+    """Plain data and the origin of each of its values."""
+
+    data: Any
+    origins: dict[YamlPath, Origin]
+
+
+def dotted(path: YamlPath) -> str:
+    """Returns a path as people write it: `population.types.benign`."""
+    return ".".join(str(part) for part in path)
+
+
+def read(path: Path) -> Document:
+    """Reads a file.
+
+    Raises:
+        ScenarioError: the file can't be read or isn't plain YAML; the message has file and line.
+    """
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise ScenarioError(f"{path}: larger than {LARGEST_FILE:,} bytes")
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ScenarioError(f"{path}: there is no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScenarioError(f"{path}: can't be read as text ({error})") from None
+    return parse(text, str(path))
+
+
+def parse(text: str, source: str, at: YamlPath = (), *, lines: bool = True) -> Document:
+    """Parses YAML text; `at` is put before every path, `lines` says whether lines mean anything."""
+    origins: dict[YamlPath, Origin] = {}
+
+    def where(mark: Any) -> Origin:
+        return Origin(source, mark.line + 1 if lines else None)
+
+    try:
+        _refuse_aliases_and_depth(text, where)
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = where(mark) if mark else source
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise ScenarioError(f"{place}: not valid YAML: {problem}") from None
+
+    def build(node: yaml.Node, path: YamlPath) -> Any:
+        origins[path] = where(node.start_mark)
+        if node.tag not in _PLAIN_TAGS:
+            value = getattr(node, "value", "")
+            if node.tag == "tag:yaml.org,2002:timestamp":
+                return str(value)
+            raise ScenarioError(f"{origins[path]}: {dotted(path)}: the tag {node.tag} isn't allowed")
+        if isinstance(node, yaml.MappingNode):
+            return build_mapping(node, path)
+        if isinstance(node, yaml.SequenceNode):
+            return [build(child, (*path, i)) for i, child in enumerate(node.value)]
+        return loader.construct_object(node)  # type: ignore[no-untyped-call]
+
+    def build_mapping(node: yaml.MappingNode, path: YamlPath) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = str(getattr(key_node, "value", ""))
+            if not isinstance(key_node, yaml.ScalarNode) or key == "<<":
+                raise ScenarioError(f"{where(key_node.start_mark)}: keys must be plain words")
+            if key in result:
+                first = origins[(*path, key)].line
+                name = dotted((*path, key))
+                raise ScenarioError(
+                    f"{where(key_node.start_mark)}: {name}: stands twice (first in line {first})"
+                )
+            result[key] = build(value_node, (*path, key))
+            origins[(*path, key)] = where(key_node.start_mark)
+        return result
+
+    return Document(None if node is None else build(node, at), origins)
+
+
+def _refuse_aliases_and_depth(text: str, where: Any) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            place = where(event.start_mark)
+            raise ScenarioError(f"{place}: aliases (*name) aren't allowed; write the value out")
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > DEEPEST:
+                raise ScenarioError(f"{where(event.start_mark)}: nested deeper than {DEEPEST}")
+        if isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
+def merged(base: Document, over: Document) -> Document:
+    """Lays `over` on `base`: mappings are merged key by key, everything else is replaced.
+
+    A mapping that changes its `kind` replaces the old one whole.
+    """
+    origins = {**base.origins, **over.origins}
+    return Document(_merge(base.data, over.data), origins)
+
+
+def _merge(base: Any, over: Any) -> Any:
+    if not (isinstance(base, Mapping) and isinstance(over, Mapping)):
+        return over
+    if "kind" in over and over["kind"] != base.get("kind"):
+        return over
+    return {
+        **base,
+        **{key: _merge(base[key], value) if key in base else value for key, value in over.items()},
+    }
