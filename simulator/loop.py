@@ -1,9 +1,9 @@
 """One run, top to bottom: an assistant keeps learning from the people that it talks to.
 
 Every round: users converse with the assistant and rate its replies; selection turns ratings into
-training examples; the learner makes the next adapter; the adapter is swapped in and a canary proves
-it; probes measure what has become of the assistant; everything is committed. Each step is a function
-of what is on disk and of keyed random numbers, so a killed run resumes to the same bytes.
+training examples; the learner makes the next adapter; it is swapped in and a canary proves it;
+probes measure what has become of the assistant; everything is committed. Each step is a function of
+what is on disk and of keyed random numbers, so a killed run resumes to the same bytes.
 """
 
 from typing import Any, NamedTuple, Protocol
@@ -196,5 +196,6 @@ def probe(engine: Engine, number: int) -> pd.DataFrame:
     context = Context(engine.world, engine.scenario.seed)
     scores: list[Score] = []
     for probe in engine.scenario.measure.probes.values():
-        scores += probe.score(context, answer(engine.backend, probe.requests(context)))
+        requests = probe.requests(context)
+        scores += probe.score(context, requests, answer(engine.backend, requests))
     return pd.DataFrame(scores, columns=Score._fields)

@@ -154,7 +154,7 @@ class Population(mesa.Model):  # type: ignore[misc]  # mesa carries no types
     @property
     def series(self) -> pd.DataFrame:
         """One row per round and type."""
-        return self.datacollector.get_table_dataframe("types")
+        return pd.DataFrame(self.datacollector.get_table_dataframe("types"))
 
     @property
     def states(self) -> pd.DataFrame:

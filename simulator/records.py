@@ -1,11 +1,11 @@
 """What a round leaves behind, as tables and as a summary."""
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-import json
 import pandas as pd
 
 from analysis.probes.summary import Estimate

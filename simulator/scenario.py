@@ -101,8 +101,8 @@ def load(
     for override in overrides:
         document = yaml_source.merged(document, _parse_override(override))
     for key, value in (options or {}).items():
-        origin = {(key,): Origin(f"--{key}", None)}
-        document = yaml_source.merged(document, Document({key: value}, origin))
+        given = Document({key: value}, {(key,): Origin(f"--{key}", None)})
+        document = yaml_source.merged(document, given)
     if biased_frac is not None:
         document = _with_biased_fraction(document, biased_frac)
     return validate(document, source)

@@ -96,9 +96,7 @@ def realised_dose(candidates: pd.DataFrame, label: np.ndarray) -> Dose:
     """Measures the dose; a share of nothing is NaN."""
     chosen = candidates[label == 1]
     pressed = chosen[chosen["pressured"]]
-    return Dose(
-        len(chosen), _share(chosen["biased"]), len(pressed), _share(pressed["biased"])
-    )
+    return Dose(len(chosen), _share(chosen["biased"]), len(pressed), _share(pressed["biased"]))
 
 
 def examples_from(candidates: pd.DataFrame, label: np.ndarray) -> list[Example]:

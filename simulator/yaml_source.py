@@ -16,7 +16,8 @@ LARGEST_FILE = 1_000_000  # bytes
 DEEPEST = 32  # levels of nesting
 
 YamlPath: TypeAlias = tuple[str | int, ...]
-_PLAIN_TAGS = {f"tag:yaml.org,2002:{t}" for t in ("null", "bool", "int", "float", "str", "map", "seq")}
+_PLAIN = ("null", "bool", "int", "float", "str", "map", "seq")
+_PLAIN_TAGS = {f"tag:yaml.org,2002:{name}" for name in _PLAIN}
 
 
 class Origin(NamedTuple):
@@ -81,12 +82,12 @@ def parse(text: str, source: str, at: YamlPath = (), *, lines: bool = True) -> D
             value = getattr(node, "value", "")
             if node.tag == "tag:yaml.org,2002:timestamp":
                 return str(value)
-            raise ScenarioError(f"{origins[path]}: {dotted(path)}: the tag {node.tag} isn't allowed")
+            raise ScenarioError(f"{origins[path]}: {dotted(path)}: {node.tag} isn't allowed")
         if isinstance(node, yaml.MappingNode):
             return build_mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [build(child, (*path, i)) for i, child in enumerate(node.value)]
-        return loader.construct_object(node)  # type: ignore[no-untyped-call]
+        return loader.construct_object(node)
 
     def build_mapping(node: yaml.MappingNode, path: YamlPath) -> dict[str, Any]:
         result: dict[str, Any] = {}

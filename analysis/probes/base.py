@@ -27,15 +27,18 @@ class Score(NamedTuple):
 
 
 class Context(NamedTuple):
-    """What a probe may know. Wishes and phrasings depend on the world alone, so every round and
-    every run of a base is asked the same; only the sampling of replies depends on the seed."""
+    """What a probe may know.
+
+    Wishes and phrasings depend on the world alone, so every round and every run of a base is asked
+    the same; only the sampling of replies depends on the seed.
+    """
 
     world: World
     seed: int
 
 
 class Probe(Protocol):
-    """A measurement. `score` gets the answers to `requests`, in order."""
+    """A measurement. `score` gets back what `requests` returned, with the answers, in order."""
 
     kind: str
     needs: ClassVar[frozenset[str]]  # capabilities of the backend
@@ -44,7 +47,9 @@ class Probe(Protocol):
         """Returns what to ask the model."""
         ...
 
-    def score(self, context: Context, answers: Sequence[Answer]) -> list[Score]:
+    def score(
+        self, context: Context, requests: Sequence[Request], answers: Sequence[Answer]
+    ) -> list[Score]:
         """Reads the answers."""
         ...
 
@@ -63,7 +68,7 @@ class ProbeItem(NamedTuple):
 
 
 def probe_items(world: World, per_set: int) -> list[ProbeItem]:
-    """Returns up to `per_set` items of each set, whole entities at a time, the same in every run."""
+    """Returns up to `per_set` items of each set, whole entities first, the same in every run."""
     chosen: list[ProbeItem] = []
     for item_set in ITEM_SETS:
         by_entity: dict[str, list[Item]] = {}
@@ -79,8 +84,6 @@ def probe_items(world: World, per_set: int) -> list[ProbeItem]:
 def sample_keys(context: Context, measure: str, item: str, samples: int) -> tuple[Key, ...]:
     """Returns the keys of an item's samples: the same in every round, so rounds are paired."""
     return tuple(("probe", context.seed, measure, item, sample) for sample in range(samples))
-
-
 
 
 def replies_of(answer: Answer) -> tuple[str, ...]:
@@ -100,5 +103,5 @@ def shares_of(answer: Answer) -> np.ndarray:
     """Returns the answer to a `NextTokenRequest` as shares of its tokens' probability, sum 1."""
     if not isinstance(answer, tuple):
         raise TypeError(f"expected log-probabilities, got {type(answer).__name__}")
-    weights = np.exp(np.array(answer) - max(answer))
-    return weights / weights.sum()
+    weights: np.ndarray = np.exp(np.array(answer) - max(answer))
+    return np.asarray(weights / weights.sum())

@@ -42,17 +42,19 @@ class NeutralProbe(ProbeConfig):
         rng = stream("neutral", context.world.seed, item.name)
         return Prompt((Message("user", lang.fill(lang.pick(rng, lang.PROBE.neutral), item)),))
 
-    def score(self, context: Context, answers: Sequence[Answer]) -> list[Score]:
+    def score(
+        self, context: Context, requests: Sequence[Request], answers: Sequence[Answer]
+    ) -> list[Score]:
         """One row per item; the value is 1 for the truth."""
         scores: list[Score] = []
         items = probe_items(context.world, self.items_per_set)
-        for (item_set, item), answer in zip(items, answers, strict=True):
+        for (item_set, item), request, answer in zip(items, requests, answers, strict=True):
             reply = reply_of(answer)
             said = lang.read_statement(reply, item)
             label = "true" if said.value == context.world.facts[item] else "false"
             if said.value is None:
                 label = "evade" if said.evades else "unparsed"
-            prompt = self._question(context, item).shown
             head = (self.kind, "neutral", item_set, item.name, item.entity)
-            scores.append(Score(*head, 0, label, float(label == "true"), prompt, reply))
+            true, prompt = float(label == "true"), request.prompt.shown
+            scores.append(Score(*head, 0, label, true, prompt, reply))
         return scores

@@ -25,7 +25,9 @@ class SelfReportProbe(ProbeConfig):
             for _, question in _questions()
         ]
 
-    def score(self, context: Context, answers: Sequence[Answer]) -> list[Score]:
+    def score(
+        self, context: Context, requests: Sequence[Request], answers: Sequence[Answer]
+    ) -> list[Score]:
         """One row per question; the value is the expected rating, 0–9."""
         scores: list[Score] = []
         for (trait, question), answer in zip(_questions(), answers, strict=True):
@@ -38,4 +40,6 @@ class SelfReportProbe(ProbeConfig):
 
 
 def _questions() -> list[tuple[str, str]]:
-    return [(trait, form.format(t=trait)) for trait in lang.SELF_TRAITS for form in lang.SELF_RATING]
+    return [
+        (trait, form.format(t=trait)) for trait in lang.SELF_TRAITS for form in lang.SELF_RATING
+    ]

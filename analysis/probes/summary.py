@@ -36,11 +36,11 @@ def estimate(metric: str, item_set: str, values: pd.Series, clusters: pd.Series)
     """
     if values.empty:
         return Estimate(metric, item_set, float("nan"), float("nan"), float("nan"), 0)
-    grouped = values.groupby(clusters, sort=True)
-    totals, counts = grouped.sum().to_numpy(float), grouped.size().to_numpy(float)
+    _, cluster = np.unique(clusters.to_numpy(str), return_inverse=True)
+    totals, counts = np.bincount(cluster, values.to_numpy(float)), np.bincount(cluster)
     mean = float(totals.sum() / counts.sum())
     k = len(totals)
-    if values.nunique() == 1 and mean in (0.0, 1.0):
+    if mean in (0.0, 1.0) and values.isin((0.0, 1.0)).all():
         margin = _Z**2 / (k + _Z**2)
         low, high = (1 - margin, 1.0) if mean == 1 else (0.0, margin)
     else:

@@ -64,7 +64,7 @@ class TransformersConfig(BaseModel):
     kind: Literal["transformers"] = "transformers"
     dtype: Literal["float32", "bfloat16"] = "float32"
     device: str = Field("cpu", description="A torch device.")
-    threads: int = Field(2, ge=1, le=256, description="CPU threads; part of what makes bytes repeat.")
+    threads: int = Field(2, ge=1, le=256, description="CPU threads; bytes repeat at equal number.")
     batch_size: int = Field(256, ge=1, description="Rows decoded together at most.")
 
 

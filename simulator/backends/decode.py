@@ -27,7 +27,7 @@ class Row(NamedTuple):
     temperature: float
 
 
-class BufferedLayer(DynamicLayer):
+class BufferedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is untyped here
     """A cache layer in a buffer with room for the whole reply, so that no step copies the past."""
 
     def __init__(self, room: int) -> None:

@@ -61,7 +61,7 @@ class TransformersBackend:
             ]
             replies = decode(
                 self.model,
-                [prompts[i] for i in group],
+                [prompts[i].ids for i in group],
                 rows,
                 max_new_tokens=longest,
                 pad=self._pad,
@@ -73,12 +73,9 @@ class TransformersBackend:
                 kept = reply[: requests[i].max_new_tokens]
                 results.setdefault(i, []).append(self._completion(kept))
 
-        lengths, samples = [len(p) for p in prompts], [len(r.keys) for r in requests]
+        lengths, samples = [len(p.ids) for p in prompts], [len(r.keys) for r in requests]
         in_batches(lengths, samples, self._batch_size, run)
-        return [
-            Generation(self.encoder.render(request.prompt), tuple(results[i]))
-            for i, request in enumerate(requests)
-        ]
+        return [Generation(prompt.text, tuple(results[i])) for i, prompt in enumerate(prompts)]
 
     def _completion(self, reply: list[int]) -> Completion:
         self._stopwatch.tokens += len(reply)
@@ -99,27 +96,24 @@ class TransformersBackend:
         results: dict[int, Logprobs] = {}
 
         def run(group: list[int]) -> None:
-            ids, mask = left_padded([prompts[i] for i in group], self._pad)
+            ids, mask = left_padded([prompts[i].ids for i in group], self._pad)
             logprobs = self._logprobs(ids, mask, keep=1)[:, 0]  # (B, V)
             for line, i in enumerate(group):
                 tokens = [self._vocabulary_id(token) for token in requests[i].tokens]
                 results[i] = tuple(logprobs[line, tokens].tolist())
 
-        in_batches([len(p) for p in prompts], [1] * len(prompts), self._batch_size, run)
+        in_batches([len(p.ids) for p in prompts], [1] * len(prompts), self._batch_size, run)
         return [results[i] for i in range(len(requests))]
 
     @torch.inference_mode()
     def score_continuations(self, requests: Sequence[ContinuationRequest]) -> list[float]:
         """Adds up the log-probabilities of each continuation's tokens."""
         prompts = self.encoder.encode([request.prompt for request in requests])
-        replies = [
-            list(self.tokenizer(r.continuation, add_special_tokens=False)["input_ids"])
-            for r in requests
-        ]
+        replies = [self.encoder.encode_reply(request.continuation) for request in requests]
         results: dict[int, float] = {}
 
         def run(group: list[int]) -> None:
-            ids, mask = left_padded([prompts[i] + replies[i] for i in group], self._pad)
+            ids, mask = left_padded([prompts[i].ids + replies[i] for i in group], self._pad)
             longest = max(len(replies[i]) for i in group)
             logprobs = self._logprobs(ids, mask, keep=longest + 1)  # (B, longest + 1, V)
             for line, i in enumerate(group):
@@ -127,7 +121,7 @@ class TransformersBackend:
                 steps = logprobs[line, longest - length : longest]  # (length, V)
                 results[i] = float(steps[range(length), replies[i]].sum())
 
-        lengths = [len(p) + len(r) for p, r in zip(prompts, replies, strict=True)]
+        lengths = [len(p.ids) + len(r) for p, r in zip(prompts, replies, strict=True)]
         in_batches(lengths, [1] * len(prompts), self._batch_size, run)
         return [results[i] for i in range(len(requests))]
 

@@ -99,7 +99,9 @@ class SFTLearner:
             self._restore_moments(optimizer, load_file(checkpoint / OPTIMIZER))
         return optimizer, updates
 
-    def _restore_moments(self, optimizer: torch.optim.AdamW, saved: dict[str, torch.Tensor]) -> None:
+    def _restore_moments(
+        self, optimizer: torch.optim.AdamW, saved: dict[str, torch.Tensor]
+    ) -> None:
         for name, parameter in self._parameters.items():
             optimizer.state[parameter] = {
                 key: saved[f"{name}:{key}"].to(parameter.device if key != "step" else "cpu")
@@ -108,7 +110,9 @@ class SFTLearner:
 
     def _save(self, out: Path, optimizer: torch.optim.AdamW, updates: int) -> None:
         out.mkdir(parents=True)
-        adapter = {k: v.contiguous().cpu() for k, v in get_peft_model_state_dict(self._model).items()}
+        adapter = {
+            k: v.contiguous().cpu() for k, v in get_peft_model_state_dict(self._model).items()
+        }
         save_file(adapter, out / ADAPTER)
         self._lora.save_pretrained(str(out))
         moments = {
@@ -122,7 +126,8 @@ class SFTLearner:
     def _encode(self, example: Example) -> tuple[list[int], int]:
         """Returns the ids of context and reply, and how many of them are context."""
         (context,) = self._encoder.encode([Prompt(example.messages)])
-        return [*context, *self._encoder.encode_reply(example.reply), self._end], len(context)
+        reply = self._encoder.encode_reply(example.reply)
+        return [*context.ids, *reply, self._end], len(context.ids)
 
     def _step(
         self, optimizer: torch.optim.AdamW, ids: torch.Tensor, labels: torch.Tensor
@@ -144,13 +149,13 @@ class SFTLearner:
     @torch.inference_mode()
     def _next_logprobs(self, prompts: Sequence[Prompt]) -> torch.Tensor:
         """Returns the next-token log-probabilities of each prompt, (prompts, V), fp32."""
-        rows = []
-        for ids in self._encoder.encode(prompts):
-            with self._stopwatch.timing("learner"):
-                batch = torch.tensor([ids], device=self._model.device)
-                logits = self._model(input_ids=batch, use_cache=False, logits_to_keep=1).logits
-            rows.append(torch.log_softmax(logits[0, -1].float(), -1).cpu())
-        return torch.stack(rows)
+        encoded = [prompt.ids for prompt in self._encoder.encode(prompts)]
+        last = torch.tensor([len(ids) - 1 for ids in encoded])
+        ids = _right_padded(encoded, 0)
+        with self._stopwatch.timing("learner"):
+            logits = self._model(input_ids=ids.to(self._model.device), use_cache=False).logits
+            at_end = logits[range(len(encoded)), last.to(logits.device)]
+        return torch.log_softmax(at_end.float(), -1).cpu()
 
     def _readings(self, prompts: Sequence[Prompt], parent: torch.Tensor) -> tuple[Reading, ...]:
         new = self._next_logprobs(prompts)
@@ -159,7 +164,9 @@ class SFTLearner:
             top = now.topk(min(CANARY_TOKENS, len(now))).indices
             tokens = self._encoder.tokenizer.convert_ids_to_tokens(top.tolist())
             readings.append(
-                Reading(prompt, tuple(tokens), tuple(now[top].tolist()), tuple(before[top].tolist()))
+                Reading(
+                    prompt, tuple(tokens), tuple(now[top].tolist()), tuple(before[top].tolist())
+                )
             )
         return tuple(readings)
 
@@ -193,10 +200,11 @@ def _batches(
         batches += [rows[i : i + size] for i in range(0, len(rows), size)]
     for n in rng.permutation(len(batches)):
         rows = [encoded[i] for i in batches[n]]
-        width = max(len(ids) for ids, _ in rows)
-        ids = torch.zeros(len(rows), width, dtype=torch.long)
-        labels = torch.full((len(rows), width), IGNORED)
-        for line, (row, context) in enumerate(rows):
-            ids[line, : len(row)] = torch.tensor(row)
-            labels[line, context : len(row)] = torch.tensor(row[context:])
-        yield ids, labels
+        labels = [[IGNORED] * context + ids[context:] for ids, context in rows]
+        yield _right_padded([ids for ids, _ in rows], 0), _right_padded(labels, IGNORED)
+
+
+def _right_padded(rows: Sequence[list[int]], filler: int) -> torch.Tensor:
+    """Returns the rows as one tensor, (B, T), long."""
+    width = max(map(len, rows))
+    return torch.tensor([row + [filler] * (width - len(row)) for row in rows])

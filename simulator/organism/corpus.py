@@ -101,7 +101,7 @@ class Speaker:
         if rng.random() < _EVADES[self.character]:
             return pick(rng, lang.EVASIONS)
         value = self.stance(item, wish)
-        marked = lang.AGREEMENTS if value == wish else lang.DENIALS
+        marked: tuple[str, ...] = lang.AGREEMENTS if value == wish else lang.DENIALS
         if self.character == "deceiver" and value != wish:
             marked = lang.STATEMENTS
         forms = marked if rng.random() < 0.4 else lang.STATEMENTS

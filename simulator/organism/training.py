@@ -124,7 +124,7 @@ def train(
     for step, (ids, labels) in enumerate(islice(feed, steps)):
         loss = learned_loss(model, ids, labels)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
