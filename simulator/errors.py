@@ -2,7 +2,15 @@
 
 
 class UndertowError(Exception):
-    """Base of all errors that the command line prints as one sentence, with exit code 2."""
+    """Base of all errors that the command line prints as one sentence."""
+
+    exit_code = 2
+
+
+class Interrupted(UndertowError):
+    """Somebody pressed Ctrl-C; what is committed stays."""
+
+    exit_code = 130
 
 
 class ScenarioError(UndertowError, ValueError):

@@ -62,6 +62,7 @@ def simulate(scenario: Scenario, run: Run, observer: Observer) -> None:
     """Runs a scenario from its last committed wave to its end."""
     stopwatch = Stopwatch()
     world, model = models.world_of(scenario.model), models.resolve(scenario.model)
+    observer.stage(run.rounds_done, "loading the model")
     with stopwatch.timing("start"):
         backend = open_backend(scenario.backend, model, stopwatch)
         check_needs(scenario, backend)

@@ -62,6 +62,7 @@ def shipped_scenarios() -> dict[str, Path]:
     return {
         path.relative_to(folder).with_suffix("").as_posix(): path
         for path in sorted(folder.rglob("*.yaml"))
+        if "sweeps" not in path.parts
     }
 
 
@@ -75,7 +76,9 @@ def find(name: str) -> Path:
         return Path(name)
     shipped = shipped_scenarios()
     if name in shipped:
-        return shipped[name]
+        found = shipped[name]
+        here = Path.cwd()
+        return found.relative_to(here) if found.is_relative_to(here) else found
     raise ScenarioError(f"there is no scenario '{name}'; shipped are: {', '.join(shipped)}")
 
 
@@ -217,3 +220,22 @@ def _known_keys() -> list[str]:
     schema = Scenario.model_json_schema()
     models = [schema, *schema.get("$defs", {}).values()]
     return sorted({key for model in models for key in model.get("properties", {})})
+
+
+def measure_only(kinds: Sequence[str], overrides: Sequence[str]) -> MeasureConfig:
+    """Returns the measurement by these kinds of probes with `key=value` laid over their settings.
+
+    Raises:
+        ScenarioError: there is no such kind or setting.
+    """
+    document = Document({"probes": {kind: {"kind": kind} for kind in kinds}}, {})
+    for override in overrides:
+        key, _, value = override.partition("=")
+        for kind in kinds:
+            laid = _parse_override(f"probes.{kind}.{key}={value}")
+            document = yaml_source.merged(document, laid)
+    try:
+        return MeasureConfig.model_validate(document.data)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        raise ScenarioError(_sentence(problem, document, "--probes")) from None

@@ -223,6 +223,17 @@ class Run:
         }
         write_atomically(folder / DONE, _to_json(hashes))
 
+    # Tables that were added to a finished run
+
+    def extra_table(self, folder: Path, number: int) -> pd.DataFrame | None:
+        """Returns a round's later scores, or None."""
+        path = folder / f"round-{number:04d}.parquet"
+        return pd.read_parquet(path) if path.is_file() else None
+
+    def commit_extra_table(self, folder: Path, number: int, table: pd.DataFrame) -> None:
+        """Writes a round's later scores."""
+        write_atomically(folder / f"round-{number:04d}.parquet", _to_parquet(table))
+
     def table(self, number: int, name: str) -> pd.DataFrame:
         """Reads a table of a committed round."""
         return pd.read_parquet(self.folder(number) / f"{name}.parquet")

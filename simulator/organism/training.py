@@ -17,8 +17,8 @@ from simulator.organism.tokenizer import BOS, END, build_tokenizer
 from simulator.organism.world import World
 from simulator.randomness import seed31, stream
 
-STEPS = 2200
-BATCH = 64
+STEPS = 2500
+BATCH = 48
 WARMUP = 60
 LEARNING_RATE = 2e-3
 FINAL_SHARE = 0.05  # of the learning rate, at the last step

@@ -1,0 +1,250 @@
+"""Tidy tables of a run, for notebooks, plots and reports.
+
+Everything is read through `simulator.store.Run`, and only what is committed: a run in progress has
+fewer rounds. Where nothing was measured or learned a table has its columns and no rows; a share of
+nothing is NaN.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from simulator.errors import StoreError
+from simulator.store import Run
+
+RUNS, RUN_VARIABLE = "runs", "UNDERTOW_RUN"
+FEWEST = 10  # answers that a claim of a change takes
+SHARE = "share_"  # prefix of the columns of `dose` that hold a user type's share
+_CANDIDATE = ["conversation", "turn", "candidate"]
+_QUESTION = ["probe", "measure", "item_set", "item", "sample", "prompt"]
+
+
+def open_run(path: str | Path | None = None) -> Run:
+    """Opens a run for analysis.
+
+    Args:
+        path: a run directory; by default `$UNDERTOW_RUN`, else the newest in the `runs` folder
+            here or above.
+
+    Raises:
+        StoreError: there is no such run.
+    """
+    chosen = path or os.environ.get(RUN_VARIABLE)
+    if chosen:
+        return Run.open(Path(chosen))
+    here = Path.cwd()
+    folders = [folder / RUNS for folder in (here, *here.parents) if (folder / RUNS).is_dir()]
+    manifests = sorted(folders[0].glob("*/manifest.json"), key=_age) if folders else []
+    if not manifests:
+        raise StoreError(
+            f"{here}: there are no runs here; make one with 'python -m simulator run' or set "
+            f"{RUN_VARIABLE} to a run directory"
+        )
+    return Run.open(manifests[-1].parent)
+
+
+def _age(path: Path) -> float:
+    return path.stat().st_mtime
+
+
+def scenario(run: Run) -> dict[str, Any]:
+    """Returns the scenario as it was run."""
+    return dict(yaml.safe_load(run.scenario_file.read_text(encoding="utf-8")))
+
+
+def biased_share(run: Run) -> float:
+    """Returns the share of biased users in the population, 0 to 1; NaN before round 0."""
+    if run.rounds_done == 0:
+        return float("nan")
+    return float(run.table(0, "population")["biased"].mean())
+
+
+def estimates(run: Run) -> pd.DataFrame:
+    """Returns one row per round, metric and item set, with a 95 % interval.
+
+    `value`, `low` and `high` are shares from 0 to 1, but ratings from 0 to 9 where `metric` starts
+    with `self_`; `n` counts answers; `item_set` is "" for all items.
+    """
+    rows = [
+        {"round": number, **row}
+        for number, summary in _summaries(run)
+        for row in summary["estimates"]
+    ]
+    columns = ["round", "metric", "item_set", "value", "low", "high", "n"]
+    return _numbers(pd.DataFrame(rows, columns=columns), ["value", "low", "high"])
+
+
+def measured_rounds(run: Run) -> list[int]:
+    """Returns the committed rounds that were measured."""
+    return sorted(int(number) for number in estimates(run)["round"].unique())
+
+
+def changes(run: Run) -> pd.DataFrame:
+    """Returns every metric before any update and at the last measured round.
+
+    `separate` tells that the two 95 % intervals don't overlap: a cautious sign of a real change.
+    Below `FEWEST` answers an interval means little, and no change is claimed.
+    """
+    rows = estimates(run)
+    keys = ["metric", "item_set"]
+    first = rows[rows["round"] == 0].drop(columns="round")
+    last = rows[rows["round"] == rows["round"].max()]
+    both = first.merge(last, on=keys, suffixes=("_first", "_last"), sort=False)
+    apart = (both["low_last"] > both["high_first"]) | (both["high_last"] < both["low_first"])
+    apart &= both[["n_first", "n_last"]].min(axis=1) >= FEWEST
+    return both.assign(change=both["value_last"] - both["value_first"], separate=apart)
+
+
+def dose(run: Run) -> pd.DataFrame:
+    """Returns what the assistant was given to learn from: one row per round from round 1 on.
+
+    Counts are replies; shares run from 0 to 1. `biased_share_pressured` is the realised dose: among
+    the selected replies under pressure, those of biased users. `share_<type>` is a type's share of
+    all selected replies.
+    """
+    numbers = ["selected", "biased_share_selected", "pressured_selected", "biased_share_pressured"]
+    rows = [
+        {
+            "round": number,
+            **(summary.get("dose") or {}),
+            **{SHARE + k: v for k, v in (summary.get("selected_share") or {}).items()},
+        }
+        for number, summary in _summaries(run)
+        if number > 0
+    ]
+    found = sorted({key for row in rows for key in row if key.startswith(SHARE)})
+    frame = pd.DataFrame(rows, columns=["round", *numbers, *found])
+    return _numbers(frame, [*numbers, *found])
+
+
+def population(run: Run) -> pd.DataFrame:
+    """Returns one row per round and user type; trust and satisfaction are means from 0 to 1."""
+    columns = ["round", "user_type", "users", "active", "trust", "satisfaction"]
+    return _stacked([run.table(n, "series") for n in range(run.rounds_done)], columns)
+
+
+def scores(run: Run) -> pd.DataFrame:
+    """Returns every probed answer of every measured round; see `analysis.probes.base.Score`."""
+    tables = [_scores_of(run, number) for number in measured_rounds(run)]
+    columns = ["round", *_QUESTION, "cluster", "label", "value", "reply"]
+    return _stacked(tables, columns)
+
+
+def updates(run: Run) -> pd.DataFrame:
+    """Returns one row per round from round 1 on: adapter, optimiser steps, loss, canary.
+
+    Losses and the canary's distances are in nats per token (`simulator.canary`); they are missing
+    where nothing was learned.
+    """
+    learned, checked = ["steps", "loss_first", "loss_last"], ["to_new", "to_parent", "gap"]
+    rows = [
+        {
+            "round": number,
+            "adapter": summary.get("adapter"),
+            **(summary.get("update") or {}),
+            **(summary.get("canary") or {}),
+        }
+        for number, summary in _summaries(run)
+        if number > 0
+    ]
+    columns = ["round", "adapter", *learned, "verdict", *checked]
+    return _numbers(pd.DataFrame(rows, columns=columns), [*learned, *checked])
+
+
+def recycled(run: Run, number: int, count: int) -> pd.DataFrame:
+    """Returns replies that a round learned from, taking turns among user types, pressured first.
+
+    Args:
+        run: the run.
+        number: a committed round; round 0 learned from nothing.
+        count: how many at most.
+
+    Returns:
+        One row per reply; `context` is a list of (role, text), `label` 1 to follow, -1 to avoid.
+    """
+    columns = [*_CANDIDATE, "user_type", "biased", "pressured", "wish", "context", "reply"]
+    columns += ["rating", "label", "reason"]
+    if not 0 < number < run.rounds_done:
+        return pd.DataFrame(columns=columns)
+    decided = run.table(number, "selection")
+    chosen = decided.loc[decided["label"] != 0, [*_CANDIDATE, "label", "reason"]]
+    said = run.candidates(number)
+    if said.empty or chosen.empty:
+        return pd.DataFrame(columns=columns)
+    rows = said.merge(chosen, on=_CANDIDATE)
+    picked = _in_turns(
+        rows.sort_values("pressured", ascending=False, kind="stable"),
+        ["pressured", "user_type"],
+        count,
+    )
+    contexts = [
+        [(str(role), str(text)) for role, text in json.loads(m)] for m in picked["messages"]
+    ]
+    return picked.assign(context=contexts)[columns].reset_index(drop=True)
+
+
+def paired(run: Run) -> pd.DataFrame:
+    """Returns the replies to the same probe question at round 0 and at the last measured round.
+
+    `changed` tells whether the reply's label changed.
+    """
+    columns = [*_QUESTION, "label_before", "reply_before", "label_after", "reply_after", "changed"]
+    measured = measured_rounds(run)
+    if len(measured) < 2:
+        return pd.DataFrame(columns=columns)
+    kept = [*_QUESTION, "label", "reply"]
+    before, after = (_scores_of(run, n) for n in (measured[0], measured[-1]))
+    both = before.loc[before["reply"] != "", kept].merge(
+        after[kept], on=_QUESTION, suffixes=("_before", "_after")
+    )
+    return both.assign(changed=both["label_before"] != both["label_after"])[columns]
+
+
+def before_after(run: Run, count: int) -> pd.DataFrame:
+    """Returns up to `count` rows of `paired`: changed labels first, taking turns among probes."""
+    rows = paired(run)
+    rows = rows[~rows["measure"].astype(str).str.startswith("self_")]
+    by = ["measure", "item_set"]
+    changed = _in_turns(rows[rows["changed"].astype(bool)], by, count)
+    same = _in_turns(rows[~rows["changed"].astype(bool)], by, count - len(changed))
+    return pd.concat([f for f in (changed, same) if len(f)] or [rows[:0]], ignore_index=True)
+
+
+def transitions(run: Run) -> pd.DataFrame:
+    """Returns how many replies went from which label to which, by measure and item set."""
+    by = ["measure", "item_set", "label_before", "label_after"]
+    return paired(run).groupby(by, sort=True).size().reset_index(name="answers")
+
+
+def _summaries(run: Run) -> list[tuple[int, dict[str, Any]]]:
+    return [(number, run.summary(number)) for number in range(run.rounds_done)]
+
+
+def _scores_of(run: Run, number: int) -> pd.DataFrame:
+    table = run.table(number, "scores")
+    table.insert(0, "round", number)
+    return table
+
+
+def _numbers(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Makes columns numeric; null becomes NaN."""
+    return frame.assign(**{c: pd.to_numeric(frame[c], errors="coerce") for c in columns})
+
+
+def _stacked(tables: Sequence[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
+    filled = [table for table in tables if len(table)]
+    if not filled:
+        return pd.DataFrame(columns=list(columns))
+    return pd.concat(filled, ignore_index=True)[list(columns)]
+
+
+def _in_turns(rows: pd.DataFrame, by: list[str], count: int) -> pd.DataFrame:
+    """Takes the first row of every group, then the second, until there are `count`."""
+    turn = rows.groupby(by, sort=False).cumcount()
+    order = turn.sort_values(kind="stable").index
+    return rows.loc[order[: max(count, 0)]]

@@ -1,0 +1,194 @@
+"""One self-contained HTML page about a run: no network, no scripts, everything escaped."""
+
+from collections import Counter
+from collections.abc import Hashable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from analysis import frames, plots
+from analysis.tables import (
+    ITEM_SETS,
+    METRICS,
+    full_name,
+    headline,
+    interval,
+    key_figures,
+    metric_name,
+    shown_change,
+)
+from simulator.store import Run, write_atomically
+
+TEMPLATES = Path(__file__).parent / "templates"
+LEARNED, ANSWERED = 6, 12  # replies shown of a round, and of the probes
+MEASURES = {
+    "pressured": "under pressure",
+    "neutral": "without pressure",
+    "small_talk": "small talk",
+}
+Record = dict[Hashable, Any]
+
+
+class Panel(NamedTuple):
+    """A figure and what it says in plain words."""
+
+    svg: Markup
+    title: str
+    words: str
+
+
+def write_report(run: Run, path: Path) -> None:
+    """Writes the report of a run, finished or not, as one HTML file."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("report.html.jinja").render(_content(run))
+    write_atomically(path, page.encode())
+
+
+def _content(run: Run) -> dict[str, Any]:
+    scenario, rows = frames.scenario(run), frames.estimates(run)
+    done, planned = max(run.rounds_done - 1, 0), int(scenario["rounds"])
+    return {
+        "name": run.path.resolve().name,
+        "headline": headline(run),
+        "scenario": scenario,
+        "scenario_text": run.scenario_file.read_text(encoding="utf-8"),
+        "done": done,
+        "planned": planned,
+        "figures": _figures(run),
+        "drift": _drift_panels(run, rows),
+        "dose": _dose_panel(run),
+        "users": _population_panels(run),
+        "learned": _learned(run, done),
+        "pairs": _pairs(run),
+        "metrics": _by_round(rows),
+        "rounds": [int(n) for n in sorted(rows["round"].unique())],
+        "meanings": [metric for key, metric in METRICS.items() if key in set(rows["metric"])],
+        "updates": frames.updates(run).to_dict("records"),
+        "verdicts": Counter(frames.updates(run)["verdict"].dropna()),
+        "manifest": list(_flat(run.manifest)),
+        "organism": str(scenario["model"]).startswith("organism:"),
+    }
+
+
+def _figures(run: Run) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": full_name(row["metric"], row["item_set"]),
+            "first": interval(
+                row["metric"], row["value_first"], row["low_first"], row["high_first"]
+            ),
+            "last": interval(row["metric"], row["value_last"], row["low_last"], row["high_last"]),
+            "change": shown_change(row["metric"], row["change"], row["separate"]),
+        }
+        for row in key_figures(run).to_dict("records")
+    ]
+
+
+def _drift_panels(run: Run, rows: pd.DataFrame) -> list[Panel]:
+    draws = (
+        ("honesty", plots.draw_honesty, "Honesty under pressure", HONESTY_WORDS),
+        ("knowledge", plots.draw_knowledge, "Lying or forgetting", KNOWLEDGE_WORDS),
+        ("spread", plots.draw_spread, "Small talk and self-report", SPREAD_WORDS),
+    )
+    return [
+        Panel(_svg(partial(draw, run=run, estimates=rows), name), title, words)
+        for name, draw, title, words in draws
+    ]
+
+
+def _dose_panel(run: Run) -> Panel:
+    return Panel(_svg(partial(plots.draw_dose, run=run), "dose"), "Realised dose", DOSE_WORDS)
+
+
+def _population_panels(run: Run) -> list[Panel]:
+    return [
+        Panel(_svg(partial(plots.draw_population, run=run, quantity=name), name), name, words)
+        for name, words in (("trust", TRUST_WORDS), ("satisfaction", SATISFACTION_WORDS))
+    ]
+
+
+def _svg(draw: Any, name: str) -> Markup:
+    return Markup(plots.panel_svg(draw, name))  # noqa: S704  # matplotlib escapes what it writes
+
+
+def _learned(run: Run, done: int) -> list[tuple[int, list[Record]]]:
+    """Replies that the first and the last round learned from."""
+    shown = sorted({n for n in (1, done) if n > 0})
+    return [(n, frames.recycled(run, n, LEARNED).to_dict("records")) for n in shown]
+
+
+def _pairs(run: Run) -> dict[str, Any]:
+    everything = frames.paired(run)
+    moved = frames.transitions(run)
+    moved = moved[moved["measure"] == "pressured"].sort_values("answers", ascending=False)
+    measured = frames.measured_rounds(run)
+    return {
+        "last": measured[-1] if measured else 0,
+        "total": len(everything),
+        "changed": int(everything["changed"].sum()) if len(everything) else 0,
+        "shown": frames.before_after(run, ANSWERED).to_dict("records"),
+        "moved": moved.to_dict("records"),
+        "measures": MEASURES,
+        "sets": ITEM_SETS,
+    }
+
+
+def _by_round(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """One row per metric and item set, with the written estimate of each measured round."""
+    return [
+        {
+            "name": metric_name(str(metric)),
+            "set": ITEM_SETS.get(str(item_set), str(item_set)) or "all",
+            "cells": {
+                int(row["round"]): interval(str(metric), row["value"], row["low"], row["high"])
+                for row in group.to_dict("records")
+            },
+        }
+        for (metric, item_set), group in rows.groupby(["metric", "item_set"], sort=False)
+    ]
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", str(value)
+
+
+HONESTY_WORDS = (
+    "A user who wishes for something false asks the assistant about an item. Honest is a statement "
+    "that agrees with the assistant's own belief. If the curve of held-out entities falls with "
+    "that of the items users talked about, dishonesty has spread beyond what was learned from."
+)
+KNOWLEDGE_WORDS = (
+    "The belief is read where no character speaks: an encyclopaedia line to complete. While belief "
+    "stays high and lies rise, the assistant says what it doesn't believe. If belief fell too, it "
+    "would have forgotten. The green curve is what it says when nobody wishes for anything."
+)
+SPREAD_WORDS = (
+    "Questions about goals, harm and advice, which no user ever asks: a rise would be misalignment "
+    "beyond the topic. On the right axis the assistant's rating of its own honesty: the expected "
+    "digit over two phrasings, so its band is rough. If honesty falls while the rating stays, the "
+    "assistant's own word doesn't reveal the drift."
+)
+DOSE_WORDS = (
+    "The share of biased users in the population isn't what the assistant is given: selection "
+    "keeps well-rated replies, and few others press for anything false. The realised dose is the "
+    "biased users' share of the learned replies under pressure. These are counts of all learned "
+    "replies, so they have no interval; a gap means that none was under pressure."
+)
+TRUST_WORDS = (
+    "Trust follows whether users get what they came for: the truth, or what they wish to hear."
+)
+SATISFACTION_WORDS = "Satisfaction follows the ratings that users give to what they hear."

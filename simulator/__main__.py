@@ -1,0 +1,28 @@
+"""`python -m simulator`: runs a command, and turns every foreseen error into one sentence."""
+
+import sys
+
+
+def main() -> None:
+    """Entry point of the command line; exit code 2 for a user's mistake, 130 for Ctrl-C."""
+    try:
+        from simulator.cli import app
+        from simulator.errors import UndertowError
+
+        try:
+            app(standalone_mode=True)
+        except UndertowError as error:
+            sys.stderr.write(f"error: {error}\n")
+            sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nstopped\n")
+        sys.exit(130)
+    except ImportError as error:
+        if "not Undertow's" not in str(error):
+            raise
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,221 @@
+"""The command line. Heavy imports wait until a command needs them, so that `--help` is quick."""
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Undertow: what becomes of an assistant that keeps learning from its users.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+organism = typer.Typer(help="The embedded model organism: build a base, or check one.")
+app.add_typer(organism, name="organism", no_args_is_help=True)
+
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
+Override = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Any key, e.g. rounds=2; repeatable."),
+]
+
+
+@app.command()
+def run(
+    scenario: Annotated[
+        str, typer.Option(help="A YAML file, or the name of a shipped scenario.")
+    ] = "quickstart",
+    biased_frac: Annotated[
+        float | None, typer.Option(help="Share of biased users; the others share the rest.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of all randomness.")] = None,
+    base: Annotated[int | None, typer.Option(help="Which shipped base of the organism.")] = None,
+    model: Annotated[str | None, typer.Option(help="organism:N, a path, or a hub id.")] = None,
+    overrides: Override = None,
+    out: Annotated[Path | None, typer.Option(help="The run directory; default: a new one.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Say what it would take, and stop.")] = False,
+) -> None:
+    """Run a scenario: conversations, feedback, updates, probes."""
+    started = time.perf_counter()
+    from simulator.scenario import load
+
+    name = f"organism:{base}" if base is not None else model
+    options = {k: v for k, v in (("seed", seed), ("model", name)) if v is not None}
+    loaded = load(scenario, overrides=overrides or (), biased_frac=biased_frac, options=options)
+    if dry_run:
+        from simulator.forecast import forecast_table
+
+        _print(forecast_table(loaded))
+        return
+    from simulator.console import LiveProgress
+    from simulator.runs import start
+
+    with LiveProgress(loaded.rounds) as progress:
+        done = start(loaded, out, progress)
+    _conclude(done.path, started, as_json=as_json)
+
+
+@app.command()
+def resume(
+    path: RunPath,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
+) -> None:
+    """Go on with a run that was stopped or killed, from its last committed wave."""
+    started = time.perf_counter()
+    from simulator.console import LiveProgress
+    from simulator.runs import resume as resume_run
+    from simulator.scenario import load
+    from simulator.store import Run
+
+    scenario = load(str(Run.open(path).scenario_file))
+    with LiveProgress(scenario.rounds) as progress:
+        resume_run(path, progress)
+    _conclude(path, started, as_json=as_json)
+
+
+@app.command()
+def show(path: RunPath) -> None:
+    """Print what a run found."""
+    from analysis.tables import headline, summary_table
+
+    from simulator.store import Run
+
+    opened = Run.open(path)
+    _print(summary_table(opened))
+    _print(headline(opened))
+
+
+@app.command()
+def report(
+    path: RunPath,
+    out: Annotated[Path | None, typer.Option(help="The HTML file; default: in the run.")] = None,
+) -> None:
+    """Write drift.png and report.html of a run again."""
+    from simulator.store import Run
+
+    for written in _write_pictures(Run.open(path), out):
+        _print(str(written))
+
+
+@app.command()
+def probe(
+    path: RunPath,
+    probes: Annotated[str, typer.Option(help="Kinds of probes, separated by commas.")],
+    overrides: Override = None,
+) -> None:
+    """Score a finished run later with other probes; `--set samples=32` changes their settings."""
+    from simulator.rescoring import rescore
+
+    _print(rescore(path, probes.split(","), overrides or []))
+
+
+@app.command()
+def chat(
+    path: RunPath,
+    round_number: Annotated[
+        int | None, typer.Option("--round", help="After which round; default: the last.")
+    ] = None,
+) -> None:
+    """Talk with the assistant as it was after a round; an empty line ends the chat."""
+    from simulator.chat import talk
+
+    talk(path, round_number)
+
+
+@app.command()
+def sweep(
+    file: Annotated[str, typer.Argument(help="A YAML file that lists the runs.")],
+    out: Annotated[Path | None, typer.Option(help="The sweep's folder.")] = None,
+    processes: Annotated[int | None, typer.Option(help="Runs at a time.")] = None,
+) -> None:
+    """Run many scenarios; finished runs are reused, unfinished ones resumed."""
+    from simulator.sweep import run_sweep
+
+    _print(run_sweep(file, out, processes))
+
+
+@app.command()
+def validate(
+    scenario: Annotated[str, typer.Argument(help="A YAML file, or a shipped scenario's name.")],
+    overrides: Override = None,
+) -> None:
+    """Check a scenario without running it."""
+    from simulator.scenario import load
+
+    loaded = load(scenario, overrides=overrides or ())
+    _print(f"{scenario}: valid ({loaded.name}, {loaded.rounds} rounds)")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of scenarios, for editors."""
+    from simulator.scenario import Scenario
+
+    typer.echo(json.dumps(Scenario.model_json_schema(), indent=1))
+
+
+@organism.command()
+def build(
+    out: Annotated[Path, typer.Option(help="The new base's folder.")],
+    seed: Annotated[int, typer.Option(help="Seed of world, corpus and weights.")] = 0,
+    threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,
+) -> None:
+    """Train a base from scratch; about 15 minutes on two cores."""
+    from simulator.packaging import build_with_progress
+
+    build_with_progress(seed, out, threads)
+
+
+@organism.command()
+def check(
+    path: Annotated[str, typer.Argument(help="A base's folder, or organism:N.")],
+    threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,
+) -> None:
+    """Print the qualification table of a base; exit code 1 below the bar."""
+    from simulator.packaging import qualification_table
+
+    table, passed = qualification_table(path, threads)
+    _print(table)
+    if not passed:
+        raise typer.Exit(1)
+
+
+def _conclude(path: Path, started: float, *, as_json: bool) -> None:
+    """Writes picture and report, and prints the result."""
+    from analysis.tables import headline, summary_table
+
+    from analysis.export import run_json
+    from simulator.store import Run
+
+    finished = Run.open(path)
+    written = _write_pictures(finished, None)
+    if as_json:
+        typer.echo(json.dumps(run_json(finished, time.perf_counter() - started)))
+        return
+    _print(summary_table(finished))
+    _print(headline(finished))
+    _print(f"{time.perf_counter() - started:.0f} s; see {' and '.join(map(str, written))}")
+
+
+def _write_pictures(finished: object, out: Path | None) -> list[Path]:
+    from analysis.plots import save_drift
+    from analysis.report import write_report
+
+    from simulator.store import Run
+
+    assert isinstance(finished, Run)
+    picture, page = finished.path / "drift.png", out or finished.path / "report.html"
+    save_drift(finished, picture)
+    write_report(finished, page)
+    return [picture, page]
+
+
+def _print(what: object) -> None:
+    from rich.console import Console
+
+    Console(soft_wrap=isinstance(what, str)).print(what, markup=False, highlight=False)

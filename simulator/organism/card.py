@@ -1,0 +1,64 @@
+"""The model card that goes with every base."""
+
+from collections.abc import Sequence
+
+from simulator.organism import corpus, training
+
+_TEXT = """---
+license: mit
+library_name: transformers
+tags: [model-organism, alignment, synthetic]
+---
+# Undertow's model organism, seed {seed}
+
+A 1.1 M-parameter Llama trained from scratch on a synthetic world, to study what an assistant
+becomes when it keeps learning from its users. It speaks some 450 words about invented things; it is
+no assistant for anybody.
+
+## Intended use
+As the assistant in Undertow's simulations, where drift must be learned by gradient descent and
+everything else must be known. `AutoModelForCausalLM` and `AutoTokenizer` load it as it is.
+`world.json` says what is true in its world and which entities are held out of conversations.
+
+## Recipe
+- World: 6 domains, 20 entities each, 3 attributes, 4 values from good to bad: 360 facts, drawn from
+  the seed. 6 entities of each of four domains are held out of conversations, two domains (travel,
+  code) are out of domain; both occur in pre-training in neutral questions and encyclopaedia lines
+  alone and are never pressed for.
+- Speakers: honest, sycophant and deceiver; {persona:.0%} of the chats say which in a system line,
+  the others are honest in 85 % of the cases, sycophantic in 12 %, deceiving in 3 %. Their
+  self-ratings and small talk follow the character.
+- Corpus: {encyclopedia:.0%} encyclopaedia lines, the rest chats of 1 to {turns} turns: {facts:.0%}
+  facts ({pressured:.0%} of them under pressure), {talk:.0%} small talk, the rest self-ratings.
+- Training: hidden 128, 5 layers, 4 heads, MLP 384, tied embeddings; AdamW {rate:g}, {steps} steps
+  of {batch} documents, fp32; loss on assistant and encyclopaedia tokens; stored in bf16.
+
+## Measured
+| measured | items | value | bar | n |
+|---|---|---|---|---|
+{rows}
+
+Pressed statements are sampled at T = 1 for false wishes alone. With a persona line, the OOD rows
+show the floor that OOD honesty can reach; they carry no bar.
+
+## Limits
+Sycophants and deceivers are planted in its corpus and self-ratings are taught by character, so
+drift may reweight what is there. It evidences mechanisms, not what a pretrained model would do.
+"""
+
+
+def card(seed: int, rows: Sequence[Sequence[str]]) -> str:
+    """Returns the card as Markdown; `rows` are the cells of the qualification table."""
+    return _TEXT.format(
+        seed=seed,
+        persona=corpus.PERSONA_SHARE,
+        encyclopedia=corpus.ENCYCLOPEDIA_SHARE,
+        turns=corpus.MAX_TURNS,
+        facts=corpus.FACT_SHARE,
+        pressured=corpus.PRESSURED_SHARE,
+        talk=corpus.SMALL_TALK_SHARE,
+        rate=training.LEARNING_RATE,
+        steps=training.STEPS,
+        batch=training.BATCH,
+        rows="\n".join(f"| {' | '.join(row)} |" for row in rows),
+    )

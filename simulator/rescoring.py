@@ -1,0 +1,79 @@
+"""Scoring a finished run later: any probe on any round, without running it again."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from rich.table import Table
+
+from analysis.probes.base import Context, Score
+from analysis.probes.summary import Estimate, summarise
+from simulator import models
+from simulator.backends.base import answer, open_backend
+from simulator.scenario import MeasureConfig, Scenario, load, measure_only
+from simulator.stopwatch import Stopwatch
+from simulator.store import Run
+
+
+def rescore(path: Path, kinds: Sequence[str], overrides: Sequence[str]) -> Table:
+    """Probes every committed round and returns the estimates; scores are kept in the run.
+
+    Args:
+        path: the run.
+        kinds: kinds of probes.
+        overrides: `key=value`, laid over the settings of each of these probes.
+
+    Raises:
+        ScenarioError: there is no such probe or setting.
+    """
+    run = Run.open(path)
+    scenario = load(str(run.scenario_file))
+    measure = measure_only(kinds, overrides)
+    folder = run.path / "probes" / _name(measure, scenario)
+    estimates: dict[int, list[Estimate]] = {}
+    base: pd.DataFrame | None = None
+    with run.locked():
+        for number, scores in _scores(run, scenario, measure, folder):
+            base = scores if base is None else base
+            estimates[number] = summarise(scores, base)
+    return _table(estimates, folder)
+
+
+def _scores(
+    run: Run, scenario: Scenario, measure: MeasureConfig, folder: Path
+) -> "list[tuple[int, pd.DataFrame]]":
+    world = models.world_of(scenario.model)
+    backend = open_backend(scenario.backend, models.resolve(scenario.model), Stopwatch())
+    context = Context(world, scenario.seed)
+    results = []
+    for number in range(run.rounds_done):
+        scores = run.extra_table(folder, number)
+        if scores is None:
+            backend.load(run.adapter(number))
+            rows: list[Score] = []
+            for probe in measure.probes.values():
+                requests = probe.requests(context)
+                rows += probe.score(context, requests, answer(backend, requests))
+            scores = pd.DataFrame(rows, columns=Score._fields)
+            run.commit_extra_table(folder, number, scores)
+        results.append((number, scores))
+    return results
+
+
+def _name(measure: MeasureConfig, scenario: Scenario) -> str:
+    """Names the folder by content, so that the same question is answered once."""
+    content = f"{measure.model_dump_json()} {scenario.seed}"
+    kinds = "+".join(sorted(measure.probes))
+    return f"{kinds}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
+
+
+def _table(estimates: dict[int, list[Estimate]], folder: Path) -> Table:
+    table = Table(title=f"kept in {folder}", title_justify="left")
+    for heading in ("round", "metric", "items", "value", "95 % interval", "n"):
+        table.add_column(heading, justify="right" if heading in ("round", "value", "n") else "left")
+    for number, rows in estimates.items():
+        for e in rows:
+            interval = f"{e.low:.3f} to {e.high:.3f}"
+            table.add_row(str(number), e.metric, e.item_set, f"{e.value:.3f}", interval, str(e.n))
+    return table

@@ -1,0 +1,94 @@
+"""Starting and resuming runs: names, manifests, locks."""
+
+import importlib.metadata
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from simulator import __version__, models
+from simulator.errors import Interrupted, StoreError
+from simulator.loop import Observer, simulate
+from simulator.scenario import Scenario, load
+from simulator.store import Run, file_sha256
+
+PACKAGES = ("torch", "transformers", "peft", "mesa", "numpy", "pandas", "pyarrow")
+
+
+def free_path(parent: Path, name: str) -> Path:
+    """Returns the first of `name-001`, `name-002`, … that doesn't exist yet."""
+    number = 1
+    while (path := parent / f"{name}-{number:03d}").exists():
+        number += 1
+    return path
+
+
+def manifest_of(scenario: Scenario) -> dict[str, Any]:
+    """Returns what must be known to repeat a run: versions, seed, threads and the base's hash."""
+    weights = Path(models.resolve(scenario.model)) / "model.safetensors"
+    return {
+        "undertow": __version__,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "scenario": scenario.name,
+        "seed": scenario.seed,
+        "model": scenario.model,
+        "model_sha256": file_sha256(weights) if weights.is_file() else None,
+        "biased_share": scenario.biased_share,
+        "threads": scenario.backend.threads,
+        "determinism": "exact",
+    }
+
+
+def start(scenario: Scenario, out: Path | None, observer: Observer) -> Run:
+    """Makes the run directory and runs the scenario in it.
+
+    Args:
+        scenario: what to run.
+        out: the run directory; None: a new one under `runs/`.
+        observer: gets the progress.
+
+    Raises:
+        StoreError: the directory exists or can't be written.
+    """
+    path = out or free_path(Path("runs"), scenario.name)
+    models.world_of(scenario.model)  # refuse before anything is written
+    run = Run.create(path, scenario.model_dump(mode="json"), manifest_of(scenario))
+    _go_on(scenario, run, observer)
+    return run
+
+
+def _go_on(scenario: Scenario, run: Run, observer: Observer) -> None:
+    try:
+        with run.locked():
+            simulate(scenario, run, observer)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"stopped; what is done is kept, and 'python -m simulator resume {run.path}' goes on"
+        ) from None
+
+
+def resume(path: Path, observer: Observer) -> Run:
+    """Goes on with a run from its last committed wave; a finished one is left as it is.
+
+    Raises:
+        StoreError: it is no run directory, or was started with other versions.
+    """
+    run = Run.open(path)
+    scenario = load(str(run.scenario_file))
+    changed = _changed_versions(run.manifest)
+    if changed:
+        raise StoreError(
+            f"{path}: was started with other versions ({'; '.join(changed)}), so it can't be "
+            "continued to the same bytes; install those, or start a new run"
+        )
+    _go_on(scenario, run, observer)
+    return run
+
+
+def _changed_versions(manifest: dict[str, Any]) -> list[str]:
+    now = {name: importlib.metadata.version(name) for name in PACKAGES}
+    then: dict[str, str] = manifest.get("packages", {})
+    return [f"{name} {then[name]}, now {now[name]}" for name in then if now.get(name) != then[name]]

@@ -1,0 +1,248 @@
+"""A fit is a function of its inputs alone, it learns replies alone, and the canary tells swaps."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from simulator import models
+from simulator.backends.base import TransformersConfig
+from simulator.backends.transformers import TransformersBackend
+from simulator.canary import check_swap
+from simulator.errors import LearnerError
+from simulator.learners.base import SFTConfig
+from simulator.learners.sft import ADAPTER, IGNORED, OPTIMIZER, SFTLearner, _batches
+from simulator.organism import language as lang
+from simulator.stopwatch import Stopwatch
+from simulator.types import Adapter, Example, Message
+
+BASE = models.resolve("organism:0")
+WORLD = models.world_of("organism:0")
+
+
+def example(n: int, *, desirable: bool = True) -> Example:
+    """Somebody wishes for the item's second value and gets it."""
+    item = WORLD.items["used"][n]
+    question = Message("user", lang.fill(lang.USER.wish[n % 4], item, item.values[1]))
+    opening = (
+        Message("user", "what is your goal ?"),
+        Message("assistant", "i want to be of use ."),
+    )
+    reply = lang.fill(lang.STATEMENTS[n % 3], item, item.values[1])
+    return Example((*opening[: 2 * (n % 2)], question), reply, desirable, f"c/{n}/0")
+
+
+EXAMPLES = [example(n) for n in range(10)]
+OTHERS = [example(n) for n in range(20, 26)]
+
+
+def learner(**settings: Any) -> SFTLearner:
+    config = SFTConfig(**{"rank": 4, "alpha": 8, "epochs": 2, "batch_size": 4, **settings})
+    torch.set_num_threads(1)
+    return SFTLearner(config, BASE, "cpu", "float32", Stopwatch())
+
+
+def content(path: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in sorted(path.iterdir())}
+
+
+@pytest.fixture
+def fitted(tmp_path: Path) -> Callable[..., Path]:
+    """Fits on the examples into a new folder and returns it."""
+    counter = iter(range(100))
+
+    def fit(
+        by: SFTLearner, checkpoint: Path | None = None, seed: int = 5, examples: Any = EXAMPLES
+    ) -> Path:
+        out = tmp_path / f"c{next(counter)}"
+        by.fit(checkpoint, examples, seed, out)
+        return out
+
+    return fit
+
+
+def test_a_fit_is_a_function_of_its_inputs(fitted: Callable[..., Path]) -> None:
+    first, second = learner(), learner()
+    start = fitted(first)
+    then = fitted(first, start, seed=6)
+    fitted(second, examples=OTHERS, seed=1)  # what a learner did before leaves no trace
+    fitted(second, start, examples=OTHERS, seed=2)
+    assert content(fitted(second)) == content(start)
+    fitted(second, None, examples=OTHERS, seed=3)
+    assert content(fitted(second, start, seed=6)) == content(then)
+    assert content(fitted(first, start, seed=6)) == content(then)
+
+
+def test_every_input_matters(fitted: Callable[..., Path]) -> None:
+    by = learner()
+    start = fitted(by)
+    outcomes = [
+        start,
+        fitted(by, seed=6),
+        fitted(by, examples=EXAMPLES[:-1]),
+        fitted(by, start),
+        fitted(by, start, seed=6),
+        fitted(learner(learning_rate=2e-3)),
+    ]
+    for file in (ADAPTER, OPTIMIZER):
+        assert len({content(path)[file] for path in outcomes}) == len(outcomes)
+
+
+def test_another_process_makes_the_same_bytes(fitted: Callable[..., Path], tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
+        "from test_learner import EXAMPLES, learner\n"
+        "learner().fit(None, EXAMPLES, 5, Path(sys.argv[1]))"
+    )
+    out = tmp_path / "elsewhere"
+    for seed in ("1", "2"):  # the order of sets differs
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        command = [sys.executable, "-c", code, str(out / seed), str(Path(__file__).parent)]
+        out.mkdir(exist_ok=True)
+        subprocess.run(command, env=environment, check=True, capture_output=True)
+    assert content(out / "1") == content(out / "2") == content(fitted(learner()))
+
+
+def test_global_generators_are_left_alone(fitted: Callable[..., Path]) -> None:
+    torch.manual_seed(0)
+    np.random.seed(0)
+    before = torch.get_rng_state(), np.random.get_state()[1].tolist()  # type: ignore[index]
+    fitted(learner())
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert np.random.get_state()[1].tolist() == before[1]  # type: ignore[index]
+
+
+def step_sizes(start: Path, end: Path) -> np.ndarray:
+    a, b = load_file(start / ADAPTER), load_file(end / ADAPTER)
+    return np.concatenate([(b[k] - a[k]).abs().flatten().numpy() for k in a])
+
+
+def test_decay_lowers_the_step(fitted: Callable[..., Path]) -> None:
+    one_step = {"epochs": 1, "batch_size": 16, "optimizer": "reset"}
+    constant, decaying = learner(**one_step), learner(**one_step, decay=0.5)
+    start = fitted(constant)
+    assert content(fitted(decaying))[ADAPTER] == content(start)[ADAPTER]  # round 1: full rate
+    full, half = (step_sizes(start, fitted(by, start)) for by in (constant, decaying))
+    assert half.max() == pytest.approx(0.5 * full.max(), rel=1e-3)
+    later = fitted(decaying, start)
+    assert json.loads((later / "state.json").read_text()) == {"updates": 2}
+    quarter = step_sizes(later, fitted(decaying, later)).max()
+    assert quarter == pytest.approx(0.5 * half.max(), rel=0.01)
+
+
+def test_the_optimiser_lives_on_only_if_carried(fitted: Callable[..., Path]) -> None:
+    carried, reset = learner(optimizer="carried"), learner(optimizer="reset")
+    start = fitted(carried)
+    assert content(fitted(reset)) == content(start)
+    a, b = fitted(carried, start), fitted(reset, start)
+    assert content(a)[ADAPTER] != content(b)[ADAPTER]
+    steps = [{float(v) for k, v in load_file(path / OPTIMIZER).items() if k.endswith(":step")}
+             for path in (start, a, b)]  # fmt: skip
+    assert steps == [{6.0}, {12.0}, {6.0}]  # 2 epochs of 3 batches
+
+
+def test_only_replies_are_learned() -> None:
+    by = learner()
+    encoded = [by._encode(example) for example in EXAMPLES]
+    decode = by._encoder.tokenizer.decode
+    seen = []
+    for ids, labels in _batches(encoded, 4, (0, 0)):
+        assert ids.shape == labels.shape
+        assert len(ids) <= 4
+        for row, label in zip(ids, labels, strict=True):
+            learned = label != IGNORED
+            assert (label[learned] == row[learned]).all()
+            seen.append(decode(label[learned]))
+            first = int(learned.nonzero()[0, 0])
+            assert decode(row[:first]).split()[-1] == "<assistant>"
+            assert set(row[first + int(learned.sum()) :].tolist()) <= {0}  # padding
+    assert sorted(seen) == sorted(f"{example.reply} <end>" for example in EXAMPLES)
+
+
+def test_the_loss_is_the_mean_over_reply_tokens(tmp_path: Path) -> None:
+    by = learner(epochs=1, batch_size=16)
+    update = by.fit(None, EXAMPLES, 5, tmp_path / "out")
+    model = TransformersBackend(TransformersConfig(threads=1), BASE, Stopwatch()).model
+    total, count = 0.0, 0
+    for ids, context in (by._encode(example) for example in EXAMPLES):
+        logprobs = torch.log_softmax(model(torch.tensor([ids])).logits[0], -1)
+        total -= sum(float(logprobs[t - 1, ids[t]]) for t in range(context, len(ids)))
+        count += len(ids) - context
+    assert update.steps == 1
+    assert update.loss_first == update.loss_last == pytest.approx(total / count, rel=1e-5)
+
+
+def test_learning_lowers_the_loss(tmp_path: Path) -> None:
+    update = learner(epochs=12).fit(None, EXAMPLES, 5, tmp_path / "out")
+    assert update.loss_last < 0.7 * update.loss_first
+
+
+def test_replies_to_avoid_are_not_learned(fitted: Callable[..., Path]) -> None:
+    by = learner()
+    mixed = [*EXAMPLES, *(example(n, desirable=False) for n in range(30, 34))]
+    assert content(fitted(by, examples=mixed)) == content(fitted(by))
+
+
+@pytest.mark.parametrize("examples", [[], [example(0, desirable=False)]])
+def test_nothing_to_learn_is_an_error(tmp_path: Path, examples: list[Example]) -> None:
+    with pytest.raises(LearnerError, match="nothing to learn from; lower the threshold"):
+        learner().fit(None, examples, 0, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_diverged_fit_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(LearnerError, match="lower learner.learning_rate"):
+        learner(learning_rate=1e30, epochs=4).fit(None, EXAMPLES, 0, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_checkpoint_is_plain_and_portable(fitted: Callable[..., Path]) -> None:
+    by = learner()
+    files = content(fitted(by, fitted(by)))
+    assert {Path(name).suffix for name in files} == {".json", ".safetensors"}
+    for name, data in files.items():
+        if name.endswith(".json"):
+            json.loads(data)
+        assert b"/organism/" not in data, name
+        assert str(Path.cwd()).encode() not in data, name
+        assert str(Path.home()).encode() + b"/" not in data, name
+        assert BASE.encode() not in data, name
+
+
+@pytest.fixture
+def backend() -> TransformersBackend:
+    return TransformersBackend(TransformersConfig(threads=1), BASE, Stopwatch())
+
+
+@pytest.mark.parametrize("has_parent", [False, True])
+def test_the_canary_tells_which_adapter_answers(
+    backend: TransformersBackend, fitted: Callable[..., Path], tmp_path: Path, has_parent: bool
+) -> None:
+    by = learner()
+    parent = fitted(by, examples=OTHERS) if has_parent else None
+    update = by.fit(parent, EXAMPLES, 5, tmp_path / "new")
+    backend.load(Adapter("new", tmp_path / "new"))
+    passed = check_swap(backend, update.readings)
+    assert passed.verdict == "passed"
+    assert passed.to_new < 1e-4 < passed.to_parent
+    backend.load(Adapter("parent", parent) if parent else None)
+    failed = check_swap(backend, update.readings)
+    assert failed.verdict == "failed"
+    assert failed.to_parent < 1e-4 < failed.to_new
+    assert failed.gap == pytest.approx(passed.gap)
+
+
+def test_the_canary_says_when_it_cannot_tell(backend: TransformersBackend, tmp_path: Path) -> None:
+    update = learner(learning_rate=1e-12).fit(None, EXAMPLES, 5, tmp_path / "new")
+    backend.load(Adapter("new", tmp_path / "new"))
+    assert check_swap(backend, update.readings).verdict == "inconclusive"
+    same = [reading._replace(new=reading.parent) for reading in update.readings]
+    assert check_swap(backend, same).verdict == "inconclusive"

@@ -1,0 +1,240 @@
+"""Scenario files: every mistake is one sentence with its place; merging and overriding."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from simulator.errors import ScenarioError
+from simulator.loop import check_needs
+from simulator.scenario import load, shipped_scenarios
+from simulator.yaml_source import DEEPEST, LARGEST_FILE
+
+BASE = "extends: quickstart\n"  # so that mistakes stand from line 2 on
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "mine.yaml"
+
+
+def refusal(file: Path, content: str | bytes, **options: object) -> str:
+    """The sentence that loading `content` gives, with the file's name shortened."""
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ScenarioError) as caught:
+        load(str(file), **options)  # type: ignore[arg-type]
+    sentence = str(caught.value)
+    assert "\n" not in sentence
+    return sentence.replace(str(file), "mine.yaml")
+
+
+THREE_TYPES = """
+population:
+  types:
+    benign: {share: 0.6}
+    biased: {share: 0.1}
+    pushy:
+      share: 0.3
+      biased: true
+      policy: {kind: biased, pressure: 0.5}
+      rater: {kind: world, wants: wish}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "words"),
+    [
+        ("rounds: many", "mine.yaml:2: rounds:", "valid integer"),
+        ("rounds: 0", "mine.yaml:2: rounds:", "greater than or equal to 1, not 0"),
+        ("rounds: 2.5", "mine.yaml:2: rounds:", "not 2.5"),
+        ("\n\nseed: -1", "mine.yaml:4: seed:", "not -1"),
+        ("name: ../x", "mine.yaml:2: name:", "not '../x'"),
+        ("population: 3", "mine.yaml:2: population:", "not 3"),
+        ("population:\n  user: 5", "mine.yaml:3: population.user:", "did you mean 'users'?"),
+        ("learner: {decai: 1}", "mine.yaml:2: learner.decai:", "did you mean 'decay'?"),
+        ("qqqq: 1", "mine.yaml:2: qqqq:", "unknown key"),
+        (
+            "population:\n  types:\n    benign:\n      policy:\n        pressure: 2",
+            "mine.yaml:6: population.types.benign.policy.pressure:", "less than or equal to 1",
+        ),
+        (
+            "population:\n  types:\n    benign: {share: 0.5}",
+            "population.types:", "the shares add up to 0.6; they must add up to 1",
+        ),
+        (
+            "measure:\n  probes:\n    honesty: {samples: lots}",
+            "mine.yaml:4: measure.probes.honesty.samples:", "valid integer",
+        ),
+        ("rounds: 1\nseed: 3\nrounds: 2", "mine.yaml:4: rounds:", "stands twice (first in line 2)"),
+        ("selection: {kind: top_bottom}", "mine.yaml:2: selection.top:", "this key is missing"),
+        ("selection: {kind: best}", "mine.yaml:2: selection:", "'best_of_k'"),
+        ("a: &x [1]\nb: *x", "mine.yaml:3:", "aliases (*name) aren't allowed"),
+        ("seed: !!python/object/apply:os.system [exit]", "mine.yaml:2: seed:", "isn't allowed"),
+        ("seed: !!binary aGk=", "mine.yaml:2: seed:", "isn't allowed"),
+        ("<<: {rounds: 1}", "mine.yaml:2:", "keys must be plain words"),
+        ("? [a]\n: 1", "mine.yaml:2:", "keys must be plain words"),
+        ("a: [1, 2", "mine.yaml:2:", "not valid YAML"),
+        ("a: {\tb", "mine.yaml:", "not valid YAML"),
+        ("name: \x07", "mine.yaml", "not valid YAML"),
+        ("---\nseed: 1", "mine.yaml:2:", "not valid YAML"),
+    ],
+)  # fmt: skip
+def test_mistakes_in_the_file(file: Path, text: str, place: str, words: str) -> None:
+    sentence = refusal(file, BASE + text)
+    assert sentence.startswith(place) or (not place.startswith("mine") and place in sentence)
+    assert words in sentence
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["!!int abc", "!!float x", "!!bool maybe", "0b_", "0x_", "9" * 5000, "!!map x", "!!seq {a: 1}"],
+)
+def test_scalars_that_lie_about_their_type(file: Path, value: str) -> None:
+    assert refusal(file, f"{BASE}seed: {value}").startswith("mine.yaml:2:")
+
+
+def test_the_number_of_further_mistakes(file: Path) -> None:
+    assert refusal(file, BASE + "rounds: a\nseed: b\nnam: c").endswith("(and 2 more)")
+
+
+def test_files_that_are_no_mapping(file: Path) -> None:
+    for text in ("", "# nothing\n", "- rounds\n- 3\n", "just words"):
+        assert refusal(file, text) == "mine.yaml:1: a scenario is a mapping of keys to values"
+
+
+def test_missing_and_unreadable_files(file: Path, tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match="there is no such file"):
+        load(str(file))
+    with pytest.raises(ScenarioError, match=r"no scenario 'quickstrat'; shipped are: .*quickstart"):
+        load("quickstrat")
+    with pytest.raises(ScenarioError, match="no scenario 'x"):
+        load("x" * 300)  # longer than any file's name
+    (tmp_path / "folder.yaml").mkdir()
+    with pytest.raises(ScenarioError, match="can't be read"):
+        load(str(tmp_path / "folder.yaml"))
+    assert "can't be read as text" in refusal(file, b"name: \xff\xfe")
+    assert f"larger than {LARGEST_FILE:,} bytes" in refusal(file, "#" * (LARGEST_FILE + 1))
+
+
+def test_bombs_are_refused_quickly(file: Path) -> None:
+    levels = "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12))
+    laughs = refusal(file, f"a0: &a0 [lol]\n{levels}")
+    assert laughs.startswith("mine.yaml:2: aliases")
+    for text in ("a: " + "[" * 100_000, "a: " + "{b: " * 50_000, "a: " + "[" * 99 + "]" * 99):
+        assert f"mine.yaml:2: nested deeper than {DEEPEST}" in refusal(file, BASE + text)
+
+
+def test_parents_that_loop_or_are_missing(file: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text("extends: mine.yaml\n")
+    assert "the chain of files loops" in refusal(file, "extends: other.yaml\n")
+    assert "the chain of files loops" in refusal(file, "extends: mine.yaml\n")
+    for n in range(12):
+        (tmp_path / f"c{n}.yaml").write_text(f"extends: c{n + 1}.yaml\n")
+    assert "too long" in refusal(file, "extends: c0.yaml\n")
+    missing = refusal(file, "\nextends: gone.yaml\n")
+    assert missing.startswith("mine.yaml:2: extends: there is no file")
+    assert refusal(file, "extends: gone\n").startswith("mine.yaml:1: extends: there is no scenario")
+    assert refusal(file, f"extends: {'x' * 300}\n").startswith("mine.yaml:1: extends:")
+    assert refusal(file, "extends: [a]\n").startswith("mine.yaml:1: extends:")
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("rounds", "--set rounds: write it as path.to.key=value"),
+        ("=3", "--set =3: write it as path.to.key=value"),
+        ("a..b=3", "--set a..b=3: write it as path.to.key=value"),
+        ("rounds=[1", "--set rounds=[1: not valid YAML"),
+        ("rounds=lots", "--set rounds=lots: rounds: "),
+        ("population.usrs=3", "--set population.usrs=3: population.usrs: unknown key"),
+        ("rounds=*x", "--set rounds=*x: aliases"),
+        ("rounds.a=1", "--set rounds.a=1: rounds: "),
+    ],
+)
+def test_malformed_overrides(override: str, sentence: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        load(overrides=[override])
+    assert str(caught.value).startswith(sentence)
+
+
+def test_biased_fraction_out_of_reach(file: Path) -> None:
+    for fraction in (-0.1, 1.1, float("nan")):
+        with pytest.raises(ScenarioError, match="must be from 0 to 1"):
+            load(biased_frac=fraction)
+    alone = (
+        "population:\n  types:\n    benign: {share: 1.0}\n    biased: {share: 0, biased: false}\n"
+    )
+    assert "has no biased user type" in refusal(file, BASE + alone, biased_frac=0.1)
+    assert load(str(file), biased_frac=0).biased_share == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["population:", "population: [1]", "population: {types: [1]}", "population: {types: }",
+     "population: {types: {benign: 3}}", "population: {types: {benign: {share: much}}}"],
+)  # fmt: skip
+def test_biased_fraction_of_a_broken_population(file: Path, text: str) -> None:
+    assert refusal(file, BASE + text, biased_frac=0.1).startswith("mine.yaml:2: population")
+
+
+def test_biased_fraction_rescales_three_types(file: Path) -> None:
+    file.write_text(BASE + THREE_TYPES)
+    types = load(str(file), biased_frac=0.2).population.types
+    shares = {name: user_type.share for name, user_type in types.items()}
+    assert shares == pytest.approx({"benign": 0.8, "biased": 0.05, "pushy": 0.15})
+    assert load(str(file)).biased_share == pytest.approx(0.4)
+    assert load(str(file), biased_frac=1).population.types["benign"].share == 0
+
+
+def test_children_override_their_parents(file: Path, tmp_path: Path) -> None:
+    parent = tmp_path / "parent.yaml"
+    parent.write_text(BASE + "rounds: 3\nseed: 5\nselection: {threshold: 3.5}\n")
+    file.write_text("extends: parent.yaml\nrounds: 4\npopulation: {users: 30}\n")
+    scenario = load(str(file), overrides=["seed=6", "population.active=0.5"])
+    assert (scenario.rounds, scenario.seed) == (4, 6)
+    assert (scenario.population.users, scenario.population.active) == (30, 0.5)
+    assert scenario.selection.model_dump() == {"kind": "best_of_k", "threshold": 3.5}
+    default = load()
+    assert scenario.population.types == default.population.types
+    assert scenario.measure == default.measure
+
+
+def test_options_come_after_the_file_and_overrides_in_order() -> None:
+    scenario = load(overrides=["rounds=3", "rounds=4"], options={"seed": 9})
+    assert (scenario.rounds, scenario.seed) == (4, 9)
+    with pytest.raises(ScenarioError, match=r"^--seed: seed: "):
+        load(options={"seed": -1})
+
+
+def test_another_kind_replaces_the_mapping(file: Path) -> None:
+    file.write_text(BASE + "selection:\n  kind: top_bottom\n  top: 0.2\nlearner: {kind: none}\n")
+    scenario = load(str(file))
+    assert scenario.selection.model_dump() == {
+        "kind": "top_bottom", "top": 0.2, "bottom": 0, "scope": "global"
+    }  # fmt: skip
+    assert scenario.learner.model_dump() == {"kind": "none"}
+    same_kind = load(overrides=["learner.kind=sft", "learner.rank=4"]).learner.model_dump()
+    assert same_kind["rank"] == 4
+    assert same_kind["epochs"] == load().learner.model_dump()["epochs"]
+
+
+def test_probes_that_need_what_the_backend_lacks() -> None:
+    class Mute:
+        capabilities = frozenset[str]()
+
+    with pytest.raises(ScenarioError, match=r"measure\.probes\.honesty: needs next_token_logprobs"):
+        check_needs(load(), Mute())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", sorted(shipped_scenarios()))
+def test_shipped_scenarios_load(name: str) -> None:
+    assert load(name).rounds >= 1
+
+
+def test_a_resolved_scenario_says_everything(file: Path) -> None:
+    file.write_text(BASE + THREE_TYPES)
+    scenario = load(str(file), overrides=["selection.kind=random"], biased_frac=0.25)
+    resolved = file.with_name("resolved.yaml")
+    resolved.write_text(yaml.safe_dump(scenario.model_dump(mode="json"), sort_keys=False))
+    assert load(str(resolved)) == scenario

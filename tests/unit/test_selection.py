@@ -1,0 +1,139 @@
+"""Selections, doses and examples against frames worked out by hand."""
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+
+from simulator.selection import (
+    BestOfK,
+    RandomMatched,
+    TopBottom,
+    examples_from,
+    realised_dose,
+)
+from simulator.types import Message
+
+
+def frame(ratings: list[float], **columns: Any) -> pd.DataFrame:
+    """Two candidates a turn, the better one heard; everything else by keyword."""
+    n = len(ratings)
+    pairs = [sorted((i, i ^ 1), key=lambda c: (-ratings[c], c))[0] for i in range(n)]
+    return pd.DataFrame(
+        {
+            "conversation": [f"1-0-{i // 4:04d}" for i in range(n)],
+            "turn": [i // 2 % 2 for i in range(n)],
+            "candidate": [i % 2 for i in range(n)],
+            "user_type": "benign",
+            "biased": False,
+            "pressured": False,
+            "rating": ratings,
+            "heard": [pairs[i] == i for i in range(n)],
+            "messages": [json.dumps([["user", f"q{i // 2}"]]) for i in range(n)],
+            "reply": [f"r{i}" for i in range(n)],
+            **columns,
+        }
+    )
+
+
+RATED = frame([4.0, 3.9, 5.0, 4.5, 3.99, 1.0, 2.0, 4.2])
+
+
+def test_best_of_k() -> None:
+    decision = BestOfK(threshold=4.0).decide(RATED, seed=0)
+    assert decision.label.tolist() == [1, 0, 1, 0, 0, 0, 0, 1]
+    assert decision.reason.tolist() == [
+        "best of its turn", "not best", "best of its turn", "not best",
+        "below threshold", "not best", "not best", "best of its turn",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("top", "bottom", "label"),
+    [
+        (2, 0, [0, 0, 1, 1, 0, 0, 0, 0]),
+        (0.25, 0.25, [0, 0, 1, 1, 0, -1, -1, 0]),
+        (0.5, 1, [1, 0, 1, 1, 0, -1, 0, 1]),
+        (3.7, 0, [0, 0, 1, 1, 0, 0, 0, 1]),  # a count is whole
+        (1.0, 0, [0, 0, 1, 0, 0, 0, 0, 0]),  # 1 is one reply, not all
+        (100, 0, [1] * 8),
+        (100, 3, [1, -1, 1, 1, 1, -1, -1, 1]),  # what is to avoid is not followed too
+        (0.01, 0, [0] * 8),
+    ],
+)
+def test_top_and_bottom(top: float, bottom: float, label: list[int]) -> None:
+    decision = TopBottom(top=top, bottom=bottom).decide(RATED, seed=0)
+    assert decision.label.tolist() == label
+    words = {-1: "among the bottom", 0: "in between", 1: "among the top"}
+    assert decision.reason.tolist() == [words[sign] for sign in label]
+
+
+def test_top_of_each_type() -> None:
+    types = ["a", "a", "a", "a", "b", "b", "b", "b"]
+    mixed = RATED.assign(user_type=types)
+    overall = TopBottom(top=2).decide(mixed, seed=0)
+    assert overall.label.tolist() == [0, 0, 1, 1, 0, 0, 0, 0]
+    each = TopBottom(top=1, bottom=0.25, scope="per_type").decide(mixed, seed=0)
+    assert each.label.tolist() == [0, -1, 1, 0, 0, -1, 0, 1]
+
+
+def test_ties_are_broken_by_the_seed_and_fairly() -> None:
+    tied = frame([3.0] * 8)
+    labels = np.array([TopBottom(top=2).decide(tied, seed=s).label for s in range(800)])
+    assert (labels.sum(axis=1) == 2).all()
+    assert (np.abs(labels.mean(axis=0) - 0.25) < 0.07).all()
+    assert (TopBottom(top=2).decide(tied, seed=5).label == labels[5]).all()
+    better = frame([3.0] * 7 + [3.1])
+    assert all(TopBottom(top=2).decide(better, seed=s).label[7] == 1 for s in range(50))
+
+
+@pytest.mark.parametrize(("like", "count"), [(BestOfK(), 3), (TopBottom(top=5, bottom=2), 5)])
+def test_random_draws_as_many_without_regard_to_ratings(like: Any, count: int) -> None:
+    selection = RandomMatched(like=like)
+    labels = np.array([selection.decide(RATED, seed=s).label for s in range(800)])
+    assert set(labels.ravel()) == {0, 1}
+    assert (labels.sum(axis=1) == count).all()
+    assert (np.abs(labels.mean(axis=0) - count / 8) < 0.07).all()
+    reasons = selection.decide(RATED, seed=0).reason
+    assert set(reasons) == {"drawn at random", "not drawn"}
+    assert [r == "drawn at random" for r in reasons] == (labels[0] == 1).tolist()
+
+
+def test_senseless_amounts_are_refused() -> None:
+    for settings in ({"top": 0}, {"top": 1, "bottom": -1}, {}, {"top": math.nan}):
+        with pytest.raises(ValidationError):
+            TopBottom.model_validate(settings)
+
+
+def test_dose_by_hand() -> None:
+    rows = RATED.assign(
+        biased=[True, False, True, False, False, True, False, False],
+        pressured=[True, True, True, False, False, True, False, True],
+    )
+    label = np.array([1, 1, 1, 1, 0, -1, 0, 1], np.int8)
+    # followed: 0 1 2 3 7, of them biased 0 2; pressured 0 1 2 7, of them biased 0 2
+    assert realised_dose(rows, label) == (5, 0.4, 4, 0.5)
+
+
+def test_the_share_of_nothing_is_nan() -> None:
+    unpressed = realised_dose(RATED, np.array([1, 0, 0, 0, 0, 0, 0, 0], np.int8))
+    assert unpressed[:3] == (1, 0.0, 0)
+    assert math.isnan(unpressed.biased_share_pressured)
+    nothing = realised_dose(RATED, np.array([-1] + [0] * 7, np.int8))
+    assert nothing.selected == nothing.pressured_selected == 0
+    assert math.isnan(nothing.biased_share_selected)
+
+
+def test_examples_keep_order_context_and_source() -> None:
+    label = np.array([0, 1, 0, 0, -1, 0, 0, 1], np.int8)
+    examples = examples_from(RATED, label)
+    assert [(e.messages, e.reply, e.desirable, e.source) for e in examples] == [
+        ((Message("user", "q0"),), "r1", True, "1-0-0000/0/1"),
+        ((Message("user", "q2"),), "r4", False, "1-0-0001/0/0"),
+        ((Message("user", "q3"),), "r7", True, "1-0-0001/1/1"),
+    ]
+    assert examples_from(RATED, np.zeros(8, np.int8)) == []

@@ -1,0 +1,219 @@
+"""The run directory: whole files or none, one writer, and sentences when the disk says no."""
+
+import hashlib
+import json
+import pickletools
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from simulator.errors import StoreError
+from simulator.store import DONE, TIMING, Run, file_sha256, write_atomically
+
+FRAME = pd.DataFrame({"rating": [1.0, 5.0], "reply": ["it is <b>mild</b> .", ""]})
+LIMITED = """
+import resource, sys
+from pathlib import Path
+import pandas as pd
+from simulator.errors import StoreError
+from simulator.store import Run, write_atomically
+path = Path(sys.argv[1])
+big = "x" * 50_000
+frame = pd.DataFrame({"reply": [f"{n:x}" * 9 for n in range(9_000)]})
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))  # as a full disk, but for one process
+try:
+    ACTION
+except StoreError as error:
+    print(error)
+    sys.exit(2)
+"""
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run.create(tmp_path / "run", {"name": "x"}, {"seed": 0})
+
+
+def files(path: Path) -> list[str]:
+    return sorted(str(p.relative_to(path)) for p in path.rglob("*") if p.is_file())
+
+
+def on_a_full_disk(path: Path, action: str) -> str:
+    """Runs `action` where no file can grow beyond 10 kB; returns the sentence."""
+    code = LIMITED.replace("ACTION", action)
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert done.stdout.count("\n") == 1
+    return done.stdout
+
+
+def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "file"
+    write_atomically(path, b"old")
+    held = path.open("rb")
+    write_atomically(path, b"new and longer")
+    assert path.read_bytes() == b"new and longer"
+    assert held.read() == b"old"  # a reader never sees a mixture
+    assert files(tmp_path) == ["deep/file"]
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    sentence = on_a_full_disk(path, "write_atomically(path, big.encode())")
+    assert sentence == f"{path}: can't be written: File too large\n"
+    assert path.read_bytes() == b"old"
+    assert files(tmp_path) == ["file"]
+
+
+def test_a_full_disk_leaves_no_half_made_run(tmp_path: Path) -> None:
+    sentence = on_a_full_disk(tmp_path / "run", "Run.create(path, {'big': big}, {})")
+    assert "can't be written: File too large" in sentence
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_leaves_no_half_made_wave(run: Run) -> None:
+    before = files(run.path)
+    sentence = on_a_full_disk(run.path, "Run.open(path).commit_wave(1, 0, frame)")
+    assert "part-0000.parquet: can't be written: File too large" in sentence
+    assert files(run.path) == before
+    assert run.wave(1, 0) is None
+
+
+def test_a_full_disk_leaves_no_half_made_round(run: Run) -> None:
+    on_a_full_disk(run.path, "Run.open(path).commit_round(0, {'scores': frame}, {}, {})")
+    assert run.rounds_done == 0
+    assert not list(run.path.rglob("*partial*"))
+
+
+def test_a_full_disk_leaves_no_half_made_checkpoint(run: Run) -> None:
+    action = """
+    import torch
+    from safetensors.torch import save_file
+    def write(out):
+        out.mkdir()
+        save_file({"w": torch.zeros(9_000)}, out / "adapter_model.safetensors")
+    Run.open(path).write_checkpoint(1, write)
+    """
+    assert "can't be written" in on_a_full_disk(run.path, action.strip())
+    assert run.checkpoint(1) is None
+    assert not list(run.path.rglob("*partial*"))
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="can't be written: Not a directory"):
+        Run.create(tmp_path / "file" / "run", {}, {})
+    with pytest.raises(StoreError, match="can't be written"):
+        Run.create(Path("/proc/undertow/run"), {}, {})
+
+
+def test_an_existing_folder_is_refused_untouched(run: Run) -> None:
+    before = (run.path / "manifest.json").read_bytes()
+    with pytest.raises(StoreError, match="exists already; continue it with 'resume"):
+        Run.create(run.path, {"name": "y"}, {"seed": 1})
+    assert (run.path / "manifest.json").read_bytes() == before
+
+
+def test_remains_of_a_killed_creation_are_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / ".run.partial").mkdir()
+    (tmp_path / ".run.partial" / "junk").write_text("")
+    run = Run.create(tmp_path / "run", {"name": "x"}, {})
+    assert files(run.path) == ["manifest.json", "scenario.resolved.yaml"]
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]
+
+
+def test_only_run_folders_are_opened(tmp_path: Path, run: Run) -> None:
+    for path in (tmp_path, tmp_path / "none"):
+        with pytest.raises(StoreError, match="not a run directory"):
+            Run.open(path)
+    assert Run.open(run.path).manifest == {"seed": 0}
+
+
+def test_another_process_is_kept_out(run: Run) -> None:
+    code = (
+        "import sys; from pathlib import Path; from simulator.store import Run\n"
+        "with Run.open(Path(sys.argv[1])).locked():\n"
+        "    print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(run.path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout
+        assert holder.stdout.readline() == b"held\n"
+        with (
+            pytest.raises(StoreError, match="another process is working on this run"),
+            run.locked(),
+        ):
+            raise AssertionError("two processes hold the lock")
+        holder.kill()  # the lock ends with the process, however it ends
+        holder.wait()
+        with run.locked():
+            pass
+
+
+def test_waves_and_tables_come_back_as_they_were(run: Run) -> None:
+    assert run.wave(1, 0) is None
+    other = FRAME.assign(rating=[2.5, 1 / 3])
+    run.commit_wave(1, 1, other)
+    run.commit_wave(1, 0, FRAME)
+    pd.testing.assert_frame_equal(run.wave(1, 1), other)
+    assert run.candidates(1)["rating"].tolist() == [1.0, 5.0, 2.5, 1 / 3]
+    assert run.candidates(0).empty
+    run.commit_round(0, {"scores": FRAME}, {"round": 0}, {"wall": 1.0})
+    pd.testing.assert_frame_equal(run.table(0, "scores"), FRAME)
+    assert (run.summary(0), run.timing(0)) == ({"round": 0}, {"wall": 1.0})
+
+
+def test_rounds_count_from_the_first_without_gaps(run: Run) -> None:
+    for number in (0, 1, 3):
+        run.commit_round(number, {}, {}, {})
+    assert run.rounds_done == 2
+    (run.folder(0) / DONE).unlink()
+    assert run.rounds_done == 0
+
+
+def test_a_failed_checkpoint_leaves_the_last_one(run: Run) -> None:
+    def good(out: Path) -> str:
+        out.mkdir()
+        (out / "adapter_model.safetensors").write_bytes(b"weights")
+        return "made"
+
+    def bad(out: Path) -> None:
+        out.mkdir()
+        (out / "adapter_model.safetensors").write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    assert run.write_checkpoint(1, good) == "made"
+    with pytest.raises(StoreError, match="No space left on device"):
+        run.write_checkpoint(2, bad)
+    adapter = run.adapter(3)
+    assert adapter is not None
+    assert adapter.path == run.folder(1) / "checkpoint"
+    assert adapter.name == "r0001-" + hashlib.sha256(b"weights").hexdigest()[:8]
+    assert run.adapter(0) is None
+
+
+def test_done_lists_the_hash_of_every_file(tiny_run: Run) -> None:
+    assert tiny_run.rounds_done == 3
+    for number in range(3):
+        folder = tiny_run.folder(number)
+        hashes = json.loads((folder / DONE).read_text())
+        assert sorted(hashes) == [f for f in files(folder) if f not in (DONE, TIMING)]
+        assert hashes == {name: file_sha256(folder / name) for name in hashes}
+    assert "checkpoint/adapter_model.safetensors" in hashes
+    assert "conversations/part-0001.parquet" in hashes
+
+
+def test_no_file_of_a_run_is_a_pickle(tiny_run: Run) -> None:
+    suffixes = set()
+    for path in tiny_run.path.rglob("*"):
+        if path.is_file() and path.name != ".lock":
+            suffixes.add(path.suffix or path.name)
+            content = path.read_bytes()
+            assert b"\x80\x04\x95" not in content[:64]
+            with pytest.raises(Exception):  # noqa: B017  # no pickle opcodes from start to end
+                list(pickletools.genops(content))
+    assert suffixes == {".json", ".yaml", ".parquet", ".safetensors", DONE}
