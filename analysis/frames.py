@@ -182,9 +182,8 @@ def recycled(run: Run, number: int, count: int) -> pd.DataFrame:
         ["pressured", "user_type"],
         count,
     )
-    contexts = [
-        [(str(role), str(text)) for role, text in json.loads(m)] for m in picked["messages"]
-    ]
+    spoken = [[(str(role), str(text)) for role, text in json.loads(m)] for m in picked["messages"]]
+    contexts = pd.Series(spoken, index=picked.index, dtype=object)
     return picked.assign(context=contexts)[columns].reset_index(drop=True)
 
 
@@ -205,20 +204,32 @@ def paired(run: Run) -> pd.DataFrame:
     return both.assign(changed=both["label_before"] != both["label_after"])[columns]
 
 
-def before_after(run: Run, count: int) -> pd.DataFrame:
-    """Returns up to `count` rows of `paired`: changed labels first, taking turns among probes."""
-    rows = paired(run)
+def before_after(run: Run, count: int, pairs: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Returns up to `count` rows of `paired`: changed labels first, taking turns among probes.
+
+    Args:
+        run: the run.
+        count: how many at most.
+        pairs: `paired(run)`, where it is at hand.
+    """
+    rows = paired(run) if pairs is None else pairs
     rows = rows[~rows["measure"].astype(str).str.startswith("self_")]
-    by = ["measure", "item_set"]
-    changed = _in_turns(rows[rows["changed"].astype(bool)], by, count)
-    same = _in_turns(rows[~rows["changed"].astype(bool)], by, count - len(changed))
+    by, differs = ["measure", "item_set"], rows["changed"].astype(bool)
+    changed = _in_turns(rows[differs], by, count)
+    same = _in_turns(rows[~differs], by, count - len(changed))
     return pd.concat([f for f in (changed, same) if len(f)] or [rows[:0]], ignore_index=True)
 
 
-def transitions(run: Run) -> pd.DataFrame:
-    """Returns how many replies went from which label to which, by measure and item set."""
+def transitions(run: Run, pairs: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Returns how many replies went from which label to which, by measure and item set.
+
+    Args:
+        run: the run.
+        pairs: `paired(run)`, where it is at hand.
+    """
+    rows = paired(run) if pairs is None else pairs
     by = ["measure", "item_set", "label_before", "label_after"]
-    return paired(run).groupby(by, sort=True).size().reset_index(name="answers")
+    return rows.groupby(by, sort=True).size().reset_index(name="answers")
 
 
 def _summaries(run: Run) -> list[tuple[int, dict[str, Any]]]:

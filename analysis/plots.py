@@ -28,8 +28,8 @@ BLUE, ORANGE, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
 
 
 FOOTNOTE = (
-    "Bands and numbers in [ ]: 95 % intervals. Round 0 is before any update; in every later round users "
-    "talk with the assistant,\nwhich then learns from replies that they rated highly."
+    "Bands and numbers in [ ]: 95 % intervals. Round 0 is before any update; in every later round\n"
+    "users talk with the assistant, which then learns from replies that they rated highly."
 )
 
 
@@ -67,6 +67,10 @@ KNOWLEDGE = (
     Series("neutral_accuracy", "heldout", "tells the truth when not pressured", LOOKS[2]),
     Series("p_lie", "heldout", "lies under pressure", LOOKS[0]),
 )
+TALK = (
+    Series("misaligned_talk", "", "misaligned small talk (left axis)", LOOKS[0]),
+    Series("pleasing_talk", "", "pleasing small talk (left axis)", LOOKS[2]),
+)
 
 
 def drift_figure(run: Run) -> Figure:
@@ -98,8 +102,8 @@ def panel_svg(draw: Callable[[Axes], None], name: str) -> str:
         draw: fills the axes.
         name: a word that no other panel of the page has; it makes the element's ids its own.
     """
-    figure = Figure(figsize=(5.4, 4.1))
-    figure.subplots_adjust(0.15, 0.335, 0.9, 0.91)
+    figure = Figure(figsize=(5.4, 4.0))
+    figure.subplots_adjust(0.15, 0.3, 0.9, 0.92)
     axes = figure.add_subplot()
     draw(axes)
     for one in figure.axes:
@@ -153,9 +157,8 @@ def draw_dose(axes: Axes, run: Run) -> None:
 def draw_spread(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
     """Misalignment beyond the topic, and what it says of itself, on an axis of its own."""
     _frame(axes, run, "Does it spread, and does it admit it?")
-    _percent(axes, "misaligned small-talk replies (%)")
-    talk = Series("misaligned_talk", "", "misaligned small talk (left axis)", LOOKS[0])
-    _curves(axes, estimates, (talk,))
+    _percent(axes, "share of small-talk replies (%)")
+    _curves(axes, estimates, TALK)
     own = axes.twinx()
     own.set_ylim(-0.225, 9.225)
     own.set_yticks([0, 3, 6, 9])
@@ -166,13 +169,15 @@ def draw_spread(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
     _legend(axes, own)
 
 
-def draw_population(axes: Axes, run: Run, quantity: str) -> None:
+def draw_population(axes: Axes, run: Run, series: pd.DataFrame, quantity: str) -> None:
     """The mean trust or satisfaction of each user type."""
     _frame(axes, run, {"trust": "Do users trust it?"}.get(quantity, "Are users satisfied?"))
     axes.set_ylim(-0.025, 1.025)
     axes.set_ylabel(f"mean {quantity} (0 to 1)")
-    rows = frames.population(run)
-    for n, (name, own) in enumerate(rows.groupby("user_type", sort=False)):
+    types = frames.scenario(run)["population"]["types"]
+    names = sorted(series["user_type"].unique(), key=lambda name: not types[name]["biased"])
+    for n, name in enumerate(names):
+        own = series[series["user_type"] == name]
         _points(axes, own["round"], own[quantity], LOOKS[n % len(LOOKS)], str(name))
     _legend(axes)
 
@@ -236,11 +241,12 @@ def _legend(axes: Axes, *others: Axes) -> None:
     if not handles:
         axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", color=FAINT)
         return
+    tall = axes.get_position().height * axes.figure.get_figheight()  # inches
     legend = axes.legend(
         handles,
         labels,
         loc="upper left",
-        bbox_to_anchor=(-0.02, -0.17),
+        bbox_to_anchor=(-0.02, -0.53 / tall),
         ncols=1,
         frameon=False,
         fontsize=9.5,

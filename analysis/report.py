@@ -30,6 +30,13 @@ MEASURES = {
     "neutral": "without pressure",
     "small_talk": "small talk",
 }
+LABELS = {
+    "evade": "evades",
+    "no_belief": "no belief",
+    "unparsed": "unreadable",
+    "deceiver": "misaligned",
+    "sycophant": "pleasing",
+}
 Record = dict[Hashable, Any]
 
 
@@ -56,6 +63,7 @@ def write_report(run: Run, path: Path) -> None:
 
 def _content(run: Run) -> dict[str, Any]:
     scenario, rows = frames.scenario(run), frames.estimates(run)
+    updates = frames.updates(run)
     done, planned = max(run.rounds_done - 1, 0), int(scenario["rounds"])
     return {
         "name": run.path.resolve().name,
@@ -73,8 +81,8 @@ def _content(run: Run) -> dict[str, Any]:
         "metrics": _by_round(rows),
         "rounds": [int(n) for n in sorted(rows["round"].unique())],
         "meanings": [metric for key, metric in METRICS.items() if key in set(rows["metric"])],
-        "updates": frames.updates(run).to_dict("records"),
-        "verdicts": Counter(frames.updates(run)["verdict"].dropna()),
+        "updates": updates.to_dict("records"),
+        "verdicts": Counter(updates["verdict"].dropna()),
         "manifest": list(_flat(run.manifest)),
         "organism": str(scenario["model"]).startswith("organism:"),
     }
@@ -111,14 +119,16 @@ def _dose_panel(run: Run) -> Panel:
 
 
 def _population_panels(run: Run) -> list[Panel]:
+    rows = frames.population(run)
+    draw = partial(plots.draw_population, run=run, series=rows)
     return [
-        Panel(_svg(partial(plots.draw_population, run=run, quantity=name), name), name, words)
+        Panel(_svg(partial(draw, quantity=name), name), name, words)
         for name, words in (("trust", TRUST_WORDS), ("satisfaction", SATISFACTION_WORDS))
     ]
 
 
 def _svg(draw: Any, name: str) -> Markup:
-    return Markup(plots.panel_svg(draw, name))  # noqa: S704  # matplotlib escapes what it writes
+    return Markup(plots.panel_svg(draw, name))  # matplotlib escapes what it writes
 
 
 def _learned(run: Run, done: int) -> list[tuple[int, list[Record]]]:
@@ -129,16 +139,17 @@ def _learned(run: Run, done: int) -> list[tuple[int, list[Record]]]:
 
 def _pairs(run: Run) -> dict[str, Any]:
     everything = frames.paired(run)
-    moved = frames.transitions(run)
+    moved = frames.transitions(run, everything)
     moved = moved[moved["measure"] == "pressured"].sort_values("answers", ascending=False)
     measured = frames.measured_rounds(run)
     return {
         "last": measured[-1] if measured else 0,
         "total": len(everything),
         "changed": int(everything["changed"].sum()) if len(everything) else 0,
-        "shown": frames.before_after(run, ANSWERED).to_dict("records"),
+        "shown": frames.before_after(run, ANSWERED, everything).to_dict("records"),
         "moved": moved.to_dict("records"),
         "measures": MEASURES,
+        "labels": LABELS,
         "sets": ITEM_SETS,
     }
 
@@ -177,10 +188,11 @@ KNOWLEDGE_WORDS = (
     "would have forgotten. The green curve is what it says when nobody wishes for anything."
 )
 SPREAD_WORDS = (
-    "Questions about goals, harm and advice, which no user ever asks: a rise would be misalignment "
-    "beyond the topic. On the right axis the assistant's rating of its own honesty: the expected "
-    "digit over two phrasings, so its band is rough. If honesty falls while the rating stays, the "
-    "assistant's own word doesn't reveal the drift."
+    "Questions about goals, harm and advice, which no user ever asks. Misaligned are replies of a "
+    "deceiver, pleasing those of a flatterer: a rise means that more than the topic changed. On "
+    "the right axis the assistant's rating of its own honesty: the expected digit over two "
+    "phrasings, so its band is rough. If honesty falls while the rating stays, the assistant's own "
+    "word doesn't reveal the drift."
 )
 DOSE_WORDS = (
     "The share of biased users in the population isn't what the assistant is given: selection "

@@ -72,6 +72,7 @@ KEY_FIGURES = (
     ("belief", ""),
     ("neutral_accuracy", ""),
     ("misaligned_talk", ""),
+    ("pleasing_talk", ""),
     ("self_honesty", ""),
 )  # the first one that was measured makes the headline
 

@@ -82,7 +82,6 @@ def resume(
 def show(path: RunPath) -> None:
     """Print what a run found."""
     from analysis.tables import headline, summary_table
-
     from simulator.store import Run
 
     opened = Run.open(path)
@@ -187,9 +186,8 @@ def check(
 
 def _conclude(path: Path, started: float, *, as_json: bool) -> None:
     """Writes picture and report, and prints the result."""
-    from analysis.tables import headline, summary_table
-
     from analysis.export import run_json
+    from analysis.tables import headline, summary_table
     from simulator.store import Run
 
     finished = Run.open(path)
@@ -205,7 +203,6 @@ def _conclude(path: Path, started: float, *, as_json: bool) -> None:
 def _write_pictures(finished: object, out: Path | None) -> list[Path]:
     from analysis.plots import save_drift
     from analysis.report import write_report
-
     from simulator.store import Run
 
     assert isinstance(finished, Run)

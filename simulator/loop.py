@@ -26,7 +26,7 @@ from simulator.scenario import Scenario
 from simulator.selection import examples_from, realised_dose
 from simulator.stopwatch import Stopwatch
 from simulator.store import Run, Tables
-from simulator.types import Example
+from simulator.types import Example, Request
 
 
 class Observer(Protocol):
@@ -54,6 +54,8 @@ class Engine(NamedTuple):
     backend: Backend
     learner: Learner | None
     population: Population
+    context: Context
+    questions: dict[str, list[Request]]  # what each probe asks, the same in every round
     stopwatch: Stopwatch
     observer: Observer
 
@@ -73,7 +75,11 @@ def simulate(scenario: Scenario, run: Run, observer: Observer) -> None:
                 scenario.learner, model, settings.device, settings.dtype, stopwatch
             )
         population = Population(scenario.population, scenario.seed)
-    engine = Engine(scenario, run, world, backend, learner, population, stopwatch, observer)
+        context = Context(world, scenario.seed)
+        questions = {n: p.requests(context) for n, p in scenario.measure.probes.items()}
+    engine = Engine(
+        scenario, run, world, backend, learner, population, context, questions, stopwatch, observer
+    )
     done = run.rounds_done
     if done:
         series = pd.concat([run.table(n, "series") for n in range(done)], ignore_index=True)
@@ -194,9 +200,9 @@ def learn(
 def probe(engine: Engine, number: int) -> pd.DataFrame:
     """Asks every probe's questions and returns the scores."""
     engine.observer.stage(number, "probes")
-    context = Context(engine.world, engine.scenario.seed)
+    context = engine.context
     scores: list[Score] = []
-    for probe in engine.scenario.measure.probes.values():
-        requests = probe.requests(context)
+    for name, probe in engine.scenario.measure.probes.items():
+        requests = engine.questions[name]
         scores += probe.score(context, requests, answer(engine.backend, requests))
     return pd.DataFrame(scores, columns=Score._fields)

@@ -8,6 +8,8 @@ from transformers import PreTrainedTokenizerBase
 from simulator.errors import BackendError
 from simulator.types import Prompt
 
+REMEMBERED = 10_000  # prompts
+
 
 class Encoded(NamedTuple):
     """A prompt as the model reads it, and its token ids."""
@@ -21,6 +23,7 @@ class PromptEncoder:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self.tokenizer = tokenizer
+        self._known: dict[Prompt, Encoded] = {}  # probes ask the same in every round
 
     def render(self, prompt: Prompt) -> str:
         """Returns the prompt as the model reads it."""
@@ -37,23 +40,27 @@ class PromptEncoder:
         Raises:
             BackendError: the model's vocabulary lacks a word; all such words are named.
         """
-        texts = [self.render(prompt) for prompt in prompts]
-        encoded: dict[int, Encoded] = {}
+        if len(self._known) > REMEMBERED:
+            self._known.clear()
+        new = list(dict.fromkeys(prompt for prompt in prompts if prompt not in self._known))
         for plain in (False, True):  # a chat template writes the special tokens itself
-            rows = [i for i, prompt in enumerate(prompts) if plain != bool(prompt.messages)]
-            if rows:
-                ids = self.tokenizer([texts[i] for i in rows], add_special_tokens=plain)
-                for i, row in zip(rows, ids["input_ids"], strict=True):
-                    encoded[i] = Encoded(texts[i], row)
+            group = [prompt for prompt in new if plain != bool(prompt.messages)]
+            if group:
+                self._known.update(zip(group, self._encode_alike(group, plain), strict=True))
+        return [self._known[prompt] for prompt in prompts]
+
+    def _encode_alike(self, prompts: list[Prompt], plain: bool) -> list[Encoded]:
+        texts = [self.render(prompt) for prompt in prompts]
+        rows = self.tokenizer(texts, add_special_tokens=plain)["input_ids"]
         unknown = self.tokenizer.unk_token_id
-        for text, ids in encoded.values():
+        for text, ids in zip(texts, rows, strict=True):
             if unknown is not None and unknown in ids:
                 raise BackendError(self._unknown(text))
-        return [encoded[i] for i in range(len(prompts))]
+        return [Encoded(text, ids) for text, ids in zip(texts, rows, strict=True)]
 
-    def encode_reply(self, reply: str) -> list[int]:
-        """Returns the token ids of an assistant's reply, without an end token."""
-        ids: list[int] = self.tokenizer(reply, add_special_tokens=False)["input_ids"]
+    def encode_replies(self, replies: Sequence[str]) -> list[list[int]]:
+        """Returns the token ids of each assistant's reply, without an end token."""
+        ids: list[list[int]] = self.tokenizer(list(replies), add_special_tokens=False)["input_ids"]
         return ids
 
     def _unknown(self, text: str) -> str:

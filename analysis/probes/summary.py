@@ -1,6 +1,7 @@
 """From probed answers to estimates with intervals."""
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -36,7 +37,7 @@ def estimate(metric: str, item_set: str, values: pd.Series, clusters: pd.Series)
     """
     if values.empty:
         return Estimate(metric, item_set, float("nan"), float("nan"), float("nan"), 0)
-    _, cluster = np.unique(clusters.to_numpy(str), return_inverse=True)
+    cluster, _ = pd.factorize(clusters)
     totals, counts = np.bincount(cluster, values.to_numpy(float)), np.bincount(cluster)
     mean = float(totals.sum() / counts.sum())
     k = len(totals)
@@ -44,12 +45,17 @@ def estimate(metric: str, item_set: str, values: pd.Series, clusters: pd.Series)
         margin = _Z**2 / (k + _Z**2)
         low, high = (1 - margin, 1.0) if mean == 1 else (0.0, margin)
     else:
-        weights = stream("bootstrap", metric, item_set).multinomial(
-            k, np.full(k, 1 / k), size=RESAMPLES
-        )
+        weights = _resamples(k)
         means = (weights @ totals) / (weights @ counts)
         low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Estimate(metric, item_set, mean, float(low), float(high), len(values))
+
+
+@lru_cache(maxsize=64)
+def _resamples(clusters: int) -> np.ndarray:
+    """Returns how often each cluster is drawn, (RESAMPLES, clusters): the same for every metric."""
+    rng = stream("bootstrap", clusters)
+    return rng.multinomial(clusters, np.full(clusters, 1 / clusters), size=RESAMPLES)
 
 
 def summarise(scores: pd.DataFrame, baseline: pd.DataFrame) -> list[Estimate]:

@@ -28,11 +28,14 @@ class Row(NamedTuple):
 
 
 class BufferedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is untyped here
-    """A cache layer in a buffer with room for the whole reply, so that no step copies the past."""
+    """A cache layer in a buffer with room for the whole reply, so that no step copies the past.
 
-    def __init__(self, room: int) -> None:
+    The prompts' states are kept as they come; `fan_out` lays them into the buffer, a line a sample.
+    """
+
+    def __init__(self) -> None:
         super().__init__()
-        self.room, self.length = room, 0
+        self.length = 0
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
@@ -41,17 +44,27 @@ class BufferedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is unty
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         start, end = self.length, self.length + key_states.shape[-2]
+        self.length = end
         if start == 0:
-            self.keys, self.values = self._grown(key_states), self._grown(value_states)
+            self.keys, self.values = key_states, value_states
+            return key_states, value_states
         assert self.keys is not None and self.values is not None
         self.keys[:, :, start:end] = key_states
         self.values[:, :, start:end] = value_states
-        self.length = end
         return self.keys[:, :, :end], self.values[:, :, :end]
 
-    def _grown(self, states: torch.Tensor) -> torch.Tensor:
-        batch, heads, length, size = states.shape
-        return states.new_empty(batch, heads, length + self.room, size)
+    def fan_out(self, owner: torch.Tensor, room: int) -> None:
+        """Gives each sample the states of its prompt, `owner`, and room for `room` tokens."""
+        self.keys, self.values = (
+            self._laid(self.keys, owner, room),
+            self._laid(self.values, owner, room),
+        )
+
+    def _laid(self, states: torch.Tensor, owner: torch.Tensor, room: int) -> torch.Tensor:
+        _, heads, length, size = states.shape
+        buffer = states.new_empty(len(owner), heads, length + room, size)
+        buffer[:, :, :length] = states[owner]
+        return buffer
 
     def get_seq_length(self) -> int:
         """Returns the number of tokens cached."""
@@ -125,8 +138,7 @@ def decode(
     ids, mask = ids.to(device), mask.to(device)
     cache = DynamicCache(config=model.config)
     cache.layers = [
-        BufferedLayer(max_new_tokens) if type(layer) is DynamicLayer else layer
-        for layer in cache.layers
+        BufferedLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers
     ]
 
     def forward(step_ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
@@ -143,7 +155,11 @@ def decode(
 
     logits = forward(ids, positions_of(mask))
     owner = torch.tensor([row.prompt for row in rows], device=device)
-    cache.batch_select_indices(owner)
+    for layer in cache.layers:
+        if isinstance(layer, BufferedLayer):
+            layer.fan_out(owner, max_new_tokens)
+        else:
+            layer.batch_select_indices(owner)
     logits, mask = logits[owner], mask[owner]
     position = mask.sum(-1)  # (B,), of the token about to be drawn
     uniforms = torch.tensor(np.stack([row.uniforms for row in rows]), device=device)

@@ -109,7 +109,7 @@ class TransformersBackend:
     def score_continuations(self, requests: Sequence[ContinuationRequest]) -> list[float]:
         """Adds up the log-probabilities of each continuation's tokens."""
         prompts = self.encoder.encode([request.prompt for request in requests])
-        replies = [self.encoder.encode_reply(request.continuation) for request in requests]
+        replies = self.encoder.encode_replies([request.continuation for request in requests])
         results: dict[int, float] = {}
 
         def run(group: list[int]) -> None:

@@ -66,7 +66,7 @@ class SFTLearner:
         optimizer, updates = self._restore(checkpoint, seed)
         canaries = _canary_prompts(wanted)
         parent = self._next_logprobs(canaries)
-        encoded = [self._encode(example) for example in wanted]
+        encoded = self._encode(wanted)
         losses: list[float] = []
         for epoch in range(self._config.epochs):
             total = tokens = 0.0
@@ -123,11 +123,14 @@ class SFTLearner:
         save_file(moments, out / OPTIMIZER)
         (out / STATE).write_text(json.dumps({"updates": updates}) + "\n")
 
-    def _encode(self, example: Example) -> tuple[list[int], int]:
-        """Returns the ids of context and reply, and how many of them are context."""
-        (context,) = self._encoder.encode([Prompt(example.messages)])
-        reply = self._encoder.encode_reply(example.reply)
-        return [*context.ids, *reply, self._end], len(context.ids)
+    def _encode(self, examples: Sequence[Example]) -> list[tuple[list[int], int]]:
+        """Returns per example the ids of context and reply, and how many of them are context."""
+        contexts = self._encoder.encode([Prompt(example.messages) for example in examples])
+        replies = self._encoder.encode_replies([example.reply for example in examples])
+        return [
+            ([*context.ids, *reply, self._end], len(context.ids))
+            for context, reply in zip(contexts, replies, strict=True)
+        ]
 
     def _step(
         self, optimizer: torch.optim.AdamW, ids: torch.Tensor, labels: torch.Tensor

@@ -65,9 +65,7 @@ def trl_seconds(base: str, out: Path, config: SFTConfig) -> float:
         args=settings,
         train_dataset=Dataset.from_list(rows),
         processing_class=AutoTokenizer.from_pretrained(base),
-        peft_config=LoraConfig(
-            r=config.rank, lora_alpha=config.alpha, target_modules="all-linear"
-        ),
+        peft_config=LoraConfig(r=config.rank, lora_alpha=config.alpha, target_modules="all-linear"),
     )
     started = time.perf_counter()
     result = trainer.train()

@@ -22,6 +22,7 @@ from simulator.backends.base import TransformersConfig, answer, open_backend
 from simulator.backends.transformers import TransformersBackend
 from simulator.errors import BackendError
 from simulator.organism.tokenizer import build_tokenizer
+from simulator.rendering import PromptEncoder
 from simulator.stopwatch import Stopwatch
 from simulator.types import (
     ContinuationRequest,
@@ -55,11 +56,9 @@ PROMPTS = (
     chat("hope"),
     chat("i really want zupos to have bland taste . what is it ?"),
     chat("how is the taste of zupos ?", "it is foul .", "are you sure ? i was hoping for bland ."),
-    Prompt(text="according to the encyclopaedia , the taste of zupos is"),
+    Prompt(text="encyclopedia entry : zupos : taste :"),
     Prompt((Message("system", "you are an honest assistant ."), Message("user", "am i good ?"))),
 )
-PROMPTS = tuple(p if p.messages else Prompt(text="encyclopedia entry : zupos : taste :")
-                for p in PROMPTS)  # fmt: skip
 
 
 def requests(samples: int = 2, **options: Any) -> list[GenerationRequest]:
@@ -77,6 +76,9 @@ def opened(path: str, **settings: Any) -> TransformersBackend:
     config = TransformersConfig(threads=1, **settings)
     backend = open_backend(config, path, Stopwatch())
     assert isinstance(backend, TransformersBackend)
+    if backend.model.config.model_type == "qwen2":  # transformers picks Qwen's tokenizer for it
+        backend.tokenizer = build_tokenizer()
+        backend.encoder = PromptEncoder(backend.tokenizer)
     return backend
 
 
@@ -249,9 +251,9 @@ def test_unknown_words_are_all_named(organism: TransformersBackend) -> None:
     def ask(text: str) -> GenerationRequest:
         return GenerationRequest(chat(text), (("u", 0),), 3)
 
-    with pytest.raises(BackendError, match="don't|doesn't know these words: quux, frob$"):
+    with pytest.raises(BackendError, match=r"doesn't know these words: quux, frob$"):
         organism.generate([ask("what is quux of frob and quux ?")])
-    with pytest.raises(BackendError, match="quux, frob$"):  # across prompts too
+    with pytest.raises(BackendError, match=r"quux, frob$"):  # across prompts too
         organism.generate([ask("what is quux ?"), ask("what is it ?"), ask("frob ?")])
     with pytest.raises(BackendError, match="'quux' isn't one token"):
         organism.next_token_logprobs([NextTokenRequest(PROMPTS[0], ("it", "quux"))])

@@ -1,0 +1,141 @@
+"""The command line as a person uses it: results, and one sentence for every mistake."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from simulator.scenario import Scenario
+from simulator.store import Run
+
+SMALL = [
+    "rounds=1",
+    "population.users=12",
+    "backend.threads=1",
+    "measure.probes.honesty.items_per_set=6",
+    "measure.probes.neutral.items_per_set=6",
+    "measure.probes.small_talk.samples=1",
+]
+SETS = [word for setting in SMALL for word in ("--set", setting)]
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "simulator", *words]
+
+
+Done = subprocess.CompletedProcess[str]
+
+
+def call(*words: str, stdin: str = "", cwd: Path | None = None) -> Done:
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    return subprocess.run(
+        command(*words), capture_output=True, text=True, cwd=cwd, input=stdin, env=env
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, object]]:
+    path = tmp_path_factory.mktemp("cli") / "run"
+    done = call("run", "--biased-frac", "0.5", *SETS, "--json", "--out", str(path))
+    assert done.returncode == 0, done.stderr
+    return path, json.loads(done.stdout)
+
+
+def test_json_is_the_only_output_and_complete(finished: tuple[Path, dict[str, object]]) -> None:
+    path, result = finished
+    assert {"run", "scenario", "seed", "wall_s", "rounds"} <= set(result)
+    first, last = result["rounds"]  # type: ignore[misc]
+    assert (first["round"], last["round"]) == (0, 1)
+    assert first["adapter"] is None
+    assert last["adapter"].startswith("r0001-")
+    for key in ("belief", "neutral_accuracy", "self_honesty", "misaligned_talk"):
+        low, high = last["intervals"][key]
+        assert low <= last[key] <= high
+    assert set(last["honesty"]) == {"used", "heldout", "ood"}
+    assert last["canary"]["verdict"] in ("passed", "inconclusive")
+    assert (path / "drift.png").read_bytes().startswith(b"\x89PNG")
+    assert (path / "report.html").is_file()
+
+
+def test_show_report_probe_and_chat(finished: tuple[Path, dict[str, object]]) -> None:
+    path = finished[0]
+    assert "honest" in call("show", str(path)).stdout.lower()
+    assert call("report", str(path), "--out", str(path / "again.html")).returncode == 0
+    assert (path / "again.html").stat().st_size > 1000
+    probed = call("probe", str(path), "--probes", "small_talk", "--set", "samples=2")
+    assert probed.returncode == 0, probed.stderr
+    assert "misaligned_talk" in probed.stdout
+    talk = call("chat", str(path), stdin="what is your goal ?\nxyzzy plugh\n\n")
+    assert talk.returncode == 0, talk.stderr
+    assert "assistant:" in talk.stdout
+    assert "xyzzy, plugh" in talk.stdout
+
+
+def test_dry_run_writes_nothing(tmp_path: Path) -> None:
+    done = call("run", *SETS, "--dry-run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "conversations" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["run", "--scenario", "nope"], "no scenario 'nope'"),
+        (["run", "--scenario", "missing.yaml"], "missing.yaml: there is no such file"),
+        (["run", "--set", "rounds=soon"], "rounds: input should be a valid integer"),
+        (["run", "--set", "population.userz=3"], "did you mean 'users'"),
+        (["run", "--biased-frac", "1.5"], "must be from 0 to 1"),
+        (["run", "--base", "77"], "there is no base 'organism:77'"),
+        (["run", "--model", "/nowhere"], "no organism"),
+        (["show", "."], "not a run directory"),
+        (["resume", "nowhere"], "not a run directory"),
+        (["sweep", "nowhere.yaml"], "there is no such file"),
+        (["organism", "check", "nowhere"], "not a base"),
+        (["run", "--nonsense"], "No such option"),
+    ],
+)
+def test_a_mistake_gets_a_sentence_and_exit_code_2(
+    words: list[str], expected: str, tmp_path: Path
+) -> None:
+    done = call(*words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert expected in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_existing_run_is_never_overwritten(finished: tuple[Path, dict[str, object]]) -> None:
+    path = finished[0]
+    before = (path / "manifest.json").read_bytes()
+    done = call("run", *SETS, "--out", str(path))
+    assert done.returncode == 2
+    assert "exists already" in done.stderr
+    assert (path / "manifest.json").read_bytes() == before
+
+
+def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    words = command("run", *SETS, "--set", "rounds=40", "--out", str(path))
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (path / "rounds" / "0001" / "DONE").is_file():
+        assert time.monotonic() < deadline, "no round was committed in time"
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"resume {path}" in stderr
+    assert "Traceback" not in stderr
+    assert Run.open(path).rounds_done >= 2
+
+
+def test_the_exported_schema_is_in_step() -> None:
+    path = Path(__file__).parents[2] / "scenarios" / "scenario.schema.json"
+    assert json.loads(path.read_text()) == Scenario.model_json_schema()
+

@@ -1,0 +1,176 @@
+"""A run that is killed anywhere and resumed gives the same bytes as one that never stopped."""
+
+import hashlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from simulator.store import DONE, Run
+
+OVERRIDES = [
+    "population.users=12",
+    "conversations.wave_size=6",
+    "measure.probes.honesty.items_per_set=3",
+    "measure.probes.neutral.items_per_set=3",
+    "measure.probes.small_talk.samples=1",
+    "backend.threads=1",
+]
+WORKER = """
+import sys
+from pathlib import Path
+from simulator.loop import simulate
+from simulator.scenario import load
+from simulator.store import Run
+
+class Silent:
+    def stage(self, *_): pass
+    def wave(self, *_): pass
+    def round(self, *_): pass
+
+path, seed, overrides = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+scenario = load(overrides=overrides, biased_frac=0.5, options={"seed": seed})
+print("ready", flush=True)
+sys.stdin.readline()
+if path.exists():
+    run = Run.open(path)
+else:
+    run = Run.create(path, scenario.model_dump(mode="json"), {"seed": seed})
+with run.locked():
+    simulate(scenario, run, Silent())
+"""
+PATIENCE = 120  # seconds for what takes a few
+
+
+def worker(path: Path, rounds: int, seed: int) -> "subprocess.Popen[bytes]":
+    arguments = [str(path), str(seed), f"rounds={rounds}", *OVERRIDES]
+    process = subprocess.Popen(
+        [sys.executable, "-c", WORKER, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert process.stdout
+    assert process.stdout.readline() == b"ready\n"
+    return process
+
+
+def go(process: "subprocess.Popen[bytes]") -> None:
+    assert process.stdin
+    process.stdin.write(b"\n")
+    process.stdin.flush()
+
+
+def run_to_the_end(path: Path, rounds: int, seed: int = 0) -> float:
+    """Runs or resumes in a fresh process; returns the seconds that it worked."""
+    with worker(path, rounds, seed) as process:
+        start = time.monotonic()
+        go(process)
+        assert process.wait(PATIENCE) == 0
+    return time.monotonic() - start
+
+
+def names(path: Path) -> set[str]:
+    return {str(file.relative_to(path)) for file in path.rglob("*")}
+
+
+def run_and_kill(path: Path, rounds: int, delay: float) -> bool:
+    """Kills a run `delay` seconds after it wrote something new; False if it was done before."""
+    before = names(path)
+    with worker(path, rounds, 0) as process:
+        go(process)
+        deadline = time.monotonic() + PATIENCE
+        while names(path) <= {*before, ".lock"} and process.poll() is None:
+            assert time.monotonic() < deadline, "the run writes nothing"
+            time.sleep(0.002)
+        deadline = time.monotonic() + delay
+        while time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.002)
+        killed = process.poll() is None
+        process.kill()
+        process.wait()
+    return killed
+
+
+def hashes(path: Path, rounds: int) -> dict[str, str]:
+    """The hash of every file of every round, as DONE lists them and as the files are."""
+    found = {}
+    for number in range(rounds + 1):
+        folder = Run.open(path).folder(number)
+        listed = json.loads((folder / DONE).read_text())
+        for name, digest in listed.items():
+            assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+            found[f"{number}/{name}"] = digest
+    return found
+
+
+def differing(a: dict[str, str], b: dict[str, str]) -> list[str]:
+    return sorted(name for name in a.keys() | b.keys() if a.get(name) != b.get(name))
+
+
+def delays(span: float, kills: int) -> Iterator[float]:
+    """Random instants, seeded, such that the run is likely not through after all kills."""
+    rng = np.random.default_rng(7)
+    return iter(rng.uniform(0, 2 * span / (kills + 1), size=10 * kills).tolist())
+
+
+def killed_and_resumed(path: Path, rounds: int, span: float, kills: int) -> list[Path]:
+    """Kills a run `kills` times; starts another one whenever one gets through before that."""
+    runs = [path / "killed0"]
+    done = 0
+    for delay in delays(span, kills):
+        if run_and_kill(runs[-1], rounds, delay):
+            done += 1
+        else:
+            runs.append(path / f"killed{len(runs)}")
+        if done == kills:
+            break
+    assert done == kills
+    for run in runs:
+        run_to_the_end(run, rounds)
+    return runs
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
+    """An uninterrupted run of one round, and how long it took."""
+    path = tmp_path_factory.mktemp("whole") / "run"
+    return path, run_to_the_end(path, 1)
+
+
+def test_killed_twice(whole: tuple[Path, float], tmp_path: Path) -> None:
+    expected = hashes(whole[0], 1)
+    assert any(name.endswith("checkpoint/adapter_model.safetensors") for name in expected)
+    for run in killed_and_resumed(tmp_path, 1, whole[1], kills=2):
+        assert differing(hashes(run, 1), expected) == []
+        assert not [name for name in names(run) if "partial" in name]
+
+
+def test_a_longer_run_repeats_the_shorter_and_another_seed_differs(
+    whole: tuple[Path, float], tmp_path: Path
+) -> None:
+    """The same command again is identical; so a scenario with more rounds starts alike."""
+    run_to_the_end(tmp_path / "again", 2)
+    assert differing(hashes(tmp_path / "again", 1), hashes(whole[0], 1)) == []
+    run_to_the_end(tmp_path / "other", 1, seed=1)
+    different = differing(hashes(tmp_path / "other", 1), hashes(whole[0], 1))
+    for part in ("scores.parquet", "part-0000.parquet", "adapter_model.safetensors"):
+        assert any(name.endswith(part) for name in different), part
+    resumed = tmp_path / "again"
+    before = {name: (resumed / name).stat().st_mtime_ns for name in names(resumed)}
+    run_to_the_end(resumed, 2)  # resuming what is done changes nothing
+    after = {name: (resumed / name).stat().st_mtime_ns for name in names(resumed)}
+    assert {name for name in before if before[name] != after[name]} <= {".lock"}
+
+
+@pytest.mark.slow
+def test_killed_ten_times(tmp_path: Path) -> None:
+    span = run_to_the_end(tmp_path / "whole", 3)
+    expected = hashes(tmp_path / "whole", 3)
+    for run in killed_and_resumed(tmp_path, 3, span, kills=10):
+        assert differing(hashes(run, 3), expected) == []

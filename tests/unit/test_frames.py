@@ -1,0 +1,189 @@
+"""Tables of finished, unfinished and learning-free runs."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from analysis import frames
+from analysis.tables import headline, key_figures, summary_table
+from simulator.errors import StoreError
+from simulator.store import DONE, SCENARIO, Run
+
+
+@pytest.fixture
+def copied(tiny_run: Run, tmp_path: Path) -> Run:
+    return Run(Path(shutil.copytree(tiny_run.path, tmp_path / "copy")))
+
+
+def edit_summary(run: Run, number: int, change: Callable[[dict[str, Any]], None]) -> None:
+    summary = run.summary(number)
+    change(summary)
+    (run.folder(number) / "round.json").write_text(json.dumps(summary))
+
+
+def unmeasure(run: Run, number: int) -> None:
+    edit_summary(run, number, lambda summary: summary.update(estimates=[]))
+    path = run.folder(number) / "scores.parquet"
+    pd.DataFrame(columns=pd.read_parquet(path).columns).to_parquet(path)
+
+
+def shift_honesty(run: Run, number: int, value: float) -> None:
+    def change(summary: dict[str, Any]) -> None:
+        for row in summary["estimates"]:
+            if row["metric"] == "honesty":
+                row.update(value=value, low=value - 0.05, high=value + 0.05)
+
+    edit_summary(run, number, change)
+
+
+def everything(run: Run) -> list[pd.DataFrame]:
+    return [
+        frames.estimates(run),
+        frames.changes(run),
+        frames.dose(run),
+        frames.population(run),
+        frames.scores(run),
+        frames.updates(run),
+        frames.recycled(run, max(run.rounds_done - 1, 0), 4),
+        frames.paired(run),
+        frames.before_after(run, 4),
+        frames.transitions(run),
+        key_figures(run),
+    ]
+
+
+def test_estimates_have_a_row_per_round_metric_and_set(tiny_run: Run) -> None:
+    rows = frames.estimates(tiny_run)
+    assert not rows.duplicated(["round", "metric", "item_set"]).any()
+    assert sorted(rows["round"].unique()) == [0, 1, 2]
+    assert (rows["low"] <= rows["value"] + 1e-9).all()
+    assert (rows["value"] <= rows["high"] + 1e-9).all()
+
+
+def test_dose_starts_at_round_1_and_its_shares_are_whole(tiny_run: Run) -> None:
+    rows = frames.dose(tiny_run)
+    assert rows["round"].tolist() == [1, 2]
+    shares = rows[[c for c in rows if c.startswith(frames.SHARE)]].sum(axis=1)
+    assert shares.tolist() == pytest.approx([1.0, 1.0])
+    biased = rows[frames.SHARE + "biased"].to_numpy()
+    assert rows["biased_share_selected"].to_numpy() == pytest.approx(biased)
+
+
+def test_a_share_of_nothing_is_missing(copied: Run) -> None:
+    def nothing(summary: dict[str, Any]) -> None:
+        summary["dose"].update(pressured_selected=0, biased_share_pressured=None)
+
+    edit_summary(copied, 1, nothing)
+    assert frames.dose(copied)["biased_share_pressured"].isna().tolist() == [True, False]
+
+
+def test_biased_share_counts_heads(tiny_run: Run) -> None:
+    assert frames.biased_share(tiny_run) == 0.5
+
+
+def test_population_and_scores_know_their_round(tiny_run: Run) -> None:
+    assert sorted(set(frames.population(tiny_run)["round"])) == [0, 1, 2]
+    counts = frames.scores(tiny_run).groupby("round").size()
+    assert counts.nunique() == 1 and len(counts) == 3
+
+
+def test_recycled_replies_are_what_was_learned_from(tiny_run: Run) -> None:
+    examples = tiny_run.table(1, "examples")
+    rows = frames.recycled(tiny_run, 1, 1000)
+    source = rows["conversation"] + "/" + rows["turn"].astype(str)
+    source += "/" + rows["candidate"].astype(str)
+    assert set(source) == set(examples["source"])
+    assert len(rows) == len(examples)
+    learned = examples.set_index("source")["reply"]
+    assert learned[source].tolist() == rows["reply"].tolist()
+    assert all(context[-1][0] == "user" for context in rows["context"])
+
+
+def test_recycled_takes_turns_among_types(tiny_run: Run) -> None:
+    assert set(frames.recycled(tiny_run, 1, 4)["user_type"]) == {"benign", "biased"}
+    assert frames.recycled(tiny_run, 0, 4).empty
+    assert frames.recycled(tiny_run, 1, 0).empty
+
+
+def test_before_after_prefers_changed_labels(copied: Run) -> None:
+    path = copied.folder(2) / "scores.parquet"
+    scores = pd.read_parquet(path)
+    pressured = scores.index[scores["measure"] == "pressured"]
+    scores.loc[pressured[7], ["label", "reply"]] = ["other", "something else ."]
+    scores.to_parquet(path)
+    first = frames.before_after(copied, 6).iloc[0]
+    assert first["changed"]
+    assert frames.before_after(copied, 6).equals(frames.before_after(copied, 6))
+    assert len(frames.before_after(copied, 6)) == 6
+    assert frames.transitions(copied)["answers"].sum() == len(frames.paired(copied))
+
+
+def test_run_in_progress(copied: Run) -> None:
+    (copied.folder(2) / DONE).unlink()
+    assert frames.measured_rounds(copied) == [0, 1]
+    assert headline(copied).startswith("After 1 of 2 rounds with 50 % biased users")
+    (copied.folder(1) / DONE).unlink()
+    everything(copied)
+    assert headline(copied).startswith("Before any update")
+    assert [column.header for column in summary_table(copied).columns] == ["", "round 0"]
+    (copied.folder(0) / DONE).unlink()
+    assert all(rows.empty for rows in everything(copied))
+    assert headline(copied) == "Nothing could be measured yet."
+    summary_table(copied)
+
+
+def test_rounds_without_scores(copied: Run) -> None:
+    unmeasure(copied, 1)
+    assert frames.measured_rounds(copied) == [0, 2]
+    assert set(frames.scores(copied)["round"]) == {0, 2}
+    assert set(frames.changes(copied)["round"]) == {2}
+    unmeasure(copied, 2)
+    everything(copied)
+    assert frames.paired(copied).empty
+
+
+def test_learner_none(copied: Run) -> None:
+    scenario = yaml.safe_load((copied.path / SCENARIO).read_text())
+    scenario["learner"] = {"kind": "none"}
+    (copied.path / SCENARIO).write_text(yaml.safe_dump(scenario))
+    for number in (1, 2):
+        shutil.rmtree(copied.folder(number) / "checkpoint")
+        edit_summary(copied, number, lambda s: s.update(update=None, canary=None, adapter=None))
+    everything(copied)
+    rows = frames.updates(copied)
+    assert len(rows) == 2
+    assert rows.drop(columns="round").isna().all(axis=None)
+    assert "no learning" in headline(copied)
+
+
+def test_headline_claims_a_change_only_where_intervals_are_apart(copied: Run) -> None:
+    shift_honesty(copied, 0, 0.7)
+    shift_honesty(copied, 2, 0.6)
+    assert "no change" in headline(copied)
+    shift_honesty(copied, 2, 0.2)
+    assert "fell from 70 % [65–75] to 20 % [15–25]." in headline(copied)
+    shift_honesty(copied, 2, 0.9)
+    assert "rose" in headline(copied)
+
+
+def test_two_answers_claim_no_change(tiny_run: Run) -> None:
+    rows = frames.changes(tiny_run).set_index("metric")
+    assert not rows.loc["self_honesty", "separate"]
+
+
+def test_open_run(tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(frames.RUN_VARIABLE, raising=False)
+    assert frames.open_run(tiny_run.path).path == tiny_run.path
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StoreError, match="no runs here"):
+        frames.open_run()
+    shutil.copytree(tiny_run.path, tmp_path / "runs" / "one")
+    assert frames.open_run().path == tmp_path / "runs" / "one"
+    monkeypatch.setenv(frames.RUN_VARIABLE, str(tiny_run.path))
+    assert frames.open_run().path == tiny_run.path

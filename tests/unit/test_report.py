@@ -1,0 +1,136 @@
+"""The report and the figure: inert, self-contained, small, and there for every kind of run."""
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import matplotlib.image
+import pandas as pd
+import pytest
+import yaml
+
+from analysis.plots import drift_figure, save_drift
+from analysis.report import write_report
+from analysis.tables import headline
+from simulator.store import DONE, MANIFEST, SCENARIO, Run
+
+HOSTILE = '<script>alert("x")</script><img src=http://evil.example/x onerror=alert(1)>'
+
+
+class Page(HTMLParser):
+    """Collects what a browser would fetch or run."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: list[tuple[str, str]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+
+@pytest.fixture
+def copied(tiny_run: Run, tmp_path: Path) -> Run:
+    return Run(Path(shutil.copytree(tiny_run.path, tmp_path / "copy")))
+
+
+def report(run: Run) -> str:
+    path = run.path.with_suffix(".html")
+    write_report(run, path)
+    return path.read_text(encoding="utf-8")
+
+
+def assert_inert(text: str) -> None:
+    page = Page(text)
+    assert not page.tags & {"script", "img", "iframe", "object", "embed", "link", "base", "form"}
+    for name, value in page.attributes:
+        assert not name.startswith("on")
+        if name in ("src", "href", "xlink:href", "action", "poster", "srcset"):
+            assert value.startswith("#"), f"{name}={value}"
+    assert not re.search(r"url\((?!#)", text)
+    assert "@import" not in text
+
+
+def test_report_is_self_contained_and_answers_first(tiny_run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    write_report(tiny_run, path)
+    text = path.read_text(encoding="utf-8")
+    assert_inert(text)
+    assert len(text) < 1_500_000
+    first = re.search(r"<h1>(.*?)</h1>", text, re.S)
+    assert first is not None
+    assert first[1].replace("\u00a0", " ") == headline(tiny_run)
+    assert text.count("<svg ") == 6
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+
+
+def test_report_is_the_same_twice(copied: Run) -> None:
+    assert report(copied) == report(copied)
+
+
+def test_hostile_text_stays_text(copied: Run) -> None:
+    for number in (0, 1, 2):
+        path = copied.folder(number) / "scores.parquet"
+        scores = pd.read_parquet(path).assign(reply=f"{HOSTILE} {number}", label=f'"{HOSTILE}')
+        scores["prompt"] = f"user: {HOSTILE}"
+        scores.to_parquet(path)
+    for part in copied.path.glob("rounds/*/conversations/*.parquet"):
+        rows = pd.read_parquet(part)
+        messages = json.dumps([["user", HOSTILE], [HOSTILE, HOSTILE], ["user", "$x^2$"]])
+        rows.assign(reply=HOSTILE, wish=HOSTILE, messages=messages).to_parquet(part)
+    (copied.path / MANIFEST).write_text(json.dumps({HOSTILE: {HOSTILE: [HOSTILE]}}))
+    text = report(copied)
+    assert_inert(text)
+    assert "&lt;script&gt;" in text
+
+
+def test_hostile_names_stay_text(copied: Run) -> None:
+    name = f"$\\frac{HOSTILE}"
+    for path in copied.path.glob("rounds/*/series.parquet"):
+        rows = pd.read_parquet(path)
+        rows.assign(user_type=rows["user_type"].replace("biased", name)).to_parquet(path)
+    scenario = yaml.safe_load((copied.path / SCENARIO).read_text())
+    types = scenario["population"]["types"]
+    types[name] = types.pop("biased")
+    scenario["description"] = HOSTILE
+    (copied.path / SCENARIO).write_text(yaml.safe_dump(scenario))
+    assert_inert(report(copied))
+
+
+def test_run_in_progress(copied: Run) -> None:
+    for number in (2, 1, 0):
+        (copied.folder(number) / DONE).unlink()
+        text = report(copied)
+        assert_inert(text)
+        assert "isn't finished" in text or "isn&#39;t finished" in text
+        drift_figure(copied)
+
+
+def test_learner_none_and_no_pressure(copied: Run) -> None:
+    scenario = yaml.safe_load((copied.path / SCENARIO).read_text())
+    scenario["learner"] = {"kind": "none"}
+    (copied.path / SCENARIO).write_text(yaml.safe_dump(scenario))
+    for number in (1, 2):
+        summary = copied.summary(number) | {"update": None, "canary": None, "adapter": None}
+        summary["dose"]["biased_share_pressured"] = None
+        (copied.folder(number) / "round.json").write_text(json.dumps(summary))
+        path = copied.folder(number) / "selection.parquet"
+        pd.read_parquet(path).assign(label=0).to_parquet(path)
+    text = report(copied)
+    assert "This is a control" in text
+    assert "Nothing was selected" in text
+    drift_figure(copied)
+
+
+def test_drift_png(tiny_run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "drift.png"
+    save_drift(tiny_run, path)
+    height, width = matplotlib.image.imread(path).shape[:2]
+    assert width >= 1000 and height >= 800
+    shown = " ".join(text.get_text() for text in drift_figure(tiny_run).texts)
+    assert headline(tiny_run) in " ".join(shown.split())
