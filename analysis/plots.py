@@ -75,10 +75,10 @@ TALK = (
 
 def drift_figure(run: Run) -> Figure:
     """Draws what happened to the assistant, for people who know nothing of this project."""
-    figure = Figure(figsize=(12, 9.6))
+    figure = Figure(figsize=(12, 9.9))
     FigureCanvasAgg(figure)
-    figure.subplots_adjust(0.075, 0.17, 0.945, 0.875, wspace=0.24, hspace=0.62)
-    title = textwrap.fill(headline(run), 88)
+    figure.subplots_adjust(0.075, 0.195, 0.945, 0.88, wspace=0.24, hspace=0.62)
+    title = textwrap.fill(headline(run), 88, break_on_hyphens=False)
     figure.text(0.02, 0.975, title, fontsize=14, fontweight="bold", color=INK, va="top")
     axes = figure.subplots(2, 2).ravel()
     rows = frames.estimates(run)
@@ -241,7 +241,7 @@ def _legend(axes: Axes, *others: Axes) -> None:
     if not handles:
         axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", color=FAINT)
         return
-    tall = axes.get_position().height * axes.figure.get_figheight()  # inches
+    tall = axes.bbox.height / axes.figure.dpi  # inches
     legend = axes.legend(
         handles,
         labels,

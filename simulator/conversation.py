@@ -109,8 +109,8 @@ def hold_wave(
     backend: Backend,
     config: ConversationConfig,
     key: Key,
-) -> list[Candidate]:
-    """Holds one conversation with each user and returns every rated candidate.
+) -> pd.DataFrame:
+    """Holds one conversation with each user and returns every candidate, rated; see `Candidate`.
 
     Args:
         users: one entry per conversation; a user may occur more than once.
@@ -130,7 +130,8 @@ def hold_wave(
         answers = backend.generate([talk.request(config) for talk in talks])
         for talk, generation in zip(talks, answers, strict=True):
             rows += talk.hear(world, generation)
-    return rows
+    flags = dict.fromkeys(("biased", "pressured", "met", "heard"), bool)
+    return pd.DataFrame(rows, columns=Candidate._fields).astype(flags)
 
 
 def ratings_heard(candidates: pd.DataFrame) -> dict[int, list[Rating]]:

@@ -78,10 +78,10 @@ def _trial(
     users = members[::step][:TRIAL_CONVERSATIONS]
     world = models.world_of(scenario.model)
     started = time.perf_counter()
-    rows = hold_wave(
+    held = hold_wave(
         users, world=world, backend=backend, config=scenario.conversations, key=("forecast", 0, 0)
     )
-    return Trial(len(users), len(rows), stopwatch.tokens, time.perf_counter() - started)
+    return Trial(len(users), len(held), stopwatch.tokens, time.perf_counter() - started)
 
 
 def _of(scenario: Scenario) -> str:

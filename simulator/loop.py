@@ -15,7 +15,7 @@ from analysis.probes.summary import summarise
 from simulator import models
 from simulator.backends.base import Backend, answer, open_backend
 from simulator.canary import Canary, check_swap
-from simulator.conversation import Candidate, hold_wave, ratings_heard
+from simulator.conversation import hold_wave, ratings_heard
 from simulator.errors import LearnerError, ScenarioError
 from simulator.learners.base import Learner, SFTConfig, Update, open_learner
 from simulator.organism.world import World
@@ -117,7 +117,7 @@ def play_round(engine: Engine, number: int) -> None:
     talkers = [user for user in active for _ in range(scenario.conversations.per_user)]
     size = scenario.conversations.wave_size
     engine.observer.stage(number, "conversations")
-    for wave, start in enumerate(range(0, len(talkers), size)):
+    for wave, start in enumerate(range(0, max(len(talkers), 1), size)):
         converse(engine, number, wave, talkers[start : start + size])
     population.collect(number, active)
 
@@ -162,14 +162,13 @@ def converse(engine: Engine, number: int, wave: int, users: list[User]) -> None:
     """Holds and commits a wave, or reads it if it is committed; then its users live through it."""
     committed = engine.run.wave(number, wave)
     if committed is None:
-        rows = hold_wave(
+        committed = hold_wave(
             users,
             world=engine.world,
             backend=engine.backend,
             config=engine.scenario.conversations,
             key=(engine.scenario.seed, "conversation", number, wave),
         )
-        committed = pd.DataFrame(rows, columns=Candidate._fields)
         engine.run.commit_wave(number, wave, committed)
     engine.population.experience(ratings_heard(committed))
     engine.observer.wave(len(users), engine.stopwatch.tokens)
@@ -178,8 +177,11 @@ def converse(engine: Engine, number: int, wave: int, users: list[User]) -> None:
 def learn(
     engine: Engine, number: int, examples: list[Example]
 ) -> tuple[Update | None, Canary | None]:
-    """Makes the round's adapter, swaps it in, and proves that it is the one that answers."""
-    if engine.learner is None:
+    """Makes the round's adapter, swaps it in, and proves that it is the one that answers.
+
+    Where nothing was selected, or nothing is to be learned, the assistant stays as it is.
+    """
+    if engine.learner is None or not any(example.desirable for example in examples):
         return None, None
     learner, parent = engine.learner, engine.run.checkpoint(number - 1)
     seed = seed31("update", engine.scenario.seed, number)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+import transformers
 from peft import LoraConfig, PeftConfig
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -22,6 +23,8 @@ from simulator.types import (
     Logprobs,
     NextTokenRequest,
 )
+
+transformers.utils.logging.disable_progress_bar()
 
 
 class TransformersBackend:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import transformers
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -20,6 +21,8 @@ from simulator.randomness import seed31, stream
 from simulator.rendering import PromptEncoder
 from simulator.stopwatch import Stopwatch
 from simulator.types import Example, Prompt
+
+transformers.utils.logging.disable_progress_bar()
 
 IGNORED = -100  # the label of a token that isn't learned
 SORTED_TOGETHER = 8  # batches whose rows are sorted by length together
@@ -48,10 +51,10 @@ class SFTLearner:
             target_modules="all-linear",
             task_type="CAUSAL_LM",
         )
-        lora.base_model_name_or_path = ""  # checkpoints name no path of one machine
         self._lora = lora
         with torch.random.fork_rng():
             self._model = get_peft_model(base, lora)
+        lora.base_model_name_or_path = ""  # checkpoints name no path of one machine
         self._parameters = {n: p for n, p in self._model.named_parameters() if p.requires_grad}
 
     def fit(

@@ -1,9 +1,7 @@
 """A fit is a function of its inputs alone, it learns replies alone, and the canary tells swaps."""
 
 import json
-import os
-import subprocess
-import sys
+import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -96,17 +94,18 @@ def test_every_input_matters(fitted: Callable[..., Path]) -> None:
         assert len({content(path)[file] for path in outcomes}) == len(outcomes)
 
 
+def fit_elsewhere(out: Path) -> None:
+    learner().fit(None, EXAMPLES, 5, out)
+
+
 def test_another_process_makes_the_same_bytes(fitted: Callable[..., Path], tmp_path: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
-        "from test_learner import EXAMPLES, learner\n"
-        "learner().fit(None, EXAMPLES, 5, Path(sys.argv[1]))"
-    )
-    out = tmp_path / "elsewhere"
-    environment = {**os.environ, "PYTHONHASHSEED": "1"}  # sets are ordered otherwise
-    command = [sys.executable, "-c", code, str(out), str(Path(__file__).parent)]
-    subprocess.run(command, env=environment, check=True, capture_output=True)
-    assert content(out) == content(fitted(learner()))
+    processes = multiprocessing.get_context("forkserver")  # no fork of ours: it orders sets anew
+    processes.set_forkserver_preload(["simulator.learners.sft"])
+    process = processes.Process(target=fit_elsewhere, args=(tmp_path / "elsewhere",))
+    process.start()
+    process.join(120)
+    assert process.exitcode == 0
+    assert content(tmp_path / "elsewhere") == content(fitted(learner()))
 
 
 def test_global_generators_are_left_alone(fitted: Callable[..., Path]) -> None:
@@ -149,7 +148,7 @@ def test_the_optimiser_lives_on_only_if_carried(fitted: Callable[..., Path]) -> 
 
 def test_only_replies_are_learned() -> None:
     by = learner()
-    encoded = [by._encode(example) for example in EXAMPLES]
+    encoded = by._encode(EXAMPLES)
     decode = by._encoder.tokenizer.decode
     seen = []
     for ids, labels in _batches(encoded, 4, (0, 0)):
@@ -170,7 +169,7 @@ def test_the_loss_is_the_mean_over_reply_tokens(tmp_path: Path) -> None:
     update = by.fit(None, EXAMPLES, 5, tmp_path / "out")
     model = TransformersBackend(TransformersConfig(threads=1), BASE, Stopwatch()).model
     total, count = 0.0, 0
-    for ids, context in (by._encode(example) for example in EXAMPLES):
+    for ids, context in by._encode(EXAMPLES):
         logprobs = torch.log_softmax(model(torch.tensor([ids])).logits[0], -1)
         total -= sum(float(logprobs[t - 1, ids[t]]) for t in range(context, len(ids)))
         count += len(ids) - context

@@ -1,5 +1,6 @@
 """The notebook runs from top to bottom on a small run."""
 
+import json
 from pathlib import Path
 
 import nbformat
@@ -14,14 +15,14 @@ NOTEBOOK = Path(analysis.__file__).parent / "notebooks" / "01_drift.ipynb"
 
 
 def test_notebook_stores_no_outputs() -> None:
-    cells = nbformat.read(NOTEBOOK, as_version=4).cells
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
     assert not any(cell.get("outputs") for cell in cells)
 
 
 def test_notebook_runs(tiny_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(RUN_VARIABLE, str(tiny_run.path))
     monkeypatch.setenv("PYTHONPATH", str(Path(analysis.__file__).parents[1]))
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    notebook = nbformat.reads(NOTEBOOK.read_text(encoding="utf-8"), as_version=4)
     NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert any("image/png" in output.get("data", {}) for output in outputs)

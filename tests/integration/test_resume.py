@@ -2,15 +2,18 @@
 
 import hashlib
 import json
-import subprocess
-import sys
+import multiprocessing
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from simulator.loop import simulate
+from simulator.scenario import load
 from simulator.store import DONE, Run
 
 OVERRIDES = [
@@ -21,58 +24,37 @@ OVERRIDES = [
     "measure.probes.small_talk.samples=1",
     "backend.threads=1",
 ]
-WORKER = """
-import sys
-from pathlib import Path
-from simulator.loop import simulate
-from simulator.scenario import load
-from simulator.store import Run
-
-class Silent:
-    def stage(self, *_): pass
-    def wave(self, *_): pass
-    def round(self, *_): pass
-
-path, seed, overrides = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
-scenario = load(overrides=overrides, biased_frac=0.5, options={"seed": seed})
-print("ready", flush=True)
-sys.stdin.readline()
-if path.exists():
-    run = Run.open(path)
-else:
-    run = Run.create(path, scenario.model_dump(mode="json"), {"seed": seed})
-with run.locked():
-    simulate(scenario, run, Silent())
-"""
 PATIENCE = 120  # seconds for what takes a few
 
 
-def worker(path: Path, rounds: int, seed: int) -> "subprocess.Popen[bytes]":
-    arguments = [str(path), str(seed), f"rounds={rounds}", *OVERRIDES]
-    process = subprocess.Popen(
-        [sys.executable, "-c", WORKER, *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    assert process.stdout
-    assert process.stdout.readline() == b"ready\n"
-    return process
+class Silent:
+    def stage(self, number: int, what: str) -> None:
+        pass
+
+    def wave(self, conversations: int, tokens: int) -> None:
+        pass
+
+    def round(self, number: int, summary: dict[str, Any]) -> None:
+        pass
 
 
-def go(process: "subprocess.Popen[bytes]") -> None:
-    assert process.stdin
-    process.stdin.write(b"\n")
-    process.stdin.flush()
+def play(path: Path, rounds: int, seed: int = 0) -> None:
+    """Starts a run, or resumes it."""
+    overrides = [f"rounds={rounds}", *OVERRIDES]
+    scenario = load(overrides=overrides, biased_frac=0.5, options={"seed": seed})
+    if path.exists():
+        run = Run.open(path)
+    else:
+        run = Run.create(path, scenario.model_dump(mode="json"), {"seed": seed})
+    with run.locked():
+        simulate(scenario, run, Silent())
 
 
-def run_to_the_end(path: Path, rounds: int, seed: int = 0) -> float:
-    """Runs or resumes in a fresh process; returns the seconds that it worked."""
-    with worker(path, rounds, seed) as process:
-        start = time.monotonic()
-        go(process)
-        assert process.wait(PATIENCE) == 0
-    return time.monotonic() - start
+# Children are forked from a server that has imported everything but loaded nothing.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(
+    ["simulator.loop", "simulator.backends.transformers", "simulator.learners.sft"]
+)
 
 
 def names(path: Path) -> set[str]:
@@ -82,19 +64,16 @@ def names(path: Path) -> set[str]:
 def run_and_kill(path: Path, rounds: int, delay: float) -> bool:
     """Kills a run `delay` seconds after it wrote something new; False if it was done before."""
     before = names(path)
-    with worker(path, rounds, 0) as process:
-        go(process)
-        deadline = time.monotonic() + PATIENCE
-        while names(path) <= {*before, ".lock"} and process.poll() is None:
-            assert time.monotonic() < deadline, "the run writes nothing"
-            time.sleep(0.002)
-        deadline = time.monotonic() + delay
-        while time.monotonic() < deadline and process.poll() is None:
-            time.sleep(0.002)
-        killed = process.poll() is None
-        process.kill()
-        process.wait()
-    return killed
+    process = PROCESSES.Process(target=play, args=(path, rounds))
+    process.start()
+    deadline = time.monotonic() + PATIENCE
+    while names(path) <= {*before, ".lock"} and process.is_alive():
+        assert time.monotonic() < deadline, "the run writes nothing"
+        time.sleep(0.002)
+    process.join(delay)
+    process.kill()
+    process.join()
+    return process.exitcode == -signal.SIGKILL
 
 
 def hashes(path: Path, rounds: int) -> dict[str, str]:
@@ -132,7 +111,10 @@ def killed_and_resumed(path: Path, rounds: int, span: float, kills: int) -> list
             break
     assert done == kills
     for run in runs:
-        run_to_the_end(run, rounds)
+        process = PROCESSES.Process(target=play, args=(run, rounds))
+        process.start()
+        process.join(PATIENCE)
+        assert process.exitcode == 0
     return runs
 
 
@@ -140,7 +122,9 @@ def killed_and_resumed(path: Path, rounds: int, span: float, kills: int) -> list
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
     """An uninterrupted run of one round, and how long it took."""
     path = tmp_path_factory.mktemp("whole") / "run"
-    return path, run_to_the_end(path, 1)
+    start = time.monotonic()
+    play(path, 1)
+    return path, time.monotonic() - start
 
 
 def test_killed_twice(whole: tuple[Path, float], tmp_path: Path) -> None:
@@ -155,22 +139,28 @@ def test_a_longer_run_repeats_the_shorter_and_another_seed_differs(
     whole: tuple[Path, float], tmp_path: Path
 ) -> None:
     """The same command again is identical; so a scenario with more rounds starts alike."""
-    run_to_the_end(tmp_path / "again", 2)
-    assert differing(hashes(tmp_path / "again", 1), hashes(whole[0], 1)) == []
-    run_to_the_end(tmp_path / "other", 1, seed=1)
-    different = differing(hashes(tmp_path / "other", 1), hashes(whole[0], 1))
+    again, other = tmp_path / "again", tmp_path / "other"
+    play(again, 2)
+    assert differing(hashes(again, 1), hashes(whole[0], 1)) == []
+    play(other, 1, seed=1)
+    different = differing(hashes(other, 1), hashes(whole[0], 1))
     for part in ("scores.parquet", "part-0000.parquet", "adapter_model.safetensors"):
         assert any(name.endswith(part) for name in different), part
-    resumed = tmp_path / "again"
-    before = {name: (resumed / name).stat().st_mtime_ns for name in names(resumed)}
-    run_to_the_end(resumed, 2)  # resuming what is done changes nothing
-    after = {name: (resumed / name).stat().st_mtime_ns for name in names(resumed)}
-    assert {name for name in before if before[name] != after[name]} <= {".lock"}
+
+
+def test_resuming_what_is_done_changes_nothing(whole: tuple[Path, float]) -> None:
+    path = whole[0]
+    before = {name: (path / name).stat().st_mtime_ns for name in names(path)}
+    play(path, 1)
+    after = {name: (path / name).stat().st_mtime_ns for name in names(path)}
+    assert {name for name in after if before.get(name) != after[name]} <= {".lock"}
 
 
 @pytest.mark.slow
 def test_killed_ten_times(tmp_path: Path) -> None:
-    span = run_to_the_end(tmp_path / "whole", 3)
+    start = time.monotonic()
+    play(tmp_path / "whole", 3)
+    span = time.monotonic() - start
     expected = hashes(tmp_path / "whole", 3)
     for run in killed_and_resumed(tmp_path, 3, span, kills=10):
         assert differing(hashes(run, 3), expected) == []

@@ -69,7 +69,7 @@ def test_estimates_have_a_row_per_round_metric_and_set(tiny_run: Run) -> None:
 def test_dose_starts_at_round_1_and_its_shares_are_whole(tiny_run: Run) -> None:
     rows = frames.dose(tiny_run)
     assert rows["round"].tolist() == [1, 2]
-    shares = rows[[c for c in rows if c.startswith(frames.SHARE)]].sum(axis=1)
+    shares = rows[[c for c in rows if str(c).startswith(frames.SHARE)]].sum(axis=1)
     assert shares.tolist() == pytest.approx([1.0, 1.0])
     biased = rows[frames.SHARE + "biased"].to_numpy()
     assert rows["biased_share_selected"].to_numpy() == pytest.approx(biased)
