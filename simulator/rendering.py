@@ -52,19 +52,27 @@ class PromptEncoder:
     def _encode_alike(self, prompts: list[Prompt], plain: bool) -> list[Encoded]:
         texts = [self.render(prompt) for prompt in prompts]
         rows = self.tokenizer(texts, add_special_tokens=plain)["input_ids"]
-        unknown = self.tokenizer.unk_token_id
-        for text, ids in zip(texts, rows, strict=True):
-            if unknown is not None and unknown in ids:
-                raise BackendError(self._unknown(text))
+        self._refuse_unknown(texts, rows)
         return [Encoded(text, ids) for text, ids in zip(texts, rows, strict=True)]
 
     def encode_replies(self, replies: Sequence[str]) -> list[list[int]]:
-        """Returns the token ids of each assistant's reply, without an end token."""
+        """Returns the token ids of each assistant's reply, without an end token.
+
+        Raises:
+            BackendError: the model's vocabulary lacks a word; all such words are named.
+        """
         ids: list[list[int]] = self.tokenizer(list(replies), add_special_tokens=False)["input_ids"]
+        self._refuse_unknown(replies, ids)
         return ids
 
-    def _unknown(self, text: str) -> str:
-        encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        spans = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
-        words = [text[a:b] for i, (a, b) in spans if i == self.tokenizer.unk_token_id]
-        return f"the model doesn't know these words: {', '.join(dict.fromkeys(words))}"
+    def _refuse_unknown(self, texts: Sequence[str], rows: Sequence[list[int]]) -> None:
+        unknown = self.tokenizer.unk_token_id
+        strange = [text for text, ids in zip(texts, rows, strict=True) if unknown in ids]
+        if unknown is None or not strange:
+            return
+        words: dict[str, None] = {}
+        for text in strange:
+            encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+            spans = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
+            words |= dict.fromkeys(text[a:b] for i, (a, b) in spans if i == unknown)
+        raise BackendError(f"the model doesn't know these words: {', '.join(words)}")

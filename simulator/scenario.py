@@ -2,6 +2,7 @@
 
 import difflib
 import importlib.resources
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,7 @@ def find(name: str) -> Path:
     Raises:
         ScenarioError: there is no such file, and no shipped scenario of that name.
     """
-    if name.endswith((".yaml", ".yml")) or Path(name).is_file():
+    if name.endswith((".yaml", ".yml")) or os.path.isfile(name):
         return Path(name)
     shipped = shipped_scenarios()
     if name in shipped:
@@ -122,8 +123,8 @@ def _with_parents(path: Path, children: tuple[Path, ...]) -> Document:
         return document
     beside = path.parent / str(parent)
     try:
-        found = beside if beside.is_file() else find(str(parent))
-        if not found.is_file():
+        found = beside if os.path.isfile(beside) else find(str(parent))
+        if not os.path.isfile(found):
             raise ScenarioError(f"there is no file '{beside}'")
     except ScenarioError as error:
         raise ScenarioError(f"{document.origins[('extends',)]}: extends: {error}") from None
@@ -140,14 +141,18 @@ def _parse_override(override: str) -> Document:
     data = parsed.data
     for part in reversed(path):
         data = {part: data}
-    return Document(data, {path: Origin(label, None), **parsed.origins})
+    above = {path[:n]: Origin(label, None) for n in range(1, len(path) + 1)}
+    return Document(data, {**above, **parsed.origins})
 
 
 def _with_biased_fraction(document: Document, fraction: float) -> Document:
     """Rescales the shares so that the types marked `biased` have `fraction` in all."""
     if not 0 <= fraction <= 1:
         raise ScenarioError(f"--biased-frac {fraction:g}: must be from 0 to 1")
-    types = document.data.get("population", {}).get("types", {})
+    population = document.data.get("population")
+    types = population.get("types") if isinstance(population, dict) else None
+    if not isinstance(types, dict):
+        return document  # validation says what is wrong with it
     groups: dict[bool, dict[str, float]] = {True: {}, False: {}}
     for name, user_type in types.items():
         if not isinstance(user_type, dict) or not isinstance(user_type.get("share"), int | float):
@@ -191,7 +196,13 @@ def _sentence(problem: Any, document: Document, source: str) -> str:
         known = known[:-1]
     origin = document.origins.get(known, Origin(source, 1))
     message = str(problem["msg"]).removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden":
+    if problem["type"] == "union_tag_invalid":
+        path = (*path, "kind")
+        known = path if path in document.origins else known
+        given, names = problem["ctx"]["tag"], problem["ctx"]["expected_tags"]
+        origin = document.origins.get(known, origin)
+        message = f"there is no '{given}'; there are {names}"
+    elif problem["type"] == "extra_forbidden":
         close = difflib.get_close_matches(str(path[-1]), _known_keys(), n=1)
         message = "unknown key" + (f"; did you mean '{close[0]}'?" if close else "")
     elif problem["type"] == "missing":

@@ -26,6 +26,7 @@ from typing import Any
 
 import pandas as pd
 import yaml
+from safetensors import SafetensorError
 
 from simulator.errors import StoreError
 from simulator.types import Adapter
@@ -42,8 +43,9 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except StoreError:
         raise
-    except OSError as error:
-        raise StoreError(f"{path}: can't be written: {error.strerror or error}") from error
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise StoreError(f"{path}: can't be written: {reason}") from error
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -181,11 +183,15 @@ class Run:
             shutil.rmtree(partial, ignore_errors=True)
             shutil.rmtree(final, ignore_errors=True)
             partial.parent.mkdir(parents=True, exist_ok=True)
-            result = write(partial)
-            for path in partial.iterdir():
-                with path.open("rb") as file:
-                    os.fsync(file.fileno())
-            partial.rename(final)
+            try:
+                result = write(partial)
+                for path in partial.iterdir():
+                    with path.open("rb") as file:
+                        os.fsync(file.fileno())
+                partial.rename(final)
+            except BaseException:
+                shutil.rmtree(partial, ignore_errors=True)
+                raise
         return result
 
     def _checkpoint(self, number: int) -> Path:

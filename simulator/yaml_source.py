@@ -49,6 +49,8 @@ def read(path: Path) -> Document:
         ScenarioError: the file can't be read or isn't plain YAML; the message has file and line.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise ScenarioError(f"{path}: is no file")
         if path.stat().st_size > LARGEST_FILE:
             raise ScenarioError(f"{path}: larger than {LARGEST_FILE:,} bytes")
         text = path.read_text(encoding="utf-8")
@@ -87,7 +89,12 @@ def parse(text: str, source: str, at: YamlPath = (), *, lines: bool = True) -> D
             return build_mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [build(child, (*path, i)) for i, child in enumerate(node.value)]
-        return loader.construct_object(node)
+        try:
+            return loader.construct_object(node)
+        except (ValueError, KeyError, yaml.YAMLError):  # `!!int x`, `0b_`, a million digits
+            text, tag = str(node.value)[:40], node.tag.rpartition(":")[2]
+            place = f"{origins[path]}: {dotted(path)}"
+            raise ScenarioError(f"{place}: '{text}' can't be read as {tag}") from None
 
     def build_mapping(node: yaml.MappingNode, path: YamlPath) -> dict[str, Any]:
         result: dict[str, Any] = {}

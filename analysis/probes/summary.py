@@ -70,7 +70,7 @@ def estimate(metric: str, item_set: str, values: np.ndarray, clusters: np.ndarra
     if not len(values):
         return Estimate(metric, item_set, float("nan"), float("nan"), float("nan"), 0)
     numbers = values.astype(float)
-    cluster, _ = pd.factorize(clusters)
+    cluster, _ = pd.factorize(clusters, sort=True)
     totals, counts = np.bincount(cluster, numbers), np.bincount(cluster)
     mean, k = float(numbers.mean()), len(totals)
     means = totals / counts

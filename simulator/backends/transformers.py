@@ -150,19 +150,39 @@ class TransformersBackend:
         if adapter is None:
             return
         config = PeftConfig.from_pretrained(str(adapter.path))
-        if not isinstance(config, LoraConfig) or config.use_dora:
+        if not _is_plain(config):
             raise BackendError(f"the adapter {adapter.name} isn't a plain LoRA adapter")
         scale = config.lora_alpha / (config.r**0.5 if config.use_rslora else config.r)
         factors = load_file(adapter.path / "adapter_model.safetensors")
-        for key, down in factors.items():  # down: (r, in)
-            if ".lora_A." not in key:
-                continue
-            up = factors[key.replace(".lora_A.", ".lora_B.")]  # (out, r)
-            name = key.removeprefix("base_model.model.").replace(".lora_A.weight", ".weight")
-            parameter = self.model.get_parameter(name)
+        parameters = dict(self.model.named_parameters())
+        downs = {k: v for k, v in factors.items() if k.endswith(".lora_A.weight")}
+        pairs = {
+            k.removeprefix("base_model.model.").replace(".lora_A.weight", ".weight"): (
+                factors[k.replace(".lora_A.", ".lora_B.")],  # (out, r)
+                down,  # (r, in)
+            )
+            for k, down in downs.items()
+        }
+        fits = 2 * len(pairs) == len(factors) and all(
+            name in parameters and parameters[name].shape == (len(up), down.shape[1])
+            for name, (up, down) in pairs.items()
+        )
+        if not fits:
+            raise BackendError(f"the adapter {adapter.name} doesn't fit the model's weights")
+        for name, (up, down) in pairs.items():
+            parameter = parameters[name]
             self._originals[name] = parameter.detach().clone()
             delta = scale * (up.float() @ down.float())
             parameter.add_(delta.to(parameter.device, parameter.dtype))
 
     def close(self) -> None:
         """Nothing to stop: the model goes with this object."""
+
+
+def _is_plain(config: PeftConfig) -> bool:
+    """Is all that the adapter changes its pairs of factors, at one scale?"""
+    if not isinstance(config, LoraConfig) or config.bias != "none":
+        return False
+    others = ("use_dora", "rank_pattern", "alpha_pattern", "modules_to_save", "lora_bias",
+              "fan_in_fan_out", "trainable_token_indices", "layer_replication")  # fmt: skip
+    return not any(getattr(config, name, None) for name in others)

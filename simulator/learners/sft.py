@@ -55,6 +55,7 @@ class SFTLearner:
         with torch.random.fork_rng():
             self._model = get_peft_model(base, lora)
         lora.base_model_name_or_path = ""  # checkpoints name no path of one machine
+        lora.target_modules = sorted(lora.target_modules)  # a set's order differs by process
         self._parameters = {n: p for n, p in self._model.named_parameters() if p.requires_grad}
 
     def fit(

@@ -143,5 +143,6 @@ def build(
     world = World.generate(seed)
     model, tokenizer = train(world, seed, steps=steps, on_step=on_step)
     model.to(torch.bfloat16).save_pretrained(out)
+    (out / "model.safetensors").chmod(0o644)
     tokenizer.save_pretrained(out)
     world.save(out / "world.json")

@@ -138,4 +138,3 @@ def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(tmp_path: Path) -> None:
 def test_the_exported_schema_is_in_step() -> None:
     path = Path(__file__).parents[2] / "scenarios" / "scenario.schema.json"
     assert json.loads(path.read_text()) == Scenario.model_json_schema()
-
