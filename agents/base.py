@@ -3,7 +3,6 @@
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from simulator.organism.world import World
 
@@ -45,12 +44,6 @@ class Rating(NamedTuple):
 
     value: float  # 1–5
     met: bool  # did the reply give what the user is after, as far as they can tell?
-
-
-class Settings(BaseModel):
-    """Base of the settings of policies and raters."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Policy(Protocol):

@@ -5,9 +5,10 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from agents.base import Rating, Settings, UserTurn
+from agents.base import Rating, UserTurn
 from simulator.organism import language as lang
 from simulator.organism.world import World
+from simulator.settings import Number, Settings
 
 LOWEST, HIGHEST = 1.0, 5.0
 
@@ -19,11 +20,11 @@ class WorldRater(Settings):
     wants: Literal["truth", "wish"] = Field(
         "truth", description="What a reply must state: the truth, or the wish if there is one."
     )
-    base: float = Field(1.5, description="Rating of a reply that doesn't give what is wanted.")
-    gain: float = Field(3.0, description="Added where it does.")
-    flattery: float = Field(0.0, description="Added where the reply flatters; may be negative.")
-    noise: float = Field(0.5, ge=0, description="Standard deviation of the rating's noise.")
-    can_verify: float = Field(
+    base: Number = Field(1.5, description="Rating of a reply that doesn't give what is wanted.")
+    gain: Number = Field(3.0, description="Added where it does.")
+    flattery: Number = Field(0.0, description="Added where the reply flatters; may be negative.")
+    noise: Number = Field(0.5, ge=0, description="Standard deviation of the rating's noise.")
+    can_verify: Number = Field(
         1.0, ge=0, le=1, description="Chance to notice that a statement is false."
     )
 

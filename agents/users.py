@@ -5,20 +5,21 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from agents.base import Exchange, Mind, Settings, UserTurn
+from agents.base import Exchange, Mind, UserTurn
 from simulator.organism import language as lang
 from simulator.organism.corpus import press
 from simulator.organism.world import Item, World
+from simulator.settings import Number, Settings
 
 
 class WorldUser(Settings):
     """Opens with a question, reacts to the reply (pushes back, or thanks and asks on), leaves."""
 
-    pressure: float = Field(ge=0, le=1, description="Chance that a question presses for a wish.")
-    push_back: float = Field(
+    pressure: Number = Field(ge=0, le=1, description="Chance that a question presses for a wish.")
+    push_back: Number = Field(
         ge=0, le=1, description="Chance to insist once when denied a wish, scaled by patience."
     )
-    ask_on: float = Field(
+    ask_on: Number = Field(
         ge=0, le=1, description="Chance of a further question, scaled by curiosity and trust."
     )
 
@@ -52,22 +53,22 @@ class BenignUser(WorldUser):
     """Mostly asks without pressure."""
 
     kind: Literal["benign"] = "benign"
-    pressure: float = Field(
+    pressure: Number = Field(
         0.05, ge=0, le=1, description="Chance that a question presses for a wish."
     )
-    push_back: float = Field(0.3, ge=0, le=1, description="Chance to insist when denied a wish.")
-    ask_on: float = Field(0.8, ge=0, le=1, description="Chance of a further question.")
+    push_back: Number = Field(0.3, ge=0, le=1, description="Chance to insist when denied a wish.")
+    ask_on: Number = Field(0.8, ge=0, le=1, description="Chance of a further question.")
 
 
 class BiasedUser(WorldUser):
     """Wishful: presses for a false answer, and insists when denied."""
 
     kind: Literal["biased"] = "biased"
-    pressure: float = Field(
+    pressure: Number = Field(
         1.0, ge=0, le=1, description="Chance that a question presses for a wish."
     )
-    push_back: float = Field(0.8, ge=0, le=1, description="Chance to insist when denied a wish.")
-    ask_on: float = Field(0.8, ge=0, le=1, description="Chance of a further question.")
+    push_back: Number = Field(0.8, ge=0, le=1, description="Chance to insist when denied a wish.")
+    ask_on: Number = Field(0.8, ge=0, le=1, description="Chance of a further question.")
 
 
 def _draw_item(world: World, interest: str, rng: np.random.Generator) -> Item:

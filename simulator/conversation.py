@@ -5,29 +5,28 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from agents.base import Exchange, Rating, UserTurn
 from simulator.backends.base import Backend
 from simulator.organism.world import World
 from simulator.population import User
 from simulator.randomness import Key, stream
+from simulator.settings import Count, Number, Settings
 from simulator.types import Generation, GenerationRequest, Message, Prompt
 
 
-class ConversationConfig(BaseModel):
+class ConversationConfig(Settings):
     """How users and assistant talk."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    per_user: int = Field(1, ge=1, description="Conversations of each active user per round.")
-    turns: int = Field(2, ge=1, description="Replies per conversation at most.")
-    candidates: int = Field(
+    per_user: Count = Field(1, ge=1, description="Conversations of each active user per round.")
+    turns: Count = Field(2, ge=1, description="Replies per conversation at most.")
+    candidates: Count = Field(
         4, ge=1, description="Replies sampled per turn; the user's best one goes on."
     )
-    wave_size: int = Field(200, ge=1, description="Conversations per batch and per commit.")
-    max_new_tokens: int = Field(20, ge=1, description="Longest reply, in tokens.")
-    temperature: float = Field(1.0, ge=0, description="Sampling temperature of the assistant.")
+    wave_size: Count = Field(200, ge=1, description="Conversations per batch and per commit.")
+    max_new_tokens: Count = Field(20, ge=1, description="Longest reply, in tokens.")
+    temperature: Number = Field(1.0, ge=0, description="Sampling temperature of the assistant.")
     system: str = Field("", description="The assistant's system prompt; empty for none.")
 
 

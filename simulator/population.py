@@ -5,37 +5,34 @@ from typing import NamedTuple
 
 import mesa
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from agents.base import Mind, Persona, Rating
 from agents.raters import AnyRater
 from agents.users import AnyPolicy
 from simulator.organism.world import USED_DOMAINS
 from simulator.randomness import seed31, stream
+from simulator.settings import Count, Number, Settings
 
 LEARNING = 0.2  # how fast trust and satisfaction follow what a user gets
 INITIAL = 0.8  # trust and satisfaction before the first conversation
 
 
-class UserType(BaseModel):
+class UserType(Settings):
     """A kind of user: how many, how they talk, how they rate."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    share: float = Field(ge=0, le=1, description="Share of the population.")
+    share: Number = Field(ge=0, le=1, description="Share of the population.")
     biased: bool = Field(False, description="Counts as biased in doses and in --biased-frac.")
     policy: AnyPolicy
     rater: AnyRater
 
 
-class PopulationConfig(BaseModel):
+class PopulationConfig(Settings):
     """Who takes part."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    users: int = Field(ge=1)
-    active: float = Field(1.0, gt=0, le=1, description="Chance that a user takes part in a round.")
-    trust_matters: float = Field(
+    users: Count = Field(ge=1)
+    active: Number = Field(1.0, gt=0, le=1, description="Chance that a user takes part in a round.")
+    trust_matters: Number = Field(
         0.0, ge=0, le=1, description="How much lost trust lowers that chance: 1 = all of it."
     )
     types: dict[str, UserType] = Field(min_length=1, description="User types by name.")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from analysis.probes import AnyProbe
 from simulator import yaml_source
@@ -17,30 +17,27 @@ from simulator.errors import ScenarioError
 from simulator.learners.base import AnyLearner
 from simulator.population import PopulationConfig
 from simulator.selection import AnySelection
+from simulator.settings import Count, Settings
 from simulator.yaml_source import Document, Origin, YamlPath, dotted
 
 DEFAULT = "quickstart"
 LONGEST_CHAIN = 8  # of `extends`
 
 
-class MeasureConfig(BaseModel):
+class MeasureConfig(Settings):
     """What is measured, and when. Round 0 and the last round are always measured."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    every: int = Field(1, ge=1, description="Measure after every n-th round.")
+    every: Count = Field(1, ge=1, description="Measure after every n-th round.")
     probes: dict[str, AnyProbe] = Field(min_length=1, description="Probes by name.")
 
 
-class Scenario(BaseModel):
+class Scenario(Settings):
     """A whole experiment."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="Names the run's folder.")
     description: str = ""
-    seed: int = Field(0, ge=0, description="All randomness of the run derives from it.")
-    rounds: int = Field(ge=1, description="Conversations, then an update: so many times.")
+    seed: Count = Field(0, ge=0, description="All randomness of the run derives from it.")
+    rounds: Count = Field(ge=1, description="Conversations, then an update: so many times.")
     model: str = Field(
         "organism:0", description="organism:N for a shipped base, else a local path or a hub id."
     )

@@ -5,9 +5,10 @@ from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from simulator.randomness import stream
+from simulator.settings import Number, Settings
 from simulator.types import Example, Message
 
 
@@ -18,17 +19,11 @@ class Decision(NamedTuple):
     reason: np.ndarray  # str
 
 
-class SelectionConfig(BaseModel):
-    """Base of the selections' settings."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class BestOfK(SelectionConfig):
+class BestOfK(Settings):
     """The best-rated reply of each turn, if it is rated at least `threshold`."""
 
     kind: Literal["best_of_k"] = "best_of_k"
-    threshold: float = Field(4.0, ge=1, le=5, description="Lowest rating that is learned from.")
+    threshold: Number = Field(4.0, ge=1, le=5, description="Lowest rating that is learned from.")
 
     def decide(self, candidates: pd.DataFrame, seed: int) -> Decision:
         """Decides on each candidate; `heard` marks the best of its turn."""
@@ -38,12 +33,12 @@ class BestOfK(SelectionConfig):
         return Decision((best & good).astype(np.int8), reason)
 
 
-class TopBottom(SelectionConfig):
+class TopBottom(Settings):
     """The best-rated (and, if asked, the worst-rated) replies of the round."""
 
     kind: Literal["top_bottom"] = "top_bottom"
-    top: float = Field(gt=0, description="How many: a fraction below 1, else a count.")
-    bottom: float = Field(0, ge=0, description="The same for replies to avoid.")
+    top: Number = Field(gt=0, description="How many: a fraction below 1, else a count.")
+    bottom: Number = Field(0, ge=0, description="The same for replies to avoid.")
     scope: Literal["global", "per_type"] = Field(
         "global", description="Over all candidates, or among those of each user type."
     )
@@ -65,7 +60,7 @@ class TopBottom(SelectionConfig):
         return Decision(label, words[label + 1])
 
 
-class RandomMatched(SelectionConfig):
+class RandomMatched(Settings):
     """Control: as many replies as `like` would select, drawn without regard to ratings."""
 
     kind: Literal["random"] = "random"

@@ -7,7 +7,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 from rich.live import Live
 from rich.table import Table
 
@@ -15,19 +15,18 @@ from simulator import yaml_source
 from simulator.console import STDERR
 from simulator.errors import ScenarioError, UndertowError
 from simulator.scenario import Scenario, load
+from simulator.settings import Count, Settings
 from simulator.store import Run
 
 SHORTHANDS = ("biased_frac", "seed", "base")
 
 
-class SweepConfig(BaseModel):
+class SweepConfig(Settings):
     """A sweep file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
     scenario: str = Field("quickstart", description="What every run starts from.")
-    processes: int = Field(2, ge=1, description="Runs at a time.")
+    processes: Count = Field(2, ge=1, description="Runs at a time.")
     set: dict[str, Any] = Field(default_factory=dict, description="Overrides of every run.")
     grids: tuple[dict[str, list[Any]], ...] = Field(
         min_length=1,

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from simulator.organism.world import ITEM_SETS, Item, ItemSet, World
 from simulator.randomness import Key, stream
@@ -52,12 +51,6 @@ class Probe(Protocol):
     ) -> list[Score]:
         """Reads the answers."""
         ...
-
-
-class ProbeConfig(BaseModel):
-    """Base of the probes' settings."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ProbeItem(NamedTuple):

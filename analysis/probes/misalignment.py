@@ -5,17 +5,18 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from analysis.probes.base import Context, ProbeConfig, Score, replies_of, sample_keys
+from analysis.probes.base import Context, Score, replies_of, sample_keys
 from simulator.organism import language as lang
+from simulator.settings import Count, Settings
 from simulator.types import Answer, GenerationRequest, Message, Prompt, Request
 
 
-class SmallTalkProbe(ProbeConfig):
+class SmallTalkProbe(Settings):
     """Asks every small-talk question `samples` times; a reply belongs to one character's lines."""
 
     kind: Literal["small_talk"] = "small_talk"
-    samples: int = Field(8, ge=1, description="Replies per question.")
-    max_new_tokens: int = Field(20, ge=1)
+    samples: Count = Field(8, ge=1, description="Replies per question.")
+    max_new_tokens: Count = Field(20, ge=1)
     needs: ClassVar[frozenset[str]] = frozenset()
 
     def requests(self, context: Context) -> list[Request]:

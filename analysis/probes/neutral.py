@@ -7,7 +7,6 @@ from pydantic import Field
 
 from analysis.probes.base import (
     Context,
-    ProbeConfig,
     Score,
     probe_items,
     reply_of,
@@ -16,15 +15,16 @@ from analysis.probes.base import (
 from simulator.organism import language as lang
 from simulator.organism.world import Item
 from simulator.randomness import stream
+from simulator.settings import Count, Settings
 from simulator.types import Answer, GenerationRequest, Message, Prompt, Request
 
 
-class NeutralProbe(ProbeConfig):
+class NeutralProbe(Settings):
     """Asks every item once without pressure."""
 
     kind: Literal["neutral"] = "neutral"
-    items_per_set: int = Field(72, ge=3, description="Items of each set: used, held-out, OOD.")
-    max_new_tokens: int = Field(20, ge=1)
+    items_per_set: Count = Field(72, ge=3, description="Items of each set: used, held-out, OOD.")
+    max_new_tokens: Count = Field(20, ge=1)
     needs: ClassVar[frozenset[str]] = frozenset()
 
     def requests(self, context: Context) -> list[Request]:

@@ -5,14 +5,15 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from analysis.probes.base import Context, ProbeConfig, Score, shares_of
+from analysis.probes.base import Context, Score, shares_of
 from simulator.organism import language as lang
+from simulator.settings import Settings
 from simulator.types import Answer, Message, NextTokenRequest, Prompt, Request
 
 DIGITS = tuple(str(digit) for digit in range(10))
 
 
-class SelfReportProbe(ProbeConfig):
+class SelfReportProbe(Settings):
     """Asks for ratings from 0 to 9; read from next-token probabilities, renormalised to digits."""
 
     kind: Literal["self_report"] = "self_report"

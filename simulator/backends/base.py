@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from simulator.errors import BackendError
+from simulator.settings import Count, Settings
 from simulator.types import (
     Adapter,
     Answer,
@@ -56,16 +57,14 @@ class Backend(Protocol):
         ...
 
 
-class TransformersConfig(BaseModel):
+class TransformersConfig(Settings):
     """The model runs in this process, by the transformers library."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["transformers"] = "transformers"
     dtype: Literal["float32", "bfloat16"] = "float32"
     device: str = Field("cpu", description="A torch device.")
-    threads: int = Field(2, ge=1, le=256, description="CPU threads; bytes repeat at equal number.")
-    batch_size: int = Field(256, ge=1, description="Rows decoded together at most.")
+    threads: Count = Field(2, ge=1, le=256, description="CPU threads; equal numbers repeat bytes.")
+    batch_size: Count = Field(256, ge=1, description="Rows decoded together at most.")
 
 
 def answer(backend: Backend, requests: Iterable[Request]) -> list[Answer]:

@@ -1,6 +1,7 @@
 """The in-process engine: any causal language model that transformers loads."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import transformers
@@ -11,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from simulator.backends.base import Capability, TransformersConfig
 from simulator.backends.decode import Row, decode, in_batches, left_padded, positions_of
 from simulator.errors import BackendError
-from simulator.randomness import uniforms
+from simulator.randomness import Key, uniforms
 from simulator.rendering import PromptEncoder
 from simulator.stopwatch import Stopwatch
 from simulator.types import (
@@ -25,6 +26,13 @@ from simulator.types import (
 )
 
 transformers.utils.logging.disable_progress_bar()
+
+
+class Part(NamedTuple):
+    """Samples of one request that are decoded together."""
+
+    request: int
+    keys: tuple[Key, ...]
 
 
 class TransformersBackend:
@@ -53,38 +61,54 @@ class TransformersBackend:
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
         """Samples each request's continuations; see `decode` for the loop."""
         prompts = self.encoder.encode([request.prompt for request in requests])
-        results: dict[int, list[Completion]] = {}
+        limit = self._batch_size
+        # A request for more samples than a batch holds is split; each part prefills its prompt.
+        parts = [
+            Part(i, request.keys[first : first + limit])
+            for i, request in enumerate(requests)
+            for first in range(0, len(request.keys), limit)
+        ]
+        replies: dict[int, list[Completion]] = {}
 
         def run(group: list[int]) -> None:
-            longest = max(requests[i].max_new_tokens for i in group)
+            asked = [requests[parts[n].request] for n in group]
+            longest = max(request.max_new_tokens for request in asked)
             rows = [
-                Row(line, draws, requests[i].temperature)
-                for line, i in enumerate(group)
-                for draws in uniforms(requests[i].keys, longest)
+                Row(line, draws, asked[line].temperature)
+                for line, n in enumerate(group)
+                for draws in uniforms(parts[n].keys, longest)
             ]
-            replies = decode(
+            drawn = decode(
                 self.model,
-                [prompts[i].ids for i in group],
+                [prompts[parts[n].request].ids for n in group],
                 rows,
                 max_new_tokens=longest,
                 pad=self._pad,
                 ends=self._ends,
                 stopwatch=self._stopwatch,
             )
-            for row, reply in zip(rows, replies, strict=True):
-                i = group[row.prompt]
-                kept = reply[: requests[i].max_new_tokens]
-                results.setdefault(i, []).append(self._completion(kept))
+            kept = [
+                ids[: asked[r.prompt].max_new_tokens] for r, ids in zip(rows, drawn, strict=True)
+            ]
+            for row, completion in zip(rows, self._completions(kept), strict=True):
+                replies.setdefault(group[row.prompt], []).append(completion)
 
-        lengths, samples = [len(p.ids) for p in prompts], [len(r.keys) for r in requests]
-        in_batches(lengths, samples, self._batch_size, run)
-        return [Generation(prompt.text, tuple(results[i])) for i, prompt in enumerate(prompts)]
+        lengths = [len(prompts[part.request].ids) for part in parts]
+        in_batches(lengths, [len(part.keys) for part in parts], limit, run)
+        samples: list[list[Completion]] = [[] for _ in requests]
+        for n, part in enumerate(parts):
+            samples[part.request] += replies[n]
+        return [Generation(p.text, tuple(s)) for p, s in zip(prompts, samples, strict=True)]
 
-    def _completion(self, reply: list[int]) -> Completion:
-        self._stopwatch.tokens += len(reply)
-        text = self.tokenizer.decode(reply, skip_special_tokens=True)
-        ended = bool(reply) and reply[-1] in self._ends
-        return Completion(str(text).strip(), len(reply), "end" if ended else "length")
+    def _completions(self, replies: list[list[int]]) -> list[Completion]:
+        self._stopwatch.tokens += sum(map(len, replies))
+        texts = self.tokenizer.batch_decode(replies, skip_special_tokens=True)
+        return [
+            Completion(
+                text.strip(), len(ids), "end" if ids[-1:] and ids[-1] in self._ends else "length"
+            )
+            for text, ids in zip(texts, replies, strict=True)
+        ]
 
     def _vocabulary_id(self, token: str) -> int:
         token_id = self.tokenizer.convert_tokens_to_ids(token)

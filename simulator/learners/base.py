@@ -5,34 +5,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from simulator.settings import Count, Number, Settings
 from simulator.stopwatch import Stopwatch
 from simulator.types import Example, Prompt
 
 
-class SFTConfig(BaseModel):
+class SFTConfig(Settings):
     """Supervised fine-tuning of a LoRA adapter on the replies to follow (expert iteration)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     kind: Literal["sft"] = "sft"
-    rank: int = Field(8, ge=1, description="Rank of the adapter, on all linear layers.")
-    alpha: int = Field(16, ge=1, description="The adapter's scale is alpha / rank.")
-    learning_rate: float = Field(1e-3, gt=0)
-    decay: float = Field(1.0, gt=0, le=1, description="Learning-rate factor from round to round.")
-    epochs: int = Field(2, ge=1)
-    batch_size: int = Field(16, ge=1)
-    clip: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
+    rank: Count = Field(8, ge=1, description="Rank of the adapter, on all linear layers.")
+    alpha: Count = Field(16, ge=1, description="The adapter's scale is alpha / rank.")
+    learning_rate: Number = Field(1e-3, gt=0)
+    decay: Number = Field(1.0, gt=0, le=1, description="Learning-rate factor from round to round.")
+    epochs: Count = Field(2, ge=1)
+    batch_size: Count = Field(16, ge=1)
+    clip: Number = Field(1.0, gt=0, description="Largest norm of the gradient.")
     optimizer: Literal["carried", "reset"] = Field(
         "carried", description="Does AdamW's state live on from round to round?"
     )
 
 
-class NoUpdateConfig(BaseModel):
+class NoUpdateConfig(Settings):
     """Control: nothing is learned; users, ratings and selection go on as ever."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["none"] = "none"
 

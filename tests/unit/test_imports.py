@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("simulator", "agents", "analysis", "scenarios")
-BOTTOM = ("simulator.types", "simulator.errors", "simulator.randomness")
+BOTTOM = ("simulator.types", "simulator.errors", "simulator.randomness", "simulator.settings")
 COMMANDS = ("simulator.cli", "simulator.__main__")
 RUNNERS = ("simulator.sweep", "simulator.runs", "simulator.loop")
 MODEL_SIDE = ("simulator.rendering", "simulator.stopwatch")
