@@ -67,7 +67,7 @@ population:
         ),
         ("rounds: 1\nseed: 3\nrounds: 2", "mine.yaml:4: rounds:", "stands twice (first in line 2)"),
         ("selection: {kind: top_bottom}", "mine.yaml:2: selection.top:", "this key is missing"),
-        ("selection: {kind: best}", "mine.yaml:2: selection:", "'best_of_k'"),
+        ("selection: {kind: best}", "mine.yaml:2: selection.kind:", "'best_of_k'"),
         ("a: &x [1]\nb: *x", "mine.yaml:3:", "aliases (*name) aren't allowed"),
         ("seed: !!python/object/apply:os.system [exit]", "mine.yaml:2: seed:", "isn't allowed"),
         ("seed: !!binary aGk=", "mine.yaml:2: seed:", "isn't allowed"),
@@ -110,7 +110,7 @@ def test_missing_and_unreadable_files(file: Path, tmp_path: Path) -> None:
     with pytest.raises(ScenarioError, match="no scenario 'x"):
         load("x" * 300)  # longer than any file's name
     (tmp_path / "folder.yaml").mkdir()
-    with pytest.raises(ScenarioError, match="can't be read"):
+    with pytest.raises(ScenarioError, match="is no file"):
         load(str(tmp_path / "folder.yaml"))
     assert "can't be read as text" in refusal(file, b"name: \xff\xfe")
     assert f"larger than {LARGEST_FILE:,} bytes" in refusal(file, "#" * (LARGEST_FILE + 1))
