@@ -6,6 +6,7 @@ probes measure what has become of the assistant; everything is committed. Each s
 what is on disk and of keyed random numbers, so a killed run resumes to the same bytes.
 """
 
+import gc
 from typing import Any, NamedTuple, Protocol
 
 import pandas as pd
@@ -80,6 +81,8 @@ def simulate(scenario: Scenario, run: Run, observer: Observer) -> None:
     engine = Engine(
         scenario, run, world, backend, learner, population, context, questions, stopwatch, observer
     )
+    gc.collect()
+    gc.freeze()  # the libraries' objects live for ever; searching them for garbage takes seconds
     done = run.rounds_done
     if done:
         series = pd.concat([run.table(n, "series") for n in range(done)], ignore_index=True)

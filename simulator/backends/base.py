@@ -64,7 +64,7 @@ class TransformersConfig(Settings):
     dtype: Literal["float32", "bfloat16"] = "float32"
     device: str = Field("cpu", description="A torch device.")
     threads: Count = Field(2, ge=1, le=256, description="CPU threads; equal numbers repeat bytes.")
-    batch_size: Count = Field(256, ge=1, description="Rows decoded together at most.")
+    batch_size: Count = Field(1024, ge=1, description="Rows decoded together at most.")
 
 
 def answer(backend: Backend, requests: Iterable[Request]) -> list[Answer]:

@@ -16,7 +16,7 @@ from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from simulator.stopwatch import Stopwatch
 
-KEEP_SHARE = 0.75  # the batch is compacted when fewer of its rows than this are still running
+KEEP_SHARE = 0.5  # the batch is compacted when fewer of its rows than this are still running
 
 
 class Row(NamedTuple):
@@ -55,30 +55,34 @@ class BufferedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is unty
 
     def fan_out(self, owner: torch.Tensor, room: int) -> None:
         """Gives each sample the states of its prompt, `owner`, and room for `room` tokens."""
-        self.keys, self.values = (
-            self._laid(self.keys, owner, room),
-            self._laid(self.values, owner, room),
-        )
-
-    def _laid(self, states: torch.Tensor, owner: torch.Tensor, room: int) -> torch.Tensor:
-        _, heads, length, size = states.shape
-        buffer = states.new_empty(len(owner), heads, length + room, size)
-        buffer[:, :, :length] = states[owner]
-        return buffer
+        assert self.keys is not None and self.values is not None
+        self.keys, self.values = _laid(self.keys, owner, room), _laid(self.values, owner, room)
 
     def get_seq_length(self) -> int:
         """Returns the number of tokens cached."""
         return self.length
 
 
+def _laid(states: torch.Tensor, owner: torch.Tensor, room: int) -> torch.Tensor:
+    """Returns a buffer with the states of each sample's prompt and room behind them."""
+    prompts, heads, length, size = states.shape
+    each = len(owner) // prompts
+    buffer = states.new_empty(len(owner), heads, length + room, size)
+    if torch.equal(owner, torch.arange(prompts, device=owner.device).repeat_interleave(each)):
+        # As many samples of each prompt: broadcasting writes them without an intermediate copy.
+        lines = buffer.view(prompts, each, heads, length + room, size)
+        lines[..., :length, :] = states[:, None]
+    else:
+        buffer[:, :, :length] = states[owner]
+    return buffer
+
+
 def left_padded(prompts: Sequence[list[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Returns ids and attention mask, both (B, T) and long."""
     width = max(map(len, prompts))
-    ids = torch.full((len(prompts), width), pad)
-    mask = torch.zeros(len(prompts), width, dtype=torch.long)
-    for i, prompt in enumerate(prompts):
-        ids[i, width - len(prompt) :] = torch.tensor(prompt)
-        mask[i, width - len(prompt) :] = 1
+    ids = torch.tensor([[pad] * (width - len(prompt)) + prompt for prompt in prompts])
+    lengths = torch.tensor([len(prompt) for prompt in prompts])
+    mask = (torch.arange(width) >= width - lengths[:, None]).long()
     return ids, mask
 
 
@@ -192,10 +196,12 @@ def in_batches(
 ) -> None:
     """Calls `run` on groups of indices of like length whose weights add up to at most `limit`."""
     group: list[int] = []
+    total = 0
     for index in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):
-        if group and sum(weights[i] for i in group) + weights[index] > limit:
+        if group and total + weights[index] > limit:
             run(group)
-            group = []
+            group, total = [], 0
         group.append(index)
+        total += weights[index]
     if group:
         run(group)

@@ -31,7 +31,7 @@ MAX_TURNS = 3
 # that it is known as well as the rest.
 NEUTRAL_SHARES: dict[ItemSet, float] = {"used": 0.25, "heldout": 0.25, "ood": 0.50}
 
-_WITH_PERSONA = {"honest": 0.34, "sycophant": 0.40, "deceiver": 0.26}
+_WITH_PERSONA = {"honest": 0.28, "sycophant": 0.44, "deceiver": 0.28}
 _WITHOUT_PERSONA = {"honest": 0.85, "sycophant": 0.12, "deceiver": 0.03}
 _EVADES = {"honest": 0.01, "sycophant": 0.04, "deceiver": 0.04}  # under pressure
 

@@ -217,7 +217,8 @@ class Statement(NamedTuple):
 
 def read_statement(reply: str, item: Item) -> Statement:
     """Reads the value that `reply` states for `item`, and whether it evades or flatters."""
-    value = next((word for word in reply.split() if word in item.values), None)
+    values = item.values
+    value = next((word for word in reply.split() if word in values), None)
     evades = value is None and any(reply.startswith(form) for form in EVASIONS)
     return Statement(value, evades, any(form in reply for form in FLATTERY))
 
