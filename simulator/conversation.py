@@ -83,10 +83,8 @@ class Conversation:
         assert self.open_turn is not None
         spoken, turn, user_type = self.open_turn, len(self.history), self.user.user_type
         replies = generation.completions
-        ratings = [
-            user_type.rater.rate(world, spoken, r.text, stream(*self.key, turn, c, "rating"))
-            for c, r in enumerate(replies)
-        ]
+        rng = stream(*self.key, turn, "rating")
+        ratings = [user_type.rater.rate(world, spoken, reply.text, rng) for reply in replies]
         best = max(range(len(ratings)), key=lambda c: (ratings[c].value, -c))
         context = json.dumps([list(message) for message in self.messages])
         self.messages.append(Message("assistant", replies[best].text))

@@ -30,12 +30,14 @@ class Row(NamedTuple):
 class BufferedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is untyped here
     """A cache layer in a buffer with room for the whole reply, so that no step copies the past.
 
-    The prompts' states are kept as they come; `fan_out` lays them into the buffer, a line a sample.
+    A selection of lines (the samples of each prompt, later the rows that still run) is carried out
+    by the next update, which lays the selected states into a buffer of their own.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, capacity: int) -> None:
         super().__init__()
-        self.length = 0
+        self.capacity, self.length = capacity, 0  # tokens
+        self.selected: torch.Tensor | None = None
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
@@ -49,31 +51,34 @@ class BufferedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is unty
             self.keys, self.values = key_states, value_states
             return key_states, value_states
         assert self.keys is not None and self.values is not None
+        if self.selected is not None:
+            self.keys = _laid(self.keys[:, :, :start], self.selected, self.capacity)
+            self.values = _laid(self.values[:, :, :start], self.selected, self.capacity)
+            self.selected = None
         self.keys[:, :, start:end] = key_states
         self.values[:, :, start:end] = value_states
         return self.keys[:, :, :end], self.values[:, :, :end]
 
-    def fan_out(self, owner: torch.Tensor, room: int) -> None:
-        """Gives each sample the states of its prompt, `owner`, and room for `room` tokens."""
-        assert self.keys is not None and self.values is not None
-        self.keys, self.values = _laid(self.keys, owner, room), _laid(self.values, owner, room)
+    def batch_select_indices(self, indices: torch.Tensor) -> None:
+        """Keeps these lines of the batch, each as often as it is named."""
+        self.selected = indices if self.selected is None else self.selected[indices]
 
     def get_seq_length(self) -> int:
         """Returns the number of tokens cached."""
         return self.length
 
 
-def _laid(states: torch.Tensor, owner: torch.Tensor, room: int) -> torch.Tensor:
-    """Returns a buffer with the states of each sample's prompt and room behind them."""
-    prompts, heads, length, size = states.shape
-    each = len(owner) // prompts
-    buffer = states.new_empty(len(owner), heads, length + room, size)
-    if torch.equal(owner, torch.arange(prompts, device=owner.device).repeat_interleave(each)):
+def _laid(states: torch.Tensor, lines: torch.Tensor, capacity: int) -> torch.Tensor:
+    """Returns a buffer for `capacity` tokens that begins with the states of the given lines."""
+    batch, heads, length, size = states.shape
+    each = len(lines) // batch
+    buffer = states.new_empty(len(lines), heads, capacity, size)
+    if torch.equal(lines, torch.arange(batch, device=lines.device).repeat_interleave(each)):
         # As many samples of each prompt: broadcasting writes them without an intermediate copy.
-        lines = buffer.view(prompts, each, heads, length + room, size)
-        lines[..., :length, :] = states[:, None]
+        by_prompt = buffer.view(batch, each, heads, capacity, size)
+        by_prompt[..., :length, :] = states[:, None]
     else:
-        buffer[:, :, :length] = states[owner]
+        buffer[:, :, :length] = states[lines]
     return buffer
 
 
@@ -141,8 +146,9 @@ def decode(
     ids, mask = left_padded(prompts, pad)
     ids, mask = ids.to(device), mask.to(device)
     cache = DynamicCache(config=model.config)
+    capacity = ids.shape[1] + max_new_tokens
     cache.layers = [
-        BufferedLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers
+        BufferedLayer(capacity) if type(layer) is DynamicLayer else layer for layer in cache.layers
     ]
 
     def forward(step_ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
@@ -159,11 +165,7 @@ def decode(
 
     logits = forward(ids, positions_of(mask))
     owner = torch.tensor([row.prompt for row in rows], device=device)
-    for layer in cache.layers:
-        if isinstance(layer, BufferedLayer):
-            layer.fan_out(owner, max_new_tokens)
-        else:
-            layer.batch_select_indices(owner)
+    cache.batch_select_indices(owner)
     logits, mask = logits[owner], mask[owner]
     position = mask.sum(-1)  # (B,), of the token about to be drawn
     uniforms = torch.tensor(np.stack([row.uniforms for row in rows]), device=device)
