@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from simulator.errors import StoreError
 from simulator.store import Run
@@ -50,11 +49,6 @@ def open_run(path: str | Path | None = None) -> Run:
 
 def _age(path: Path) -> float:
     return path.stat().st_mtime
-
-
-def scenario(run: Run) -> dict[str, Any]:
-    """Returns the scenario as it was run."""
-    return dict(yaml.safe_load(run.scenario_file.read_text(encoding="utf-8")))
 
 
 def biased_share(run: Run) -> float:

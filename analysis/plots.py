@@ -174,7 +174,7 @@ def draw_population(axes: Axes, run: Run, series: pd.DataFrame, quantity: str) -
     _frame(axes, run, {"trust": "Do users trust it?"}.get(quantity, "Are users satisfied?"))
     axes.set_ylim(-0.025, 1.025)
     axes.set_ylabel(f"mean {quantity} (0 to 1)")
-    types = frames.scenario(run)["population"]["types"]
+    types = run.scenario["population"]["types"]
     names = sorted(series["user_type"].unique(), key=lambda name: not types[name]["biased"])
     for n, name in enumerate(names):
         own = series[series["user_type"] == name]
@@ -183,7 +183,7 @@ def draw_population(axes: Axes, run: Run, series: pd.DataFrame, quantity: str) -
 
 
 def _frame(axes: Axes, run: Run, title: str) -> None:
-    planned = int(frames.scenario(run)["rounds"])
+    planned = int(run.scenario["rounds"])
     axes.set_title(title, loc="left", fontsize=11.5, fontweight="bold", color=INK)
     axes.set_xlim(-0.25, planned + 0.25)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -62,7 +62,7 @@ def write_report(run: Run, path: Path) -> None:
 
 
 def _content(run: Run) -> dict[str, Any]:
-    scenario, rows = frames.scenario(run), frames.estimates(run)
+    scenario, rows = run.scenario, frames.estimates(run)
     updates = frames.updates(run)
     done, planned = max(run.rounds_done - 1, 0), int(scenario["rounds"])
     return {

@@ -15,6 +15,7 @@ Whatever lacks its DONE is redone on resume, except waves: a part that exists is
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import io
 import json
@@ -141,6 +142,11 @@ class Run:
     def scenario_file(self) -> Path:
         """The scenario as it was run, everything spelled out."""
         return self.path / SCENARIO
+
+    @functools.cached_property
+    def scenario(self) -> dict[str, Any]:
+        """What the scenario file says; it is never written again."""
+        return dict(yaml.safe_load(self.scenario_file.read_text(encoding="utf-8")))
 
     def folder(self, number: int) -> Path:
         """The folder of a round."""

@@ -117,6 +117,39 @@ def sample(logits: torch.Tensor, temperatures: torch.Tensor, u: torch.Tensor) ->
     return torch.where(greedy, logits.argmax(-1), drawn)
 
 
+class Lines(NamedTuple):
+    """The lines of a batch, one per row that is being drawn."""
+
+    row: torch.Tensor  # (B,), index into the rows
+    alive: torch.Tensor  # (B,), bool: has the reply not ended yet?
+    mask: torch.Tensor  # (B, T)
+    position: torch.Tensor  # (B,), of the token about to be drawn
+    temperature: torch.Tensor  # (B,)
+    uniforms: torch.Tensor  # (B, max_new_tokens)
+
+    @classmethod
+    def of(cls, rows: Sequence[Row], mask: torch.Tensor) -> "Lines":
+        """Starts a line for each row; `mask` is that of its prompt, (B, T)."""
+        device = mask.device
+        return cls(
+            row=torch.arange(len(rows), device=device),
+            alive=torch.ones(len(rows), dtype=torch.bool, device=device),
+            mask=mask,
+            position=mask.sum(-1),
+            temperature=torch.tensor([row.temperature for row in rows], device=device),
+            uniforms=torch.tensor(np.stack([row.uniforms for row in rows]), device=device),
+        )
+
+    def at(self, lines: torch.Tensor) -> "Lines":
+        """Returns the lines with these indices."""
+        return Lines(*(column[lines] for column in self))
+
+    def grown(self) -> "Lines":
+        """Returns the lines with one token more."""
+        mask = torch.cat([self.mask, self.mask.new_ones(len(self.mask), 1)], -1)
+        return self._replace(mask=mask, position=self.position + 1)
+
+
 @torch.inference_mode()
 def decode(
     model: PreTrainedModel,
@@ -143,18 +176,13 @@ def decode(
         The new token ids of each row; a reply that ended has its end token last.
     """
     device = model.device
-    ids, mask = left_padded(prompts, pad)
-    ids, mask = ids.to(device), mask.to(device)
-    cache = DynamicCache(config=model.config)
-    capacity = ids.shape[1] + max_new_tokens
-    cache.layers = [
-        BufferedLayer(capacity) if type(layer) is DynamicLayer else layer for layer in cache.layers
-    ]
+    ids, mask = (tensor.to(device) for tensor in left_padded(prompts, pad))
+    cache = _buffered_cache(model, ids.shape[1] + max_new_tokens)
 
-    def forward(step_ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    def forward(ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         with stopwatch.timing("model"):
             logits: torch.Tensor = model(
-                input_ids=step_ids,
+                input_ids=ids,
                 attention_mask=mask,
                 position_ids=positions,
                 past_key_values=cache,
@@ -163,34 +191,35 @@ def decode(
             ).logits
         return logits[:, -1]  # (B, V)
 
-    logits = forward(ids, positions_of(mask))
     owner = torch.tensor([row.prompt for row in rows], device=device)
+    logits = forward(ids, mask, positions_of(mask))[owner]
     cache.batch_select_indices(owner)
-    logits, mask = logits[owner], mask[owner]
-    position = mask.sum(-1)  # (B,), of the token about to be drawn
-    uniforms = torch.tensor(np.stack([row.uniforms for row in rows]), device=device)
-    temperatures = torch.tensor([row.temperature for row in rows], device=device)
-    running = torch.arange(len(rows), device=device)  # the row behind each line of the batch
+    lines = Lines.of(rows, mask[owner])
     drawn = torch.full((len(rows), max_new_tokens), -1, device=device)
     ended_by = torch.zeros(model.config.vocab_size, dtype=torch.bool, device=device)
     ended_by[list(ends)] = True
-    alive = torch.ones(len(rows), dtype=torch.bool, device=device)
     for step in range(max_new_tokens):
-        tokens = sample(logits, temperatures, uniforms[running, step])
-        drawn[running[alive], step] = tokens[alive]
-        alive = alive & ~ended_by[tokens]
-        left = int(alive.sum())
+        tokens = sample(logits, lines.temperature, lines.uniforms[:, step])
+        drawn[lines.row[lines.alive], step] = tokens[lines.alive]
+        lines = lines._replace(alive=lines.alive & ~ended_by[tokens])
+        left = int(lines.alive.sum())
         if left == 0 or step + 1 == max_new_tokens:
             break
-        if left < KEEP_SHARE * len(alive):
-            kept = alive.nonzero()[:, 0]
+        if left < KEEP_SHARE * len(tokens):
+            kept = lines.alive.nonzero()[:, 0]
             cache.batch_select_indices(kept)
-            tokens, mask, position = tokens[kept], mask[kept], position[kept]
-            temperatures, running, alive = temperatures[kept], running[kept], alive[kept]
-        mask = torch.cat([mask, mask.new_ones(len(mask), 1)], -1)
-        logits = forward(tokens[:, None], position[:, None])
-        position = position + 1
+            lines, tokens = lines.at(kept), tokens[kept]
+        position, lines = lines.position, lines.grown()
+        logits = forward(tokens[:, None], lines.mask, position[:, None])
     return [[token for token in line if token >= 0] for line in drawn.tolist()]
+
+
+def _buffered_cache(model: PreTrainedModel, capacity: int) -> DynamicCache:
+    cache = DynamicCache(config=model.config)
+    cache.layers = [
+        BufferedLayer(capacity) if type(layer) is DynamicLayer else layer for layer in cache.layers
+    ]
+    return cache
 
 
 def in_batches(
