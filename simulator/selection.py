@@ -26,9 +26,12 @@ class BestOfK(Settings):
     threshold: Number = Field(4.0, ge=1, le=5, description="Lowest rating that is learned from.")
 
     def decide(self, candidates: pd.DataFrame, seed: int) -> Decision:
-        """Decides on each candidate; `heard` marks the best of its turn."""
-        best = candidates["heard"].to_numpy()
-        good = (candidates["rating"] >= self.threshold).to_numpy()
+        """Decides on each candidate; the first is the best of its turn where ratings are equal."""
+        best = np.zeros(len(candidates), bool)
+        ratings = candidates["rating"].reset_index(drop=True)
+        turns = [candidates[name].to_numpy() for name in ("conversation", "turn")]
+        best[ratings.groupby(turns).idxmax().to_numpy(int)] = True
+        good = (ratings >= self.threshold).to_numpy()
         reason = np.where(best, np.where(good, "best of its turn", "below threshold"), "not best")
         return Decision((best & good).astype(np.int8), reason)
 
@@ -65,17 +68,47 @@ class RandomMatched(Settings):
 
     kind: Literal["random"] = "random"
     like: Annotated[BestOfK | TopBottom, Field(discriminator="kind")] = BestOfK()
+    matched: tuple[Literal["user_type", "tokens"], ...] = Field(
+        (), description="As many of each of these, too: the user's type, the reply's length."
+    )
 
     def decide(self, candidates: pd.DataFrame, seed: int) -> Decision:
-        """Draws the replies to follow at random."""
-        count = int((self.like.decide(candidates, seed).label == 1).sum())
-        drawn = stream("random selection", seed).permutation(len(candidates))[:count]
+        """Draws the replies to follow at random, within each stratum of `matched`."""
+        wanted = self.like.decide(candidates, seed).label == 1
+        rng = stream("random selection", seed)
+        strata = [candidates[name].to_numpy() for name in self.matched]
+        stratum = pd.MultiIndex.from_arrays([np.zeros(len(wanted)), *strata]).factorize()[0]
         label = np.zeros(len(candidates), np.int8)
-        label[drawn] = 1
+        for here in (stratum == n for n in np.unique(stratum)):
+            drawn = rng.permutation(np.flatnonzero(here))[: int((wanted & here).sum())]
+            label[drawn] = 1
         return Decision(label, np.where(label == 1, "drawn at random", "not drawn"))
 
 
-AnySelection = Annotated[BestOfK | TopBottom | RandomMatched, Field(discriminator="kind")]
+class ShuffledRatings(Settings):
+    """Control: what `like` would select if each user type's ratings were dealt out at random.
+
+    Ratings keep their distribution, but say nothing of the reply that they are given to.
+    """
+
+    kind: Literal["shuffled"] = "shuffled"
+    like: Annotated[BestOfK | TopBottom, Field(discriminator="kind")] = BestOfK()
+
+    def decide(self, candidates: pd.DataFrame, seed: int) -> Decision:
+        """Deals out the ratings within each user type, then decides as `like` does."""
+        rng = stream("shuffled ratings", seed)
+        types, ratings = (
+            candidates["user_type"].to_numpy(),
+            candidates["rating"].to_numpy(copy=True),
+        )
+        for name in sorted(set(types)):
+            ratings[types == name] = rng.permutation(ratings[types == name])
+        return self.like.decide(candidates.assign(rating=ratings), seed)
+
+
+AnySelection = Annotated[
+    BestOfK | TopBottom | RandomMatched | ShuffledRatings, Field(discriminator="kind")
+]
 
 
 class Dose(NamedTuple):

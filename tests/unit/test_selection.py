@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from simulator.selection import (
     BestOfK,
     RandomMatched,
+    ShuffledRatings,
     TopBottom,
     examples_from,
     realised_dose,
@@ -20,9 +21,8 @@ from simulator.types import Message
 
 
 def frame(ratings: list[float], **columns: Any) -> pd.DataFrame:
-    """Two candidates a turn, the better one heard; everything else by keyword."""
+    """Two candidates a turn; everything else by keyword."""
     n = len(ratings)
-    pairs = [sorted((i, i ^ 1), key=lambda c: (-ratings[c], c))[0] for i in range(n)]
     return pd.DataFrame(
         {
             "conversation": [f"1-0-{i // 4:04d}" for i in range(n)],
@@ -32,7 +32,6 @@ def frame(ratings: list[float], **columns: Any) -> pd.DataFrame:
             "biased": False,
             "pressured": False,
             "rating": ratings,
-            "heard": [pairs[i] == i for i in range(n)],
             "messages": [json.dumps([["user", f"q{i // 2}"]]) for i in range(n)],
             "reply": [f"r{i}" for i in range(n)],
             **columns,
@@ -101,6 +100,29 @@ def test_random_draws_as_many_without_regard_to_ratings(like: Any, count: int) -
     reasons = selection.decide(RATED, seed=0).reason
     assert set(reasons) == {"drawn at random", "not drawn"}
     assert [r == "drawn at random" for r in reasons] == (labels[0] == 1).tolist()
+
+
+def test_random_matches_type_and_length() -> None:
+    types, tokens = ["a", "a", "b", "b"] * 2, [3, 3, 3, 5, 3, 3, 5, 5]
+    mixed = RATED.assign(user_type=types, tokens=tokens)
+    wanted = BestOfK().decide(mixed, seed=0).label == 1  # 0 2 7: (a, 3), (b, 3), (b, 5)
+    selection = RandomMatched(matched=("user_type", "tokens"))
+    labels = np.array([selection.decide(mixed, seed=s).label for s in range(800)])
+    for stratum in ([0, 1, 4, 5], [2], [3, 6, 7]):
+        assert (labels[:, stratum].sum(axis=1) == wanted[stratum].sum()).all()
+        even = wanted[stratum].sum() / len(stratum)
+        assert (np.abs(labels[:, stratum].mean(axis=0) - even) < 0.07).all()
+
+
+def test_shuffled_ratings_stay_within_their_type() -> None:
+    types = ["a"] * 4 + ["b"] * 4
+    apart = frame([5.0, 5.0, 5.0, 5.0, 1.0, 1.0, 1.0, 4.5], user_type=types)
+    selection = ShuffledRatings()
+    labels = np.array([selection.decide(apart, seed=s).label for s in range(800)])
+    assert (labels[:, :4].sum(axis=1) == 2).all()  # one of each turn, whatever was dealt
+    assert (labels[:, 4:].sum(axis=1) == 1).all()  # the one good rating, wherever it went
+    assert (np.abs(labels[:, 4:].mean(axis=0) - 0.25) < 0.07).all()
+    assert apart["rating"].tolist()[7] == 4.5  # the candidates' own ratings stay as they are
 
 
 def test_senseless_amounts_are_refused() -> None:
