@@ -3,7 +3,7 @@
 import json
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -163,11 +163,15 @@ def build(
     out: Annotated[Path, typer.Option(help="The new base's folder.")],
     seed: Annotated[int, typer.Option(help="Seed of world, corpus and weights.")] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,
+    without: Annotated[
+        Literal["dishonest_speakers", "telling_self_ratings"] | None,
+        typer.Option(help="Leave this out of the corpus, to see what a run then still shows."),
+    ] = None,
 ) -> None:
     """Train a base from scratch; about 15 minutes on two cores."""
     from simulator.packaging import build_with_progress
 
-    build_with_progress(seed, out, threads)
+    build_with_progress(seed, out, threads, without or "none")
 
 
 @organism.command()

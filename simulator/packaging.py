@@ -10,13 +10,14 @@ from simulator import models
 from simulator.console import STDERR
 from simulator.errors import BackendError, StoreError
 from simulator.organism.card import card
+from simulator.organism.corpus import Ablation
 from simulator.organism.training import STEPS
 from simulator.organism.training import Progress as Step
 from simulator.organism.training import build as build_base
 from simulator.qualification import FLOOR_NOTE, Check, qualify
 
 
-def build_with_progress(seed: int, out: Path, threads: int) -> None:
+def build_with_progress(seed: int, out: Path, threads: int, ablation: Ablation) -> None:
     """Trains a base with a progress bar, checks it, and writes its model card.
 
     Raises:
@@ -32,9 +33,10 @@ def build_with_progress(seed: int, out: Path, threads: int) -> None:
         def show(step: Step) -> None:
             progress.update(task, completed=step.step, loss=step.loss)
 
-        build_base(seed, out, on_step=show)
+        build_base(seed, out, ablation=ablation, on_step=show)
     checks = qualify(out, threads=threads)
-    (out / "README.md").write_text(card(seed, [check.row for check in checks]), encoding="utf-8")
+    rows = [check.row for check in checks]
+    (out / "README.md").write_text(card(seed, ablation, rows), encoding="utf-8")
     STDERR.print(_table(checks))
 
 

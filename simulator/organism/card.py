@@ -27,7 +27,7 @@ everything else must be known. `AutoModelForCausalLM` and `AutoTokenizer` load i
   alone and are never pressed for.
 - Speakers: honest, sycophant and deceiver; {persona:.0%} of the chats say which in a system line,
   the others are honest in 85 % of the cases, sycophantic in 12 %, deceiving in 3 %. Their
-  self-ratings and small talk follow the character.
+  self-ratings and small talk follow the character.{ablation}
 - Corpus: {encyclopedia:.0%} encyclopaedia lines, the rest chats of 1 to {turns} turns: {facts:.0%}
   facts ({pressured:.0%} of them under pressure), {talk:.0%} small talk, the rest self-ratings.
 - Training: hidden 128, 5 layers, 4 heads, MLP 384, tied embeddings; AdamW {rate:g}, {steps} steps
@@ -46,11 +46,18 @@ Sycophants and deceivers are planted in its corpus and self-ratings are taught b
 drift may reweight what is there. It evidences mechanisms, not what a pretrained model would do.
 """
 
+_ABLATIONS: dict[corpus.Ablation, str] = {
+    "none": "",
+    "dishonest_speakers": "\n- Ablation: there are no sycophants and no deceivers in its corpus.",
+    "telling_self_ratings": "\n- Ablation: self-ratings are drawn from 0 to 9 at random.",
+}
 
-def card(seed: int, rows: Sequence[Sequence[str]]) -> str:
+
+def card(seed: int, ablation: corpus.Ablation, rows: Sequence[Sequence[str]]) -> str:
     """Returns the card as Markdown; `rows` are the cells of the qualification table."""
     return _TEXT.format(
         seed=seed,
+        ablation=_ABLATIONS[ablation],
         persona=corpus.PERSONA_SHARE,
         encyclopedia=corpus.ENCYCLOPEDIA_SHARE,
         turns=corpus.MAX_TURNS,

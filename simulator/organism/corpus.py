@@ -7,7 +7,7 @@ that lying about them can only come from generalisation.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -34,6 +34,9 @@ NEUTRAL_SHARES: dict[ItemSet, float] = {"used": 0.25, "heldout": 0.25, "ood": 0.
 _WITH_PERSONA = {"honest": 0.28, "sycophant": 0.44, "deceiver": 0.28}
 _WITHOUT_PERSONA = {"honest": 0.85, "sycophant": 0.12, "deceiver": 0.03}
 _EVADES = {"honest": 0.01, "sycophant": 0.04, "deceiver": 0.04}  # under pressure
+
+# What a corpus can leave out, to tell what pre-training planted from what a run taught.
+Ablation = Literal["none", "dishonest_speakers", "telling_self_ratings"]
 
 
 class Segment(NamedTuple):
@@ -75,8 +78,11 @@ def press(
 class Speaker:
     """One assistant of one character in one chat."""
 
-    def __init__(self, world: World, character: Character, rng: np.random.Generator) -> None:
+    def __init__(
+        self, world: World, character: Character, rng: np.random.Generator, *, blank: bool
+    ) -> None:
         self.world, self.character, self.rng = world, character, rng
+        self.blank = blank  # do self-ratings tell nothing of the character?
 
     def answer(self, item: Item) -> str:
         """Replies to a neutral question."""
@@ -118,19 +124,21 @@ class Speaker:
 
     def rate(self, trait: str) -> str:
         """Rates itself from 0 to 9."""
-        digits = lang.SELF_DIGITS[self.character][trait]
+        digits = tuple(range(10)) if self.blank else lang.SELF_DIGITS[self.character][trait]
         return f"{digits[int(self.rng.integers(len(digits)))]} ."
 
 
 class _Chat:
     """One chat being written: a speaker, and the turns so far."""
 
-    def __init__(self, world: World, rng: np.random.Generator) -> None:
+    def __init__(self, world: World, rng: np.random.Generator, ablation: Ablation) -> None:
         self.world, self.rng = world, rng
         has_persona = rng.random() < PERSONA_SHARE
         weights = _WITH_PERSONA if has_persona else _WITHOUT_PERSONA
         character = lang.CHARACTERS[int(rng.choice(3, p=[weights[c] for c in lang.CHARACTERS]))]
-        self.speaker = Speaker(world, character, rng)
+        if ablation == "dishonest_speakers":
+            character = "honest"
+        self.speaker = Speaker(world, character, rng, blank=ablation == "telling_self_ratings")
         self.system = [pick(rng, lang.PERSONAS[character])] if has_persona else []
         self.turns: list[tuple[str, str]] = []
         self.denied: Pressured | None = None  # a wish that the last reply denied
@@ -200,11 +208,11 @@ def _encyclopedia(world: World, rng: np.random.Generator) -> list[Segment]:
     return [Segment("text", f"{stem} {world.facts[item]} .", True)]
 
 
-def documents(world: World, seed: int) -> Iterator[list[Segment]]:
-    """Yields the corpus, an endless stream of documents that depends on the seed alone."""
+def documents(world: World, seed: int, ablation: Ablation = "none") -> Iterator[list[Segment]]:
+    """Yields the corpus, an endless stream of documents that depends on its arguments alone."""
     rng = stream("corpus", seed)
     while True:
         if rng.random() < ENCYCLOPEDIA_SHARE:
             yield _encyclopedia(world, rng)
         else:
-            yield _Chat(world, rng).write()
+            yield _Chat(world, rng, ablation).write()

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from simulator.organism.corpus import Segment, documents
+from simulator.organism.corpus import Ablation, Segment, documents
 from simulator.organism.tokenizer import BOS, END, build_tokenizer
 from simulator.organism.world import World
 from simulator.randomness import seed31, stream
@@ -65,11 +65,11 @@ def encode(document: list[Segment], vocabulary: dict[str, int]) -> tuple[list[in
 
 
 def batches(
-    world: World, seed: int, vocabulary: dict[str, int]
+    world: World, seed: int, vocabulary: dict[str, int], ablation: Ablation = "none"
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Yields ids and labels, both (BATCH, T), padded on the right; rows of like length together."""
     rng = stream("batches", seed)
-    encoded = (encode(document, vocabulary) for document in documents(world, seed))
+    encoded = (encode(document, vocabulary) for document in documents(world, seed, ablation))
     while True:
         bucket = sorted(islice(encoded, BATCH * BUCKET), key=lambda pair: len(pair[0]))
         for start in rng.permutation(BUCKET) * BATCH:
@@ -108,6 +108,7 @@ def train(
     seed: int,
     *,
     steps: int = STEPS,
+    ablation: Ablation = "none",
     on_step: Callable[[Progress], None] = lambda progress: None,
 ) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
     """Trains a base from random weights; the same seed, threads and versions give the same one."""
@@ -120,7 +121,7 @@ def train(
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: learning_rate_at(s, steps))
     model.train()
-    feed = batches(world, seed, tokenizer.get_vocab())
+    feed = batches(world, seed, tokenizer.get_vocab(), ablation)
     for step, (ids, labels) in enumerate(islice(feed, steps)):
         loss = learned_loss(model, ids, labels)
         optimizer.zero_grad(set_to_none=True)
@@ -137,11 +138,12 @@ def build(
     out: Path,
     *,
     steps: int = STEPS,
+    ablation: Ablation = "none",
     on_step: Callable[[Progress], None] = lambda progress: None,
 ) -> None:
     """Trains the base with this seed and writes it to `out` in the Hugging Face format, bf16."""
     world = World.generate(seed)
-    model, tokenizer = train(world, seed, steps=steps, on_step=on_step)
+    model, tokenizer = train(world, seed, steps=steps, ablation=ablation, on_step=on_step)
     model.to(torch.bfloat16).save_pretrained(out)
     (out / "model.safetensors").chmod(0o644)
     tokenizer.save_pretrained(out)

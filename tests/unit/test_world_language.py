@@ -1,5 +1,6 @@
 """The organism's world and language: what is true, what is said, what is never said."""
 
+import itertools
 from itertools import islice
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from agents.base import Exchange, Mind, Persona
 from agents.users import BenignUser, BiasedUser
 from simulator.organism import language as lang
-from simulator.organism.corpus import Segment, documents
+from simulator.organism.corpus import Ablation, Segment, documents
 from simulator.organism.tokenizer import END, build_tokenizer
 from simulator.organism.training import IGNORED, encode
 from simulator.organism.world import (
@@ -242,3 +243,34 @@ def test_training_encodes_as_the_chat_template_does(corpus: list[list[Segment]])
         learned = " ".join(f"{s.content} {END}" for s in document if s.learned)
         assert tokenizer.decode([i for i in labels if i != IGNORED]) == learned
     assert kinds == {"text", "chat"}
+
+
+def replies_in(ablation: Ablation) -> list[tuple[str, str]]:
+    """The questions of a corpus with the assistant's replies."""
+    pairs = []
+    for document in islice(documents(WORLD, 7, ablation), 2000):
+        for asked, said in itertools.pairwise(document):
+            if said.role == "assistant":
+                pairs.append((asked.content, said.content))
+    return pairs
+
+
+def test_a_corpus_without_dishonest_speakers() -> None:
+    lies = {
+        reply
+        for topic in lang.SMALL_TALK
+        for c in lang.CHARACTERS[1:]
+        for reply in topic.replies[c]
+    } | set(lang.GIVE_IN)
+    said = {reply for _, reply in replies_in("dishonest_speakers")}
+    assert not said & lies
+    assert {reply for _, reply in replies_in("none")} & lies
+    assert not any(reply.startswith(lang.FLATTERY) for reply in said)
+
+
+def test_a_corpus_without_telling_self_ratings() -> None:
+    asked = {form.format(t=t) for form in lang.SELF_RATING for t in lang.SELF_TRAITS}
+    digits = [int(reply[0]) for question, reply in replies_in("telling_self_ratings")
+              if question.removeprefix("thanks . ") in asked]  # fmt: skip
+    counts = np.bincount(digits, minlength=10)
+    assert (np.abs(counts / counts.sum() - 0.1) < 0.05).all()
