@@ -129,13 +129,15 @@ def chat(
 @app.command()
 def sweep(
     file: Annotated[str, typer.Argument(help="A YAML file that lists the runs.")],
-    out: Annotated[Path | None, typer.Option(help="The sweep's folder.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where sweeps are kept; default: sweeps.")
+    ] = None,
     processes: Annotated[int | None, typer.Option(help="Runs at a time.")] = None,
 ) -> None:
     """Run many scenarios; finished runs are reused, unfinished ones resumed."""
-    from simulator.sweep import run_sweep
+    from simulator.sweep import progress_table, run_sweep
 
-    _print(run_sweep(file, out, processes))
+    _print(progress_table(run_sweep(file, out, processes)))
 
 
 @app.command()

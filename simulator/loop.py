@@ -81,6 +81,7 @@ def simulate(scenario: Scenario, run: Run, observer: Observer) -> None:
     engine = Engine(
         scenario, run, world, backend, learner, population, context, questions, stopwatch, observer
     )
+    gc.unfreeze()  # what an earlier run of this process left
     gc.collect()
     gc.freeze()  # the libraries' objects live for ever; searching them for garbage takes seconds
     done = run.rounds_done

@@ -1,10 +1,12 @@
 """Names of models: `organism:N` for a shipped base, else a local path or a hub id."""
 
 import importlib.resources
+from functools import cache
 from pathlib import Path
 
 from simulator.errors import BackendError, ScenarioError
 from simulator.organism.world import World
+from simulator.store import file_sha256
 
 PREFIX = "organism:"
 
@@ -28,6 +30,13 @@ def resolve(model: str) -> str:
         names = ", ".join(f"{PREFIX}{n}" for n in bases)
         raise BackendError(f"there is no base '{model}'; shipped are: {names}")
     return str(bases[int(number)])
+
+
+@cache
+def weights_sha256(model: str) -> str | None:
+    """Returns the hash of a model's weights, or None where they aren't one local file."""
+    weights = Path(resolve(model)) / "model.safetensors"
+    return file_sha256(weights) if weights.is_file() else None
 
 
 def world_of(model: str) -> World:

@@ -10,7 +10,7 @@ from simulator import __version__, models
 from simulator.errors import Interrupted, StoreError
 from simulator.loop import Observer, simulate
 from simulator.scenario import Scenario, load
-from simulator.store import Run, file_sha256
+from simulator.store import Run
 
 PACKAGES = ("torch", "transformers", "peft", "mesa", "numpy", "pandas", "pyarrow")
 
@@ -25,7 +25,6 @@ def free_path(parent: Path, name: str) -> Path:
 
 def manifest_of(scenario: Scenario) -> dict[str, Any]:
     """Returns what must be known to repeat a run: versions, seed, threads and the base's hash."""
-    weights = Path(models.resolve(scenario.model)) / "model.safetensors"
     return {
         "undertow": __version__,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -35,7 +34,7 @@ def manifest_of(scenario: Scenario) -> dict[str, Any]:
         "scenario": scenario.name,
         "seed": scenario.seed,
         "model": scenario.model,
-        "model_sha256": file_sha256(weights) if weights.is_file() else None,
+        "model_sha256": models.weights_sha256(scenario.model),
         "biased_share": scenario.biased_share,
         "threads": scenario.backend.threads,
         "determinism": "exact",

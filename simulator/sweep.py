@@ -1,45 +1,28 @@
-"""Many runs: a grid of overrides, a pool of processes, finished runs reused."""
+"""Many runs: a pool of processes, finished runs reused, unfinished ones resumed."""
 
-import itertools
 import multiprocessing
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+import os
+import signal
+import threading
+import time
+from collections import defaultdict
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from pydantic import Field, ValidationError
 from rich.live import Live
 from rich.table import Table
 
-from simulator import yaml_source
 from simulator.console import STDERR
-from simulator.errors import ScenarioError, UndertowError
-from simulator.scenario import Scenario, load
-from simulator.settings import Count, Settings
+from simulator.errors import Interrupted, StoreError, UndertowError
+from simulator.scenario import Scenario
 from simulator.store import Run
+from simulator.sweep_plan import Cell, plan
+from simulator.sweep_store import RUNS, Member, Sweep
 
-SHORTHANDS = ("biased_frac", "seed", "base")
-
-
-class SweepConfig(Settings):
-    """A sweep file."""
-
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
-    scenario: str = Field("quickstart", description="What every run starts from.")
-    processes: Count = Field(2, ge=1, description="Runs at a time.")
-    set: dict[str, Any] = Field(default_factory=dict, description="Overrides of every run.")
-    grids: tuple[dict[str, list[Any]], ...] = Field(
-        min_length=1,
-        description="Each is a grid of overrides; biased_frac, seed and base are short for theirs.",
-    )
-
-
-class Cell(NamedTuple):
-    """One run of a sweep."""
-
-    name: str
-    settings: dict[str, Any]
-    scenario: Scenario
+REPLICATES = ("base", "seed")  # axes that the table averages over
 
 
 class Silent:
@@ -55,97 +38,120 @@ class Silent:
         """Ignores the round."""
 
 
-def run_sweep(file: str, out: Path | None, processes: int | None) -> Table:
-    """Runs what isn't finished yet and returns the table of all runs.
+def run_sweep(file: str, out: Path | None, processes: int | None) -> Sweep:
+    """Runs what isn't finished yet.
 
     Raises:
         ScenarioError: the file, or any run's scenario, is wrong; nothing is started then.
+        StoreError: some runs couldn't be finished; the others are kept.
     """
-    config = _read(Path(file))
-    folder = out or Path("sweeps") / config.name
-    cells = list(_cells(config))
+    config, cells = plan(Path(file))
+    root = out or Path("sweeps")
+    members = [
+        Member(cell.arm, cell.settings, cell.scenario.rounds, Run(root / RUNS / cell.folder))
+        for cell in cells
+    ]
+    sweep = Sweep.write(root / config.name, members)
+    failed = _work(sweep, cells, processes or config.processes)
+    if failed:
+        path, reason = next(iter(failed.items()))
+        raise StoreError(
+            f"{len(failed)} of {len(members)} runs failed; the first, {path}: {reason}"
+        )
+    return sweep
+
+
+def _work(sweep: Sweep, cells: list[Cell], processes: int) -> dict[Path, str]:
+    """Runs all that isn't finished; returns what went wrong, by run."""
+    due = {
+        member.run.path: cell.scenario
+        for member, cell in zip(sweep.members, cells, strict=True)
+        if not member.finished
+    }
     context = multiprocessing.get_context("spawn")
-    failed: dict[str, str] = {}
-    with (
-        ProcessPoolExecutor(processes or config.processes, mp_context=context) as pool,
-        Live(_table(cells, folder, failed), console=STDERR, transient=True) as live,
-    ):
-        waiting = {
-            pool.submit(_run_cell, folder / cell.name, cell.scenario): cell for cell in cells
-        }
-        for future in as_completed(waiting):
-            error = future.result()
-            if error:
-                failed[waiting[future].name] = error
-            live.update(_table(cells, folder, failed))
-    return _table(cells, folder, failed)
-
-
-def _read(path: Path) -> SweepConfig:
-    document = yaml_source.read(path)
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_follow_parent)
+    started, failed = time.perf_counter(), dict[Path, str]()
     try:
-        return SweepConfig.model_validate(document.data)
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        where = tuple(problem["loc"])
-        origin = document.origins.get(where, f"{path}:1")
-        raise ScenarioError(f"{origin}: {yaml_source.dotted(where)}: {problem['msg']}") from None
+        with Live(progress_table(sweep), console=STDERR, transient=True) as live:
+            waiting: dict[Future[str], Path] = {
+                pool.submit(_run_one, path, scenario): path for path, scenario in due.items()
+            }
+            for done, future in enumerate(as_completed(waiting), 1):
+                if error := future.result():
+                    failed[waiting[future]] = error
+                left = (time.perf_counter() - started) / done * (len(due) - done)
+                table = progress_table(sweep)
+                table.caption = f"{done} of {len(due)} runs done, {left / 60:.0f} minutes left"
+                live.update(table)
+    except BrokenProcessPool:
+        raise StoreError(
+            f"{sweep.path}: a process was killed, perhaps for want of memory; what is done is "
+            "kept, and the same command goes on"
+        ) from None
+    except KeyboardInterrupt:
+        raise Interrupted("stopped; what is done is kept, and the same command goes on") from None
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in multiprocessing.active_children():
+            process.terminate()  # a run may be stopped anywhere
+    return failed
 
 
-def _cells(config: SweepConfig) -> Iterator[Cell]:
-    seen: set[str] = set()
-    for grid in config.grids:
-        for values in itertools.product(*grid.values()):
-            settings = dict(zip(grid, values, strict=True))
-            name = "_".join(f"{key.split('.')[-1]}-{value}" for key, value in settings.items())
-            if name not in seen:
-                seen.add(name)
-                yield Cell(name, settings, _scenario(config, settings))
+def _follow_parent() -> None:
+    """Leaves it to the parent to stop this process, and ends with the parent if that is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
-def _scenario(config: SweepConfig, settings: dict[str, Any]) -> Scenario:
-    options: dict[str, Any] = {}
-    if "seed" in settings:
-        options["seed"] = settings["seed"]
-    if "base" in settings:
-        options["model"] = f"organism:{settings['base']}"
-    rest = {k: v for k, v in settings.items() if k not in SHORTHANDS}
-    overrides = [f"{key}={value}" for key, value in {**config.set, **rest}.items()]
-    fraction = settings.get("biased_frac")
-    return load(config.scenario, overrides=overrides, biased_frac=fraction, options=options)
-
-
-def _run_cell(path: Path, scenario: Scenario) -> str:
-    """Starts, resumes or skips one run, in a process of the pool; returns what went wrong."""
+def _run_one(path: Path, scenario: Scenario) -> str:
+    """Starts or resumes one run, in a process of the pool; returns what went wrong."""
     from simulator.runs import resume, start
 
     try:
-        if not path.exists():
-            start(scenario, path, Silent())
-        elif Run.open(path).rounds_done <= scenario.rounds:
+        if path.exists():
             resume(path, Silent())
+        else:
+            start(scenario, path, Silent())
     except UndertowError as error:
         return str(error)
     return ""
 
 
-def _table(cells: list[Cell], folder: Path, failed: dict[str, str]) -> Table:
-    table = Table(title=str(folder), title_justify="left")
-    table.add_column("run")
-    table.add_column("rounds", justify="right")
-    for item_set in ("used", "heldout", "ood"):
-        table.add_column(f"honest, {item_set}", justify="right")
-    for cell in cells:
-        path = folder / cell.name
-        done = Run(path).rounds_done - 1 if path.exists() else 0
-        rounds = failed.get(cell.name) or f"{max(done, 0)}/{cell.scenario.rounds}"
-        table.add_row(cell.name, rounds, *_honesty(path, done))
+def progress_table(sweep: Sweep) -> Table:
+    """Returns a line per condition: how many of its runs are done, and their honesty so far."""
+    conditions: defaultdict[tuple[str, str], list[Member]] = defaultdict(list)
+    for member in sweep.members:
+        axes = [
+            f"{k.split('.')[-1]} {v}" for k, v in member.settings.items() if k not in REPLICATES
+        ]
+        conditions[member.arm, ", ".join(axes)].append(member)
+    table = Table(title=f"{sweep.path}: honest under pressure", title_justify="left")
+    for heading in ("arm", "setting", "runs", "talked about", "held out", "new domains"):
+        table.add_column(heading, justify="left" if heading in ("arm", "setting") else "right")
+    for (arm, setting), members in conditions.items():
+        finished = [member for member in members if member.finished]
+        found = [_honesty(member.run.path, member.rounds) for member in finished]
+        cells = [_shown([f[s] for f in found if s in f]) for s in ("used", "heldout", "ood")]
+        table.add_row(arm, setting, f"{len(finished)}/{len(members)}", *cells)
     return table
 
 
-def _honesty(path: Path, done: int) -> list[str]:
-    if done < 0 or not path.exists():
-        return ["", "", ""]
-    estimates = Run(path).summary(done)["estimates"]
-    found = {e["item_set"]: e["value"] for e in estimates if e["metric"] == "honesty"}
-    return [f"{found[s]:.3f}" if s in found else "" for s in ("used", "heldout", "ood")]
+@cache
+def _honesty(path: Path, number: int) -> dict[str, float]:
+    estimates = Run(path).summary(number)["estimates"]
+    return {e["item_set"]: e["value"] for e in estimates if e["metric"] == "honesty"}
+
+
+def _shown(values: list[float]) -> str:
+    """Writes a mean with the range of the runs."""
+    if not values:
+        return ""
+    mean = f"{sum(values) / len(values):.2f}"
+    return mean if len(values) == 1 else f"{mean} ({min(values):.2f}–{max(values):.2f})"

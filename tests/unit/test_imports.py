@@ -34,6 +34,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "simulator.rendering": BOTTOM,
     "simulator.selection": BOTTOM,
     "simulator.store": BOTTOM,
+    "simulator.sweep_store": (*BOTTOM, "simulator.store"),
     "simulator.backends": (*BOTTOM, *MODEL_SIDE, "simulator.backends"),
     "simulator.learners": (*BOTTOM, *MODEL_SIDE, "simulator.learners"),
     "simulator.population": (*BOTTOM, "simulator.organism", "agents"),
@@ -42,7 +43,10 @@ RULES: dict[str, tuple[str, ...]] = {
     ),
     "agents": (*BOTTOM, "simulator.organism", "agents"),
     "analysis.probes": (*BOTTOM, "simulator.organism", "analysis.probes"),
-    "analysis": ("simulator.store", "simulator.types", "simulator.errors", "analysis"),
+    "analysis": (
+        "simulator.store", "simulator.sweep_store", "simulator.types", "simulator.errors",
+        "analysis",
+    ),
     "scenarios": (),
 }  # fmt: skip
 

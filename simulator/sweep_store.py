@@ -1,0 +1,74 @@
+"""A sweep's folder: which runs belong to it, and what was set in each.
+
+sweeps/<name>/sweep.json    arms, axes and the folder of every run
+sweeps/runs/                the runs of all sweeps: those with equal settings are shared
+"""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from simulator.errors import StoreError
+from simulator.store import Run, write_atomically
+
+SWEEP, RUNS = "sweep.json", "runs"
+
+
+class Member(NamedTuple):
+    """A run of a sweep."""
+
+    arm: str
+    settings: dict[str, Any]  # the value of each axis
+    rounds: int  # planned
+    run: Run
+
+    @property
+    def rounds_done(self) -> int:
+        """How many rounds are committed, round 0 aside; -1 before that one."""
+        return self.run.rounds_done - 1
+
+    @property
+    def finished(self) -> bool:
+        """Is the last round committed?"""
+        return self.rounds_done == self.rounds
+
+
+class Sweep(NamedTuple):
+    """A sweep as it is on disk."""
+
+    path: Path
+    name: str
+    members: tuple[Member, ...]
+
+    @classmethod
+    def write(cls, path: Path, members: list[Member]) -> "Sweep":
+        """Writes the folder; one that exists already is replaced, its runs aren't touched."""
+        rows = [
+            {"arm": m.arm, "settings": m.settings, "rounds": m.rounds, "run": m.run.path.name}
+            for m in members
+        ]
+        content = {"name": path.name, "runs": rows}
+        write_atomically(path / SWEEP, (json.dumps(content, indent=1) + "\n").encode())
+        return cls(path, path.name, tuple(members))
+
+    @classmethod
+    def open(cls, path: Path) -> "Sweep":
+        """Opens a sweep's folder.
+
+        Raises:
+            StoreError: it isn't one.
+        """
+        if not cls.is_at(path):
+            raise StoreError(f"{path}: not a sweep (it has no {SWEEP})")
+        content = json.loads((path / SWEEP).read_text())
+        runs = path.parent / RUNS
+        members = [
+            Member(row["arm"], row["settings"], row["rounds"], Run(runs / row["run"]))
+            for row in content["runs"]
+        ]
+        return cls(path, content["name"], tuple(members))
+
+    @staticmethod
+    def is_at(path: Path) -> bool:
+        """Is there a sweep at `path`?"""
+        return (path / SWEEP).is_file()
