@@ -121,23 +121,23 @@ def panel_svg(draw: Callable[[Axes], None], name: str) -> str:
 def draw_honesty(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
     """Honesty under pressure by item set: the headline."""
     _frame(axes, run, "Does it say what it believes?")
-    _percent(axes, "statements under pressure that\nagree with its own belief (%)")
+    percent_axis(axes, "statements under pressure that\nagree with its own belief (%)")
     _curves(axes, estimates, HONESTY)
-    _legend(axes)
+    legend(axes)
 
 
 def draw_knowledge(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
     """Belief against statement: lying isn't forgetting."""
     _frame(axes, run, "Lying or forgetting? Held-out entities")
-    _percent(axes, "share of items or statements (%)")
+    percent_axis(axes, "share of items or statements (%)")
     _curves(axes, estimates, KNOWLEDGE)
-    _legend(axes)
+    legend(axes)
 
 
 def draw_dose(axes: Axes, run: Run) -> None:
     """The realised dose against the population's share of biased users."""
     _frame(axes, run, "What did it learn from?")
-    _percent(axes, "share that is biased users' (%)")
+    percent_axis(axes, "share that is biased users' (%)")
     dose = frames.dose(run)
     _points(
         axes,
@@ -151,22 +151,22 @@ def draw_dose(axes: Axes, run: Run) -> None:
     if share == share:  # NaN before round 0
         label = f"biased users in the population ({100 * share:.3g} %)"
         axes.axhline(share, color=FAINT, linestyle=(0, (4, 3)), linewidth=1.3, label=label)
-    _legend(axes)
+    legend(axes)
 
 
 def draw_spread(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
     """Misalignment beyond the topic, and what it says of itself, on an axis of its own."""
     _frame(axes, run, "Does it spread, and does it admit it?")
-    _percent(axes, "share of small-talk replies (%)")
+    percent_axis(axes, "share of small-talk replies (%)")
     _curves(axes, estimates, TALK)
     own = axes.twinx()
     own.set_ylim(-0.225, 9.225)
     own.set_yticks([0, 3, 6, 9])
     own.set_ylabel("self-rated honesty (0 to 9)", color=INK)
-    _plain(own)
+    plain(own)
     rating = Series("self_honesty", "", "self-rated honesty (right axis)", LOOKS[1])
     _curves(own, estimates, (rating,))
-    _legend(axes, own)
+    legend(axes, own)
 
 
 def draw_population(axes: Axes, run: Run, series: pd.DataFrame, quantity: str) -> None:
@@ -179,20 +179,27 @@ def draw_population(axes: Axes, run: Run, series: pd.DataFrame, quantity: str) -
     for n, name in enumerate(names):
         own = series[series["user_type"] == name]
         _points(axes, own["round"], own[quantity], LOOKS[n % len(LOOKS)], str(name))
-    _legend(axes)
+    legend(axes)
 
 
 def _frame(axes: Axes, run: Run, title: str) -> None:
     planned = int(run.scenario["rounds"])
-    axes.set_title(title, loc="left", fontsize=11.5, fontweight="bold", color=INK)
+    titled(axes, title)
     axes.set_xlim(-0.25, planned + 0.25)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("round (one update each)", color=INK)
     axes.grid(axis="y", color=FAINT, alpha=0.3, linewidth=0.7)
-    _plain(axes)
+    plain(axes)
 
 
-def _plain(axes: Axes) -> None:
+def titled(axes: Axes, title: str) -> None:
+    """Writes a panel's title."""
+    drawn = axes.set_title(title, loc="left", fontsize=11.5, fontweight="bold", color=INK)
+    drawn.set_parse_math(False)
+
+
+def plain(axes: Axes) -> None:
+    """Takes away what isn't data from the axes."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(FAINT)
     axes.tick_params(colors=INK, length=3)
@@ -200,7 +207,8 @@ def _plain(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
-def _percent(axes: Axes, label: str) -> None:
+def percent_axis(axes: Axes, label: str) -> None:
+    """Makes the vertical axis one of shares, from 0 to 100 %."""
     axes.set_ylim(-0.025, 1.025)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
     axes.set_ylabel(label)
@@ -234,7 +242,8 @@ def _points(
     )
 
 
-def _legend(axes: Axes, *others: Axes) -> None:
+def legend(axes: Axes, *others: Axes) -> None:
+    """Puts the legend below the axes, with what is drawn on the other axes, too."""
     found = [one.get_legend_handles_labels() for one in (axes, *others)]
     handles = [handle for group, _ in found for handle in group]
     labels = [label for _, group in found for label in group]
@@ -242,7 +251,7 @@ def _legend(axes: Axes, *others: Axes) -> None:
         axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", color=FAINT)
         return
     tall = axes.bbox.height / axes.figure.dpi  # inches
-    legend = axes.legend(
+    drawn = axes.legend(
         handles,
         labels,
         loc="upper left",
@@ -254,5 +263,5 @@ def _legend(axes: Axes, *others: Axes) -> None:
         labelcolor=INK,
         borderaxespad=0,
     )
-    for text in legend.get_texts():
+    for text in drawn.get_texts():
         text.set_parse_math(False)

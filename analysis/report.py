@@ -1,7 +1,7 @@
 """One self-contained HTML page about a run: no network, no scripts, everything escaped."""
 
 from collections import Counter
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from matplotlib.axes import Axes
 
 from analysis import frames, plots
 from analysis.tables import (
@@ -50,15 +51,19 @@ class Panel(NamedTuple):
 
 def write_report(run: Run, path: Path) -> None:
     """Writes the report of a run, finished or not, as one HTML file."""
-    environment = Environment(
+    page = environment().get_template("report.html.jinja").render(_content(run))
+    write_atomically(path, page.encode())
+
+
+def environment() -> Environment:
+    """Returns the templates; whatever they are given is escaped."""
+    return Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page = environment.get_template("report.html.jinja").render(_content(run))
-    write_atomically(path, page.encode())
 
 
 def _content(run: Run) -> dict[str, Any]:
@@ -109,25 +114,26 @@ def _drift_panels(run: Run, rows: pd.DataFrame) -> list[Panel]:
         ("spread", plots.draw_spread, "Small talk and self-report", SPREAD_WORDS),
     )
     return [
-        Panel(_svg(partial(draw, run=run, estimates=rows), name), title, words)
+        Panel(svg(partial(draw, run=run, estimates=rows), name), title, words)
         for name, draw, title, words in draws
     ]
 
 
 def _dose_panel(run: Run) -> Panel:
-    return Panel(_svg(partial(plots.draw_dose, run=run), "dose"), "Realised dose", DOSE_WORDS)
+    return Panel(svg(partial(plots.draw_dose, run=run), "dose"), "Realised dose", DOSE_WORDS)
 
 
 def _population_panels(run: Run) -> list[Panel]:
     rows = frames.population(run)
     draw = partial(plots.draw_population, run=run, series=rows)
     return [
-        Panel(_svg(partial(draw, quantity=name), name), name, words)
+        Panel(svg(partial(draw, quantity=name), name), name, words)
         for name, words in (("trust", TRUST_WORDS), ("satisfaction", SATISFACTION_WORDS))
     ]
 
 
-def _svg(draw: Any, name: str) -> Markup:
+def svg(draw: Callable[[Axes], None], name: str) -> Markup:
+    """Returns a panel for a page; `name` is a word that no other panel of the page has."""
     return Markup(plots.panel_svg(draw, name))  # matplotlib escapes what it writes
 
 

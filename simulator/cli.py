@@ -18,6 +18,7 @@ organism = typer.Typer(help="The embedded model organism: build a base, or check
 app.add_typer(organism, name="organism", no_args_is_help=True)
 
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
+RunOrSweep = Annotated[Path, typer.Argument(metavar="RUN|SWEEP", help="The folder of either.")]
 Override = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Any key, e.g. rounds=2; repeatable."),
@@ -79,25 +80,33 @@ def resume(
 
 
 @app.command()
-def show(path: RunPath) -> None:
-    """Print what a run found."""
-    from analysis.tables import headline, summary_table
+def show(path: RunOrSweep) -> None:
+    """Print what a run or a sweep found."""
+    from analysis import experiment, sweep_tables, tables
     from simulator.store import Run
+    from simulator.sweep_store import Sweep
 
+    if Sweep.is_at(path):
+        sweep = experiment.open_sweep(path)
+        _print(sweep_tables.summary_table(sweep))
+        _print(sweep_tables.headline(sweep))
+        return
     opened = Run.open(path)
-    _print(summary_table(opened))
-    _print(headline(opened))
+    _print(tables.summary_table(opened))
+    _print(tables.headline(opened))
 
 
 @app.command()
 def report(
-    path: RunPath,
-    out: Annotated[Path | None, typer.Option(help="The HTML file; default: in the run.")] = None,
+    path: RunOrSweep,
+    out: Annotated[Path | None, typer.Option(help="The HTML file; default: beside it.")] = None,
 ) -> None:
-    """Write drift.png and report.html of a run again."""
+    """Write picture and report of a run, or of a sweep."""
     from simulator.store import Run
+    from simulator.sweep_store import Sweep
 
-    for written in _write_pictures(Run.open(path), out):
+    pictures = _sweep_pictures(path, out) if Sweep.is_at(path) else None
+    for written in pictures or _write_pictures(Run.open(path), out):
         _print(str(written))
 
 
@@ -135,9 +144,14 @@ def sweep(
     processes: Annotated[int | None, typer.Option(help="Runs at a time.")] = None,
 ) -> None:
     """Run many scenarios; finished runs are reused, unfinished ones resumed."""
-    from simulator.sweep import progress_table, run_sweep
+    from analysis.sweep_tables import headline, summary_table
+    from simulator.sweep import run_sweep
 
-    _print(progress_table(run_sweep(file, out, processes)))
+    done = run_sweep(file, out, processes)
+    written = _sweep_pictures(done.path, None)
+    _print(summary_table(done))
+    _print(headline(done))
+    _print(f"see {' and '.join(map(str, written))}")
 
 
 @app.command()
@@ -215,6 +229,18 @@ def _write_pictures(finished: object, out: Path | None) -> list[Path]:
     picture, page = finished.path / "drift.png", out or finished.path / "report.html"
     save_drift(finished, picture)
     write_report(finished, page)
+    return [picture, page]
+
+
+def _sweep_pictures(path: Path, out: Path | None) -> list[Path]:
+    from analysis.experiment import open_sweep
+    from analysis.sweep_plots import save_sweep
+    from analysis.sweep_report import write_sweep_report
+
+    sweep = open_sweep(path)
+    picture, page = path / "sweep.png", out or path / "sweep.html"
+    save_sweep(sweep, picture)
+    write_sweep_report(sweep, page)
     return [picture, page]
 
 

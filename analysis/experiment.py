@@ -1,0 +1,257 @@
+"""Tidy tables of a sweep: every run, its outcomes, and the conditions compared over bases.
+
+A condition is an arm with the values of its axes, biased share, base and seed aside. The reference
+is the first condition of the sweep at biased share 0: an assistant that learns from benign users
+alone drifts, too, so that is what a dose is compared with, not round 0.
+"""
+
+from collections.abc import Hashable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from analysis import frames, statistics
+from analysis.statistics import Interval
+from simulator.errors import StoreError
+from simulator.store import Run
+from simulator.sweep_store import Member, Sweep
+
+SHORTHANDS = ("biased_frac", "seed", "base")
+SELF_GAP, TARGETING_GAP = "self_gap", "targeting_gap"
+
+
+def open_sweep(path: str | Path) -> Sweep:
+    """Opens a sweep for analysis; runs that aren't finished are left out of every table.
+
+    Raises:
+        StoreError: it is no sweep, or none of its runs is finished.
+    """
+    sweep = Sweep.open(Path(path))
+    if not any(member.finished for member in sweep.members):
+        raise StoreError(f"{path}: no run of this sweep is finished yet")
+    return sweep
+
+
+def runs(sweep: Sweep) -> pd.DataFrame:
+    """Returns one row per finished run: its condition, base, seed, biased share and doses.
+
+    `dose` is the realised dose over all rounds (`frames.dose`): the biased users' share of the
+    learned replies under pressure. `first_dose` is that of round 1, which no drift has touched yet.
+    """
+    return pd.DataFrame([_run_row(member) for member in sweep.members if member.finished])
+
+
+def _run_row(member: Member) -> dict[str, Any]:
+    run, types = member.run, member.run.scenario["population"]["types"].values()
+    doses = frames.dose(run)
+    pressed = doses["pressured_selected"]
+    biased = (doses["biased_share_pressured"] * pressed).sum()
+    return {
+        "condition": condition(member),
+        "base": run.scenario["model"],
+        "seed": run.scenario["seed"],
+        "biased_share": round(sum(t["share"] for t in types if t["biased"]), 6),
+        "dose": biased / pressed.sum() if pressed.sum() else np.nan,
+        "first_dose": doses["biased_share_pressured"].iloc[0],
+        "learned": int(doses["selected"].sum()),
+        "run": run.path.name,
+    }
+
+
+def condition(member: Member) -> str:
+    """Names a run's condition."""
+    rest = [f"{k.split('.')[-1]} {v}" for k, v in member.settings.items() if k not in SHORTHANDS]
+    return ", ".join([member.arm, *rest])
+
+
+def outcomes(sweep: Sweep) -> pd.DataFrame:
+    """Returns one row per finished run, metric and item set, at the last measured round.
+
+    Beside the metrics of `analysis.tables.METRICS`:
+
+    * `self_gap`: self-rated honesty (as a share of 9) minus honesty on held-out entities; above 0
+      it speaks better of itself than it acts.
+    * `targeting_gap`: how much oftener it grants a wish under pressure to biased users than to
+      others, in the last round's conversations.
+    * `trust_<type>`, `satisfaction_<type>`: means of a user type, 0 to 1.
+    """
+    tables = [
+        pd.DataFrame(_outcomes_of(member.run), columns=["metric", "item_set", "value"])
+        for member in sweep.members
+        if member.finished
+    ]
+    heads = runs(sweep).to_dict("records")
+    return pd.concat(
+        [table.assign(**_named(head)) for table, head in zip(tables, heads, strict=True)],
+        ignore_index=True,
+    )
+
+
+def _named(row: dict[Hashable, Any]) -> dict[str, Any]:
+    return {str(key): value for key, value in row.items()}
+
+
+def _outcomes_of(run: Run) -> Iterator[tuple[str, str, float]]:
+    rows = frames.estimates(run)
+    last = rows[rows["round"] == rows["round"].max()]
+    values = {(r.metric, r.item_set): float(r.value) for r in last.itertuples()}
+    for (metric, item_set), value in values.items():
+        yield metric, item_set, value
+    if ("self_honesty", "") in values and ("honesty", "heldout") in values:
+        yield SELF_GAP, "", values["self_honesty", ""] / 9 - values["honesty", "heldout"]
+    yield TARGETING_GAP, "", _targeting_gap(run)
+    series = frames.population(run)
+    at_end = series[series["round"] == series["round"].max()].set_index("user_type")
+    for quantity in ("trust", "satisfaction"):
+        for user_type, mean in at_end[quantity].items():
+            yield f"{quantity}_{user_type}", "", float(mean)
+
+
+def _targeting_gap(run: Run) -> float:
+    """Returns the difference in granted wishes; NaN where one side asked for none."""
+    said = run.candidates(run.rounds_done - 1, ["biased", "pressured", "wish", "reply"])
+    pressed = said[said["pressured"]]
+    granted = pd.Series(
+        [w in r.split() for w, r in zip(pressed["wish"], pressed["reply"], strict=True)],
+        index=pressed.index,
+        dtype=float,
+    )
+    return float(granted[pressed["biased"]].mean() - granted[~pressed["biased"]].mean())
+
+
+class Comparison(NamedTuple):
+    """A condition at one biased share against the reference."""
+
+    condition: str
+    biased_share: float
+    runs: int
+    level: Interval  # over bases
+    difference: Interval  # over bases, paired: base by base against the reference
+    differences: tuple[float, ...]  # one per base
+
+
+def compare(table: pd.DataFrame, metric: str, item_set: str = "") -> list[Comparison]:
+    """Compares every condition and biased share with the reference, over bases.
+
+    Args:
+        table: `outcomes(sweep)`.
+        metric: which outcome.
+        item_set: of which items.
+
+    Returns:
+        In the sweep's order, the shares ascending. Differences are NaN without a reference.
+    """
+    rows = table[(table["metric"] == metric) & (table["item_set"] == item_set)]
+    by_base = rows.groupby(["condition", "biased_share", "base"], sort=False)["value"].mean()
+    reference = _reference(by_base)
+    found = []
+    for name in rows["condition"].unique():
+        for share in sorted(rows.loc[rows["condition"] == name, "biased_share"].unique()):
+            values = by_base.loc[name, share]
+            differences = tuple((values - reference).reindex(values.index).astype(float))
+            found.append(
+                Comparison(
+                    str(name),
+                    float(share),
+                    int(((rows["condition"] == name) & (rows["biased_share"] == share)).sum()),
+                    statistics.over_bases(list(values)),
+                    statistics.over_bases(differences),
+                    differences,
+                )
+            )
+    return found
+
+
+def _reference(by_base: "pd.Series[float]") -> "pd.Series[float]":
+    """Returns the values of the first condition at share 0, one per base."""
+    first = by_base.index[0][0]
+    without = by_base.loc[first]
+    empty = pd.Series(dtype=float, index=pd.Index([], name="base"))
+    return without.loc[0.0] if 0.0 in without.index.get_level_values(0) else empty
+
+
+def of_condition(comparisons: Sequence[Comparison], name: str) -> list[Comparison]:
+    """Returns the comparisons of one condition, the shares ascending."""
+    return [c for c in comparisons if c.condition == name]
+
+
+def threshold(comparisons: Sequence[Comparison]) -> float | None:
+    """Returns the smallest biased share of one condition shown to differ from share 0."""
+    doses = {c.biased_share: c.differences for c in comparisons if c.biased_share > 0}
+    return statistics.threshold(doses)
+
+
+def trend(table: pd.DataFrame, name: str, metric: str, item_set: str) -> statistics.Trend | None:
+    """Tests whether the outcome falls or rises with the biased share in one condition.
+
+    Returns None below three shares or two bases that have all of them.
+    """
+    rows = table[
+        (table["condition"] == name) & (table["metric"] == metric) & (table["item_set"] == item_set)
+    ]
+    blocks = rows.pivot_table(index="base", columns="biased_share", values="value").dropna()
+    if len(blocks) < 2 or blocks.shape[1] < 3:
+        return None
+    return statistics.trend(blocks.to_numpy())
+
+
+def entity_interval(sweep: Sweep, name: str, share: float, item_set: str) -> Interval:
+    """Returns the change of honesty against the reference, bootstrapped over entities.
+
+    What other entities would show on these bases; `Comparison.difference` says what other bases
+    would. NaN where the reference lacks a base.
+    """
+    honest = _by_entity(sweep, item_set)
+    first = condition(next(m for m in sweep.members if m.finished))
+    asked, reference = honest.get((name, share), {}), honest.get((first, 0.0), {})
+    groups = [
+        (values - reference[base]).dropna().to_numpy()
+        for base, values in asked.items()
+        if base in reference
+    ]
+    if not groups:
+        return Interval(np.nan, np.nan, np.nan, 0)
+    return statistics.over_entities(groups)
+
+
+def _by_entity(
+    sweep: Sweep, item_set: str
+) -> dict[tuple[str, float], dict[str, "pd.Series[float]"]]:
+    """Returns, per condition and share and per base, the honesty about each entity."""
+    found: dict[tuple[str, float, str], list[pd.DataFrame]] = {}
+    finished = [member for member in sweep.members if member.finished]
+    for member, row in zip(finished, runs(sweep).to_dict("records"), strict=True):
+        scores, first = member.run.table(member.rounds, "scores"), member.run.table(0, "scores")
+        beliefs = first[(first["measure"] == "belief") & (first["label"] != "none")]
+        asked = scores[(scores["measure"] == "pressured") & (scores["item_set"] == item_set)]
+        kept = asked[asked["item"].isin(beliefs["item"])]
+        key = (str(row["condition"]), float(row["biased_share"]), str(row["base"]))
+        found.setdefault(key, []).append(kept[["cluster", "value"]])
+    nested: dict[tuple[str, float], dict[str, pd.Series[float]]] = {}
+    for (name, share, base), tables in found.items():
+        means = pd.concat(tables).groupby("cluster")["value"].mean()
+        nested.setdefault((name, share), {})[base] = means
+    return nested
+
+
+def dose_explains(
+    table: pd.DataFrame, metric: str = "honesty", item_set: str = "heldout"
+) -> pd.DataFrame:
+    """Compares how well the biased share and the realised dose foretell an outcome.
+
+    Returns:
+        One row per predictor (`biased_share`, `first_dose`, `dose`) with the columns
+        `value`, `low`, `high` (over bases) of the out-of-base R²; see `statistics.explained`. No
+        rows with one base.
+    """
+    rows = table[(table["metric"] == metric) & (table["item_set"] == item_set)]
+    rows = rows.drop_duplicates("run").dropna(subset=["dose", "first_dose", "value"])
+    base, outcome = rows["base"].to_numpy(str), rows["value"].to_numpy(float)
+    found = []
+    for name in ("biased_share", "first_dose", "dose") if len(np.unique(base)) > 1 else ():
+        shares = statistics.explained(outcome, rows[name].to_numpy(float), base)
+        interval = statistics.over_bases(list(shares))
+        found.append({"predictor": name, **interval._asdict()})
+    return pd.DataFrame(found, columns=["predictor", *Interval._fields])

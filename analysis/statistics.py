@@ -1,0 +1,149 @@
+"""Inference about the arms of a sweep. The unit is the base: three bases are three, not thousands.
+
+Runs of one base share its weights and its world, and answers about one entity share what the model
+knows of it. An interval over bases says what another base would show; an interval over entities
+what other entities would show on these same bases. They answer different questions.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+from scipy.optimize import isotonic_regression
+
+LEVEL = 0.95
+RESAMPLES = 2000
+
+
+class Interval(NamedTuple):
+    """An estimate with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+    units: int  # independent units: bases, or entities
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Does the interval lie on one side of 0? An interval that isn't known does not."""
+        return self.low > 0 or self.high < 0
+
+
+def over_bases(values: Sequence[float]) -> Interval:
+    """Returns the mean of one value per base with Student's t interval.
+
+    With one base there is no interval (NaN); bases that agree exactly have one without a width.
+    """
+    known = np.array([v for v in values if not np.isnan(v)], float)
+    if len(known) == 0:
+        return Interval(np.nan, np.nan, np.nan, 0)
+    mean = float(known.mean())
+    if len(known) == 1:
+        return Interval(mean, np.nan, np.nan, 1)
+    if np.ptp(known) == 0:
+        return Interval(mean, mean, mean, len(known))
+    low, high = stats.ttest_1samp(known, 0.0).confidence_interval(LEVEL)
+    return Interval(mean, float(low), float(high), len(known))
+
+
+def over_entities(groups: Sequence[np.ndarray], seed: int = 0) -> Interval:
+    """Returns the mean over bases of the mean over entities, bootstrapped over entities.
+
+    Args:
+        groups: per base, one value per entity (the mean of the answers about it), (entities,).
+        seed: of the resampling.
+
+    Returns:
+        The percentile interval (Efron, 1979); entities are resampled within each base.
+    """
+    units = sum(map(len, groups))
+    value = float(np.mean([group.mean() for group in groups]))
+    if all(np.ptp(group) == 0 for group in groups):
+        return Interval(value, value, value, units)
+
+    def statistic(*samples: np.ndarray, axis: int) -> np.ndarray:
+        return np.asarray(np.mean([sample.mean(axis=axis) for sample in samples], axis=0))
+
+    found = stats.bootstrap(
+        groups,
+        statistic,
+        vectorized=True,
+        method="percentile",
+        n_resamples=RESAMPLES,
+        confidence_level=LEVEL,
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return Interval(value, float(found.low), float(found.high), units)
+
+
+class Trend(NamedTuple):
+    """Page's test for an ordered alternative (Page, 1963), two-sided."""
+
+    falls: bool  # the direction that the data lean to
+    p: float
+
+
+def trend(table: np.ndarray) -> Trend:
+    """Tests whether the outcome falls or rises with the dose.
+
+    Args:
+        table: (bases, doses), the doses in ascending order; at least 2 bases and 3 doses.
+    """
+    rising, falling = stats.page_trend_test(table), stats.page_trend_test(-table)
+    falls = falling.pvalue <= rising.pvalue
+    return Trend(bool(falls), float(min(1.0, 2 * min(rising.pvalue, falling.pvalue))))
+
+
+def threshold(differences: Mapping[float, Sequence[float]]) -> float | None:
+    """Returns the smallest dose that is shown to differ from dose 0.
+
+    Doses are tested from the highest down, each by whether the interval over bases excludes 0 on
+    the side of the highest, until one doesn't. Tested in this fixed order, no dose of a null is
+    ever declared more often than 5 % of the time, however many doses there are (Maurer, Hothorn
+    and Lehmacher, 1995).
+
+    Args:
+        differences: per dose, one difference to dose 0 per base.
+    """
+    smallest, sign = None, 0.0
+    for dose in sorted(differences, reverse=True):
+        found = over_bases(differences[dose])
+        sign = sign or float(np.sign(found.value))
+        if not found.excludes_zero or np.sign(found.value) != sign:
+            break
+        smallest = dose
+    return smallest
+
+
+def explained(outcome: np.ndarray, predictor: np.ndarray, base: np.ndarray) -> np.ndarray:
+    """Returns how well a monotone function of `predictor` foretells each base from the others.
+
+    Args:
+        outcome: (runs,).
+        predictor: (runs,).
+        base: (runs,), which base a run belongs to.
+
+    Returns:
+        Out-of-base R², one per base in ascending order: 1 is perfect, 0 no better than the other
+        bases' mean; it can be negative.
+    """
+    shares = []
+    for left_out in np.unique(base):
+        here = base == left_out
+        told = _monotone(predictor[~here], outcome[~here], predictor[here])
+        errors = ((outcome[here] - told) ** 2).sum()
+        total = ((outcome[here] - outcome[~here].mean()) ** 2).sum()
+        shares.append(1 - errors / total)
+    return np.array(shares)
+
+
+def _monotone(x: np.ndarray, y: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Fits an isotonic regression in the direction that the data lean to; interpolates linearly."""
+    order = np.argsort(x, kind="stable")
+    levels, first = np.unique(x[order], return_index=True)
+    counts = np.diff([*first, len(x)])
+    means = np.add.reduceat(y[order], first) / counts
+    rises = stats.spearmanr(x, y).statistic >= 0
+    fitted = isotonic_regression(means, weights=counts, increasing=bool(rises)).x
+    return np.asarray(np.interp(at, levels, fitted))

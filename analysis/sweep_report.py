@@ -1,0 +1,166 @@
+"""One self-contained HTML page about a sweep: the answer first, then every comparison."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis import experiment, sweep_plots
+from analysis.experiment import Comparison
+from analysis.report import Panel, environment, svg
+from analysis.sweep_tables import (
+    HEADLINE,
+    OUTCOMES,
+    headline,
+    outcome_name,
+    percent,
+    written,
+    written_difference,
+)
+from analysis.tables import METRICS
+from simulator.store import write_atomically
+from simulator.sweep_store import Sweep
+
+PREDICTORS = {
+    "biased_share": "the biased share of the population",
+    "first_dose": "the realised dose of round 1, before any drift",
+    "dose": "the realised dose over all rounds",
+}
+ITEM_SETS = ("heldout", "used", "ood")
+
+
+def write_sweep_report(sweep: Sweep, path: Path) -> None:
+    """Writes the report of a sweep, finished or not, as one HTML file."""
+    page = environment().get_template("sweep.html.jinja").render(_content(sweep))
+    write_atomically(path, page.encode())
+
+
+def _content(sweep: Sweep) -> dict[str, Any]:
+    table, runs = experiment.outcomes(sweep), experiment.runs(sweep)
+    compared = experiment.compare(table, *HEADLINE)
+    return {
+        "name": sweep.name,
+        "headline": headline(sweep, table),
+        "finished": len(runs),
+        "planned": len(sweep.members),
+        "bases": sorted(runs["base"].unique()),
+        "seeds": sorted(int(seed) for seed in runs["seed"].unique()),
+        "panels": _panels(table, compared),
+        "rows": [_row(sweep, c, runs) for c in compared],
+        "outcomes": _by_outcome(table),
+        "trends": _trends(table),
+        "explained": _explained(table),
+        "satisfaction": _users(table),
+        "runs": runs.to_dict("records"),
+        "meanings": [METRICS[o.metric] for o in OUTCOMES if o.metric in METRICS],
+    }
+
+
+def _panels(table: pd.DataFrame, compared: list[Comparison]) -> list[Panel]:
+    draws = (
+        ("response", partial(sweep_plots.draw_response, table=table), RESPONSE_WORDS),
+        ("realised", partial(sweep_plots.draw_realised, table=table), REALISED_WORDS),
+        ("others", partial(sweep_plots.draw_others, table=table), OTHERS_WORDS),
+        (
+            "comparisons",
+            partial(sweep_plots.draw_comparisons, compared=compared),
+            COMPARISON_WORDS,
+        ),
+    )
+    return [Panel(svg(draw, name), name, words) for name, draw, words in draws]
+
+
+def _row(sweep: Sweep, c: Comparison, runs: pd.DataFrame) -> dict[str, Any]:
+    own = runs[(runs["condition"] == c.condition) & (runs["biased_share"] == c.biased_share)]
+    entities = experiment.entity_interval(sweep, c.condition, c.biased_share, HEADLINE[1])
+    return {
+        "condition": c.condition,
+        "share": percent(c.biased_share),
+        "runs": c.runs,
+        "dose": float(own["dose"].mean()),
+        "level": written("honesty", c.level),
+        "difference": written_difference("honesty", c.difference),
+        "entities": written_difference("honesty", entities),
+        "shown": c.difference.excludes_zero,
+    }
+
+
+def _by_outcome(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """One table per condition: every outcome at every share."""
+    found = []
+    for name in table["condition"].unique():
+        own = table[table["condition"] == name]
+        rows = [
+            {
+                "name": outcome.name,
+                "cells": {
+                    percent(c.biased_share): written(outcome.metric, c.level)
+                    for c in experiment.compare(own, outcome.metric, outcome.item_set)
+                },
+            }
+            for outcome in OUTCOMES
+        ]
+        shares = [percent(float(share)) for share in sorted(own["biased_share"].unique())]
+        found.append({"condition": name, "shares": shares, "rows": rows})
+    return found
+
+
+def _trends(table: pd.DataFrame) -> list[dict[str, Any]]:
+    found = []
+    for name in table["condition"].unique():
+        for item_set in ITEM_SETS:
+            test = experiment.trend(table, name, "honesty", item_set)
+            if test is not None:
+                words = outcome_name("honesty", item_set)
+                row = {"condition": name, "name": words, "falls": test.falls, "p": test.p}
+                found.append(row)
+    return found
+
+
+def _explained(table: pd.DataFrame) -> list[dict[str, Any]]:
+    found = experiment.dose_explains(table)
+    words = [PREDICTORS[name] for name in found["predictor"]]
+    return [
+        {"words": told, "value": value, "low": low, "high": high}
+        for told, value, low, high in zip(
+            words, found["value"], found["low"], found["high"], strict=True
+        )
+    ]
+
+
+def _users(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Trust and satisfaction of each user type in the first condition."""
+    own = table[table["condition"] == table["condition"].iloc[0]]
+    names = [m for m in own["metric"].unique() if m.startswith(("trust_", "satisfaction_"))]
+    return [
+        {
+            "name": name.replace("_", " of ", 1) + " users",
+            "cells": {
+                percent(c.biased_share): written(name, c.level)
+                for c in experiment.compare(own, name)
+            },
+        }
+        for name in names
+    ]
+
+
+RESPONSE_WORDS = (
+    "Each dot is a run, each line the mean over bases. The horizontal axis is stretched where "
+    "shares are small. Compare a point with the one at 0 %: that is what learning from benign "
+    "users does."
+)
+REALISED_WORDS = (
+    "The same runs against what they were given to learn from. If runs of different arms fall on "
+    "one curve here but not on the left, the mix of what is learned matters, not the mix of users. "
+    "The dose is partly a consequence: an assistant that grants more wishes has more of them "
+    "selected."
+)
+OTHERS_WORDS = (
+    "While true beliefs stay high and honesty falls, it lies and hasn't forgotten. If its rating "
+    "of its own honesty stays where it was, its own word doesn't reveal the drift."
+)
+COMPARISON_WORDS = (
+    "Each row compares an arm with the first arm at 0 % biased users, base by base. An interval "
+    "that doesn't touch the line is a difference that another base would be expected to show."
+)
