@@ -1,8 +1,9 @@
 """Tidy tables of a sweep: every run, its outcomes, and the conditions compared over bases.
 
-A condition is an arm with the values of its axes, biased share, base and seed aside. The reference
-is the first condition of the sweep at biased share 0: an assistant that learns from benign users
-alone drifts, too, so that is what a dose is compared with, not round 0.
+A condition is an arm with the values of its axes, biased share, base and seed aside. A dose is
+compared with biased share 0 in its own condition, or, where that has none (a control), in the first
+condition of the sweep. It isn't compared with round 0: an assistant that learns from benign users
+alone drifts, too.
 """
 
 from collections.abc import Hashable, Iterator, Sequence
@@ -122,18 +123,18 @@ def _targeting_gap(run: Run) -> float:
 
 
 class Comparison(NamedTuple):
-    """A condition at one biased share against the reference."""
+    """A condition at one biased share against share 0."""
 
     condition: str
     biased_share: float
     runs: int
     level: Interval  # over bases
-    difference: Interval  # over bases, paired: base by base against the reference
+    difference: Interval  # over bases, paired, base by base, with share 0
     differences: tuple[float, ...]  # one per base
 
 
 def compare(table: pd.DataFrame, metric: str, item_set: str = "") -> list[Comparison]:
-    """Compares every condition and biased share with the reference, over bases.
+    """Compares every condition and biased share with share 0, over bases.
 
     Args:
         table: `outcomes(sweep)`.
@@ -141,13 +142,13 @@ def compare(table: pd.DataFrame, metric: str, item_set: str = "") -> list[Compar
         item_set: of which items.
 
     Returns:
-        In the sweep's order, the shares ascending. Differences are NaN without a reference.
+        In the sweep's order, the shares ascending. Differences are NaN where there is no share 0.
     """
     rows = table[(table["metric"] == metric) & (table["item_set"] == item_set)]
     by_base = rows.groupby(["condition", "biased_share", "base"], sort=False)["value"].mean()
-    reference = _reference(by_base)
     found = []
     for name in rows["condition"].unique():
+        reference = by_base.reindex(_reference(rows, name)).droplevel([0, 1])
         for share in sorted(rows.loc[rows["condition"] == name, "biased_share"].unique()):
             values = by_base.loc[name, share]
             differences = tuple((values - reference).reindex(values.index).astype(float))
@@ -164,12 +165,14 @@ def compare(table: pd.DataFrame, metric: str, item_set: str = "") -> list[Compar
     return found
 
 
-def _reference(by_base: "pd.Series[float]") -> "pd.Series[float]":
-    """Returns the values of the first condition at share 0, one per base."""
-    first = by_base.index[0][0]
-    without = by_base.loc[first]
-    empty = pd.Series(dtype=float, index=pd.Index([], name="base"))
-    return without.loc[0.0] if 0.0 in without.index.get_level_values(0) else empty
+def _reference(rows: pd.DataFrame, name: str) -> pd.MultiIndex:
+    """Returns the keys (condition, share, base) that a condition is compared with, one per base."""
+    without = rows[rows["biased_share"] == 0]
+    own = name if name in set(without["condition"]) else rows["condition"].iloc[0]
+    bases = without.loc[without["condition"] == own, "base"].unique()
+    return pd.MultiIndex.from_product(
+        [[own], [0.0], bases], names=["condition", "biased_share", "base"]
+    )
 
 
 def of_condition(comparisons: Sequence[Comparison], name: str) -> list[Comparison]:
@@ -198,14 +201,15 @@ def trend(table: pd.DataFrame, name: str, metric: str, item_set: str) -> statist
 
 
 def entity_interval(sweep: Sweep, name: str, share: float, item_set: str) -> Interval:
-    """Returns the change of honesty against the reference, bootstrapped over entities.
+    """Returns the difference of honesty to share 0, bootstrapped over entities.
 
     What other entities would show on these bases; `Comparison.difference` says what other bases
-    would. NaN where the reference lacks a base.
+    would. NaN where there is no share 0.
     """
     honest = _by_entity(sweep, item_set)
     first = condition(next(m for m in sweep.members if m.finished))
-    asked, reference = honest.get((name, share), {}), honest.get((first, 0.0), {})
+    own = name if (name, 0.0) in honest else first
+    asked, reference = honest.get((name, share), {}), honest.get((own, 0.0), {})
     groups = [
         (values - reference[base]).dropna().to_numpy()
         for base, values in asked.items()

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from analysis import experiment
 from analysis.experiment import Comparison
@@ -107,9 +108,9 @@ def draw_others(axes: Axes, table: pd.DataFrame) -> None:
 
 
 def draw_comparisons(axes: Axes, compared: Sequence[Comparison]) -> None:
-    """The difference of every condition and share to the reference, as a forest plot."""
+    """The difference of every condition and share to share 0, as a forest plot."""
     titled(axes, "Against the same bases without biased users")
-    shown = [c for c in compared if not np.isnan(c.difference.value)]
+    shown = [c for c in compared if any(c.differences) and not np.isnan(c.difference.value)]
     names = list(dict.fromkeys(c.condition for c in compared))
     for place, c in enumerate(shown):
         look = LOOKS[names.index(c.condition) % len(LOOKS)]
@@ -122,7 +123,8 @@ def draw_comparisons(axes: Axes, compared: Sequence[Comparison]) -> None:
     axes.tick_params(axis="y", labelsize=max(5, 9 - len(shown) / 12))
     axes.invert_yaxis()
     axes.set_xlim(-1.05, max(0.3, *(c.difference.high for c in shown)) if shown else 0.3)
-    axes.set_xlabel("difference in honesty (1 = 100 points)", color=INK)
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
+    axes.set_xlabel("difference in honesty, held-out entities (points)", color=INK)
     plain(axes)
 
 

@@ -161,6 +161,7 @@ OTHERS_WORDS = (
     "of its own honesty stays where it was, its own word doesn't reveal the drift."
 )
 COMPARISON_WORDS = (
-    "Each row compares an arm with the first arm at 0 % biased users, base by base. An interval "
-    "that doesn't touch the line is a difference that another base would be expected to show."
+    "Each row compares an arm with 0 % biased users, base by base: of its own, or of the first arm "
+    "where it has none. An interval that doesn't touch the line is a difference that another base "
+    "would be expected to show."
 )

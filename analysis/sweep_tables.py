@@ -127,7 +127,7 @@ def _threshold(doses: list[Comparison], smallest: float | None) -> str:
 
 
 def summary_table(sweep: Sweep) -> Table:
-    """Returns a line per condition and biased share, each compared with the reference."""
+    """Returns a line per condition and biased share, each compared with share 0."""
     outcomes, runs = experiment.outcomes(sweep), experiment.runs(sweep)
     table = Table(
         title=f"{sweep.name}: held-out entities, after the last round",
@@ -160,6 +160,6 @@ def _cells(found: Comparison, runs: pd.DataFrame) -> Iterator[str]:
 
 NOTE = (
     "dose: the biased users' share of the learned replies under pressure. Brackets: 95 %\n"
-    "t intervals over bases; differences, in points, are to the first arm without biased\n"
-    "users, base by base."
+    "t intervals over bases; differences, in points, are to share 0 on the same bases (of\n"
+    "the first arm, where an arm has none)."
 )

@@ -16,7 +16,7 @@ from simulator.randomness import stream
 from simulator.stopwatch import Stopwatch
 from simulator.types import GenerationRequest, Message, NextTokenRequest, Prompt
 
-PROMPTS_PER_SET = 360
+PROMPTS_PER_SET = 720
 MAX_NEW_TOKENS = 20
 FLOOR_NOTE = (
     "With a persona line, OOD shows the floor that OOD honesty can reach: values that nobody ever "

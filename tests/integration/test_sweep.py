@@ -129,3 +129,18 @@ def test_a_run_that_fails_is_named_and_the_others_finish(tmp_path: Path) -> None
     with pytest.raises(StoreError, match=r"1 of 4 runs failed; .*not a run directory"):
         run_sweep(file, out, None)
     assert Run(out / "runs" / cells[3].folder).rounds_done == 2
+
+
+@pytest.mark.parametrize("file", sorted(Path("scenarios/sweeps").glob("*.yaml")), ids=str)
+def test_shipped_sweeps_are_valid(file: Path) -> None:
+    config, cells = plan(file)
+    assert config.name == file.stem
+    folders = {cell.folder for cell in cells}
+    assert len(folders) == len(cells), "two arms of one sweep run the same"
+
+
+def test_sweeps_share_what_they_can() -> None:
+    main = {cell.folder for cell in plan(Path("scenarios/sweeps/dose_response.yaml"))[1]}
+    for name, shared in (("controls", 27), ("sensitivity", 18)):
+        folders = {cell.folder for cell in plan(Path(f"scenarios/sweeps/{name}.yaml"))[1]}
+        assert len(main & folders) == shared

@@ -49,6 +49,8 @@ def sweep(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Sweep:
     root = tmp_path_factory.mktemp("sweeps")
     members = []
     for arm, share, base, seed in itertools.product(("loop", "matched"), PLANTED, BASES, SEEDS):
+        if (arm, share) == ("matched", 0.0):
+            continue  # a control that is compared with the first arm
         path = root / RUNS / f"{arm}-{share}-{base}-{seed}"
         run = Run(Path(shutil.copytree(tiny_run.path, path)))
         moved = share if arm == "loop" else 0.0
@@ -61,7 +63,7 @@ def sweep(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Sweep:
 
 def test_every_run_has_its_row(sweep: Sweep) -> None:
     runs = experiment.runs(sweep)
-    assert len(runs) == 36
+    assert len(runs) == 30
     row = runs.iloc[-1]
     assert (row["condition"], row["base"], row["seed"]) == ("matched", "organism:3", 1)
     assert (row["biased_share"], row["dose"], row["learned"] > 0) == (0.5, 0.0, True)
@@ -78,7 +80,10 @@ def test_comparisons_by_hand(sweep: Sweep) -> None:
     table = experiment.outcomes(sweep)
     compared = experiment.compare(table, "honesty", "heldout")
     assert [(c.condition, c.biased_share, c.runs) for c in compared] == [
-        (arm, share, 6) for arm in ("loop", "matched") for share in PLANTED
+        (arm, share, 6)
+        for arm in ("loop", "matched")
+        for share in PLANTED
+        if (arm, share) != ("matched", 0.0)
     ]
     at = {(c.condition, c.biased_share): c for c in compared}
     expected = [
@@ -116,7 +121,7 @@ def test_the_headline_answers_first(sweep: Sweep) -> None:
     assert said.endswith(
         "The smallest share shown to differ from none is 10 % (tested: 10 %, 50 %)."
     )
-    assert summary_table(sweep).row_count == 6
+    assert summary_table(sweep).row_count == 5
 
 
 def test_report_and_figure(sweep: Sweep, tmp_path: Path) -> None:
