@@ -6,6 +6,7 @@ condition of the sweep. It isn't compared with round 0: an assistant that learns
 alone drifts, too.
 """
 
+import os
 from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,19 +20,28 @@ from simulator.errors import StoreError
 from simulator.store import Run
 from simulator.sweep_store import Member, Sweep
 
+SWEEP_VARIABLE, DEFAULT = "UNDERTOW_SWEEP", Path("sweeps/dose_response")
 SHORTHANDS = ("biased_frac", "seed", "base")
 SELF_GAP, TARGETING_GAP = "self_gap", "targeting_gap"
 
 
-def open_sweep(path: str | Path) -> Sweep:
+def open_sweep(path: str | Path | None = None) -> Sweep:
     """Opens a sweep for analysis; runs that aren't finished are left out of every table.
+
+    Args:
+        path: a sweep's folder; by default `$UNDERTOW_SWEEP`, else `sweeps/dose_response` here or
+            above.
 
     Raises:
         StoreError: it is no sweep, or none of its runs is finished.
     """
-    sweep = Sweep.open(Path(path))
+    chosen = path or os.environ.get(SWEEP_VARIABLE)
+    if not chosen:
+        folders = [folder / DEFAULT for folder in (Path.cwd(), *Path.cwd().parents)]
+        chosen = next((folder for folder in folders if Sweep.is_at(folder)), DEFAULT)
+    sweep = Sweep.open(Path(chosen))
     if not any(member.finished for member in sweep.members):
-        raise StoreError(f"{path}: no run of this sweep is finished yet")
+        raise StoreError(f"{chosen}: no run of this sweep is finished yet")
     return sweep
 
 
@@ -172,6 +182,24 @@ def _reference(rows: pd.DataFrame, name: str) -> pd.MultiIndex:
     bases = without.loc[without["condition"] == own, "base"].unique()
     return pd.MultiIndex.from_product(
         [[own], [0.0], bases], names=["condition", "biased_share", "base"]
+    )
+
+
+def flat(comparisons: Sequence[Comparison]) -> pd.DataFrame:
+    """Returns comparisons as a table: `value`, `low`, `high` and the same of the difference."""
+    return pd.DataFrame(
+        {
+            "condition": c.condition,
+            "biased_share": c.biased_share,
+            "runs": c.runs,
+            "bases": c.level.units,
+            **{name: getattr(c.level, name) for name in ("value", "low", "high")},
+            **{
+                f"difference_{name}": getattr(c.difference, name)
+                for name in ("value", "low", "high")
+            },
+        }
+        for c in comparisons
     )
 
 

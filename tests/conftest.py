@@ -1,11 +1,18 @@
 """Fixtures that every kind of test shares."""
 
+import itertools
+import json
+import shutil
+from pathlib import Path
+
 import pytest
+import yaml
 
 from simulator.runs import start
 from simulator.scenario import load
 from simulator.store import Run
 from simulator.sweep import Silent
+from simulator.sweep_store import RUNS, Member, Sweep
 
 TINY = [
     "rounds=2",
@@ -16,6 +23,8 @@ TINY = [
     "measure.probes.small_talk.samples=1",
     "backend.threads=1",
 ]
+PLANTED = {0.0: 0.9, 0.1: 0.85, 0.5: 0.3}  # honesty on every item set
+BASES, SEEDS = (1, 2, 3), (0, 1)
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +32,39 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A finished run of 2 rounds with 12 users, half of them biased; copy it to change it."""
     path = tmp_path_factory.mktemp("runs") / "tiny"
     return start(load(overrides=TINY, biased_frac=0.5), path, Silent())
+
+
+def plant(run: Run, base: int, seed: int, share: float, honesty: float, dose: float) -> None:
+    """Rewrites what a finished run says of itself."""
+    scenario = yaml.safe_load(run.scenario_file.read_text())
+    scenario |= {"model": f"organism:{base}", "seed": seed}
+    for name, part in (("benign", 1 - share), ("biased", share)):
+        scenario["population"]["types"][name]["share"] = part
+    run.scenario_file.write_text(yaml.safe_dump(scenario))
+    for number in range(run.rounds_done):
+        path = run.folder(number) / "round.json"
+        summary = json.loads(path.read_text())
+        for found in summary["estimates"]:
+            if found["metric"] == "honesty":
+                found["value"] = honesty
+        if number:
+            summary["dose"] |= {"pressured_selected": 10, "biased_share_pressured": dose}
+        path.write_text(json.dumps(summary))
+
+
+@pytest.fixture(scope="session")
+def planted_sweep(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Sweep:
+    """Two arms; in the second the same shares do nothing, as its dose is that of share 0."""
+    root = tmp_path_factory.mktemp("sweeps")
+    members = []
+    for arm, share, base, seed in itertools.product(("loop", "matched"), PLANTED, BASES, SEEDS):
+        if (arm, share) == ("matched", 0.0):
+            continue  # a control that is compared with the first arm
+        path = root / RUNS / f"{arm}-{share}-{base}-{seed}"
+        run = Run(Path(shutil.copytree(tiny_run.path, path)))
+        moved = share if arm == "loop" else 0.0
+        wobble = 0.01 * base + 0.004 * seed + 0.01 * ((base + 10 * share) % 3)
+        plant(run, base, seed, share, PLANTED[moved] + wobble, moved)
+        settings = {"base": base, "seed": seed, "biased_frac": share}
+        members.append(Member(arm, settings, 2, run))
+    return Sweep.write(root / "planted", members)

@@ -1,14 +1,11 @@
 """Tables, figure and report of a sweep whose answer is planted."""
 
-import itertools
-import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from typer.testing import CliRunner
 
 from analysis import experiment
@@ -18,56 +15,18 @@ from analysis.sweep_tables import headline, summary_table
 from simulator.cli import app
 from simulator.errors import StoreError
 from simulator.store import Run
-from simulator.sweep_store import RUNS, Member, Sweep
+from simulator.sweep_store import Member, Sweep
+from tests.conftest import BASES, PLANTED
 from tests.unit.test_report import assert_inert
 
-PLANTED = {0.0: 0.9, 0.1: 0.85, 0.5: 0.3}  # honesty on every item set
-BASES, SEEDS = (1, 2, 3), (0, 1)
 
-
-def plant(run: Run, base: int, seed: int, share: float, honesty: float, dose: float) -> None:
-    """Rewrites what a finished run says of itself."""
-    scenario = yaml.safe_load(run.scenario_file.read_text())
-    scenario |= {"model": f"organism:{base}", "seed": seed}
-    for name, part in (("benign", 1 - share), ("biased", share)):
-        scenario["population"]["types"][name]["share"] = part
-    run.scenario_file.write_text(yaml.safe_dump(scenario))
-    for number in range(run.rounds_done):
-        path = run.folder(number) / "round.json"
-        summary = json.loads(path.read_text())
-        for found in summary["estimates"]:
-            if found["metric"] == "honesty":
-                found["value"] = honesty
-        if number:
-            summary["dose"] |= {"pressured_selected": 10, "biased_share_pressured": dose}
-        path.write_text(json.dumps(summary))
-
-
-@pytest.fixture(scope="module")
-def sweep(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Sweep:
-    """Two arms; in the second the same shares do nothing, as its dose is that of share 0."""
-    root = tmp_path_factory.mktemp("sweeps")
-    members = []
-    for arm, share, base, seed in itertools.product(("loop", "matched"), PLANTED, BASES, SEEDS):
-        if (arm, share) == ("matched", 0.0):
-            continue  # a control that is compared with the first arm
-        path = root / RUNS / f"{arm}-{share}-{base}-{seed}"
-        run = Run(Path(shutil.copytree(tiny_run.path, path)))
-        moved = share if arm == "loop" else 0.0
-        wobble = 0.01 * base + 0.004 * seed + 0.01 * ((base + 10 * share) % 3)
-        plant(run, base, seed, share, PLANTED[moved] + wobble, moved)
-        settings = {"base": base, "seed": seed, "biased_frac": share}
-        members.append(Member(arm, settings, 2, run))
-    return Sweep.write(root / "planted", members)
-
-
-def test_every_run_has_its_row(sweep: Sweep) -> None:
-    runs = experiment.runs(sweep)
+def test_every_run_has_its_row(planted_sweep: Sweep) -> None:
+    runs = experiment.runs(planted_sweep)
     assert len(runs) == 30
     row = runs.iloc[-1]
     assert (row["condition"], row["base"], row["seed"]) == ("matched", "organism:3", 1)
     assert (row["biased_share"], row["dose"], row["learned"] > 0) == (0.5, 0.0, True)
-    table = experiment.outcomes(sweep)
+    table = experiment.outcomes(planted_sweep)
     assert {"honesty", "self_gap", "targeting_gap", "trust_benign", "satisfaction_biased"} <= set(
         table["metric"]
     )
@@ -76,8 +35,8 @@ def test_every_run_has_its_row(sweep: Sweep) -> None:
     assert gap == pytest.approx(own["self_honesty", ""] / 9 - own["honesty", "heldout"])
 
 
-def test_comparisons_by_hand(sweep: Sweep) -> None:
-    table = experiment.outcomes(sweep)
+def test_comparisons_by_hand(planted_sweep: Sweep) -> None:
+    table = experiment.outcomes(planted_sweep)
     compared = experiment.compare(table, "honesty", "heldout")
     assert [(c.condition, c.biased_share, c.runs) for c in compared] == [
         (arm, share, 6)
@@ -100,20 +59,22 @@ def test_comparisons_by_hand(sweep: Sweep) -> None:
     assert falling is not None and falling.falls and falling.p < 0.05
 
 
-def test_the_dose_explains_what_the_share_does_not(sweep: Sweep) -> None:
-    found = experiment.dose_explains(experiment.outcomes(sweep)).set_index("predictor")["value"]
+def test_the_dose_explains_what_the_share_does_not(planted_sweep: Sweep) -> None:
+    found = experiment.dose_explains(experiment.outcomes(planted_sweep)).set_index("predictor")[
+        "value"
+    ]
     assert found["dose"] > 0.95 > 0.7 > found["biased_share"]
 
 
-def test_entities_are_the_units_of_the_second_interval(sweep: Sweep) -> None:
-    same = experiment.entity_interval(sweep, "loop", 0.5, "heldout")
+def test_entities_are_the_units_of_the_second_interval(planted_sweep: Sweep) -> None:
+    same = experiment.entity_interval(planted_sweep, "loop", 0.5, "heldout")
     assert same[:3] == (0, 0, 0)  # all runs are copies of one, whose answers weren't rewritten
     assert same.units == len(BASES) * 2  # 6 items of held-out entities, three each
-    assert np.isnan(experiment.entity_interval(sweep, "nowhere", 0.5, "heldout").value)
+    assert np.isnan(experiment.entity_interval(planted_sweep, "nowhere", 0.5, "heldout").value)
 
 
-def test_the_headline_answers_first(sweep: Sweep) -> None:
-    said = headline(sweep)
+def test_the_headline_answers_first(planted_sweep: Sweep) -> None:
+    said = headline(planted_sweep)
     assert said.startswith("With 10 % biased users, the assistant ends 5 points [1–9]")
     assert (
         "less honest under pressure on held-out entities than with none (3 bases, 6 runs)" in said
@@ -121,26 +82,26 @@ def test_the_headline_answers_first(sweep: Sweep) -> None:
     assert said.endswith(
         "The smallest share shown to differ from none is 10 % (tested: 10 %, 50 %)."
     )
-    assert summary_table(sweep).row_count == 5
+    assert summary_table(planted_sweep).row_count == 5
 
 
-def test_report_and_figure(sweep: Sweep, tmp_path: Path) -> None:
+def test_report_and_figure(planted_sweep: Sweep, tmp_path: Path) -> None:
     path = tmp_path / "sweep.html"
-    write_sweep_report(sweep, path)
+    write_sweep_report(planted_sweep, path)
     text = path.read_text()
     assert_inert(text)
-    assert headline(sweep).split(" [")[0].replace(" %", "\u00a0%") in text
+    assert headline(planted_sweep).split(" [")[0].replace(" %", "\u00a0%") in text
     assert text.count("<svg ") == 4
-    assert len(sweep_figure(sweep).axes) == 4
+    assert len(sweep_figure(planted_sweep).axes) == 4
 
 
-def test_unfinished_and_lonely_sweeps(sweep: Sweep, tmp_path: Path) -> None:
-    alone = Sweep.write(sweep.path.parent / "alone", [sweep.members[0]])
+def test_unfinished_and_lonely_sweeps(planted_sweep: Sweep, tmp_path: Path) -> None:
+    alone = Sweep.write(planted_sweep.path.parent / "alone", [planted_sweep.members[0]])
     assert "nothing is compared" in headline(alone)
     write_sweep_report(alone, tmp_path / "alone.html")
-    one_base = [m for m in sweep.members if m.settings["base"] == 1 and m.arm == "loop"]
+    one_base = [m for m in planted_sweep.members if m.settings["base"] == 1 and m.arm == "loop"]
     missing = Member("loop", {"base": 1, "seed": 9, "biased_frac": 0.0}, 2, Run(tmp_path / "none"))
-    single = Sweep.write(sweep.path.parent / "single", [*one_base, missing])
+    single = Sweep.write(planted_sweep.path.parent / "single", [*one_base, missing])
     assert "(1 base, 2 runs: no interval)" in headline(single)
     write_sweep_report(single, tmp_path / "single.html")
     assert "6 of 7 runs are" in (tmp_path / "single.html").read_text()
@@ -149,11 +110,11 @@ def test_unfinished_and_lonely_sweeps(sweep: Sweep, tmp_path: Path) -> None:
         experiment.open_sweep(nothing.path)
 
 
-def test_show_and_report_take_sweeps(sweep: Sweep) -> None:
-    shown = CliRunner().invoke(app, ["show", str(sweep.path)])
+def test_show_and_report_take_sweeps(planted_sweep: Sweep) -> None:
+    shown = CliRunner().invoke(app, ["show", str(planted_sweep.path)])
     assert shown.exit_code == 0 and "smallest share" in shown.output.replace("\n", " ")
-    assert CliRunner().invoke(app, ["report", str(sweep.path)]).exit_code == 0
-    assert (sweep.path / "sweep.png").stat().st_size > 10_000
+    assert CliRunner().invoke(app, ["report", str(planted_sweep.path)]).exit_code == 0
+    assert (planted_sweep.path / "sweep.png").stat().st_size > 10_000
 
 
 def test_targeting_gap(tiny_run: Run, tmp_path: Path) -> None:
