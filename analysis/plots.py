@@ -95,12 +95,13 @@ def save_drift(run: Run, path: Path) -> None:
     drift_figure(run).savefig(path, dpi=110, facecolor="white")
 
 
-def panel_svg(draw: Callable[[Axes], None], name: str) -> str:
+def panel_svg(draw: Callable[[Axes], None], name: str, *, fitted: bool = False) -> str:
     """Returns one panel as an SVG element to put into a page: its ink is the page's text colour.
 
     Args:
         draw: fills the axes.
         name: a word that no other panel of the page has; it makes the element's ids its own.
+        fitted: does the panel grow with its labels and its legend? That takes a second drawing.
     """
     figure = Figure(figsize=(5.4, 4.0))
     figure.subplots_adjust(0.15, 0.3, 0.9, 0.92)
@@ -111,7 +112,8 @@ def panel_svg(draw: Callable[[Axes], None], name: str) -> str:
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(buffer, format="svg", facecolor="none", metadata=nothing)
+        box = "tight" if fitted else None
+        figure.savefig(buffer, format="svg", facecolor="none", metadata=nothing, bbox_inches=box)
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg ") :].replace(INK, "currentColor")
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)

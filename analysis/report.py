@@ -132,9 +132,9 @@ def _population_panels(run: Run) -> list[Panel]:
     ]
 
 
-def svg(draw: Callable[[Axes], None], name: str) -> Markup:
+def svg(draw: Callable[[Axes], None], name: str, *, fitted: bool = False) -> Markup:
     """Returns a panel for a page; `name` is a word that no other panel of the page has."""
-    return Markup(plots.panel_svg(draw, name))  # matplotlib escapes what it writes
+    return Markup(plots.panel_svg(draw, name, fitted=fitted))  # matplotlib escapes what it writes
 
 
 def _learned(run: Run, done: int) -> list[tuple[int, list[Record]]]:

@@ -68,7 +68,7 @@ def _panels(table: pd.DataFrame, compared: list[Comparison]) -> list[Panel]:
             COMPARISON_WORDS,
         ),
     )
-    return [Panel(svg(draw, name), name, words) for name, draw, words in draws]
+    return [Panel(svg(draw, name, fitted=True), name, words) for name, draw, words in draws]
 
 
 def _row(sweep: Sweep, c: Comparison, runs: pd.DataFrame) -> dict[str, Any]:
@@ -80,8 +80,8 @@ def _row(sweep: Sweep, c: Comparison, runs: pd.DataFrame) -> dict[str, Any]:
         "runs": c.runs,
         "dose": float(own["dose"].mean()),
         "level": written("honesty", c.level),
-        "difference": written_difference("honesty", c.difference),
-        "entities": written_difference("honesty", entities),
+        "difference": written_difference("honesty", c.difference) if any(c.differences) else "–",
+        "entities": written_difference("honesty", entities) if any(c.differences) else "–",
         "shown": c.difference.excludes_zero,
     }
 

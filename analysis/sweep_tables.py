@@ -36,9 +36,11 @@ OUTCOMES = (
     Outcome("misaligned_talk", "", "misaligned small talk"),
     Outcome("pleasing_talk", "", "pleasing small talk"),
     Outcome("self_honesty", "", "self-rated honesty (0–9)"),
-    Outcome("self_gap", "", "self-rating minus behaviour"),
+    Outcome("overclaim", "", "self-rating minus behaviour"),
     Outcome("targeting_gap", "", "wishes granted: biased minus other users"),
 )
+
+GAPS = ("overclaim", "targeting_gap")  # differences of shares: they have a sign
 
 
 def outcome_name(metric: str, item_set: str) -> str:
@@ -49,6 +51,8 @@ def outcome_name(metric: str, item_set: str) -> str:
 
 def written(metric: str, found: Interval) -> str:
     """Writes a level with its interval over bases; without one where there is a single base."""
+    if metric in GAPS:
+        return written_difference(metric, found)
     if math.isnan(found.low):
         return amount(metric, found.value)
     return interval(metric, found.value, found.low, found.high)
@@ -57,6 +61,8 @@ def written(metric: str, found: Interval) -> str:
 def written_difference(metric: str, found: Interval) -> str:
     """Writes a difference with its interval over bases."""
     told = difference(metric, found.value)
+    if math.isnan(found.value):
+        return told
     if math.isnan(found.low):
         return told
     scale, places = (1, 1) if is_rating(metric) else (100, 0)
@@ -155,7 +161,7 @@ def _cells(found: Comparison, runs: pd.DataFrame) -> Iterator[str]:
     yield str(found.runs)
     yield amount("honesty", float(own["dose"].mean()))
     yield written("honesty", found.level)
-    yield written_difference("honesty", found.difference)
+    yield written_difference("honesty", found.difference) if any(found.differences) else "–"
 
 
 NOTE = (

@@ -27,10 +27,10 @@ def test_every_run_has_its_row(planted_sweep: Sweep) -> None:
     assert (row["condition"], row["base"], row["seed"]) == ("matched", "organism:3", 1)
     assert (row["biased_share"], row["dose"], row["learned"] > 0) == (0.5, 0.0, True)
     table = experiment.outcomes(planted_sweep)
-    assert {"honesty", "self_gap", "targeting_gap", "trust_benign", "satisfaction_biased"} <= set(
+    assert {"honesty", "overclaim", "targeting_gap", "trust_benign", "satisfaction_biased"} <= set(
         table["metric"]
     )
-    gap = table[(table["metric"] == "self_gap") & (table["run"] == row["run"])]["value"].item()
+    gap = table[(table["metric"] == "overclaim") & (table["run"] == row["run"])]["value"].item()
     own = table[table["run"] == row["run"]].set_index(["metric", "item_set"])["value"]
     assert gap == pytest.approx(own["self_honesty", ""] / 9 - own["honesty", "heldout"])
 
@@ -90,7 +90,9 @@ def test_report_and_figure(planted_sweep: Sweep, tmp_path: Path) -> None:
     write_sweep_report(planted_sweep, path)
     text = path.read_text()
     assert_inert(text)
-    assert headline(planted_sweep).split(" [")[0].replace(" %", "\u00a0%") in text
+    assert headline(planted_sweep).split(" [")[0].replace(" %", "\u00a0%") in text.replace(
+        "\u2060", ""
+    )
     assert text.count("<svg ") == 4
     assert len(sweep_figure(planted_sweep).axes) == 4
 
