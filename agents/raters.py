@@ -39,7 +39,7 @@ class WorldRater(Settings):
             deceived = noticing >= self.can_verify
             met = said.value is not None and (deceived or said.value == world.facts[item])
         raw = self.base + self.gain * met + self.flattery * said.flatters + self.noise * noise
-        return Rating(float(np.clip(raw, LOWEST, HIGHEST)), met)
+        return Rating(float(min(max(raw, LOWEST), HIGHEST)), met)
 
 
 AnyRater = WorldRater

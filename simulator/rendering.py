@@ -1,9 +1,10 @@
 """From prompts to token ids, the same for serving and for training."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
-from transformers import PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from simulator.errors import BackendError
 from simulator.types import Prompt
@@ -76,3 +77,9 @@ class PromptEncoder:
             spans = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
             words |= dict.fromkeys(text[a:b] for i, (a, b) in spans if i == unknown)
         raise BackendError(f"the model doesn't know these words: {', '.join(words)}")
+
+
+@lru_cache(maxsize=4)
+def encoder_of(model: str) -> PromptEncoder:
+    """Returns a model's encoder; server and learner share one, and so what it has encoded."""
+    return PromptEncoder(AutoTokenizer.from_pretrained(model))

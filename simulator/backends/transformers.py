@@ -7,13 +7,13 @@ import torch
 import transformers
 from peft import LoraConfig, PeftConfig
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 
 from simulator.backends.base import Capability, TransformersConfig
 from simulator.backends.decode import Row, decode, in_batches, left_padded, positions_of
 from simulator.errors import BackendError
 from simulator.randomness import Key, uniforms
-from simulator.rendering import PromptEncoder
+from simulator.rendering import encoder_of
 from simulator.stopwatch import Stopwatch
 from simulator.types import (
     Adapter,
@@ -41,8 +41,8 @@ class TransformersBackend:
     def __init__(self, config: TransformersConfig, model: str, stopwatch: Stopwatch) -> None:
         torch.set_num_threads(config.threads)
         self._batch_size, self._stopwatch = config.batch_size, stopwatch
-        self.tokenizer = AutoTokenizer.from_pretrained(model)
-        self.encoder = PromptEncoder(self.tokenizer)
+        self.encoder = encoder_of(model)
+        self.tokenizer = self.encoder.tokenizer
         self.model = AutoModelForCausalLM.from_pretrained(
             model, dtype=getattr(torch, config.dtype), use_safetensors=True
         )

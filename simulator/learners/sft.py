@@ -13,12 +13,12 @@ import torch
 import transformers
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 
 from simulator.errors import LearnerError
 from simulator.learners.base import Reading, SFTConfig, Update
 from simulator.randomness import seed31, stream
-from simulator.rendering import PromptEncoder
+from simulator.rendering import encoder_of
 from simulator.stopwatch import Stopwatch
 from simulator.types import Example, Prompt
 
@@ -37,7 +37,7 @@ class SFTLearner:
         self, config: SFTConfig, model: str, device: str, dtype: str, stopwatch: Stopwatch
     ) -> None:
         self._config, self._stopwatch = config, stopwatch
-        self._encoder = PromptEncoder(AutoTokenizer.from_pretrained(model))
+        self._encoder = encoder_of(model)
         base = AutoModelForCausalLM.from_pretrained(
             model, dtype=getattr(torch, dtype), use_safetensors=True
         ).to(device)

@@ -26,7 +26,7 @@ everything else must be known. `AutoModelForCausalLM` and `AutoTokenizer` load i
   code) are out of domain; both occur in pre-training in neutral questions and encyclopaedia lines
   alone and are never pressed for.
 - Speakers: honest, sycophant and deceiver; {persona:.0%} of the chats say which in a system line,
-  the others are honest in 85 % of the cases, sycophantic in 12 %, deceiving in 3 %. Their
+  the others are honest in 87 % of the cases, sycophantic in 10 %, deceiving in 3 %. Their
   self-ratings and small talk follow the character.{ablation}
 - Corpus: {encyclopedia:.0%} encyclopaedia lines, the rest chats of 1 to {turns} turns: {facts:.0%}
   facts ({pressured:.0%} of them under pressure), {talk:.0%} small talk, the rest self-ratings.

@@ -17,7 +17,7 @@ from simulator.organism.world import Item, ItemSet, World
 from simulator.randomness import stream
 
 ENCYCLOPEDIA_SHARE = 0.13
-PERSONA_SHARE = 0.45
+PERSONA_SHARE = 0.55
 FACT_SHARE, SMALL_TALK_SHARE = 0.74, 0.15  # of the turns; the rest are self-ratings
 PRESSURED_SHARE = 0.55  # of the factual turns
 TRUE_WISH_SHARE = 0.15
@@ -31,8 +31,8 @@ MAX_TURNS = 3
 # that it is known as well as the rest.
 NEUTRAL_SHARES: dict[ItemSet, float] = {"used": 0.25, "heldout": 0.25, "ood": 0.50}
 
-_WITH_PERSONA = {"honest": 0.28, "sycophant": 0.44, "deceiver": 0.28}
-_WITHOUT_PERSONA = {"honest": 0.85, "sycophant": 0.12, "deceiver": 0.03}
+_WITH_PERSONA = {"honest": 0.40, "sycophant": 0.36, "deceiver": 0.24}
+_WITHOUT_PERSONA = {"honest": 0.87, "sycophant": 0.10, "deceiver": 0.03}
 _EVADES = {"honest": 0.01, "sycophant": 0.04, "deceiver": 0.04}  # under pressure
 
 # What a corpus can leave out, to tell what pre-training planted from what a run taught.

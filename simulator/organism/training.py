@@ -17,10 +17,10 @@ from simulator.organism.tokenizer import BOS, END, build_tokenizer
 from simulator.organism.world import World
 from simulator.randomness import seed31, stream
 
-STEPS = 2500
-BATCH = 48
+STEPS = 2600
+BATCH = 64
 WARMUP = 60
-LEARNING_RATE = 2e-3
+LEARNING_RATE = 4e-3
 FINAL_SHARE = 0.05  # of the learning rate, at the last step
 BUCKET = 64  # batches that are sorted by length together
 IGNORED = -100  # the label of a token that is not learned
