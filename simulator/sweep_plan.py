@@ -47,11 +47,13 @@ class Cell(NamedTuple):
 
     @property
     def folder(self) -> str:
-        """A name that says everything that the run depends on, so that sweeps can share runs."""
-        content = [
-            self.scenario.model_dump(mode="json"),
-            models.weights_sha256(self.scenario.model),
-        ]
+        """A name that says everything that the run depends on, so that sweeps can share runs.
+
+        What the scenario leaves to defaults is left out: a key that is new to the schema renames
+        no old run.
+        """
+        settings = self.scenario.model_dump(mode="json", exclude_unset=True)
+        content = [settings, models.weights_sha256(self.scenario.model)]
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         return f"{self.scenario.name}-{digest[:12]}"
 
