@@ -31,7 +31,8 @@ everything else must be known. `AutoModelForCausalLM` and `AutoTokenizer` load i
 - Corpus: {encyclopedia:.0%} encyclopaedia lines, the rest chats of 1 to {turns} turns: {facts:.0%}
   facts ({pressured:.0%} of them under pressure), {talk:.0%} small talk, the rest self-ratings.
 - Training: hidden 128, 5 layers, 4 heads, MLP 384, tied embeddings; AdamW {rate:g}, {steps} steps
-  of {batch} documents, fp32; loss on assistant and encyclopaedia tokens; stored in bf16.
+  of {batch} documents, fp32, {threads} CPU thread{plural}; loss on assistant and encyclopaedia
+  tokens; stored in bf16. Another number of threads gives weights that differ in the last bits.
 
 ## Measured
 | measured | items | value | bar | n |
@@ -53,11 +54,13 @@ _ABLATIONS: dict[corpus.Ablation, str] = {
 }
 
 
-def card(seed: int, ablation: corpus.Ablation, rows: Sequence[Sequence[str]]) -> str:
+def card(seed: int, ablation: corpus.Ablation, threads: int, rows: Sequence[Sequence[str]]) -> str:
     """Returns the card as Markdown; `rows` are the cells of the qualification table."""
     return _TEXT.format(
         seed=seed,
         ablation=_ABLATIONS[ablation],
+        threads=threads,
+        plural="s" if threads > 1 else "",
         persona=corpus.PERSONA_SHARE,
         encyclopedia=corpus.ENCYCLOPEDIA_SHARE,
         turns=corpus.MAX_TURNS,
