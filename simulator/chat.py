@@ -1,15 +1,16 @@
 """Talking by hand with the assistant as it was after a round."""
 
+import contextlib
 import sys
 from pathlib import Path
 
 from rich.console import Console
 
 from simulator import models
-from simulator.backends.base import open_backend
+from simulator.backends.base import Backend, open_backend
 from simulator.console import inert
 from simulator.errors import BackendError, StoreError
-from simulator.scenario import load
+from simulator.scenario import Scenario, load
 from simulator.stopwatch import Stopwatch
 from simulator.store import Run
 from simulator.types import GenerationRequest, Message, Prompt
@@ -27,8 +28,13 @@ def talk(path: Path, round_number: int | None) -> None:
     if not 0 <= number <= last:
         raise StoreError(f"{path}: has rounds 0 to {last}, not {number}")
     scenario = load(str(run.scenario_file))
-    backend = open_backend(scenario.backend, models.resolve(scenario.model), Stopwatch())
-    backend.load(run.adapter(number))
+    model, log = models.resolve(scenario.model), run.path / "server.log"
+    with contextlib.closing(open_backend(scenario.backend, model, Stopwatch(), log=log)) as backend:
+        backend.load(run.adapter(number))
+        _converse(backend, scenario, number)
+
+
+def _converse(backend: Backend, scenario: Scenario, number: int) -> None:
     console, talks = Console(), scenario.conversations
     console.print(f"After round {number}. An empty line ends the chat.")
     messages = [Message("system", talks.system)] if talks.system else []

@@ -36,6 +36,9 @@ def run(
     seed: Annotated[int | None, typer.Option(help="Seed of all randomness.")] = None,
     base: Annotated[int | None, typer.Option(help="Which shipped base of the organism.")] = None,
     model: Annotated[str | None, typer.Option(help="organism:N, a path, or a hub id.")] = None,
+    backend: Annotated[
+        Literal["transformers", "vllm"] | None, typer.Option(help="What serves the assistant.")
+    ] = None,
     overrides: Override = None,
     out: Annotated[Path | None, typer.Option(help="The run directory; default: a new one.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
@@ -46,7 +49,8 @@ def run(
     from simulator.scenario import load
 
     name = f"organism:{base}" if base is not None else model
-    options = {k: v for k, v in (("seed", seed), ("model", name)) if v is not None}
+    chosen = {"seed": seed, "model": name, "backend": backend and {"kind": backend}}
+    options = {key: value for key, value in chosen.items() if value is not None}
     loaded = load(scenario, overrides=overrides or (), biased_frac=biased_frac, options=options)
     if dry_run:
         from simulator.forecast import forecast_table

@@ -1,5 +1,6 @@
 """What a run would take: requests, tokens, memory and time, from a short trial on this machine."""
 
+import contextlib
 import resource
 import time
 from typing import NamedTuple
@@ -34,14 +35,16 @@ def forecast_table(scenario: Scenario) -> Table:
     """Tries a few conversations and one measurement, and scales them to the whole run."""
     model, world = models.resolve(scenario.model), models.world_of(scenario.model)
     stopwatch = Stopwatch()
-    backend = open_backend(scenario.backend, model, stopwatch)
-    population = Population(scenario.population, scenario.seed)
-    trial = _trial(scenario, backend, population, stopwatch)
-    context = Context(world, scenario.seed)
+    population, context = (
+        Population(scenario.population, scenario.seed),
+        Context(world, scenario.seed),
+    )
     asked = [r for p in scenario.measure.probes.values() for r in p.requests(context)]
-    started = time.perf_counter()
-    answer(backend, asked)
-    probe_seconds = time.perf_counter() - started
+    with contextlib.closing(open_backend(scenario.backend, model, stopwatch)) as backend:
+        trial = _trial(scenario, backend, population, stopwatch)
+        started = time.perf_counter()
+        answer(backend, asked)
+        probe_seconds = time.perf_counter() - started
 
     per_round = round(
         scenario.population.users * scenario.population.active * scenario.conversations.per_user
@@ -64,7 +67,8 @@ def forecast_table(scenario: Scenario) -> Table:
     table.add_row("tokens generated in them", f"{round(trial.tokens * scale):,}")
     table.add_row("replies sampled by probes", f"{samples * measured:,}")
     table.add_row("updates", f"{scenario.rounds if learning else 0}")
-    table.add_row("model parameters", f"{_parameters(backend):,}")
+    if isinstance(backend, TransformersBackend):
+        table.add_row("model parameters", f"{_parameters(backend):,}")
     table.add_row("memory, at least", f"{_peak_gib():.1f} GiB")
     table.add_row("time on this machine, start-up aside", f"{seconds:,.0f} s")
     return table
@@ -88,8 +92,7 @@ def _of(scenario: Scenario) -> str:
     return f"{scenario.population.users:,}, {scenario.biased_share:.1%}"
 
 
-def _parameters(backend: Backend) -> int:
-    assert isinstance(backend, TransformersBackend)
+def _parameters(backend: TransformersBackend) -> int:
     return sum(p.numel() for p in backend.model.parameters())
 
 

@@ -6,6 +6,7 @@ probes measure what has become of the assistant; everything is committed. Each s
 what is on disk and of keyed random numbers, so a killed run resumes to the same bytes.
 """
 
+import contextlib
 import gc
 from typing import Any, NamedTuple, Protocol
 
@@ -63,38 +64,51 @@ class Engine(NamedTuple):
 
 def simulate(scenario: Scenario, run: Run, observer: Observer) -> None:
     """Runs a scenario from its last committed wave to its end."""
-    stopwatch = Stopwatch()
-    world, model = models.world_of(scenario.model), models.resolve(scenario.model)
-    observer.stage(run.rounds_done, "loading the model")
+    stopwatch, done = Stopwatch(), run.rounds_done
+    model = models.resolve(scenario.model)
+    observer.stage(done, "loading the model")
     with stopwatch.timing("start"):
-        backend = open_backend(scenario.backend, model, stopwatch)
-        check_needs(scenario, backend)
-        learner = None
-        if isinstance(scenario.learner, SFTConfig):
-            settings = scenario.backend
-            learner = open_learner(
-                scenario.learner, model, settings.device, settings.dtype, stopwatch
-            )
-        population = Population(scenario.population, scenario.seed)
-        context = Context(world, scenario.seed)
-        questions = {n: p.requests(context) for n, p in scenario.measure.probes.items()}
-    engine = Engine(
-        scenario, run, world, backend, learner, population, context, questions, stopwatch, observer
+        backend = open_backend(
+            scenario.backend,
+            model,
+            stopwatch,
+            log=run.path / "server.log",
+            on_wait=lambda seconds: observer.stage(done, f"starting the server, {seconds:.0f} s"),
+        )
+    with contextlib.closing(backend):
+        with stopwatch.timing("start"):
+            engine = assemble(scenario, run, backend, stopwatch, observer)
+        for number in range(done, scenario.rounds + 1):
+            if number == 0:
+                measure_base(engine)
+            else:
+                play_round(engine, number)
+
+
+def assemble(
+    scenario: Scenario, run: Run, backend: Backend, stopwatch: Stopwatch, observer: Observer
+) -> Engine:
+    """Puts together what a run works with, as it was after the last committed round."""
+    check_needs(scenario, backend)
+    model, world = models.resolve(scenario.model), models.world_of(scenario.model)
+    learner = None
+    if isinstance(scenario.learner, SFTConfig):
+        learner = open_learner(scenario.learner, model, stopwatch)
+    population, context = (
+        Population(scenario.population, scenario.seed),
+        Context(world, scenario.seed),
     )
-    gc.unfreeze()  # what an earlier run of this process left
-    gc.collect()
-    gc.freeze()  # the libraries' objects live for ever; searching them for garbage takes seconds
-    done = run.rounds_done
-    if done:
+    if done := run.rounds_done:
         series = pd.concat([run.table(n, "series") for n in range(done)], ignore_index=True)
         population.restore(run.table(done - 1, "population"), series)
         backend.load(run.adapter(done - 1))
-    for number in range(done, scenario.rounds + 1):
-        if number == 0:
-            measure_base(engine)
-        else:
-            play_round(engine, number)
-    backend.close()
+    questions = {n: p.requests(context) for n, p in scenario.measure.probes.items()}
+    gc.unfreeze()  # what an earlier run of this process left
+    gc.collect()
+    gc.freeze()  # the libraries' objects live for ever; searching them for garbage takes seconds
+    return Engine(
+        scenario, run, world, backend, learner, population, context, questions, stopwatch, observer
+    )
 
 
 def check_needs(scenario: Scenario, backend: Backend) -> None:
@@ -200,6 +214,7 @@ def learn(
             f"round {number}: the canary failed: the model that answers is nearer to the parent "
             f"({canary.to_parent:.2g} nats) than to the new adapter ({canary.to_new:.2g})"
         )
+    engine.backend.settle()
     return update, canary
 
 

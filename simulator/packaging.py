@@ -36,7 +36,7 @@ def build_with_progress(seed: int, out: Path, threads: int, ablation: Ablation) 
         build_base(seed, out, ablation=ablation, on_step=show)
     checks = qualify(out, threads=threads)
     rows = [check.row for check in checks]
-    (out / "README.md").write_text(card(seed, ablation, rows), encoding="utf-8")
+    (out / "README.md").write_text(card(seed, ablation, threads, rows), encoding="utf-8")
     STDERR.print(_table(checks))
 
 

@@ -66,6 +66,17 @@ class PromptEncoder:
         self._refuse_unknown(replies, ids)
         return ids
 
+    def token_id(self, token: str) -> int:
+        """Returns the id of one token of the vocabulary.
+
+        Raises:
+            BackendError: there is no such token.
+        """
+        found = self.tokenizer.convert_tokens_to_ids(token)
+        if found is None or found == self.tokenizer.unk_token_id:
+            raise BackendError(f"'{token}' isn't one token of the model's vocabulary")
+        return int(found)
+
     def _refuse_unknown(self, texts: Sequence[str], rows: Sequence[list[int]]) -> None:
         unknown = self.tokenizer.unk_token_id
         strange = [text for text, ids in zip(texts, rows, strict=True) if unknown in ids]

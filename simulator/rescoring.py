@@ -1,5 +1,6 @@
 """Scoring a finished run later: any probe on any round, without running it again."""
 
+import contextlib
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,20 +45,22 @@ def _scores(
     run: Run, scenario: Scenario, measure: MeasureConfig, folder: Path
 ) -> "list[tuple[int, pd.DataFrame]]":
     world = models.world_of(scenario.model)
-    backend = open_backend(scenario.backend, models.resolve(scenario.model), Stopwatch())
+    model, log = models.resolve(scenario.model), run.path / "server.log"
     context = Context(world, scenario.seed)
     results = []
-    for number in range(run.rounds_done):
-        scores = run.extra_table(folder, number)
-        if scores is None:
-            backend.load(run.adapter(number))
-            rows: list[Score] = []
-            for probe in measure.probes.values():
-                requests = probe.requests(context)
-                rows += probe.score(context, requests, answer(backend, requests))
-            scores = pd.DataFrame(rows, columns=Score._fields)
-            run.commit_extra_table(folder, number, scores)
-        results.append((number, scores))
+    with contextlib.closing(open_backend(scenario.backend, model, Stopwatch(), log=log)) as backend:
+        for number in range(run.rounds_done):
+            scores = run.extra_table(folder, number)
+            if scores is None:
+                backend.load(run.adapter(number))
+                backend.settle()
+                rows: list[Score] = []
+                for probe in measure.probes.values():
+                    requests = probe.requests(context)
+                    rows += probe.score(context, requests, answer(backend, requests))
+                scores = pd.DataFrame(rows, columns=Score._fields)
+                run.commit_extra_table(folder, number, scores)
+            results.append((number, scores))
     return results
 
 

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 
 from analysis.probes import AnyProbe
 from simulator import yaml_source
-from simulator.backends.base import TransformersConfig
+from simulator.backends.base import AnyBackend, TransformersConfig
 from simulator.conversation import ConversationConfig
 from simulator.errors import ScenarioError
 from simulator.learners.base import AnyLearner
@@ -41,7 +41,7 @@ class Scenario(Settings):
     model: str = Field(
         "organism:0", description="organism:N for a shipped base, else a local path or a hub id."
     )
-    backend: TransformersConfig = TransformersConfig()
+    backend: AnyBackend = TransformersConfig()
     population: PopulationConfig
     conversations: ConversationConfig = ConversationConfig()
     selection: AnySelection

@@ -1,12 +1,13 @@
 """The protocol that every engine fulfils, and its settings in a scenario."""
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Literal, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 from pydantic import Field
 
 from simulator.errors import BackendError
-from simulator.settings import Count, Settings
+from simulator.settings import Count, Number, Settings
 from simulator.types import (
     Adapter,
     Answer,
@@ -52,6 +53,10 @@ class Backend(Protocol):
         """Serves `adapter` from now on, or the base model alone."""
         ...
 
+    def settle(self) -> None:
+        """Drops the adapter before the present one, now that the swap is proved."""
+        ...
+
     def close(self) -> None:
         """Frees what the engine holds."""
         ...
@@ -65,6 +70,33 @@ class TransformersConfig(Settings):
     device: str = Field("cpu", description="A torch device.")
     threads: Count = Field(2, ge=1, le=256, description="CPU threads; equal numbers repeat bytes.")
     batch_size: Count = Field(1024, ge=1, description="Rows decoded together at most.")
+
+
+class VLLMConfig(Settings):
+    """The model is served by vLLM: by a server that we start and end, or one at a URL."""
+
+    kind: Literal["vllm"] = "vllm"
+    url: str = Field("", description="A server that runs already, without /v1; empty: start one.")
+    key_variable: str = Field(
+        "VLLM_API_KEY", description="The environment variable with that server's API key."
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    memory_share: Number = Field(
+        0.5,
+        gt=0,
+        lt=1,
+        description="Share of the GPU's memory for the server; learning needs some.",
+    )
+    adapter_rank: Count = Field(16, ge=1, description="Largest rank of an adapter.")
+    concurrency: Count = Field(256, ge=1, description="Requests under way at most.")
+    deadline: Number = Field(600.0, gt=0, description="Seconds for one request, queueing included.")
+    ready_within: Number = Field(900.0, gt=0, description="Seconds for the server to start.")
+    threads: Count = Field(2, ge=1, le=256, description="CPU threads, where there is no GPU.")
+    cpu_cache_gib: Count = Field(1, ge=1, description="Its KV cache there.")
+    arguments: tuple[str, ...] = Field((), description="Further arguments of vLLM's server.")
+
+
+AnyBackend = Annotated[TransformersConfig | VLLMConfig, Field(discriminator="kind")]
 
 
 def answer(backend: Backend, requests: Iterable[Request]) -> list[Answer]:
@@ -86,20 +118,33 @@ def answer(backend: Backend, requests: Iterable[Request]) -> list[Answer]:
     return [answers[i] for i in range(len(requests))]
 
 
-def open_backend(config: TransformersConfig, model: str, stopwatch: "Stopwatch") -> Backend:
+def open_backend(
+    config: TransformersConfig | VLLMConfig,
+    model: str,
+    stopwatch: "Stopwatch",
+    *,
+    log: Path = Path("server.log"),
+    on_wait: Callable[[float], None] = lambda seconds: None,
+) -> Backend:
     """Starts the engine that a scenario names.
 
     Args:
         config: the scenario's `backend` section.
         model: a local path or hub id.
         stopwatch: gets the time spent inside the model.
+        log: what a server that we start writes to.
+        on_wait: is told for how many seconds we have waited for it.
 
     Raises:
         BackendError: the model can't be loaded.
     """
-    from simulator.backends.transformers import TransformersBackend
-
     try:
+        if isinstance(config, VLLMConfig):
+            from simulator.backends.vllm import VLLMBackend
+
+            return VLLMBackend(config, model, stopwatch, log=log, on_wait=on_wait)
+        from simulator.backends.transformers import TransformersBackend
+
         return TransformersBackend(config, model, stopwatch)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]

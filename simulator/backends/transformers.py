@@ -110,12 +110,6 @@ class TransformersBackend:
             for text, ids in zip(texts, replies, strict=True)
         ]
 
-    def _vocabulary_id(self, token: str) -> int:
-        token_id = self.tokenizer.convert_tokens_to_ids(token)
-        if token_id is None or token_id == self.tokenizer.unk_token_id:
-            raise BackendError(f"'{token}' isn't one token of the model's vocabulary")
-        return int(token_id)
-
     @torch.inference_mode()
     def next_token_logprobs(self, requests: Sequence[NextTokenRequest]) -> list[Logprobs]:
         """Reads the distribution after each prompt."""
@@ -126,7 +120,7 @@ class TransformersBackend:
             ids, mask = left_padded([prompts[i].ids for i in group], self._pad)
             logprobs = self._logprobs(ids, mask, keep=1)[:, 0]  # (B, V)
             for line, i in enumerate(group):
-                tokens = [self._vocabulary_id(token) for token in requests[i].tokens]
+                tokens = [self.encoder.token_id(token) for token in requests[i].tokens]
                 results[i] = tuple(logprobs[line, tokens].tolist())
 
         in_batches([len(p.ids) for p in prompts], [1] * len(prompts), self._batch_size, run)
@@ -198,6 +192,9 @@ class TransformersBackend:
             self._originals[name] = parameter.detach().clone()
             delta = scale * (up.float() @ down.float())
             parameter.add_(delta.to(parameter.device, parameter.dtype))
+
+    def settle(self) -> None:
+        """Nothing to drop: there is one set of weights."""
 
     def close(self) -> None:
         """Nothing to stop: the model goes with this object."""

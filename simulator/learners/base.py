@@ -26,6 +26,8 @@ class SFTConfig(Settings):
     optimizer: Literal["carried", "reset"] = Field(
         "carried", description="Does AdamW's state live on from round to round?"
     )
+    device: str = Field("cpu", description="A torch device.")
+    dtype: Literal["float32", "bfloat16"] = "float32"
 
 
 class NoUpdateConfig(Settings):
@@ -70,10 +72,8 @@ class Learner(Protocol):
         ...
 
 
-def open_learner(
-    config: SFTConfig, model: str, device: str, dtype: str, stopwatch: Stopwatch
-) -> Learner:
+def open_learner(config: SFTConfig, model: str, stopwatch: Stopwatch) -> Learner:
     """Loads the base that is fine-tuned."""
     from simulator.learners.sft import SFTLearner
 
-    return SFTLearner(config, model, device, dtype, stopwatch)
+    return SFTLearner(config, model, stopwatch)

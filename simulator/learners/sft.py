@@ -33,14 +33,12 @@ ADAPTER, OPTIMIZER, STATE = "adapter_model.safetensors", "optimizer.safetensors"
 class SFTLearner:
     """Holds the base model in memory; every fit starts from the given checkpoint alone."""
 
-    def __init__(
-        self, config: SFTConfig, model: str, device: str, dtype: str, stopwatch: Stopwatch
-    ) -> None:
+    def __init__(self, config: SFTConfig, model: str, stopwatch: Stopwatch) -> None:
         self._config, self._stopwatch = config, stopwatch
         self._encoder = encoder_of(model)
         base = AutoModelForCausalLM.from_pretrained(
-            model, dtype=getattr(torch, dtype), use_safetensors=True
-        ).to(device)
+            model, dtype=getattr(torch, config.dtype), use_safetensors=True
+        ).to(config.device)
         self._end = base.generation_config.eos_token_id
         if isinstance(self._end, list):
             self._end = self._end[0]

@@ -77,7 +77,7 @@ def trl_seconds(base: str, out: Path, config: SFTConfig) -> float:
 @pytest.mark.slow
 def test_update_is_no_slower_than_trl(tmp_path: Path) -> None:
     base, config = models.resolve("organism:0"), SFTConfig(epochs=1)
-    learner = SFTLearner(config, base, "cpu", "float32", Stopwatch())
+    learner = SFTLearner(config, base, Stopwatch())
     data = examples()
     learner.fit(None, data, 0, tmp_path / "warm")
     pairs = []

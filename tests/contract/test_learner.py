@@ -45,7 +45,7 @@ OTHERS = [example(n) for n in range(20, 26)]
 def learner(**settings: Any) -> SFTLearner:
     config = SFTConfig(**{"rank": 4, "alpha": 8, "epochs": 2, "batch_size": 4, **settings})
     torch.set_num_threads(1)
-    return SFTLearner(config, BASE, "cpu", "float32", Stopwatch())
+    return SFTLearner(config, BASE, Stopwatch())
 
 
 def content(path: Path) -> dict[str, bytes]:

@@ -1,0 +1,98 @@
+"""Many requests to one OpenAI-compatible endpoint: bounded concurrency, retries, a deadline."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import httpx2
+import openai
+
+from simulator.errors import BackendError
+
+IDLE = 2.0  # seconds that an idle connection is kept; servers close theirs after a while
+
+
+class Endpoint:
+    """A connection to one endpoint. Retries wait longer each time, on errors that may pass."""
+
+    def __init__(
+        self, url: str, key: str, *, concurrency: int, deadline: float, retries: int
+    ) -> None:
+        """Opens nothing yet.
+
+        Args:
+            url: up to and including `/v1`.
+            key: the API key.
+            concurrency: requests under way at most.
+            deadline: seconds for one request, its queueing at the server included.
+            retries: after failures of transport, 429 and 5xx.
+        """
+        self.url, self._deadline = url, deadline
+        limits = httpx2.Limits(max_connections=concurrency, keepalive_expiry=IDLE)
+        self._client = openai.AsyncOpenAI(
+            base_url=url,
+            api_key=key,
+            timeout=deadline,
+            max_retries=retries,
+            http_client=openai.DefaultAsyncHttpxClient(
+                limits=limits, timeout=deadline, trust_env=False
+            ),
+        )
+        self._concurrency = concurrency
+        self._runner = asyncio.Runner()
+
+    def complete(self, bodies: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """Asks for completions; see the API's `completions.create` for a body.
+
+        Returns:
+            For each body its answer, or the `openai.APIConnectionError` that was left of it.
+
+        Raises:
+            BackendError: the endpoint refuses a request, or doesn't answer within the deadline.
+        """
+        return self._runner.run(self._all(bodies))
+
+    async def _all(self, bodies: Sequence[Mapping[str, Any]]) -> list[Any]:
+        free = asyncio.Semaphore(self._concurrency)
+
+        async def ask(body: Mapping[str, Any]) -> Any:
+            async with free:
+                return await self._client.completions.create(**body)
+
+        answers = await asyncio.gather(*map(ask, bodies), return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                self._explain(answer)
+        return answers
+
+    def _explain(self, error: BaseException) -> None:
+        """Raises what no retry will mend; a lost connection is left to the caller."""
+        if isinstance(error, openai.APITimeoutError):
+            raise BackendError(
+                f"{self.url}: no answer within {self._deadline:.0f} s; the server hangs or is too "
+                "busy: lower backend.concurrency or raise backend.deadline"
+            ) from None
+        if isinstance(error, openai.APIConnectionError):
+            return
+        if isinstance(error, openai.APIStatusError):
+            said = error.body.get("message") if isinstance(error.body, dict) else error.message
+            raise BackendError(f"{self.url}: refused with {error.status_code}: {said}") from None
+        raise error
+
+    def post(self, path: str, body: Mapping[str, Any]) -> None:
+        """Posts to a path beside the standard ones.
+
+        Raises:
+            BackendError: it was refused.
+        """
+        try:
+            self._runner.run(self._client.post(path, body=body, cast_to=str))
+        except openai.APIConnectionError as error:
+            raise BackendError(f"{self.url}{path}: {error}") from None
+        except openai.APIStatusError as error:
+            self._explain(error)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._runner.run(self._client.close())
+        self._runner.close()

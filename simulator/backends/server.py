@@ -1,0 +1,177 @@
+"""A server that we start, watch and end.
+
+It lives in a process group of its own, listens on loopback alone, and asks for a random key that
+is handed over in its environment and stored nowhere. Each of its processes carries its owner's
+identity in the environment, so that what a killed owner left behind is found by the next start.
+"""
+
+import http.client
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from http import HTTPStatus
+from pathlib import Path
+
+import psutil
+
+from simulator.errors import BackendError
+
+OWNER = "UNDERTOW_SERVER_OWNER"  # environment variable: "<pid>:<start time>" of the owner
+HOST = "127.0.0.1"
+GRACE = 10.0  # seconds between asking a server to end and ending it
+SHOWN = 15  # lines of the log that an error quotes
+
+
+class Server:
+    """A running server process with its children."""
+
+    def __init__(
+        self,
+        command: Callable[[str, int], Sequence[str]],
+        *,
+        environment: Mapping[str, str],
+        key_variable: str,
+        log: Path,
+        ready_within: float,
+        on_wait: Callable[[float], None] = lambda seconds: None,
+    ) -> None:
+        """Starts a server and waits until it is healthy.
+
+        Args:
+            command: makes the command line from host and port.
+            environment: is added to ours.
+            key_variable: the environment variable by which the server takes its key.
+            log: gets what the server prints; an existing file is continued.
+            ready_within: seconds until a server that isn't healthy is given up.
+            on_wait: is told now and then for how many seconds we have waited.
+
+        Raises:
+            BackendError: the server ended, or wasn't ready in time; with the end of its log.
+        """
+        end_leftovers()
+        self.log, self.key, self._port = log, secrets.token_urlsafe(24), _free_port()
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                command(HOST, self._port),
+                env={**os.environ, **environment, key_variable: self.key, OWNER: _identity()},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            self._wait_until_healthy(ready_within, on_wait)
+        except BaseException:
+            self.stop()
+            raise
+
+    @property
+    def url(self) -> str:
+        """Where the server listens."""
+        return f"http://{HOST}:{self._port}"
+
+    @property
+    def running(self) -> bool:
+        """Has the server not ended by itself?"""
+        return self._process.poll() is None
+
+    def stop(self) -> None:
+        """Ends the whole process group: politely, then by force."""
+        group = self._process.pid
+        _signal_group(group, signal.SIGTERM)
+        deadline = time.monotonic() + GRACE
+        while list(_members(group)) and time.monotonic() < deadline:
+            self._process.poll()  # a child that nobody waits for stays a member
+            time.sleep(0.05)
+        _signal_group(group, signal.SIGKILL)
+        self._process.wait()
+
+    def failure(self, what: str) -> BackendError:
+        """Returns an error that quotes the end of the log."""
+        lines = self.log.read_text(errors="replace").splitlines()[-SHOWN:]
+        quoted = "\n".join("".join(c for c in line if c.isprintable()) for line in lines)
+        return BackendError(f"{what}; the end of {self.log}:\n{quoted}")
+
+    def _wait_until_healthy(self, seconds: float, on_wait: Callable[[float], None]) -> None:
+        started = time.monotonic()
+        while (waited := time.monotonic() - started) < seconds:
+            if not self.running:
+                raise self.failure(f"the server ended with code {self._process.returncode}")
+            if _healthy(self._port):
+                return
+            on_wait(waited)
+            time.sleep(0.2)
+        raise self.failure(f"the server wasn't ready within {seconds:.0f} s")
+
+
+def end_leftovers() -> int:
+    """Ends servers whose owner is gone, and returns how many processes that were."""
+    orphans = [process for process in _ours() if not _lives(process.environ()[OWNER])]
+    for process in orphans:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(orphans, timeout=GRACE)
+    return len(orphans)
+
+
+def _ours() -> Iterator[psutil.Process]:
+    """Yields this user's processes that carry an owner."""
+    for process in psutil.process_iter():
+        try:
+            if process.uids().real == os.getuid() and OWNER in process.environ():
+                yield process
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+
+
+def _identity() -> str:
+    own = psutil.Process()
+    return f"{own.pid}:{own.create_time()}"
+
+
+def _lives(identity: str) -> bool:
+    pid, _, started = identity.partition(":")
+    try:
+        return f"{psutil.Process(int(pid)).create_time()}" == started
+    except (psutil.NoSuchProcess, ValueError):
+        return False
+
+
+def _members(group: int) -> Iterator[int]:
+    for pid in psutil.pids():
+        try:
+            if os.getpgid(pid) == group and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                yield pid
+        except (ProcessLookupError, psutil.NoSuchProcess):
+            continue
+
+
+def _signal_group(group: int, number: int) -> None:
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _healthy(port: int) -> bool:
+    connection = http.client.HTTPConnection(HOST, port, timeout=2)  # no proxy is asked
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -1,0 +1,258 @@
+"""vLLM: a server that we start, or one that runs already; adapters are swapped while it serves."""
+
+import itertools
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from transformers import GenerationConfig
+
+from simulator.backends.base import Capability, VLLMConfig
+from simulator.backends.endpoint import Endpoint
+from simulator.backends.server import Server
+from simulator.errors import BackendError
+from simulator.randomness import seed31
+from simulator.rendering import encoder_of
+from simulator.stopwatch import Stopwatch
+from simulator.types import (
+    Adapter,
+    Completion,
+    ContinuationRequest,
+    Generation,
+    GenerationRequest,
+    Logprobs,
+    NextTokenRequest,
+)
+
+BASE = "base"  # what the server calls the model without an adapter
+TOKENS_AT_ONCE = 128  # log-probabilities that one request may ask for
+RESTARTS = 3  # of a server that ends by itself, per batch
+KEY = "VLLM_API_KEY"
+RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # that the server knows
+
+
+class VLLMBackend:
+    """Serves one model and at most one adapter; the one before is kept until the swap is proved."""
+
+    def __init__(
+        self,
+        config: VLLMConfig,
+        model: str,
+        stopwatch: Stopwatch,
+        *,
+        log: Path,
+        on_wait: Callable[[float], None],
+    ) -> None:
+        self._config, self._model, self._stopwatch = config, model, stopwatch
+        self._log, self._on_wait = log, on_wait
+        self.encoder = encoder_of(model)
+        self._ends = _end_tokens(model)
+        self._adapter: Adapter | None = None
+        self._previous: Adapter | None = None
+        self._server: Server | None = None
+        self._connect()
+
+    def _connect(self) -> None:
+        """Starts the server, unless one is given, and opens the endpoint."""
+        config = self._config
+        url, key, retries = config.url, os.environ.get(config.key_variable, ""), 6
+        if not config.url:
+            self._server = Server(
+                self._command,
+                environment=self._environment(),
+                key_variable=KEY,
+                log=self._log,
+                ready_within=config.ready_within,
+                on_wait=self._on_wait,
+            )
+            url, key, retries = self._server.url, self._server.key, 1  # we see ourselves if it ends
+        self._endpoint = Endpoint(
+            f"{url}/v1",
+            key or "none",
+            concurrency=config.concurrency,
+            deadline=config.deadline,
+            retries=retries,
+        )
+
+    def _command(self, host: str, port: int) -> list[str]:
+        config = self._config
+        rank = next((rank for rank in RANKS if rank >= config.adapter_rank), RANKS[-1])
+        options = {
+            "model": self._model,
+            "served-model-name": BASE,
+            "host": host,
+            "port": port,
+            "dtype": config.dtype,
+            "generation-config": "vllm",  # the scenario says how to sample, not the model's folder
+            "gpu-memory-utilization": config.memory_share,
+            "max-lora-rank": rank,
+            "max-loras": 2,
+            "max-cpu-loras": 4,
+        }
+        flags = [f"--{name}={value}" for name, value in options.items()]
+        entry = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
+        return [*entry, *flags, "--enable-lora", *config.arguments]
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True",
+            "VLLM_CPU_KVCACHE_SPACE": f"{self._config.cpu_cache_gib}",
+            "VLLM_NO_USAGE_STATS": "1",
+            "OMP_NUM_THREADS": f"{self._config.threads}",
+        }
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """Not `exact`: a server's batches depend on when requests arrive."""
+        return frozenset(("next_token_logprobs", "score_continuations", "adapters"))
+
+    def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
+        """Samples each request's continuations as one request, seeded by its keys."""
+        prompts = self.encoder.encode([request.prompt for request in requests])
+        bodies = [
+            self._body(
+                prompt.ids,
+                request.max_new_tokens,
+                request.temperature,
+                n=len(request.keys) if request.temperature > 0 else 1,
+                seed=seed31(*itertools.chain(*request.keys)),
+            )
+            for prompt, request in zip(prompts, requests, strict=True)
+        ]
+        generations = []
+        for prompt, request, found in zip(prompts, requests, self._ask(bodies), strict=True):
+            samples = [self._completion(choice) for choice in found.choices]
+            self._stopwatch.tokens += sum(sample.tokens for sample in samples)
+            if request.temperature == 0:  # greedy samples are all the same
+                samples *= len(request.keys)
+            generations.append(Generation(prompt.text, tuple(samples)))
+        return generations
+
+    def _completion(self, choice: Any) -> Completion:
+        stop = "end" if choice.finish_reason == "stop" else "length"
+        return Completion(choice.text.strip(), len(choice.token_ids), stop)
+
+    def next_token_logprobs(self, requests: Sequence[NextTokenRequest]) -> list[Logprobs]:
+        """Reads the distribution after each prompt."""
+        prompts = self.encoder.encode([request.prompt for request in requests])
+        wanted = [
+            [self.encoder.token_id(token) for token in request.tokens] for request in requests
+        ]
+        return [tuple(found) for found in self._next([prompt.ids for prompt in prompts], wanted)]
+
+    def _next(self, prompts: Sequence[list[int]], wanted: Sequence[list[int]]) -> list[list[float]]:
+        """Returns, per prompt, the log-probabilities of the wanted token ids."""
+        bodies, owners = [], []
+        for owner, (ids, tokens) in enumerate(zip(prompts, wanted, strict=True)):
+            for start in range(0, len(tokens), TOKENS_AT_ONCE):
+                part = tokens[start : start + TOKENS_AT_ONCE]
+                body = self._body(ids, 1, 1.0, logprobs=len(part))
+                body["extra_body"] |= {
+                    "logprob_token_ids": part,
+                    "return_tokens_as_token_ids": True,
+                }
+                bodies.append(body)
+                owners.append((owner, part))
+        found: list[list[float]] = [[] for _ in prompts]
+        for (owner, part), answer in zip(owners, self._ask(bodies), strict=True):
+            (top,) = answer.choices[0].logprobs.top_logprobs
+            found[owner] += [top[f"token_id:{token}"] for token in part]
+        return found
+
+    def score_continuations(self, requests: Sequence[ContinuationRequest]) -> list[float]:
+        """Reads each token's probability after what comes before it.
+
+        The server's own scores of a prompt aren't asked for: with an adapter they end it.
+        """
+        prompts = self.encoder.encode([request.prompt for request in requests])
+        replies = self.encoder.encode_replies([request.continuation for request in requests])
+        contexts = [
+            [*prompt.ids, *reply[:n]]
+            for prompt, reply in zip(prompts, replies, strict=True)
+            for n in range(len(reply))
+        ]
+        steps = iter(self._next(contexts, [[token] for reply in replies for token in reply]))
+        return [sum(logprob for (logprob,) in itertools.islice(steps, len(r))) for r in replies]
+
+    def _body(
+        self, ids: list[int], max_tokens: int, temperature: float, **options: Any
+    ) -> dict[str, Any]:
+        """Returns a request; everything that a server may have a default for is said."""
+        return {
+            "model": self._adapter.name if self._adapter else BASE,
+            "prompt": ids,
+            "max_tokens": max_tokens,
+            "temperature": temperature,
+            "top_p": 1.0,
+            "extra_body": {
+                "top_k": 0,
+                "min_p": 0.0,
+                "repetition_penalty": 1.0,
+                "stop_token_ids": self._ends,
+                "return_token_ids": True,
+            },
+            **options,
+        }
+
+    def _ask(self, bodies: Sequence[dict[str, Any]]) -> list[Any]:
+        """Asks all, and again what a server that ended left unanswered."""
+        answers: dict[int, Any] = {}
+        with self._stopwatch.timing("model"):
+            for _ in range(RESTARTS + 1):
+                due = [n for n in range(len(bodies)) if n not in answers]
+                if not due:
+                    break
+                self._revive()
+                found = self._endpoint.complete([bodies[n] for n in due])
+                kept = zip(due, found, strict=True)
+                answers |= {n: a for n, a in kept if not isinstance(a, Exception)}
+        if len(answers) < len(bodies):
+            raise self._lost()
+        return [answers[n] for n in range(len(bodies))]
+
+    def _revive(self) -> None:
+        """Starts a server of ours again if it ended, with the adapter that it served."""
+        if self._server is None or self._server.running:
+            return
+        self._server.stop()
+        self._endpoint.close()
+        self._connect()
+        if self._adapter is not None:
+            self._post("load", self._adapter)
+
+    def _lost(self) -> BackendError:
+        if self._server is None:
+            return BackendError(f"{self._config.url}: the server is gone")
+        return self._server.failure("the server kept ending")
+
+    def load(self, adapter: Adapter | None) -> None:
+        """Serves `adapter` from now on; the one before stays until `settle`."""
+        self._revive()
+        if adapter is not None:
+            self._post("load", adapter)
+        self._previous, self._adapter = self._adapter, adapter
+
+    def settle(self) -> None:
+        """Unloads the adapter before this one."""
+        if self._previous is not None:
+            self._post("unload", self._previous)
+            self._previous = None
+
+    def _post(self, verb: str, adapter: Adapter) -> None:
+        body = {"lora_name": adapter.name}
+        if verb == "load":
+            body["lora_path"] = str(adapter.path.resolve())
+        self._endpoint.post(f"/{verb}_lora_adapter", body)
+
+    def close(self) -> None:
+        """Ends the server if it is ours."""
+        self._endpoint.close()
+        if self._server is not None:
+            self._server.stop()
+
+
+def _end_tokens(model: str) -> list[int]:
+    found = GenerationConfig.from_pretrained(model).eos_token_id
+    return [found] if isinstance(found, int) else list(found or [])
