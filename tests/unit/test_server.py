@@ -1,0 +1,105 @@
+"""The life of a server process, on small ones: start, failure, end, and what a kill leaves."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+import pytest
+
+from simulator.backends.server import OWNER, Server, end_leftovers
+from simulator.errors import BackendError
+
+# A server with a child that outlives it unless the whole group is ended.
+HEALTHY = """
+import http.server, os, subprocess, sys
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path == "/health" and len(os.environ["KEY"]) > 20 else 404)
+        self.end_headers()
+http.server.HTTPServer((sys.argv[1], int(sys.argv[2])), Handler).serve_forever()
+"""
+OWNER_SCRIPT = """
+import sys, time
+from pathlib import Path
+from tests.unit.test_server import start
+start(Path(sys.argv[1]))
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+def start(folder: Path, code: str = HEALTHY, ready_within: float = 60) -> Server:
+    def command(host: str, port: int) -> Sequence[str]:
+        return [sys.executable, "-c", code, host, str(port)]
+
+    return Server(
+        command,
+        environment={},
+        key_variable="KEY",
+        log=folder / "logs" / "server.log",
+        ready_within=ready_within,
+    )
+
+
+def carried_by(owner: int) -> list[psutil.Process]:
+    """The processes that name this one as their owner."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(OWNER, "").startswith(f"{owner}:"):
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
+
+
+def own() -> list[psutil.Process]:
+    return carried_by(psutil.Process().pid)
+
+
+def test_a_server_ends_with_all_its_children(tmp_path: Path) -> None:
+    server = start(tmp_path)
+    assert server.running and server.url.startswith("http://127.0.0.1:")
+    assert len(own()) == 2
+    assert all(server.key not in " ".join(process.cmdline()) for process in own())
+    assert server.key not in server.log.read_text()
+    server.stop()
+    assert not server.running and not own()
+    server.stop()  # twice is no mistake
+
+
+def test_a_server_that_ends_says_why(tmp_path: Path) -> None:
+    with pytest.raises(BackendError, match=r"(?s)ended with code 3.*no such model \[31m"):
+        start(tmp_path, "import sys; print('no such model \\x1b[31m'); sys.exit(3)")
+    assert not own()
+
+
+def test_a_server_that_is_never_ready_is_given_up(tmp_path: Path) -> None:
+    with pytest.raises(BackendError, match="wasn't ready within 1 s"):
+        start(tmp_path, "import time; time.sleep(600)", ready_within=1)
+    assert not own()
+
+
+def test_what_a_killed_owner_left_is_ended_by_the_next_start(tmp_path: Path) -> None:
+    mine = start(tmp_path / "mine")
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER_SCRIPT, str(tmp_path / "theirs")], stdout=subprocess.PIPE
+    )
+    assert owner.stdout is not None and owner.stdout.readline() == b"ready\n"
+    left = carried_by(owner.pid)
+    assert len(left) == 2
+    assert end_leftovers() == 0  # their owner lives
+    owner.kill()
+    owner.wait()
+    assert all(process.is_running() for process in left)
+    assert end_leftovers() == 2
+    deadline = time.monotonic() + 10
+    while carried_by(owner.pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not carried_by(owner.pid)
+    assert mine.running and len(own()) == 2
+    mine.stop()
