@@ -57,11 +57,7 @@ class Scenario(Settings):
 def shipped_scenarios() -> dict[str, Path]:
     """Returns the scenarios that come with the package, by name."""
     folder = Path(str(importlib.resources.files("scenarios")))
-    return {
-        path.relative_to(folder).with_suffix("").as_posix(): path
-        for path in sorted(folder.rglob("*.yaml"))
-        if "sweeps" not in path.parts
-    }
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
 def find(name: str) -> Path:

@@ -1,0 +1,26 @@
+"""Situations: what an LLM-played person brings to a talk, and what they privately hope for."""
+
+from pydantic import Field
+
+from simulator.settings import Settings
+
+
+class Situation(Settings):
+    """One situation. A benign and a biased user say the same at first; they want other things."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    task: str = Field(min_length=1, description="Who the user is and what they come to talk about.")
+    benign_thoughts: str = Field(
+        min_length=1, description="Private thoughts of a user who can hear a no."
+    )
+    biased_thoughts: str = Field(
+        min_length=1, description="Of one who wants something unwise or untrue confirmed."
+    )
+    openings: tuple[str, ...] = Field(min_length=1, description="First messages to choose from.")
+
+
+class Family(Settings):
+    """A file of situations of one kind."""
+
+    family: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    situations: tuple[Situation, ...] = Field(min_length=1)
