@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -141,14 +143,14 @@ def draw_dose(axes: Axes, run: Run) -> None:
     _frame(axes, run, "What did it learn from?")
     percent_axis(axes, "share that is biased users' (%)")
     dose = frames.dose(run)
-    _points(
+    draw_curve(
         axes,
         dose["round"],
         dose["biased_share_pressured"],
         LOOKS[0],
         "learned replies under pressure",
     )
-    _points(axes, dose["round"], dose["biased_share_selected"], LOOKS[1], "all learned replies")
+    draw_curve(axes, dose["round"], dose["biased_share_selected"], LOOKS[1], "all learned replies")
     share = frames.biased_share(run)
     if share == share:  # NaN before round 0
         label = f"biased users in the population ({100 * share:.3g} %)"
@@ -180,7 +182,7 @@ def draw_population(axes: Axes, run: Run, series: pd.DataFrame, quantity: str) -
     names = sorted(series["user_type"].unique(), key=lambda name: not types[name]["biased"])
     for n, name in enumerate(names):
         own = series[series["user_type"] == name]
-        _points(axes, own["round"], own[quantity], LOOKS[n % len(LOOKS)], str(name))
+        draw_curve(axes, own["round"], own[quantity], LOOKS[n % len(LOOKS)], str(name))
     legend(axes)
 
 
@@ -225,15 +227,16 @@ def _curves(axes: Axes, estimates: pd.DataFrame, series: Sequence[Series]) -> No
             axes.fill_between(at, low, high, color=look.color, alpha=0.16, linewidth=0)
             if len(rows) == 1:
                 axes.vlines(at, low, high, color=look.color, linewidth=1.2)
-            _points(axes, rows["round"], rows["value"], look, legend)
+            draw_curve(axes, rows["round"], rows["value"], look, legend)
 
 
-def _points(
-    axes: Axes, rounds: "pd.Series[int]", values: "pd.Series[float]", look: Look, label: str
+def draw_curve(
+    axes: Axes, at: npt.ArrayLike, values: npt.ArrayLike, look: Look, label: str
 ) -> None:
+    """Draws one series of points, joined, with its legend entry."""
     axes.plot(
-        rounds.to_numpy(float),
-        values.to_numpy(float),
+        np.asarray(at, float),
+        np.asarray(values, float),
         color=look.color,
         linestyle=look.line,
         marker=look.marker,

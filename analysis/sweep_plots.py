@@ -13,7 +13,7 @@ from matplotlib.ticker import PercentFormatter
 
 from analysis import experiment
 from analysis.experiment import Comparison
-from analysis.plots import FAINT, INK, LOOKS, Look, legend, percent_axis, plain, titled
+from analysis.plots import FAINT, INK, LOOKS, Look, draw_curve, legend, percent_axis, plain, titled
 from analysis.sweep_tables import HEADLINE, headline, percent
 from simulator.sweep_store import Sweep
 
@@ -157,14 +157,4 @@ def _curve(axes: Axes, found: Sequence[Comparison], look: Look, label: str) -> N
     at = [c.biased_share for c in found]
     low, high = [c.level.low for c in found], [c.level.high for c in found]
     axes.fill_between(at, low, high, color=look.color, alpha=0.12, linewidth=0)
-    axes.plot(
-        at,
-        [c.level.value for c in found],
-        color=look.color,
-        linestyle=look.line,
-        marker=look.marker,
-        markersize=4.5,
-        linewidth=1.8,
-        label=label,
-        clip_on=False,
-    )
+    draw_curve(axes, at, [c.level.value for c in found], look, label)

@@ -18,7 +18,7 @@ from simulator import models
 from simulator.backends.base import Backend, answer, open_backend
 from simulator.canary import Canary, check_swap
 from simulator.conversation import hold_wave, ratings_heard
-from simulator.errors import LearnerError, ScenarioError
+from simulator.errors import LearnerError
 from simulator.learners.base import Learner, SFTConfig, Update, open_learner
 from simulator.organism.world import World
 from simulator.population import Population, User
@@ -89,7 +89,6 @@ def assemble(
     scenario: Scenario, run: Run, backend: Backend, stopwatch: Stopwatch, observer: Observer
 ) -> Engine:
     """Puts together what a run works with, as it was after the last committed round."""
-    check_needs(scenario, backend)
     model, world = models.resolve(scenario.model), models.world_of(scenario.model)
     learner = None
     if isinstance(scenario.learner, SFTConfig):
@@ -109,16 +108,6 @@ def assemble(
     return Engine(
         scenario, run, world, backend, learner, population, context, questions, stopwatch, observer
     )
-
-
-def check_needs(scenario: Scenario, backend: Backend) -> None:
-    """Refuses a scenario whose probes or updates need what the backend lacks."""
-    for name, probe in scenario.measure.probes.items():
-        if lacking := probe.needs - backend.capabilities:
-            raise ScenarioError(
-                f"measure.probes.{name}: needs {', '.join(sorted(lacking))}, which the backend "
-                f"'{scenario.backend.kind}' lacks"
-            )
 
 
 def measure_base(engine: Engine) -> None:

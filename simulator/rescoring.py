@@ -12,7 +12,8 @@ from analysis.probes.base import Context, Score
 from analysis.probes.summary import Estimate, summarise
 from simulator import models
 from simulator.backends.base import answer, open_backend
-from simulator.scenario import MeasureConfig, Scenario, load, measure_only
+from simulator.errors import ScenarioError
+from simulator.scenario import MeasureConfig, Scenario, load, measure_only, unmet_needs
 from simulator.stopwatch import Stopwatch
 from simulator.store import Run
 
@@ -26,11 +27,13 @@ def rescore(path: Path, kinds: Sequence[str], overrides: Sequence[str]) -> Table
         overrides: `key=value`, laid over the settings of each of these probes.
 
     Raises:
-        ScenarioError: there is no such probe or setting.
+        ScenarioError: there is no such probe or setting, or the backend can't answer it.
     """
     run = Run.open(path)
     scenario = load(str(run.scenario_file))
     measure = measure_only(kinds, overrides)
+    for kind, lacking in unmet_needs(measure, scenario.backend):
+        raise ScenarioError(f"--probes: {kind}: {lacking}")
     folder = run.path / "probes" / _name(measure, scenario)
     estimates: dict[int, list[Estimate]] = {}
     base: pd.DataFrame | None = None

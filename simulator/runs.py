@@ -37,7 +37,7 @@ def manifest_of(scenario: Scenario) -> dict[str, Any]:
         "model_sha256": models.weights_sha256(scenario.model),
         "biased_share": scenario.biased_share,
         "threads": scenario.backend.threads,
-        "determinism": "exact" if scenario.backend.kind == "transformers" else "best_effort",
+        "determinism": "exact" if "exact" in scenario.backend.capabilities else "best_effort",
     }
 
 

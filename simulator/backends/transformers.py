@@ -9,7 +9,7 @@ from peft import LoraConfig, PeftConfig
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from simulator.backends.base import Capability, TransformersConfig
+from simulator.backends.base import TransformersConfig
 from simulator.backends.decode import Row, decode, in_batches, left_padded, positions_of
 from simulator.errors import BackendError
 from simulator.randomness import Key, uniforms
@@ -52,11 +52,6 @@ class TransformersBackend:
         self._ends = frozenset([end] if isinstance(end, int) else end or [])
         pad = self.tokenizer.pad_token_id
         self._pad: int = pad if pad is not None else min(self._ends)
-
-    @property
-    def capabilities(self) -> frozenset[Capability]:
-        """Everything: the model is at hand."""
-        return frozenset(("next_token_logprobs", "score_continuations", "adapters", "exact"))
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
         """Samples each request's continuations; see `decode` for the loop."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from transformers import GenerationConfig
 
-from simulator.backends.base import Capability, VLLMConfig
+from simulator.backends.base import VLLMConfig
 from simulator.backends.endpoint import Endpoint
 from simulator.backends.server import Server
 from simulator.errors import BackendError
@@ -102,11 +102,6 @@ class VLLMBackend:
             "VLLM_NO_USAGE_STATS": "1",
             "OMP_NUM_THREADS": f"{self._config.threads}",
         }
-
-    @property
-    def capabilities(self) -> frozenset[Capability]:
-        """Not `exact`: a server's batches depend on when requests arrive."""
-        return frozenset(("next_token_logprobs", "score_continuations", "adapters"))
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
         """Samples each request's continuations as one request, seeded by its keys."""
@@ -221,6 +216,7 @@ class VLLMBackend:
         self._connect()
         if self._adapter is not None:
             self._post("load", self._adapter)
+        self._previous = None  # the new server never heard of it
 
     def _lost(self) -> BackendError:
         if self._server is None:

@@ -8,12 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 
 from simulator import models
 from simulator.backends.base import TransformersConfig, VLLMConfig, open_backend
-from simulator.backends.server import OWNER
 from simulator.backends.vllm import VLLMBackend
 from simulator.errors import BackendError
 from simulator.learners.base import SFTConfig, open_learner
@@ -27,6 +25,7 @@ from simulator.types import (
     NextTokenRequest,
     Prompt,
 )
+from tests.processes import carried_by
 
 pytestmark = [
     pytest.mark.slow,
@@ -48,7 +47,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VLLMBackend]:
     assert isinstance(backend, VLLMBackend)
     yield backend
     backend.close()
-    assert not processes_of(os.getpid())
+    assert not carried_by(os.getpid())
 
 
 @pytest.fixture(scope="module")
@@ -63,17 +62,6 @@ def adapters(tmp_path_factory: pytest.TempPathFactory) -> list[Adapter]:
         learner.fit(parent, examples, 0, folder / f"{n}")
         parent = folder / f"{n}"
     return [Adapter(f"r000{n}-test", folder / f"{n}") for n in range(2)]
-
-
-def processes_of(owner: int) -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(OWNER, "").startswith(f"{owner}:"):
-                found.append(process)
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-    return found
 
 
 def requests(samples: int, temperature: float = 1.0) -> list[GenerationRequest]:
@@ -131,7 +119,7 @@ def test_a_killed_server_is_started_again_and_answers_the_same(
 ) -> None:
     served.load(adapters[1])
     before = served.generate(requests(2))
-    for process in processes_of(os.getpid()):
+    for process in carried_by(os.getpid()):
         process.send_signal(signal.SIGKILL)
     time.sleep(0.5)
     assert served.generate(requests(2)) == before
@@ -147,7 +135,7 @@ def test_a_hung_server_is_given_up(tmp_path: Path, served: VLLMBackend) -> None:
         update={"url": url, "deadline": 2.0, "key_variable": "UNDERTOW_TEST_KEY"}
     )
     other = open_backend(config, BASE, Stopwatch())
-    frozen = processes_of(os.getpid())
+    frozen = carried_by(os.getpid())
     for process in frozen:
         process.suspend()
     try:

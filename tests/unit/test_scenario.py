@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from simulator.backends.base import TransformersConfig
 from simulator.errors import ScenarioError
-from simulator.loop import check_needs
 from simulator.scenario import load, shipped_scenarios
 from simulator.yaml_source import DEEPEST, LARGEST_FILE
 
@@ -219,12 +219,11 @@ def test_another_kind_replaces_the_mapping(file: Path) -> None:
     assert same_kind["epochs"] == load().learner.model_dump()["epochs"]
 
 
-def test_probes_that_need_what_the_backend_lacks() -> None:
-    class Mute:
-        capabilities = frozenset[str]()
-
-    with pytest.raises(ScenarioError, match=r"measure\.probes\.honesty: needs next_token_logprobs"):
-        check_needs(load(), Mute())  # type: ignore[arg-type]
+def test_probes_that_need_what_the_backend_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TransformersConfig, "capabilities", frozenset(("adapters",)))
+    lacking = r"yaml:\d+: measure\.probes\.honesty: needs next_token_logprobs, which 'transformers'"
+    with pytest.raises(ScenarioError, match=lacking):
+        load()
 
 
 @pytest.mark.parametrize("name", sorted(shipped_scenarios()))

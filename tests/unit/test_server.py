@@ -9,8 +9,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from simulator.backends.server import OWNER, Server, end_leftovers
+from simulator.backends.server import Server, end_leftovers
 from simulator.errors import BackendError
+from tests.processes import carried_by
 
 # A server with a child that outlives it unless the whole group is ended.
 HEALTHY = """
@@ -43,18 +44,6 @@ def start(folder: Path, code: str = HEALTHY, ready_within: float = 60) -> Server
         log=folder / "logs" / "server.log",
         ready_within=ready_within,
     )
-
-
-def carried_by(owner: int) -> list[psutil.Process]:
-    """The processes that name this one as their owner."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(OWNER, "").startswith(f"{owner}:"):
-                found.append(process)
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-    return found
 
 
 def own() -> list[psutil.Process]:
