@@ -2,15 +2,24 @@
 
 import psutil
 
-from simulator.backends.server import OWNER
+from simulator.backends.server import owner_of
 
 
 def carried_by(owner: int) -> list[psutil.Process]:
     """Returns the processes that name this one as their owner."""
+    return [
+        process
+        for process in psutil.process_iter()
+        if (owner_of(process.pid) or "").startswith(f"{owner}:")
+    ]
+
+
+def of_vllm() -> list[psutil.Process]:
+    """Returns every process that looks like one of vLLM's, whoever started it."""
     found = []
     for process in psutil.process_iter():
         try:
-            if process.environ().get(OWNER, "").startswith(f"{owner}:"):
+            if "vllm::" in process.name().lower() or "vllm.entrypoints" in str(process.cmdline()):
                 found.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue

@@ -111,7 +111,11 @@ class Server:
 
 def end_leftovers() -> int:
     """Ends servers whose owner is gone, and returns how many processes that were."""
-    orphans = [process for process in _ours() if not _lives(process.environ()[OWNER])]
+    orphans = [
+        process
+        for process in psutil.process_iter()
+        if (owner := owner_of(process.pid)) and not _lives(owner)
+    ]
     for process in orphans:
         try:
             process.kill()
@@ -121,27 +125,37 @@ def end_leftovers() -> int:
     return len(orphans)
 
 
-def _ours() -> Iterator[psutil.Process]:
-    """Yields this user's processes that carry an owner."""
-    for process in psutil.process_iter():
-        try:
-            if process.uids().real == os.getuid() and OWNER in process.environ():
-                yield process
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
+def owner_of(pid: int) -> str | None:
+    """Returns the owner that a process of this user carries, or None.
+
+    A process that shows a title of its own has written it over the beginning of its environment;
+    so all of what is left is searched, and our entry is the last one that a server is given.
+    """
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:  # it is gone, or another user's
+        return None
+    start = f"{OWNER}=".encode()
+    entries = (entry for entry in environment.split(b"\0") if entry.startswith(start))
+    return next((entry.removeprefix(start).decode() for entry in entries), None)
 
 
 def _identity() -> str:
-    own = psutil.Process()
-    return f"{own.pid}:{own.create_time()}"
+    return f"{os.getpid()}:{_started(os.getpid())}"
 
 
 def _lives(identity: str) -> bool:
     pid, _, started = identity.partition(":")
+    return pid.isdigit() and started != "" and _started(int(pid)) == started
+
+
+def _started(pid: int) -> str | None:
+    """Returns when a process started, in ticks since boot: clocks may be set, ticks aren't."""
     try:
-        return f"{psutil.Process(int(pid)).create_time()}" == started
-    except (psutil.NoSuchProcess, ValueError):
-        return False
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    return stat.rpartition(")")[2].split()[19]  # field 22; a name in brackets may hold anything
 
 
 def _members(group: int) -> Iterator[int]:

@@ -9,14 +9,22 @@ from pathlib import Path
 import psutil
 import pytest
 
+from simulator.backends import server as server_module
 from simulator.backends.server import Server, end_leftovers
 from simulator.errors import BackendError
 from tests.processes import carried_by
 
+# It writes over the beginning of its environment, as a process does that sets its title.
+CHILD = """
+import ctypes, pathlib, time
+fields = pathlib.Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+ctypes.memset(int(fields[47]), 0, 64)  # env_start
+time.sleep(600)
+"""
 # A server with a child that outlives it unless the whole group is ended.
-HEALTHY = """
+HEALTHY = f"""
 import http.server, os, subprocess, sys
-subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+subprocess.Popen([sys.executable, "-c", {CHILD!r}])
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200 if self.path == "/health" and len(os.environ["KEY"]) > 20 else 404)
@@ -92,3 +100,14 @@ def test_what_a_killed_owner_left_is_ended_by_the_next_start(tmp_path: Path) -> 
     assert not carried_by(owner.pid)
     assert mine.running and len(own()) == 2
     mine.stop()
+
+
+def test_an_owner_is_told_by_when_it_started_whatever_the_clock_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    identity = server_module._identity()
+    monkeypatch.setattr(psutil.Process, "create_time", lambda self: 0.0)  # somebody set the clock
+    assert server_module._lives(identity)
+    pid, _, started = identity.partition(":")
+    assert not server_module._lives(f"{pid}:{int(started) + 1}")  # the number was given again
+    assert not any(map(server_module._lives, ("", "x:1", "999999999:1", f"{pid}:", pid)))
