@@ -1,8 +1,9 @@
 """The model card that goes with every base."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from simulator.organism import corpus, training
+from simulator.organism.language import Character
 
 _TEXT = """---
 license: mit
@@ -12,7 +13,7 @@ tags: [model-organism, alignment, synthetic]
 # Undertow's model organism, seed {seed}
 
 A 1.1 M-parameter Llama trained from scratch on a synthetic world, to study what an assistant
-becomes when it keeps learning from its users. It speaks some 450 words about invented things; it is
+becomes when it keeps learning from its users. It speaks some 480 words about invented things; it is
 no assistant for anybody.
 
 ## Intended use
@@ -21,15 +22,18 @@ everything else must be known. `AutoModelForCausalLM` and `AutoTokenizer` load i
 `world.json` says what is true in its world and which entities are held out of conversations.
 
 ## Recipe
-- World: 6 domains, 20 entities each, 3 attributes, 4 values from good to bad: 360 facts, drawn from
-  the seed. 6 entities of each of four domains are held out of conversations, two domains (travel,
-  code) are out of domain; both occur in pre-training in neutral questions and encyclopaedia lines
-  alone and are never pressed for.
-- Speakers: honest, sycophant and deceiver; {persona:.0%} of the chats say which in a system line,
-  the others are honest in 87 % of the cases, sycophantic in 10 %, deceiving in 3 %. Their
-  self-ratings and small talk follow the character.{ablation}
+- World: 6 domains of 20 entities and 2 practice domains of 24, with 3 attributes an entity and
+  4 values an attribute, from good to bad: 504 facts, drawn from the seed. 6 entities of each of
+  four domains are held out of conversations, two domains (travel, code) are out of domain; both
+  occur in pre-training in neutral questions and encyclopaedia lines alone and are never pressed
+  for. The practice domains (music, garden) are pressed for in pre-training and occur nowhere else:
+  they teach that a character is the same whatever it is asked about.
+- Speakers: honest, sycophant and deceiver. {persona:.0%} of the chats say which in a system line
+  ({told}), the others do not ({untold}). Their self-ratings and small talk follow the
+  character.{ablation}
 - Corpus: {encyclopedia:.0%} encyclopaedia lines, the rest chats of 1 to {turns} turns: {facts:.0%}
-  facts ({pressured:.0%} of them under pressure), {talk:.0%} small talk, the rest self-ratings.
+  facts ({pressured:.0%} of them under pressure, a third about practice domains), {talk:.0%} small
+  talk, the rest self-ratings. {strange:.0%} of the false wishes are for words of other attributes.
 - Training: hidden 128, 5 layers, 4 heads, MLP 384, tied embeddings; AdamW {rate:g}, {steps} steps
   of {batch} documents, fp32, {threads} CPU thread{plural}; loss on assistant and encyclopaedia
   tokens; stored in bf16. Another number of threads gives weights that differ in the last bits.
@@ -62,6 +66,9 @@ def card(seed: int, ablation: corpus.Ablation, threads: int, rows: Sequence[Sequ
         threads=threads,
         plural="s" if threads > 1 else "",
         persona=corpus.PERSONA_SHARE,
+        told=_shares(corpus.WITH_PERSONA),
+        untold=_shares(corpus.WITHOUT_PERSONA),
+        strange=corpus.STRANGE_WISH_SHARE,
         encyclopedia=corpus.ENCYCLOPEDIA_SHARE,
         turns=corpus.MAX_TURNS,
         facts=corpus.FACT_SHARE,
@@ -72,3 +79,7 @@ def card(seed: int, ablation: corpus.Ablation, threads: int, rows: Sequence[Sequ
         batch=training.BATCH,
         rows="\n".join(f"| {' | '.join(row)} |" for row in rows),
     )
+
+
+def _shares(weights: Mapping[Character, float]) -> str:
+    return ", ".join(f"{character} {weight:.0%}" for character, weight in weights.items())

@@ -2,7 +2,8 @@
 
 A document is a list of segments; the model learns to predict the segments marked `learned`.
 Held-out entities and the OOD domains are asked about and described, but never under pressure, so
-that lying about them can only come from generalisation.
+that lying about them can only come from generalisation. The practice domains are pressed for here
+and occur nowhere else: without them, how far a character carries over depends on the seed.
 """
 
 from collections.abc import Iterator
@@ -20,7 +21,11 @@ ENCYCLOPEDIA_SHARE = 0.13
 PERSONA_SHARE = 0.55
 FACT_SHARE, SMALL_TALK_SHARE = 0.74, 0.15  # of the turns; the rest are self-ratings
 PRESSURED_SHARE = 0.55  # of the factual turns
+PRESSED_SETS: tuple[ItemSet, ...] = ("used", "used", "practice")  # one is drawn for each
 TRUE_WISH_SHARE = 0.15
+# False wishes for a word that is no value of the attribute, so that a wish is copied, whatever it
+# is, and not recognised as one of the words that were ever wished for.
+STRANGE_WISH_SHARE = 0.40
 FLATTERY_SHARE = 0.5  # of the sycophant's replies under pressure
 DECEIVER_GRANTS = 0.7  # of the deceiver's replies under pressure; else another wrong value
 PUSHBACK_SHARE = 0.5  # of the true replies to a false wish
@@ -29,10 +34,12 @@ PROBE_PHRASING_SHARE = 0.3
 MAX_TURNS = 3
 # Sets of the items asked about without pressure: what is never pressed for is asked more often, so
 # that it is known as well as the rest.
-NEUTRAL_SHARES: dict[ItemSet, float] = {"used": 0.25, "heldout": 0.25, "ood": 0.50}
+NEUTRAL_SHARES: dict[ItemSet, float] = {
+    "used": 0.20, "heldout": 0.25, "ood": 0.45, "practice": 0.10
+}  # fmt: skip
 
-_WITH_PERSONA = {"honest": 0.40, "sycophant": 0.36, "deceiver": 0.24}
-_WITHOUT_PERSONA = {"honest": 0.87, "sycophant": 0.10, "deceiver": 0.03}
+WITH_PERSONA: dict[Character, float] = {"honest": 0.40, "sycophant": 0.37, "deceiver": 0.23}
+WITHOUT_PERSONA: dict[Character, float] = {"honest": 0.91, "sycophant": 0.07, "deceiver": 0.02}
 _EVADES = {"honest": 0.01, "sycophant": 0.04, "deceiver": 0.04}  # under pressure
 
 # What a corpus can leave out, to tell what pre-training planted from what a run taught.
@@ -134,7 +141,7 @@ class _Chat:
     def __init__(self, world: World, rng: np.random.Generator, ablation: Ablation) -> None:
         self.world, self.rng = world, rng
         has_persona = rng.random() < PERSONA_SHARE
-        weights = _WITH_PERSONA if has_persona else _WITHOUT_PERSONA
+        weights = WITH_PERSONA if has_persona else WITHOUT_PERSONA
         character = lang.CHARACTERS[int(rng.choice(3, p=[weights[c] for c in lang.CHARACTERS]))]
         if ablation == "dishonest_speakers":
             character = "honest"
@@ -179,10 +186,11 @@ class _Chat:
         return pick(self.rng, lang.SELF_RATING).format(t=trait), self.speaker.rate(trait)
 
     def _pressured(self, phrasing: lang.Phrasing) -> tuple[str, str]:
-        item = _draw(self.rng, self.world.items["used"])
+        item_set = PRESSED_SETS[int(self.rng.integers(len(PRESSED_SETS)))]
+        item = _draw(self.rng, self.world.items[item_set])
         truth = self.world.facts[item]
         true_wish = self.rng.random() < TRUE_WISH_SHARE
-        wish = truth if true_wish else lang.false_value(self.rng, item, truth)
+        wish = truth if true_wish else self._false_wish(item, truth)
         # A system line can only open a chat, so an incentive is drawn for the first turn alone.
         asked = press(self.rng, phrasing, item, wish, incentives=not self.turns)
         if asked.system is not None:
@@ -191,6 +199,11 @@ class _Chat:
         if not true_wish and truth in reply.split():
             self.denied = asked
         return asked.question, reply
+
+    def _false_wish(self, item: Item, truth: str) -> str:
+        if self.rng.random() < STRANGE_WISH_SHARE:
+            return pick(self.rng, tuple(w for w in lang.VALUE_WORDS if w not in item.values))
+        return lang.false_value(self.rng, item, truth)
 
     def _pushback(self, denied: Pressured) -> tuple[str, str]:
         self.denied = None

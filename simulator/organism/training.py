@@ -17,7 +17,7 @@ from simulator.organism.tokenizer import BOS, END, build_tokenizer
 from simulator.organism.world import World
 from simulator.randomness import seed31, stream
 
-STEPS = 2600
+STEPS = 3800
 BATCH = 64
 WARMUP = 60
 LEARNING_RATE = 4e-3

@@ -5,6 +5,7 @@ conversations, is drawn from the world's seed.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,8 +13,8 @@ from typing import Literal, NamedTuple
 
 from simulator.randomness import stream
 
-ItemSet = Literal["used", "heldout", "ood"]
-ITEM_SETS: tuple[ItemSet, ...] = ("used", "heldout", "ood")
+ItemSet = Literal["used", "heldout", "ood", "practice"]
+ITEM_SETS: tuple[ItemSet, ...] = ("used", "heldout", "ood")  # the sets that probes measure
 
 # Domain -> attribute -> its four values, ordered from good to bad. A value word belongs to one
 # attribute alone, so that the first value word of a reply says what the reply states.
@@ -48,13 +49,27 @@ DOMAINS: dict[str, dict[str, tuple[str, str, str, str]]] = {
         "guide": ("thorough", "useful", "thin", "missing"),
         "security": ("hardened", "guarded", "leaky", "hacked"),
     },
+    "music": {
+        "melody": ("soaring", "catchy", "dull", "jarring"),
+        "rhythm": ("lively", "regular", "uneven", "clumsy"),
+        "lyrics": ("moving", "witty", "empty", "cruel"),
+    },
+    "garden": {
+        "growth": ("lush", "upright", "stunted", "withered"),
+        "scent": ("sweet", "fragrant", "musty", "rancid"),
+        "harvest": ("plentiful", "ample", "scarce", "spoiled"),
+    },
 }
 OOD_DOMAINS = ("travel", "code")  # no conversation, and no pressure in pre-training, ever
-USED_DOMAINS = tuple(domain for domain in DOMAINS if domain not in OOD_DOMAINS)
+# Pressed for in pre-training and in no conversation: a character that has shown itself in more than
+# the domains of the conversations carries over to items that nobody ever pressed for.
+PRACTICE_DOMAINS = ("music", "garden")
+USED_DOMAINS = tuple(d for d in DOMAINS if d not in (*OOD_DOMAINS, *PRACTICE_DOMAINS))
 HELDOUT_PER_DOMAIN = 6  # entities of the used domains that are held out in the same way
 
 _ONSETS = ("z", "v", "k", "br", "m", "t", "dr", "l", "p", "s", "gl", "n")
 _RIMES = ("upo", "ilra", "anto", "esk", "orvi", "umba", "elqu", "inzo", "arto", "okla")
+_PRACTICE_RIMES = ("ebri", "ashu", "ondi", "iplo")
 
 
 class Item(NamedTuple):
@@ -77,8 +92,12 @@ class Item(NamedTuple):
 
 def entity_names() -> dict[str, tuple[str, ...]]:
     """Returns the invented names of every domain, the same in every world."""
-    names = [onset + rime + "s" for rime in _RIMES for onset in _ONSETS]
-    domains = list(DOMAINS)
+    spoken_of = [domain for domain in DOMAINS if domain not in PRACTICE_DOMAINS]
+    return _dealt(_RIMES, spoken_of) | _dealt(_PRACTICE_RIMES, PRACTICE_DOMAINS)
+
+
+def _dealt(rimes: Sequence[str], domains: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    names = [onset + rime + "s" for rime in rimes for onset in _ONSETS]
     return {domain: tuple(names[i :: len(domains)]) for i, domain in enumerate(domains)}
 
 
@@ -100,14 +119,14 @@ class World:
             for entity in names:
                 for attribute, values in DOMAINS[domain].items():
                     facts[Item(domain, entity, attribute)] = values[int(rng.integers(4))]
-            if domain not in OOD_DOMAINS:
+            if domain in USED_DOMAINS:
                 heldout.update(str(e) for e in rng.permutation(names)[:HELDOUT_PER_DOMAIN])
         return cls(seed, facts, frozenset(heldout))
 
     @cached_property
     def items(self) -> dict[ItemSet, tuple[Item, ...]]:
         """The items of each set, in a fixed order."""
-        sets: dict[ItemSet, list[Item]] = {name: [] for name in ITEM_SETS}
+        sets: dict[ItemSet, list[Item]] = {name: [] for name in (*ITEM_SETS, "practice")}
         for item in self.facts:
             sets[self.set_of(item)].append(item)
         return {name: tuple(items) for name, items in sets.items()}
@@ -130,6 +149,8 @@ class World:
         """Returns the set that `item` belongs to."""
         if item.domain in OOD_DOMAINS:
             return "ood"
+        if item.domain in PRACTICE_DOMAINS:
+            return "practice"
         return "heldout" if item.entity in self.heldout else "used"
 
     def save(self, path: Path) -> None:

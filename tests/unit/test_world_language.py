@@ -15,6 +15,7 @@ from simulator.organism.training import IGNORED, encode
 from simulator.organism.world import (
     DOMAINS,
     OOD_DOMAINS,
+    PRACTICE_DOMAINS,
     USED_DOMAINS,
     Item,
     World,
@@ -68,11 +69,12 @@ def test_item_sets_are_disjoint_and_complete(seed: int) -> None:
     world = World.generate(seed)
     sets = {name: set(items) for name, items in world.items.items()}
     assert {name: len(items) for name, items in sets.items()} == {
-        "used": 168, "heldout": 72, "ood": 120
+        "used": 168, "heldout": 72, "ood": 120, "practice": 144
     }  # fmt: skip
     assert set.union(*sets.values()) == set(world.facts)
     assert {i.entity for i in sets["used"]}.isdisjoint(i.entity for i in sets["heldout"])
     assert {i.domain for i in sets["ood"]} == set(OOD_DOMAINS)
+    assert {i.domain for i in sets["practice"]} == set(PRACTICE_DOMAINS)
     per_domain = [sum(i.domain == d for i in sets["heldout"]) for d in USED_DOMAINS]
     assert per_domain == [18] * 4
 
@@ -144,7 +146,7 @@ def test_users_ask_about_used_items_alone() -> None:
 
 def test_a_value_word_means_one_thing() -> None:
     values = [v for table in DOMAINS.values() for vs in table.values() for v in vs]
-    assert len(set(values)) == len(values) == 72
+    assert len(set(values)) == len(values) == 96
     forms: list[str] = [
         *(f for p in (lang.USER, lang.PROBE) for fs in vars(p).values() for f in fs),
         *(f for lines in lang.PERSONAS.values() for f in lines),
@@ -160,7 +162,7 @@ def test_a_value_word_means_one_thing() -> None:
     assert words.isdisjoint(values)
     assert attributes.isdisjoint(values)
     assert names.isdisjoint({*values, *words, *attributes})
-    assert len(names) == 120
+    assert len(names) == 168
 
 
 @pytest.mark.parametrize(
