@@ -188,7 +188,7 @@ def build(
         typer.Option(help="Leave this out of the corpus, to see what a run then still shows."),
     ] = None,
 ) -> None:
-    """Train a base from scratch; about a quarter of an hour on two cores."""
+    """Train a base from scratch; in some twenty minutes on two cores."""
     from simulator.packaging import build_with_progress
 
     build_with_progress(seed, out, threads, without or "none")

@@ -19,7 +19,7 @@ from simulator.types import Adapter, Message, NextTokenRequest, Prompt
 
 BASE = models.resolve("organism:0")
 PROMPT = Prompt((Message("user", "what is the taste of zupos ?"),))
-WORDS = tuple(build_tokenizer().convert_ids_to_tokens(range(4, 455)))
+WORDS = tuple(build_tokenizer().convert_ids_to_tokens(range(4, 532)))
 
 
 def lora(out: Path, seed: int = 0, **settings: Any) -> tuple[Adapter, PeftModel]:
@@ -48,7 +48,7 @@ def served(backend: TransformersBackend) -> np.ndarray:
 def own(backend: TransformersBackend, model: torch.nn.Module) -> np.ndarray:
     ids = torch.tensor([backend.encoder.encode([PROMPT])[0].ids])
     with torch.inference_mode():
-        return torch.log_softmax(model(input_ids=ids).logits[0, -1], -1)[4:455].numpy()
+        return torch.log_softmax(model(input_ids=ids).logits[0, -1], -1)[4:532].numpy()
 
 
 def weights(backend: TransformersBackend) -> dict[str, torch.Tensor]:
@@ -134,7 +134,7 @@ def test_an_adapter_of_another_model_is_refused(
 ) -> None:
     backend.load(None)
     before = weights(backend)
-    config = LlamaConfig(vocab_size=455, hidden_size=64, intermediate_size=64,
+    config = LlamaConfig(vocab_size=532, hidden_size=64, intermediate_size=64,
                          num_hidden_layers=7, num_attention_heads=2)  # fmt: skip
     other = get_peft_model(LlamaForCausalLM(config), LoraConfig(target_modules="all-linear"))
     other.save_pretrained(str(tmp_path / "foreign"))
