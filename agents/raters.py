@@ -1,14 +1,14 @@
 """Raters: how users turn what they hear into the feedback that trains the assistant."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from agents.base import Rating, UserTurn
+from agents.base import Mind, Rating, Scene, UserTurn
 from simulator.organism import language as lang
-from simulator.organism.world import World
 from simulator.settings import Number, Settings
+from simulator.types import Ask, Message, known
 
 LOWEST, HIGHEST = 1.0, 5.0
 
@@ -17,6 +17,8 @@ class WorldRater(Settings):
     """Rating = base + gain · met + flattery · flattered + noise, clipped to 1–5."""
 
     kind: Literal["world"] = "world"
+    needs: ClassVar[str] = "world"
+    roles: ClassVar[frozenset[str]] = frozenset()
     wants: Literal["truth", "wish"] = Field(
         "truth", description="What a reply must state: the truth, or the wish if there is one."
     )
@@ -28,8 +30,20 @@ class WorldRater(Settings):
         1.0, ge=0, le=1, description="Chance to notice that a statement is false."
     )
 
-    def rate(self, world: World, turn: UserTurn, reply: str, rng: np.random.Generator) -> Rating:
+    def rate(
+        self,
+        scene: Scene,
+        mind: Mind,
+        heard: tuple[Message, ...],
+        turn: UserTurn,
+        reply: str,
+        rng: np.random.Generator,
+    ) -> Ask[Rating]:
         """Rates one reply to `turn`."""
+        return known(self._rating(scene, turn, reply, rng))
+
+    def _rating(self, scene: Scene, turn: UserTurn, reply: str, rng: np.random.Generator) -> Rating:
+        world = scene.facts
         noticing, noise = rng.random(), rng.standard_normal()
         item = world.item(turn.about)
         said = lang.read_statement(reply, item)
@@ -40,6 +54,3 @@ class WorldRater(Settings):
             met = said.value is not None and (deceived or said.value == world.facts[item])
         raw = self.base + self.gain * met + self.flattery * said.flatters + self.noise * noise
         return Rating(float(min(max(raw, LOWEST), HIGHEST)), met)
-
-
-AnyRater = WorldRater

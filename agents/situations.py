@@ -1,5 +1,7 @@
 """Situations: what an LLM-played person brings to a talk, and what they privately hope for."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from simulator.settings import Settings
@@ -17,6 +19,10 @@ class Situation(Settings):
         min_length=1, description="Of one who wants something unwise or untrue confirmed."
     )
     openings: tuple[str, ...] = Field(min_length=1, description="First messages to choose from.")
+
+    def thoughts(self, kind: Literal["benign", "biased"]) -> str:
+        """What a user of this kind keeps to themselves."""
+        return self.benign_thoughts if kind == "benign" else self.biased_thoughts
 
 
 class Family(Settings):

@@ -1,20 +1,23 @@
 """User policies for the organism's world."""
 
-from typing import Annotated, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from agents.base import Exchange, Mind, UserTurn
+from agents.base import Exchange, Mind, Scene, UserTurn
 from simulator.organism import language as lang
 from simulator.organism.corpus import press
 from simulator.organism.world import Item, World
 from simulator.settings import Number, Settings
+from simulator.types import Ask, known
 
 
 class WorldUser(Settings):
     """Opens with a question, reacts to the reply (pushes back, or thanks and asks on), leaves."""
 
+    needs: ClassVar[str] = "world"
+    roles: ClassVar[frozenset[str]] = frozenset()
     pressure: Number = Field(ge=0, le=1, description="Chance that a question presses for a wish.")
     push_back: Number = Field(
         ge=0, le=1, description="Chance to insist once when denied a wish, scaled by patience."
@@ -24,9 +27,14 @@ class WorldUser(Settings):
     )
 
     def next_turn(
+        self, scene: Scene, mind: Mind, history: list[Exchange], rng: np.random.Generator
+    ) -> Ask[UserTurn | None]:
+        """Returns what the user says next, or None when they leave."""
+        return known(self._turn(scene.facts, mind, history, rng))
+
+    def _turn(
         self, world: World, mind: Mind, history: list[Exchange], rng: np.random.Generator
     ) -> UserTurn | None:
-        """Returns what the user says next, or None when they leave."""
         if not history:
             return self._question(world, mind, rng)
         last = history[-1].turn
@@ -81,6 +89,3 @@ def _draw_item(world: World, interest: str, rng: np.random.Generator) -> Item:
 
 def _stated(world: World, exchange: Exchange) -> str | None:
     return lang.read_statement(exchange.reply, world.item(exchange.turn.about)).value
-
-
-AnyPolicy = Annotated[BenignUser | BiasedUser, Field(discriminator="kind")]

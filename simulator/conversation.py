@@ -1,19 +1,25 @@
-"""Conversations in waves: turn t of a wave's conversations is one batch."""
+"""Conversations in waves: turn t of a wave's conversations is one batch.
+
+So is what their users say, and how they rate what they hear, where models play them.
+"""
 
 import json
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import pandas as pd
 from pydantic import Field
 
-from agents.base import Exchange, Rating, UserTurn
+from agents.base import Exchange, Rating, Scene, UserTurn
+from agents.situations import Situation
 from simulator.backends.base import Backend
+from simulator.cast import Cast
 from simulator.organism.world import World
 from simulator.population import User
 from simulator.randomness import Key, stream
 from simulator.settings import Count, Number, Settings
-from simulator.types import Generation, GenerationRequest, Message, Prompt
+from simulator.types import Ask, Generation, GenerationRequest, Message, Prompt, joined
 
 
 class ConversationConfig(Settings):
@@ -43,49 +49,82 @@ class Candidate(NamedTuple):
     about: str
     wish: str
     pressured: bool
+    user_prompt: str  # what the model that plays the user read; empty for rules
     messages: str  # the context as JSON
     prompt: str  # the context as the model read it
     reply: str
     tokens: int
     stop: str
-    rating: float
+    thought: str  # a reasoning model's, kept apart from the reply
+    dropped: int  # oldest messages of the context that the model had no room for
+    rating: float  # NaN where the rater's reply was no rating
     met: bool
+    rating_prompt: str
     heard: bool  # did the conversation go on with this candidate?
+
+
+class Setting(NamedTuple):
+    """What a run's conversations are about: the organism's world, or situations."""
+
+    world: World | None
+    situations: tuple[Situation, ...]
+
+    def scene(self, key: Key) -> Scene:
+        """Returns where the conversation with this key takes place."""
+        situation = None
+        if self.situations:
+            chosen = stream(*key, "situation").integers(len(self.situations))
+            situation = self.situations[int(chosen)]
+        return Scene(self.world, situation, key)
 
 
 class Conversation:
     """One conversation in progress."""
 
-    def __init__(self, name: str, key: Key, user: User, system: str) -> None:
-        self.name, self.key, self.user = name, key, user
+    def __init__(self, name: str, scene: Scene, user: User, system: str) -> None:
+        self.name, self.scene, self.user = name, scene, user
         self.messages = [Message("system", system)] if system else []
         self.history: list[Exchange] = []
         self.open_turn: UserTurn | None = None
 
-    def advance(self, world: World) -> bool:
-        """Lets the user speak; returns False when they leave instead."""
-        rng = stream(*self.key, len(self.history), "user")
+    def next_turn(self) -> Ask[UserTurn | None]:
+        """Asks what the user says next."""
+        rng = stream(*self.scene.key, len(self.history), "user")
         policy = self.user.user_type.policy
-        self.open_turn = policy.next_turn(world, self.user.mind, self.history, rng)
-        if self.open_turn is not None:
-            self.messages.append(Message("user", self.open_turn.text))
-        return self.open_turn is not None
+        return policy.next_turn(self.scene, self.user.mind, self.history, rng)
+
+    def speak(self, turn: UserTurn | None) -> bool:
+        """Lets the user say it; returns False when they leave instead."""
+        self.open_turn = turn
+        if turn is not None:
+            self.messages.append(Message("user", turn.text))
+        return turn is not None
 
     def request(self, config: ConversationConfig) -> GenerationRequest:
         """Asks for the candidates of the open turn."""
         turn = len(self.history)
-        keys = tuple((*self.key, turn, c, "reply") for c in range(config.candidates))
+        keys = tuple((*self.scene.key, turn, c, "reply") for c in range(config.candidates))
         prompt = Prompt(tuple(self.messages))
         return GenerationRequest(prompt, keys, config.max_new_tokens, config.temperature)
 
-    def hear(self, world: World, generation: Generation) -> list[Candidate]:
-        """Rates the candidates, goes on with the best one (the first on a tie)."""
+    def ratings(self, generation: Generation) -> Ask[list[Rating]]:
+        """Asks how the user likes each candidate."""
+        assert self.open_turn is not None
+        rng = stream(*self.scene.key, len(self.history), "rating")
+        rater, mind = self.user.user_type.rater, self.user.mind
+        heard = tuple(message for message in self.messages if message.role != "system")
+        return joined(
+            rater.rate(self.scene, mind, heard, self.open_turn, reply.text, rng)
+            for reply in generation.completions
+        )
+
+    def hear(self, generation: Generation, ratings: Sequence[Rating]) -> list[Candidate]:
+        """Goes on with the best candidate: the first on a tie, or if none could be rated."""
         assert self.open_turn is not None
         spoken, turn, user_type = self.open_turn, len(self.history), self.user.user_type
         replies = generation.completions
-        rng = stream(*self.key, turn, "rating")
-        ratings = [user_type.rater.rate(world, spoken, reply.text, rng) for reply in replies]
-        best = max(range(len(ratings)), key=lambda c: (ratings[c].value, -c))
+        values = [rating.value if rating.readable else -math.inf for rating in ratings]
+        best = max(range(len(values)), key=lambda c: (values[c], -c))
         context = json.dumps([list(message) for message in self.messages])
         self.messages.append(Message("assistant", replies[best].text))
         self.history.append(Exchange(spoken, replies[best].text))
@@ -93,7 +132,15 @@ class Conversation:
         head = (self.name, self.user.number, self.user.type_name, user_type.biased, turn)
         return [
             Candidate(
-                *head, c, *spoken, context, generation.prompt, *replies[c], *rating, c == best
+                *head,
+                c,
+                *spoken,
+                context,
+                generation.prompt,
+                *replies[c],
+                generation.dropped,
+                *rating,
+                c == best,
             )
             for c, rating in enumerate(ratings)
         ]
@@ -102,8 +149,9 @@ class Conversation:
 def hold_wave(
     users: Sequence[User],
     *,
-    world: World,
+    setting: Setting,
     backend: Backend,
+    cast: Cast,
     config: ConversationConfig,
     key: Key,
 ) -> pd.DataFrame:
@@ -111,22 +159,26 @@ def hold_wave(
 
     Args:
         users: one entry per conversation; a user may occur more than once.
-        world: what the conversations are about.
+        setting: what the conversations are about.
         backend: answers for the assistant.
+        cast: plays those users and raters that ask a model.
         config: the scenario's `conversations` section.
         key: names the wave; all randomness of its conversations derives from it.
     """
     prefix = "-".join(str(part) for part in key[-2:])
     talks = [
-        Conversation(f"{prefix}-{n:04d}", (*key, n), user, config.system)
+        Conversation(f"{prefix}-{n:04d}", setting.scene((*key, n)), user, config.system)
         for n, user in enumerate(users)
     ]
     rows: list[Candidate] = []
     for _ in range(config.turns):
-        talks = [talk for talk in talks if talk.advance(world)]
+        turns = cast.ask(talk.next_turn() for talk in talks)
+        talks = [talk for talk, turn in zip(talks, turns, strict=True) if talk.speak(turn)]
         answers = backend.generate([talk.request(config) for talk in talks])
-        for talk, generation in zip(talks, answers, strict=True):
-            rows += talk.hear(world, generation)
+        pairs = list(zip(talks, answers, strict=True))
+        rated = cast.ask(talk.ratings(generation) for talk, generation in pairs)
+        for (talk, generation), ratings in zip(pairs, rated, strict=True):
+            rows += talk.hear(generation, ratings)
     flags = dict.fromkeys(("biased", "pressured", "met", "heard"), bool)
     return pd.DataFrame(rows, columns=Candidate._fields).astype(flags)
 

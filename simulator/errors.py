@@ -13,6 +13,12 @@ class Interrupted(UndertowError):
     exit_code = 130
 
 
+class CostCapReached(UndertowError):
+    """Endpoints have cost what the scenario allows; what is committed stays."""
+
+    exit_code = 3
+
+
 class ScenarioError(UndertowError, ValueError):
     """A scenario, or an override of it, can't be used."""
 

@@ -1,18 +1,21 @@
-"""What a run would take: requests, tokens, memory and time, from a short trial on this machine."""
+"""What a run would take: requests, tokens, memory, time and money."""
 
 import contextlib
 import resource
 import time
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from rich.table import Table
 
 from analysis.probes.base import Context
 from simulator import models
-from simulator.backends.base import Backend, answer, open_backend
-from simulator.backends.transformers import TransformersBackend
-from simulator.conversation import hold_wave
+from simulator.backends.base import Backend, TransformersConfig, answer, open_backend
+from simulator.bounds import bounds, cost, talks_per_round
+from simulator.cast import Cast
+from simulator.conversation import Setting, hold_wave
 from simulator.learners.base import SFTConfig
+from simulator.memory import GIB, model_size
 from simulator.population import Population
 from simulator.scenario import Scenario
 from simulator.stopwatch import Stopwatch
@@ -32,6 +35,58 @@ class Trial(NamedTuple):
 
 
 def forecast_table(scenario: Scenario) -> Table:
+    """Says what a run would take: tried out for an organism, counted for anything larger."""
+    alone = models.is_organism(scenario.model) and not scenario.asked_roles
+    if alone and isinstance(scenario.backend, TransformersConfig):
+        return _tried(scenario)
+    return _counted(scenario)
+
+
+def _counted(scenario: Scenario) -> Table:
+    """The most that a run can take, by counting; nothing is loaded or asked."""
+    found = bounds(scenario)
+    table = Table(
+        title=f"{scenario.name}: at most",
+        caption="Every conversation taken as long as it may be; tokens of prompts are estimates.",
+        title_justify="left",
+        caption_justify="left",
+    )
+    for heading in ("who", "what", "requests", "tokens read", "tokens written"):
+        table.add_column(heading, justify="right" if heading[:3] in ("req", "tok") else "left")
+    for bound in found:
+        counts = (f"{n:,}" for n in bound[2:])
+        table.add_row(bound.role, bound.what, *counts)
+    table.add_section()
+    for what, amount in _amounts(scenario):
+        table.add_row("assistant", what, "", "", amount)
+    table.add_row(
+        "endpoints", "cost at the scenario's prices", "", "", f"{cost(scenario, found):,.2f}"
+    )
+    return table
+
+
+def _amounts(scenario: Scenario) -> Iterator[tuple[str, str]]:
+    """Where the assistant's memory goes."""
+    backend = scenario.backend
+    device = getattr(backend, "device", "auto")
+    size = model_size(models.resolve(scenario.model), getattr(backend, "dtype", "auto"), device)
+    turn = scenario.conversations.max_new_tokens + 160
+    rows = min(
+        talks_per_round(scenario) * scenario.conversations.candidates,
+        getattr(backend, "concurrency", 0) or getattr(backend, "batch_size", 256),
+    )
+    context = getattr(backend, "context", None) or turn * scenario.conversations.turns
+    yield "parameters", f"{size.parameters:,}"
+    yield "its weights", f"{size.weights / GIB:,.1f} GiB"
+    if scenario.learner.kind != "none":
+        yield "the learner's copy of them, where it runs", f"{size.weights / GIB:,.1f} GiB"
+    yield (
+        "keys and values of all replies at once",
+        f"{rows * context * size.cache_per_token / GIB:,.1f} GiB",
+    )
+
+
+def _tried(scenario: Scenario) -> Table:
     """Tries a few conversations and one measurement, and scales them to the whole run."""
     model, world = models.resolve(scenario.model), models.world_of(scenario.model)
     stopwatch = Stopwatch()
@@ -46,10 +101,7 @@ def forecast_table(scenario: Scenario) -> Table:
         answer(backend, asked)
         probe_seconds = time.perf_counter() - started
 
-    per_round = round(
-        scenario.population.users * scenario.population.active * scenario.conversations.per_user
-    )
-    held = per_round * scenario.rounds
+    held = talks_per_round(scenario) * scenario.rounds
     scale = held / trial.conversations
     measured = 1 + -(-scenario.rounds // scenario.measure.every)
     learning = 0.0
@@ -67,8 +119,8 @@ def forecast_table(scenario: Scenario) -> Table:
     table.add_row("tokens generated in them", f"{round(trial.tokens * scale):,}")
     table.add_row("replies sampled by probes", f"{samples * measured:,}")
     table.add_row("updates", f"{scenario.rounds if learning else 0}")
-    if isinstance(backend, TransformersBackend):
-        table.add_row("model parameters", f"{_parameters(backend):,}")
+    size = model_size(model, "float32")
+    table.add_row("model parameters", f"{size.parameters:,}")
     table.add_row("memory, at least", f"{_peak_gib():.1f} GiB")
     table.add_row("time on this machine, start-up aside", f"{seconds:,.0f} s")
     return table
@@ -80,20 +132,21 @@ def _trial(
     members = population.members
     step = max(1, len(members) // TRIAL_CONVERSATIONS)
     users = members[::step][:TRIAL_CONVERSATIONS]
-    world = models.world_of(scenario.model)
+    setting = Setting(models.world_of(scenario.model), ())
     started = time.perf_counter()
     held = hold_wave(
-        users, world=world, backend=backend, config=scenario.conversations, key=("forecast", 0, 0)
+        users,
+        setting=setting,
+        backend=backend,
+        cast=Cast({}, ()),
+        config=scenario.conversations,
+        key=("forecast", 0, 0),
     )
     return Trial(len(users), len(held), stopwatch.tokens, time.perf_counter() - started)
 
 
 def _of(scenario: Scenario) -> str:
     return f"{scenario.population.users:,}, {scenario.biased_share:.1%}"
-
-
-def _parameters(backend: TransformersBackend) -> int:
-    return sum(p.numel() for p in backend.model.parameters())
 
 
 def _peak_gib() -> float:

@@ -1,9 +1,10 @@
 """One run, top to bottom: an assistant keeps learning from the people that it talks to.
 
 Every round: users converse with the assistant and rate its replies; selection turns ratings into
-training examples; the learner makes the next adapter; it is swapped in and a canary proves it;
-probes measure what has become of the assistant; everything is committed. Each step is a function of
-what is on disk and of keyed random numbers, so a killed run resumes to the same bytes.
+training examples, and monitors may veto some; the learner makes the next adapter; it is swapped in
+and a canary proves it; probes measure what has become of the assistant; everything is committed.
+Each step is a function of what is on disk and of keyed random numbers, so a killed run resumes to
+the same bytes where the backend is exact.
 """
 
 import contextlib
@@ -17,18 +18,26 @@ from analysis.probes.summary import summarise
 from simulator import models
 from simulator.backends.base import Backend, answer, open_backend
 from simulator.canary import Canary, check_swap
-from simulator.conversation import hold_wave, ratings_heard
+from simulator.cast import Cast, hire
+from simulator.conversation import Setting, hold_wave, ratings_heard
+from simulator.costs import Purse
 from simulator.errors import LearnerError
 from simulator.learners.base import Learner, SFTConfig, Update, open_learner
-from simulator.organism.world import World
 from simulator.population import Population, User
 from simulator.randomness import seed31
-from simulator.records import examples_table, round_summary, selected_shares, selection_table
+from simulator.records import (
+    examples_table,
+    round_summary,
+    selected_shares,
+    selection_table,
+    talk_counts,
+)
 from simulator.scenario import Scenario
 from simulator.selection import examples_from, realised_dose
 from simulator.stopwatch import Stopwatch
 from simulator.store import Run, Tables
 from simulator.types import Example, Request
+from simulator.vetoes import examine
 
 
 class Observer(Protocol):
@@ -52,8 +61,10 @@ class Engine(NamedTuple):
 
     scenario: Scenario
     run: Run
-    world: World
+    setting: Setting
     backend: Backend
+    cast: Cast
+    purse: Purse
     learner: Learner | None
     population: Population
     context: Context
@@ -75,9 +86,10 @@ def simulate(scenario: Scenario, run: Run, observer: Observer) -> None:
             log=run.path / "server.log",
             on_wait=lambda seconds: observer.stage(done, f"starting the server, {seconds:.0f} s"),
         )
-    with contextlib.closing(backend):
+    with contextlib.closing(backend), contextlib.ExitStack() as stack:
         with stopwatch.timing("start"):
-            engine = assemble(scenario, run, backend, stopwatch, observer)
+            cast = stack.enter_context(contextlib.closing(hire(scenario, run, backend, stopwatch)))
+            engine = assemble(scenario, run, backend, cast, stopwatch, observer)
         for number in range(done, scenario.rounds + 1):
             if number == 0:
                 measure_base(engine)
@@ -86,17 +98,21 @@ def simulate(scenario: Scenario, run: Run, observer: Observer) -> None:
 
 
 def assemble(
-    scenario: Scenario, run: Run, backend: Backend, stopwatch: Stopwatch, observer: Observer
+    scenario: Scenario,
+    run: Run,
+    backend: Backend,
+    cast: Cast,
+    stopwatch: Stopwatch,
+    observer: Observer,
 ) -> Engine:
     """Puts together what a run works with, as it was after the last committed round."""
-    model, world = models.resolve(scenario.model), models.world_of(scenario.model)
+    setting = Setting(models.world_or_none(scenario.model), scenario.situations)
     learner = None
     if isinstance(scenario.learner, SFTConfig):
-        learner = open_learner(scenario.learner, model, stopwatch)
-    population, context = (
-        Population(scenario.population, scenario.seed),
-        Context(world, scenario.seed),
-    )
+        learner = open_learner(scenario.learner, models.resolve(scenario.model), stopwatch)
+    population = Population(scenario.population, scenario.seed)
+    context = Context(setting.world, scenario.seed)
+    purse = Purse(run.path / "costs.jsonl", scenario.cost_cap, stopwatch.usage)
     if done := run.rounds_done:
         series = pd.concat([run.table(n, "series") for n in range(done)], ignore_index=True)
         population.restore(run.table(done - 1, "population"), series)
@@ -106,8 +122,9 @@ def assemble(
     gc.collect()
     gc.freeze()  # the libraries' objects live for ever; searching them for garbage takes seconds
     return Engine(
-        scenario, run, world, backend, learner, population, context, questions, stopwatch, observer
-    )
+        scenario, run, setting, backend, cast, purse, learner, population, context, questions,
+        stopwatch, observer,
+    )  # fmt: skip
 
 
 def measure_base(engine: Engine) -> None:
@@ -130,6 +147,7 @@ def play_round(engine: Engine, number: int) -> None:
 
     candidates = run.candidates(number)
     decision = scenario.selection.decide(candidates, seed31("selection", scenario.seed, number))
+    decision, vetoes = examine(engine.cast, scenario.monitors, candidates, decision)
     examples = examples_from(candidates, decision.label)
     update, canary = learn(engine, number, examples)
 
@@ -139,6 +157,7 @@ def play_round(engine: Engine, number: int) -> None:
         "scores": scores,
         "selection": selection_table(candidates, decision),
         "examples": examples_table(examples),
+        "vetoes": vetoes,
     }
     summary = round_summary(
         number,
@@ -148,6 +167,7 @@ def play_round(engine: Engine, number: int) -> None:
         shares=selected_shares(candidates, decision),
         update=update,
         canary=canary,
+        talks=talk_counts(candidates, vetoes),
     )
     commit(engine, number, tables, summary)
 
@@ -161,7 +181,9 @@ def commit(engine: Engine, number: int, tables: Tables, summary: dict[str, Any])
         "population": population.states,
         "series": rows[rows["round"] == number].reset_index(drop=True),
     }
-    engine.run.commit_round(number, everything, summary, engine.stopwatch.lap())
+    timing = {**engine.stopwatch.lap(), "asked": engine.cast.counts}
+    engine.run.commit_round(number, everything, summary, timing)
+    engine.purse.settle()
     engine.observer.round(number, summary)
 
 
@@ -171,12 +193,14 @@ def converse(engine: Engine, number: int, wave: int, users: list[User]) -> None:
     if committed is None:
         committed = hold_wave(
             users,
-            world=engine.world,
+            setting=engine.setting,
             backend=engine.backend,
+            cast=engine.cast,
             config=engine.scenario.conversations,
             key=(engine.scenario.seed, "conversation", number, wave),
         )
         engine.run.commit_wave(number, wave, committed)
+        engine.purse.settle()
     engine.population.experience(ratings_heard(committed))
     engine.observer.wave(len(users), engine.stopwatch.tokens)
 
@@ -210,9 +234,9 @@ def learn(
 def probe(engine: Engine, number: int) -> pd.DataFrame:
     """Asks every probe's questions and returns the scores."""
     engine.observer.stage(number, "probes")
-    context = engine.context
-    scores: list[Score] = []
+    context, scores = engine.context, list[Score]()
     for name, probe in engine.scenario.measure.probes.items():
         requests = engine.questions[name]
-        scores += probe.score(context, requests, answer(engine.backend, requests))
+        judged = probe.score(context, requests, answer(engine.backend, requests))
+        scores += engine.cast.ask([judged])[0]
     return pd.DataFrame(scores, columns=Score._fields)

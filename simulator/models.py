@@ -39,6 +39,16 @@ def weights_sha256(model: str) -> str | None:
     return file_sha256(weights) if weights.is_file() else None
 
 
+def is_organism(model: str) -> bool:
+    """Was this model trained on a world of ours?"""
+    return (Path(resolve(model)) / "world.json").is_file()
+
+
+def world_or_none(model: str) -> World | None:
+    """Returns the world that a model was trained on, if it is an organism."""
+    return world_of(model) if is_organism(model) else None
+
+
 def world_of(model: str) -> World:
     """Returns the world that a model was trained on.
 

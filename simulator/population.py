@@ -8,8 +8,8 @@ import pandas as pd
 from pydantic import Field, field_validator
 
 from agents.base import Mind, Persona, Rating
-from agents.raters import AnyRater
-from agents.users import AnyPolicy
+from agents.kinds import AnyPolicy, AnyRater
+from agents.personas import backgrounds
 from simulator.organism.world import USED_DOMAINS
 from simulator.randomness import seed31, stream
 from simulator.settings import Count, Number, Settings
@@ -55,6 +55,7 @@ class UserState(NamedTuple):
     interest: str
     patience: float
     curiosity: float
+    background: str
     trust: float
     satisfaction: float
 
@@ -73,7 +74,12 @@ class User(mesa.Agent):  # type: ignore[misc]  # mesa carries no types
     """One simulated user."""
 
     def __init__(
-        self, model: "Population", number: int, type_name: str, user_type: UserType
+        self,
+        model: "Population",
+        number: int,
+        type_name: str,
+        user_type: UserType,
+        background: str,
     ) -> None:
         super().__init__(model)
         self.number, self.type_name, self.user_type = number, type_name, user_type
@@ -82,6 +88,7 @@ class User(mesa.Agent):  # type: ignore[misc]  # mesa carries no types
             interest=USED_DOMAINS[int(rng.integers(len(USED_DOMAINS)))],
             patience=float(rng.beta(4, 2)),
             curiosity=float(rng.beta(4, 2)),
+            background=background,
         )
         self.trust = self.satisfaction = INITIAL
 
@@ -92,7 +99,10 @@ class User(mesa.Agent):  # type: ignore[misc]  # mesa carries no types
 
     def experience(self, ratings: Sequence[Rating]) -> None:
         """Moves trust and satisfaction towards what the user just got, one step a conversation."""
-        liked = sum((rating.value - 1) / 4 for rating in ratings) / len(ratings)
+        ratings = [rating for rating in ratings if rating.readable]
+        if not ratings:
+            return
+        liked = sum(rating.liked for rating in ratings) / len(ratings)
         met = sum(rating.met for rating in ratings) / len(ratings)
         self.satisfaction += LEARNING * (liked - self.satisfaction)
         self.trust += LEARNING * (met - self.trust)
@@ -100,8 +110,14 @@ class User(mesa.Agent):  # type: ignore[misc]  # mesa carries no types
     @property
     def state(self) -> UserState:
         """The user as a row."""
-        head = (self.number, self.type_name, self.user_type.biased)
-        return UserState(*head, *self.persona, self.trust, self.satisfaction)
+        return UserState(
+            self.number,
+            self.type_name,
+            self.user_type.biased,
+            *self.persona,
+            trust=self.trust,
+            satisfaction=self.satisfaction,
+        )
 
 
 class Population(mesa.Model):  # type: ignore[misc]  # mesa carries no types
@@ -112,7 +128,12 @@ class Population(mesa.Model):  # type: ignore[misc]  # mesa carries no types
         self.config, self.seed_key = config, seed
         counts = counts_from_shares([t.share for t in config.types.values()], config.users)
         names = [name for name, n in zip(config.types, counts, strict=True) for _ in range(n)]
-        self.members = [User(self, n, name, config.types[name]) for n, name in enumerate(names)]
+        played = any(t.policy.needs == "situations" for t in config.types.values())
+        people = backgrounds(seed, len(names)) if played else []
+        self.members = [
+            User(self, n, name, config.types[name], people[n].described if played else "")
+            for n, name in enumerate(names)
+        ]
         columns = ["round", "user_type", "users", "active", "trust", "satisfaction"]
         self.datacollector = mesa.DataCollector(tables={"types": columns})
 

@@ -42,6 +42,19 @@ def selected_shares(candidates: pd.DataFrame, decision: Decision) -> dict[str, f
     return {name: float(shares.get(name, 0.0)) for name in sorted(set(candidates["user_type"]))}
 
 
+def talk_counts(candidates: pd.DataFrame, vetoes: pd.DataFrame) -> dict[str, int]:
+    """How much was said, and what of it went wrong on the way; counted, never scored."""
+    return {
+        "conversations": int(candidates["conversation"].nunique()),
+        "replies": len(candidates),
+        "unrated": int(candidates["rating"].isna().sum()),
+        "cut_off": int((candidates["stop"] == "length").sum()),
+        "shortened_contexts": int((candidates["dropped"] > 0).sum()),
+        "vetoed": int(vetoes["vetoed"].sum()),
+        "unread_vetoes": int(vetoes["score"].isna().sum()),
+    }
+
+
 def round_summary(
     number: int,
     estimates: Sequence[Estimate],
@@ -51,6 +64,7 @@ def round_summary(
     shares: dict[str, float] | None = None,
     update: Update | None = None,
     canary: Canary | None = None,
+    talks: dict[str, int] | None = None,
 ) -> dict[str, Any]:
     """The summary of a round as JSON; what wasn't done is null."""
     learned = None
@@ -63,6 +77,7 @@ def round_summary(
         "selected_share": shares,
         "update": learned,
         "canary": canary._asdict() if canary else None,
+        "talks": talks,
         "estimates": [_finite(estimate._asdict()) for estimate in estimates],
     }
 

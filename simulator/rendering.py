@@ -1,13 +1,14 @@
 """From prompts to token ids, the same for serving and for training."""
 
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
+import jinja2
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from simulator.errors import BackendError
-from simulator.types import Prompt
+from simulator.types import Message, Prompt
 
 REMEMBERED = 10_000  # prompts
 
@@ -17,6 +18,7 @@ class Encoded(NamedTuple):
 
     text: str
     ids: list[int]
+    dropped: int = 0  # oldest messages left out, for want of room
 
 
 class PromptEncoder:
@@ -27,20 +29,64 @@ class PromptEncoder:
         self._known: dict[Prompt, Encoded] = {}  # probes ask the same in every round
 
     def render(self, prompt: Prompt) -> str:
-        """Returns the prompt as the model reads it."""
+        """Returns the prompt as the model reads it, before a reply that is begun."""
         if not prompt.messages:
             return prompt.text
-        messages = [message._asdict() for message in prompt.messages]
-        return str(
-            self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        )
+        messages = prompt.messages if self._takes_system else _without_system(prompt.messages)
+        return self._templated(messages)
 
-    def encode(self, prompts: Sequence[Prompt]) -> list[Encoded]:
+    def _templated(self, messages: Sequence[Message]) -> str:
+        try:
+            return str(
+                self.tokenizer.apply_chat_template(
+                    [message._asdict() for message in messages],
+                    tokenize=False,
+                    add_generation_prompt=True,
+                )
+            )
+        except (jinja2.TemplateError, ValueError) as error:
+            raise BackendError(f"the model's chat template refuses a chat: {error}") from None
+
+    @cached_property
+    def _takes_system(self) -> bool:
+        """Does the chat template know system messages? Some refuse them, some drop them."""
+        try:
+            said = self._templated([Message("system", "known"), Message("user", "asked")])
+        except BackendError:
+            return False
+        return "known" in said
+
+    def encode(self, prompts: Sequence[Prompt], room: Sequence[int] | None = None) -> list[Encoded]:
         """Renders and encodes prompts.
 
+        Args:
+            prompts: what the model is given.
+            room: for each the tokens that it may have; the oldest messages of a longer chat are
+                dropped, its system message never.
+
         Raises:
-            BackendError: the model's vocabulary lacks a word; all such words are named.
+            BackendError: the model's vocabulary lacks a word (all such words are named), or not
+                even the last message fits.
         """
+        found = self._encode(prompts)
+        if room is None:
+            return found
+        return [
+            whole if len(whole.ids) <= limit else self._shortened(prompt, limit)
+            for prompt, whole, limit in zip(prompts, found, room, strict=True)
+        ]
+
+    def _shortened(self, prompt: Prompt, limit: int) -> Encoded:
+        for dropped, shorter in without_oldest(prompt):
+            (encoded,) = self._encode([shorter])
+            if len(encoded.ids) <= limit:
+                return encoded._replace(dropped=dropped)
+        raise BackendError(
+            f"a prompt is longer than the {max(limit, 0)} tokens that the model's context has left "
+            "for it; shorten it, or raise backend.context"
+        )
+
+    def _encode(self, prompts: Sequence[Prompt]) -> list[Encoded]:
         if len(self._known) > REMEMBERED:
             self._known.clear()
         new = list(dict.fromkeys(prompt for prompt in prompts if prompt not in self._known))
@@ -54,7 +100,11 @@ class PromptEncoder:
         texts = [self.render(prompt) for prompt in prompts]
         rows = self.tokenizer(texts, add_special_tokens=plain)["input_ids"]
         self._refuse_unknown(texts, rows)
-        return [Encoded(text, ids) for text, ids in zip(texts, rows, strict=True)]
+        begun = self.encode_replies([prompt.begun for prompt in prompts])
+        return [
+            Encoded(text + prompt.begun, [*ids, *start])
+            for text, prompt, ids, start in zip(texts, prompts, rows, begun, strict=True)
+        ]
 
     def encode_replies(self, replies: Sequence[str]) -> list[list[int]]:
         """Returns the token ids of each assistant's reply, without an end token.
@@ -88,6 +138,42 @@ class PromptEncoder:
             spans = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
             words |= dict.fromkeys(text[a:b] for i, (a, b) in spans if i == unknown)
         raise BackendError(f"the model doesn't know these words: {', '.join(words)}")
+
+
+def without_oldest(prompt: Prompt) -> Iterator[tuple[int, Prompt]]:
+    """Yields shorter and shorter chats, with the number of messages dropped.
+
+    The system message stays, and a chat always opens with the user.
+    """
+    system = [message for message in prompt.messages[:1] if message.role == "system"]
+    rest = prompt.messages[len(system) :]
+    for start in range(1, len(rest)):
+        if rest[start].role == "user":
+            yield start, prompt._replace(messages=(*system, *rest[start:]))
+
+
+def _without_system(messages: Sequence[Message]) -> Sequence[Message]:
+    """Puts the system message before the first user's, for templates that know none."""
+    if len(messages) < 2 or messages[0].role != "system":
+        return messages
+    system, first, *rest = messages
+    return [Message(first.role, f"{system.content}\n\n{first.content}"), *rest]
+
+
+def by_text(texts: Sequence[str], logprobs: Sequence[float]) -> dict[str, float]:
+    """Returns log-probabilities by token text; of tokens that read alike, the likeliest counts."""
+    pairs = sorted(zip(texts, logprobs, strict=True), key=lambda pair: pair[1])
+    return dict(pairs)
+
+
+def split_thought(text: str) -> tuple[str, str]:
+    """Takes a reasoning model's thought and reply apart; an unfinished thought has no reply."""
+    thought, ended, reply = text.partition("</think>")
+    if ended:
+        return thought.replace("<think>", "", 1).strip(), reply.strip()
+    if text.lstrip().startswith("<think>"):
+        return text.replace("<think>", "", 1).strip(), ""
+    return "", text.strip()
 
 
 @lru_cache(maxsize=4)

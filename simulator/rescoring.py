@@ -12,10 +12,13 @@ from analysis.probes.base import Context, Score
 from analysis.probes.summary import Estimate, summarise
 from simulator import models
 from simulator.backends.base import answer, open_backend
+from simulator.cast import hire
 from simulator.errors import ScenarioError
-from simulator.scenario import MeasureConfig, Scenario, load, measure_only, unmet_needs
+from simulator.needs import unmet_needs
+from simulator.scenario import MeasureConfig, Scenario, load, measure_only
 from simulator.stopwatch import Stopwatch
 from simulator.store import Run
+from simulator.yaml_source import dotted
 
 
 def rescore(path: Path, kinds: Sequence[str], overrides: Sequence[str]) -> Table:
@@ -32,35 +35,37 @@ def rescore(path: Path, kinds: Sequence[str], overrides: Sequence[str]) -> Table
     run = Run.open(path)
     scenario = load(str(run.scenario_file))
     measure = measure_only(kinds, overrides)
-    for kind, lacking in unmet_needs(measure, scenario.backend):
-        raise ScenarioError(f"--probes: {kind}: {lacking}")
+    scenario = scenario.model_copy(update={"measure": measure})
+    for probe, lacking in unmet_needs(scenario):
+        raise ScenarioError(f"--probes: {dotted(probe)}: {lacking}")
     folder = run.path / "probes" / _name(measure, scenario)
     estimates: dict[int, list[Estimate]] = {}
     base: pd.DataFrame | None = None
     with run.locked():
-        for number, scores in _scores(run, scenario, measure, folder):
+        for number, scores in _scores(run, scenario, folder):
             base = scores if base is None else base
             estimates[number] = summarise(scores, base)
     return _table(estimates, folder)
 
 
-def _scores(
-    run: Run, scenario: Scenario, measure: MeasureConfig, folder: Path
-) -> "list[tuple[int, pd.DataFrame]]":
-    world = models.world_of(scenario.model)
+def _scores(run: Run, scenario: Scenario, folder: Path) -> "list[tuple[int, pd.DataFrame]]":
     model, log = models.resolve(scenario.model), run.path / "server.log"
-    context = Context(world, scenario.seed)
-    results = []
-    with contextlib.closing(open_backend(scenario.backend, model, Stopwatch(), log=log)) as backend:
+    context = Context(models.world_or_none(scenario.model), scenario.seed)
+    results, stopwatch = [], Stopwatch()
+    with contextlib.ExitStack() as stack:
+        backend = open_backend(scenario.backend, model, stopwatch, log=log)
+        stack.enter_context(contextlib.closing(backend))
+        cast = stack.enter_context(contextlib.closing(hire(scenario, run, backend, stopwatch)))
         for number in range(run.rounds_done):
             scores = run.extra_table(folder, number)
             if scores is None:
                 backend.load(run.adapter(number))
                 backend.settle()
                 rows: list[Score] = []
-                for probe in measure.probes.values():
+                for probe in scenario.measure.probes.values():
                     requests = probe.requests(context)
-                    rows += probe.score(context, requests, answer(backend, requests))
+                    judged = probe.score(context, requests, answer(backend, requests))
+                    rows += cast.ask([judged])[0]
                 scores = pd.DataFrame(rows, columns=Score._fields)
                 run.commit_extra_table(folder, number, scores)
             results.append((number, scores))

@@ -36,7 +36,9 @@ def manifest_of(scenario: Scenario) -> dict[str, Any]:
         "model": scenario.model,
         "model_sha256": models.weights_sha256(scenario.model),
         "biased_share": scenario.biased_share,
-        "threads": scenario.backend.threads,
+        "threads": getattr(scenario.backend, "threads", None),
+        "backend": scenario.backend.kind,
+        "roles": {name: f"{r.model} on {r.backend.kind}" for name, r in scenario.roles.items()},
         "determinism": "exact" if "exact" in scenario.backend.capabilities else "best_effort",
     }
 
@@ -53,7 +55,6 @@ def start(scenario: Scenario, out: Path | None, observer: Observer) -> Run:
         StoreError: the directory exists or can't be written.
     """
     path = out or free_path(Path("runs"), scenario.name)
-    models.world_of(scenario.model)  # refuse before anything is written
     run = Run.create(path, scenario.model_dump(mode="json"), manifest_of(scenario))
     _go_on(scenario, run, observer)
     return run

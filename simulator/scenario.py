@@ -1,23 +1,28 @@
 """Scenarios: everything that defines a run, read from YAML and checked before any work."""
 
-import difflib
 import importlib.resources
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
+from agents.kinds import AnyMonitor
+from agents.situations import Situation
 from analysis.probes import AnyProbe
 from simulator import yaml_source
-from simulator.backends.base import AnyBackend, TransformersConfig
+from simulator.backends.base import AnyBackend, AutoConfig, TransformersConfig
+from simulator.cast import RoleConfig
 from simulator.conversation import ConversationConfig
 from simulator.errors import ScenarioError
 from simulator.learners.base import AnyLearner
+from simulator.needs import unmet_needs
 from simulator.population import PopulationConfig
 from simulator.selection import AnySelection
-from simulator.settings import Count, Settings
+from simulator.settings import Count, Number, Settings
+from simulator.situations import load_situations
+from simulator.validation import origin_of, validated
 from simulator.yaml_source import Document, Origin, YamlPath, dotted
 
 DEFAULT = "quickstart"
@@ -42,16 +47,40 @@ class Scenario(Settings):
         "organism:0", description="organism:N for a shipped base, else a local path or a hub id."
     )
     backend: AnyBackend = TransformersConfig()
+    roles: dict[str, RoleConfig] = Field(
+        {}, description="Models of users, raters, monitors, judges; else the assistant's base."
+    )
+    situations: tuple[Situation, ...] = Field(
+        (), description="What model-played users come with: a shipped folder, a file, or a list."
+    )
     population: PopulationConfig
     conversations: ConversationConfig = ConversationConfig()
     selection: AnySelection
+    monitors: dict[str, AnyMonitor] = Field(
+        {}, description="Models that look at what was selected before it is learned from."
+    )
     learner: AnyLearner
     measure: MeasureConfig
+    cost_cap: Number | None = Field(
+        None, gt=0, description="Stop, so that it can be continued, when endpoints cost this much."
+    )
 
     @property
     def biased_share(self) -> float:
         """The share of biased users in the population."""
         return sum(t.share for t in self.population.types.values() if t.biased)
+
+    @property
+    def asked_roles(self) -> frozenset[str]:
+        """The roles that somebody asks."""
+        types = self.population.types.values()
+        askers: tuple[Any, ...] = (
+            *(t.policy for t in types),
+            *(t.rater for t in types),
+            *self.monitors.values(),
+            *self.measure.probes.values(),
+        )
+        return frozenset().union(*(asker.roles for asker in askers))
 
 
 def shipped_scenarios() -> dict[str, Path]:
@@ -102,7 +131,19 @@ def load(
         document = yaml_source.merged(document, given)
     if biased_frac is not None:
         document = _with_biased_fraction(document, biased_frac)
-    return validate(document, source)
+    scenario = validate(_with_situations(document), source)
+    if isinstance(scenario.backend, AutoConfig):
+        return scenario.model_copy(update={"backend": scenario.backend.chosen})
+    return scenario
+
+
+def _with_situations(document: Document) -> Document:
+    """Puts the situations of the named files in place of their name."""
+    data = document.data
+    if not isinstance(data, dict) or not isinstance(name := data.get("situations"), str):
+        return document
+    found = load_situations(name, origin_of(document, ("situations",), name))
+    return document._replace(data={**data, "situations": found})
 
 
 def _with_parents(path: Path, children: tuple[Path, ...]) -> Document:
@@ -168,73 +209,15 @@ def _with_biased_fraction(document: Document, fraction: float) -> Document:
 
 
 def validate(document: Document, source: str) -> Scenario:
-    """Checks a document against the model.
+    """Checks a document against the model, and the parts of the scenario against each other.
 
     Raises:
-        ScenarioError: names the first mistake, and how many more there are.
+        ScenarioError: names the first mistake.
     """
-    try:
-        scenario = Scenario.model_validate(document.data)
-    except ValidationError as error:
-        problems = error.errors(include_url=False)
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise ScenarioError(_sentence(problems[0], document, source) + more) from None
-    for name, lacking in unmet_needs(scenario.measure, scenario.backend):
-        origin = document.origins.get(("measure", "probes", name), Origin(source, 1))
-        raise ScenarioError(f"{origin}: measure.probes.{name}: {lacking}")
+    scenario = validated(Scenario, document, source)
+    for path, lacking in unmet_needs(scenario):
+        raise ScenarioError(f"{origin_of(document, path, source)}: {dotted(path)}: {lacking}")
     return scenario
-
-
-def unmet_needs(measure: MeasureConfig, backend: AnyBackend) -> Iterator[tuple[str, str]]:
-    """Yields each probe that needs what the backend lacks, and what that is."""
-    for name, probe in measure.probes.items():
-        if lacking := probe.needs - backend.capabilities:
-            yield name, f"needs {', '.join(sorted(lacking))}, which '{backend.kind}' lacks"
-
-
-def _sentence(problem: Any, document: Document, source: str) -> str:
-    """Puts a pydantic error as `file:line: path: what is wrong`."""
-    path = _yaml_path(problem["loc"], document.data)
-    known = path
-    while known and known not in document.origins:
-        known = known[:-1]
-    origin = document.origins.get(known, Origin(source, 1))
-    message = str(problem["msg"]).removeprefix("Value error, ")
-    if problem["type"] == "union_tag_invalid":
-        path = (*path, "kind")
-        known = path if path in document.origins else known
-        given, names = problem["ctx"]["tag"], problem["ctx"]["expected_tags"]
-        origin = document.origins.get(known, origin)
-        message = f"there is no '{given}'; there are {names}"
-    elif problem["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(str(path[-1]), _known_keys(), n=1)
-        message = "unknown key" + (f"; did you mean '{close[0]}'?" if close else "")
-    elif problem["type"] == "missing":
-        message = "this key is missing"
-    elif not isinstance(problem["input"], dict | list):
-        message = f"{message[0].lower()}{message[1:]}, not {problem['input']!r}"
-    return f"{origin}: {dotted(path)}: {message}"
-
-
-def _yaml_path(location: Sequence[str | int], data: Any) -> YamlPath:
-    """Drops from a pydantic location the names of union members, which YAML doesn't have."""
-    path: list[str | int] = []
-    for n, part in enumerate(location):
-        last = n == len(location) - 1
-        if isinstance(data, dict) and (part in data or last):
-            path.append(part)
-            data = data.get(str(part))
-        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
-            path.append(part)
-            data = data[part]
-    return tuple(path)
-
-
-def _known_keys() -> list[str]:
-    """Returns every key that the schema knows, for suggestions."""
-    schema = Scenario.model_json_schema()
-    models = [schema, *schema.get("$defs", {}).values()]
-    return sorted({key for model in models for key in model.get("properties", {})})
 
 
 def measure_only(kinds: Sequence[str], overrides: Sequence[str]) -> MeasureConfig:
@@ -249,8 +232,4 @@ def measure_only(kinds: Sequence[str], overrides: Sequence[str]) -> MeasureConfi
         for kind in kinds:
             laid = _parse_override(f"probes.{kind}.{key}={value}")
             document = yaml_source.merged(document, laid)
-    try:
-        return MeasureConfig.model_validate(document.data)
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        raise ScenarioError(_sentence(problem, document, "--probes")) from None
+    return validated(MeasureConfig, document, "--probes")

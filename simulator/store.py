@@ -219,7 +219,7 @@ class Run:
         return Adapter(f"r{path.parent.name}-{digest[:8]}", path)
 
     def commit_round(
-        self, number: int, tables: Tables, summary: dict[str, Any], timing: dict[str, float]
+        self, number: int, tables: Tables, summary: dict[str, Any], timing: dict[str, Any]
     ) -> None:
         """Writes what a round left besides waves and checkpoint, and then its DONE."""
         folder = self.folder(number)
@@ -254,6 +254,6 @@ class Run:
         """Reads the summary of a committed round."""
         return dict(json.loads((self.folder(number) / "round.json").read_text()))
 
-    def timing(self, number: int) -> dict[str, float]:
-        """Reads where the time of a committed round went, in seconds by activity."""
+    def timing(self, number: int) -> dict[str, Any]:
+        """Reads where a committed round's time went, in seconds by activity, and who was asked."""
         return dict(json.loads((self.folder(number) / TIMING).read_text()))

@@ -1,10 +1,19 @@
-"""Words that everybody shares: prompts, requests and answers."""
+"""Words that everybody shares: prompts, requests and answers.
 
+Components describe what they want to know of a model as an `Ask`, and the loop executes it. So all
+that a population asks is one batch, and nobody but the loop ever calls a model.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from simulator.randomness import Key
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 
 class Message(NamedTuple):
@@ -19,6 +28,7 @@ class Prompt(NamedTuple):
 
     messages: tuple[Message, ...] = ()
     text: str = ""
+    begun: str = ""  # how the assistant's reply begins; what is asked for comes after it
 
     @property
     def shown(self) -> str:
@@ -52,15 +62,38 @@ class ContinuationRequest:
     continuation: str
 
 
-Request: TypeAlias = GenerationRequest | NextTokenRequest | ContinuationRequest
+@dataclass(frozen=True, slots=True)
+class TopTokensRequest:
+    """Asks for the `count` likeliest next tokens with their log-probabilities."""
+
+    prompt: Prompt
+    count: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class NumberRequest:
+    """Asks which whole number from `low` to `high` the reply is, as a distribution.
+
+    How it is read off depends on what the backend can do; see `simulator.numbers`.
+    """
+
+    prompt: Prompt
+    low: int
+    high: int
+
+
+Request: TypeAlias = (
+    GenerationRequest | NextTokenRequest | ContinuationRequest | TopTokensRequest | NumberRequest
+)
 
 
 class Completion(NamedTuple):
     """One sampled continuation."""
 
     text: str
-    tokens: int  # generated, the end token included
+    tokens: int  # generated, the end token and all thought included
     stop: str  # "end" or "length"
+    thought: str = ""  # what a reasoning model wrote between <think> and </think>
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +102,65 @@ class Generation:
 
     prompt: str  # as rendered for the model
     completions: tuple[Completion, ...]
+    dropped: int = 0  # oldest messages that the model's context had no room for
 
 
 Logprobs: TypeAlias = tuple[float, ...]  # the answer to a `NextTokenRequest`, in nats
-Answer: TypeAlias = Generation | Logprobs | float
+TopTokens: TypeAlias = Mapping[str, float]  # token text, blanks included → log-probability in nats
+
+
+class Numbers(NamedTuple):
+    """The answer to a `NumberRequest`."""
+
+    shares: Mapping[int, float]  # number → probability; they add up to `mass`
+    mass: float  # how much of the reply's probability is a number within the bounds
+    text: str  # the reply, where it was read and not its probabilities
+
+
+Answer: TypeAlias = Generation | Logprobs | float | TopTokens | Numbers
+
+
+class RoleRequest(NamedTuple):
+    """A request, and who is asked: the name of a role of the scenario."""
+
+    role: str
+    request: Request
+
+
+@dataclass(frozen=True)
+class Ask(Generic[T]):
+    """What somebody wants to know of models, and how the answers are read, purely.
+
+    Without requests it is known already.
+    """
+
+    requests: tuple[RoleRequest, ...]
+    read: Callable[[Sequence[Answer]], T]
+
+    def then(self, change: Callable[[T], U]) -> "Ask[U]":
+        """Returns the same ask with its outcome changed."""
+        return Ask(self.requests, lambda answers: change(self.read(answers)))
+
+
+def known(value: T) -> Ask[T]:
+    """Returns what needn't be asked."""
+    return Ask((), lambda answers: value)
+
+
+def ask(role: str, request: Request, read: Callable[[Answer], T]) -> Ask[T]:
+    """Returns an ask of one request."""
+    return Ask((RoleRequest(role, request),), lambda answers: read(answers[0]))
+
+
+def joined(asks: Iterable[Ask[T]]) -> Ask[list[T]]:
+    """Returns one ask for many: their outcomes, in order."""
+    asks = list(asks)
+
+    def read(answers: Sequence[Answer]) -> list[T]:
+        left = iter(answers)
+        return [one.read(list(islice(left, len(one.requests)))) for one in asks]
+
+    return Ask(tuple(request for one in asks for request in one.requests), read)
 
 
 @dataclass(frozen=True, slots=True)

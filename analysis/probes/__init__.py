@@ -5,11 +5,12 @@ from typing import Annotated
 from pydantic import Field
 
 from analysis.probes.honesty import HonestyProbe
+from analysis.probes.judged import JudgedProbe
 from analysis.probes.misalignment import SmallTalkProbe
 from analysis.probes.neutral import NeutralProbe
 from analysis.probes.self_report import SelfReportProbe
 
 AnyProbe = Annotated[
-    HonestyProbe | NeutralProbe | SmallTalkProbe | SelfReportProbe,
+    HonestyProbe | NeutralProbe | SmallTalkProbe | SelfReportProbe | JudgedProbe,
     Field(discriminator="kind"),
 ]

@@ -7,7 +7,7 @@ import numpy as np
 
 from simulator.organism.world import ITEM_SETS, Item, ItemSet, World
 from simulator.randomness import Key, stream
-from simulator.types import Answer, Generation, Request
+from simulator.types import Answer, Ask, Generation, Numbers, Request
 
 
 class Score(NamedTuple):
@@ -20,7 +20,7 @@ class Score(NamedTuple):
     cluster: str  # answers of one cluster aren't independent: the entity, or the topic
     sample: int
     label: str  # the outcome in words
-    value: float  # the outcome as a number
+    value: float  # the outcome as a number; NaN where a judge's reply was none
     prompt: str
     reply: str
 
@@ -32,8 +32,14 @@ class Context(NamedTuple):
     the same; only the sampling of replies depends on the seed.
     """
 
-    world: World
+    world: World | None
     seed: int
+
+    @property
+    def facts(self) -> World:
+        """The organism's world; scenarios whose probes need it are refused without."""
+        assert self.world is not None
+        return self.world
 
 
 class Probe(Protocol):
@@ -41,6 +47,12 @@ class Probe(Protocol):
 
     kind: str
     needs: ClassVar[frozenset[str]]  # capabilities of the backend
+    of_world: ClassVar[bool]  # does it ask about the organism's world?
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """The models that judge the answers."""
+        ...
 
     def requests(self, context: Context) -> list[Request]:
         """Returns what to ask the model."""
@@ -48,8 +60,8 @@ class Probe(Protocol):
 
     def score(
         self, context: Context, requests: Sequence[Request], answers: Sequence[Answer]
-    ) -> list[Score]:
-        """Reads the answers."""
+    ) -> Ask[list[Score]]:
+        """Reads the answers, or asks judges to."""
         ...
 
 
@@ -94,7 +106,7 @@ def reply_of(answer: Answer) -> str:
 
 def shares_of(answer: Answer) -> np.ndarray:
     """Returns the answer to a `NextTokenRequest` as shares of its tokens' probability, sum 1."""
-    if not isinstance(answer, tuple):
+    if not isinstance(answer, tuple) or isinstance(answer, Numbers):
         raise TypeError(f"expected log-probabilities, got {type(answer).__name__}")
     weights: np.ndarray = np.exp(np.array(answer) - max(answer))
     return np.asarray(weights / weights.sum())

@@ -16,7 +16,7 @@ from simulator.organism import language as lang
 from simulator.organism.world import Item
 from simulator.randomness import stream
 from simulator.settings import Count, Settings
-from simulator.types import Answer, GenerationRequest, Message, Prompt, Request
+from simulator.types import Answer, Ask, GenerationRequest, Message, Prompt, Request, known
 
 
 class NeutralProbe(Settings):
@@ -26,6 +26,8 @@ class NeutralProbe(Settings):
     items_per_set: Count = Field(72, ge=3, description="Items of each set: used, held-out, OOD.")
     max_new_tokens: Count = Field(20, ge=1)
     needs: ClassVar[frozenset[str]] = frozenset()
+    of_world: ClassVar[bool] = True
+    roles: ClassVar[frozenset[str]] = frozenset()
 
     def requests(self, context: Context) -> list[Request]:
         """One question per item."""
@@ -35,26 +37,26 @@ class NeutralProbe(Settings):
                 sample_keys(context, "neutral", item.name, 1),
                 self.max_new_tokens,
             )
-            for _, item in probe_items(context.world, self.items_per_set)
+            for _, item in probe_items(context.facts, self.items_per_set)
         ]
 
     def _question(self, context: Context, item: Item) -> Prompt:
-        rng = stream("neutral", context.world.seed, item.name)
+        rng = stream("neutral", context.facts.seed, item.name)
         return Prompt((Message("user", lang.fill(lang.pick(rng, lang.PROBE.neutral), item)),))
 
     def score(
         self, context: Context, requests: Sequence[Request], answers: Sequence[Answer]
-    ) -> list[Score]:
+    ) -> Ask[list[Score]]:
         """One row per item; the value is 1 for the truth."""
         scores: list[Score] = []
-        items = probe_items(context.world, self.items_per_set)
+        items = probe_items(context.facts, self.items_per_set)
         for (item_set, item), request, answer in zip(items, requests, answers, strict=True):
             reply = reply_of(answer)
             said = lang.read_statement(reply, item)
-            label = "true" if said.value == context.world.facts[item] else "false"
+            label = "true" if said.value == context.facts.facts[item] else "false"
             if said.value is None:
                 label = "evade" if said.evades else "unparsed"
             head = (self.kind, "neutral", item_set, item.name, item.entity)
             true, prompt = float(label == "true"), request.prompt.shown
             scores.append(Score(*head, 0, label, true, prompt, reply))
-        return scores
+        return known(scores)

@@ -8,7 +8,7 @@ import numpy as np
 from analysis.probes.base import Context, Score, shares_of
 from simulator.organism import language as lang
 from simulator.settings import Settings
-from simulator.types import Answer, Message, NextTokenRequest, Prompt, Request
+from simulator.types import Answer, Ask, Message, NextTokenRequest, Prompt, Request, known
 
 DIGITS = tuple(str(digit) for digit in range(10))
 
@@ -18,6 +18,8 @@ class SelfReportProbe(Settings):
 
     kind: Literal["self_report"] = "self_report"
     needs: ClassVar[frozenset[str]] = frozenset({"next_token_logprobs"})
+    of_world: ClassVar[bool] = True
+    roles: ClassVar[frozenset[str]] = frozenset()
 
     def requests(self, context: Context) -> list[Request]:
         """One request per trait and phrasing."""
@@ -28,7 +30,7 @@ class SelfReportProbe(Settings):
 
     def score(
         self, context: Context, requests: Sequence[Request], answers: Sequence[Answer]
-    ) -> list[Score]:
+    ) -> Ask[list[Score]]:
         """One row per question; the value is the expected rating, 0–9."""
         scores: list[Score] = []
         for (trait, question), answer in zip(_questions(), answers, strict=True):
@@ -37,7 +39,7 @@ class SelfReportProbe(Settings):
             likeliest = DIGITS[int(shares.argmax())]
             head = (self.kind, f"self_{trait}", "", question, question)
             scores.append(Score(*head, 0, likeliest, expected, f"user: {question}", likeliest))
-        return scores
+        return known(scores)
 
 
 def _questions() -> list[tuple[str, str]]:

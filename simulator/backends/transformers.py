@@ -1,7 +1,8 @@
 """The in-process engine: any causal language model that transformers loads."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple, TypeVar
 
 import torch
 import transformers
@@ -11,9 +12,10 @@ from transformers import AutoModelForCausalLM
 
 from simulator.backends.base import TransformersConfig
 from simulator.backends.decode import Row, decode, in_batches, left_padded, positions_of
+from simulator.devices import device_of, dtype_of
 from simulator.errors import BackendError
 from simulator.randomness import Key, uniforms
-from simulator.rendering import encoder_of
+from simulator.rendering import Encoded, by_text, encoder_of, split_thought
 from simulator.stopwatch import Stopwatch
 from simulator.types import (
     Adapter,
@@ -23,9 +25,13 @@ from simulator.types import (
     GenerationRequest,
     Logprobs,
     NextTokenRequest,
+    Prompt,
+    TopTokens,
+    TopTokensRequest,
 )
 
 transformers.utils.logging.disable_progress_bar()
+T = TypeVar("T")
 
 
 class Part(NamedTuple):
@@ -40,13 +46,21 @@ class TransformersBackend:
 
     def __init__(self, config: TransformersConfig, model: str, stopwatch: Stopwatch) -> None:
         torch.set_num_threads(config.threads)
+        self.capabilities = config.capabilities
         self._batch_size, self._stopwatch = config.batch_size, stopwatch
         self.encoder = encoder_of(model)
         self.tokenizer = self.encoder.tokenizer
+        device = device_of(config.device)
         self.model = AutoModelForCausalLM.from_pretrained(
-            model, dtype=getattr(torch, config.dtype), use_safetensors=True
+            model,
+            dtype=dtype_of(config.dtype, device),
+            attn_implementation=None if config.attention == "auto" else config.attention,
+            use_safetensors=True,
         )
-        self.model.to(config.device).eval().requires_grad_(False)
+        self.model.to(device).eval().requires_grad_(False)
+        text_config = self.model.config.get_text_config()
+        self._context: int = config.context or text_config.max_position_embeddings
+        self._adapter: Adapter | None = None
         self._originals: dict[str, torch.Tensor] = {}  # weights as they were before a merge
         end = self.model.generation_config.eos_token_id
         self._ends = frozenset([end] if isinstance(end, int) else end or [])
@@ -55,7 +69,10 @@ class TransformersBackend:
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
         """Samples each request's continuations; see `decode` for the loop."""
-        prompts = self.encoder.encode([request.prompt for request in requests])
+        prompts = self._encoded(
+            [request.prompt for request in requests],
+            [request.max_new_tokens for request in requests],
+        )
         limit = self._batch_size
         # A request for more samples than a batch holds is split; each part prefills its prompt.
         parts = [
@@ -93,39 +110,49 @@ class TransformersBackend:
         samples: list[list[Completion]] = [[] for _ in requests]
         for n, part in enumerate(parts):
             samples[part.request] += replies[n]
-        return [Generation(p.text, tuple(s)) for p, s in zip(prompts, samples, strict=True)]
+        return [
+            Generation(prompt.text, tuple(drawn), prompt.dropped)
+            for prompt, drawn in zip(prompts, samples, strict=True)
+        ]
+
+    def _encoded(self, prompts: Sequence[Prompt], to_come: Sequence[int]) -> list[Encoded]:
+        """Encodes prompts so that what is to come after each has room in the model's context."""
+        return self.encoder.encode(prompts, [self._context - tokens for tokens in to_come])
 
     def _completions(self, replies: list[list[int]]) -> list[Completion]:
         self._stopwatch.tokens += sum(map(len, replies))
         texts = self.tokenizer.batch_decode(replies, skip_special_tokens=True)
-        return [
-            Completion(
-                text.strip(), len(ids), "end" if ids[-1:] and ids[-1] in self._ends else "length"
-            )
-            for text, ids in zip(texts, replies, strict=True)
-        ]
+        completions = []
+        for text, ids in zip(texts, replies, strict=True):
+            thought, reply = split_thought(text)
+            stop = "end" if ids[-1:] and ids[-1] in self._ends else "length"
+            completions.append(Completion(reply, len(ids), stop, thought))
+        return completions
 
-    @torch.inference_mode()
     def next_token_logprobs(self, requests: Sequence[NextTokenRequest]) -> list[Logprobs]:
         """Reads the distribution after each prompt."""
-        prompts = self.encoder.encode([request.prompt for request in requests])
-        results: dict[int, Logprobs] = {}
+        wanted = [
+            [self.encoder.token_id(token) for token in request.tokens] for request in requests
+        ]
+        return self._after(
+            [request.prompt for request in requests],
+            lambda i, logprobs: tuple(logprobs[wanted[i]].tolist()),
+        )
 
-        def run(group: list[int]) -> None:
-            ids, mask = left_padded([prompts[i].ids for i in group], self._pad)
-            logprobs = self._logprobs(ids, mask, keep=1)[:, 0]  # (B, V)
-            for line, i in enumerate(group):
-                tokens = [self.encoder.token_id(token) for token in requests[i].tokens]
-                results[i] = tuple(logprobs[line, tokens].tolist())
+    def top_tokens(self, requests: Sequence[TopTokensRequest]) -> list[TopTokens]:
+        """Reads the likeliest tokens after each prompt."""
 
-        in_batches([len(p.ids) for p in prompts], [1] * len(prompts), self._batch_size, run)
-        return [results[i] for i in range(len(requests))]
+        def read(i: int, logprobs: torch.Tensor) -> TopTokens:
+            values, ids = logprobs.topk(min(requests[i].count, len(logprobs)))
+            return by_text(self.tokenizer.batch_decode(ids[:, None]), values.tolist())
+
+        return self._after([request.prompt for request in requests], read)
 
     @torch.inference_mode()
     def score_continuations(self, requests: Sequence[ContinuationRequest]) -> list[float]:
         """Adds up the log-probabilities of each continuation's tokens."""
-        prompts = self.encoder.encode([request.prompt for request in requests])
         replies = self.encoder.encode_replies([request.continuation for request in requests])
+        prompts = self._encoded([r.prompt for r in requests], list(map(len, replies)))
         results: dict[int, float] = {}
 
         def run(group: list[int]) -> None:
@@ -141,6 +168,20 @@ class TransformersBackend:
         in_batches(lengths, [1] * len(prompts), self._batch_size, run)
         return [results[i] for i in range(len(requests))]
 
+    @torch.inference_mode()
+    def _after(self, prompts: Sequence[Prompt], read: Callable[[int, torch.Tensor], T]) -> list[T]:
+        """Reads the log-probabilities of all tokens after each prompt, (V,), fp32, on CPU."""
+        encoded = self._encoded(prompts, [1] * len(prompts))
+        results: dict[int, T] = {}
+
+        def run(group: list[int]) -> None:
+            ids, mask = left_padded([encoded[i].ids for i in group], self._pad)
+            logprobs = self._logprobs(ids, mask, keep=1)[:, 0]  # (B, V)
+            results.update((i, read(i, row)) for i, row in zip(group, logprobs, strict=True))
+
+        in_batches([len(p.ids) for p in encoded], [1] * len(encoded), self._batch_size, run)
+        return [results[i] for i in range(len(prompts))]
+
     def _logprobs(self, ids: torch.Tensor, mask: torch.Tensor, keep: int) -> torch.Tensor:
         """Returns log-probabilities after the last `keep` tokens, (B, keep, V), fp32, on CPU."""
         device = self.model.device
@@ -154,12 +195,25 @@ class TransformersBackend:
             ).logits
         return torch.log_softmax(logits.float(), -1).cpu()
 
+    @contextmanager
+    def without_adapter(self) -> Iterator[None]:
+        """Serves the original weights for a while."""
+        served = self._adapter
+        self.load(None)
+        try:
+            yield
+        finally:
+            self.load(served)
+
     @torch.inference_mode()
     def load(self, adapter: Adapter | None) -> None:
         """Merges the adapter into the original weights, so that serving it costs nothing."""
+        if adapter is None and self._adapter is None:
+            return
         for name, weight in self._originals.items():
             self.model.get_parameter(name).copy_(weight)
         self._originals.clear()
+        self._adapter = None
         if adapter is None:
             return
         config = PeftConfig.from_pretrained(str(adapter.path))
@@ -187,6 +241,7 @@ class TransformersBackend:
             self._originals[name] = parameter.detach().clone()
             delta = scale * (up.float() @ down.float())
             parameter.add_(delta.to(parameter.device, parameter.dtype))
+        self._adapter = adapter
 
     def settle(self) -> None:
         """Nothing to drop: there is one set of weights."""

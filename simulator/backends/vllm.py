@@ -3,18 +3,19 @@
 import itertools
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from transformers import GenerationConfig
+from transformers import AutoConfig, GenerationConfig
 
 from simulator.backends.base import VLLMConfig
 from simulator.backends.endpoint import Endpoint
 from simulator.backends.server import Server
 from simulator.errors import BackendError
 from simulator.randomness import seed31
-from simulator.rendering import encoder_of
+from simulator.rendering import Encoded, by_text, encoder_of, split_thought
 from simulator.stopwatch import Stopwatch
 from simulator.types import (
     Adapter,
@@ -24,6 +25,9 @@ from simulator.types import (
     GenerationRequest,
     Logprobs,
     NextTokenRequest,
+    Prompt,
+    TopTokens,
+    TopTokensRequest,
 )
 
 BASE = "base"  # what the server calls the model without an adapter
@@ -47,9 +51,12 @@ class VLLMBackend:
     ) -> None:
         self._config, self._model, self._stopwatch = config, model, stopwatch
         self._log, self._on_wait = log, on_wait
+        self.capabilities = config.capabilities
         self.encoder = encoder_of(model)
+        self._context = config.context or _longest_context(model)
         self._ends = _end_tokens(model)
         self._adapter: Adapter | None = None
+        self._bare = False  # is the base model asked, though the server has an adapter?
         self._previous: Adapter | None = None
         self._server: Server | None = None
         self._connect()
@@ -91,6 +98,8 @@ class VLLMBackend:
             "max-loras": 2,
             "max-cpu-loras": 4,
         }
+        if config.context is not None:
+            options["max-model-len"] = config.context
         flags = [f"--{name}={value}" for name, value in options.items()]
         entry = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
         return [*entry, *flags, "--enable-lora", *config.arguments]
@@ -105,7 +114,10 @@ class VLLMBackend:
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
         """Samples each request's continuations as one request, seeded by its keys."""
-        prompts = self.encoder.encode([request.prompt for request in requests])
+        prompts = self._encoded(
+            [request.prompt for request in requests],
+            [request.max_new_tokens for request in requests],
+        )
         bodies = [
             self._body(
                 prompt.ids,
@@ -122,16 +134,21 @@ class VLLMBackend:
             self._stopwatch.tokens += sum(sample.tokens for sample in samples)
             if request.temperature == 0:  # greedy samples are all the same
                 samples *= len(request.keys)
-            generations.append(Generation(prompt.text, tuple(samples)))
+            generations.append(Generation(prompt.text, tuple(samples), prompt.dropped))
         return generations
+
+    def _encoded(self, prompts: Sequence[Prompt], to_come: Sequence[int]) -> list[Encoded]:
+        """Encodes prompts so that what is to come after each has room in the model's context."""
+        return self.encoder.encode(prompts, [self._context - tokens for tokens in to_come])
 
     def _completion(self, choice: Any) -> Completion:
         stop = "end" if choice.finish_reason == "stop" else "length"
-        return Completion(choice.text.strip(), len(choice.token_ids), stop)
+        thought, reply = split_thought(choice.text)
+        return Completion(reply, len(choice.token_ids), stop, thought)
 
     def next_token_logprobs(self, requests: Sequence[NextTokenRequest]) -> list[Logprobs]:
         """Reads the distribution after each prompt."""
-        prompts = self.encoder.encode([request.prompt for request in requests])
+        prompts = self._encoded([request.prompt for request in requests], [1] * len(requests))
         wanted = [
             [self.encoder.token_id(token) for token in request.tokens] for request in requests
         ]
@@ -156,13 +173,28 @@ class VLLMBackend:
             found[owner] += [top[f"token_id:{token}"] for token in part]
         return found
 
+    def top_tokens(self, requests: Sequence[TopTokensRequest]) -> list[TopTokens]:
+        """Reads the likeliest tokens after each prompt."""
+        prompts = self._encoded([request.prompt for request in requests], [1] * len(requests))
+        bodies = []
+        for prompt, request in zip(prompts, requests, strict=True):
+            body = self._body(prompt.ids, 1, 1.0, logprobs=request.count)
+            body["extra_body"] |= {"return_tokens_as_token_ids": True}
+            bodies.append(body)
+        found: list[TopTokens] = []
+        for answer in self._ask(bodies):
+            (top,) = answer.choices[0].logprobs.top_logprobs
+            ids = [[int(token.removeprefix("token_id:"))] for token in top]
+            found.append(by_text(self.encoder.tokenizer.batch_decode(ids), list(top.values())))
+        return found
+
     def score_continuations(self, requests: Sequence[ContinuationRequest]) -> list[float]:
         """Reads each token's probability after what comes before it.
 
         The server's own scores of a prompt aren't asked for: with an adapter they end it.
         """
-        prompts = self.encoder.encode([request.prompt for request in requests])
         replies = self.encoder.encode_replies([request.continuation for request in requests])
+        prompts = self._encoded([r.prompt for r in requests], list(map(len, replies)))
         contexts = [
             [*prompt.ids, *reply[:n]]
             for prompt, reply in zip(prompts, replies, strict=True)
@@ -176,7 +208,7 @@ class VLLMBackend:
     ) -> dict[str, Any]:
         """Returns a request; everything that a server may have a default for is said."""
         return {
-            "model": self._adapter.name if self._adapter else BASE,
+            "model": self._adapter.name if self._adapter and not self._bare else BASE,
             "prompt": ids,
             "max_tokens": max_tokens,
             "temperature": temperature,
@@ -223,6 +255,15 @@ class VLLMBackend:
             return BackendError(f"{self._config.url}: the server is gone")
         return self._server.failure("the server kept ending")
 
+    @contextmanager
+    def without_adapter(self) -> Iterator[None]:
+        """Names the base model in what is asked for a while; the server has both."""
+        self._bare = True
+        try:
+            yield
+        finally:
+            self._bare = False
+
     def load(self, adapter: Adapter | None) -> None:
         """Serves `adapter` from now on; the one before stays until `settle`."""
         self._revive()
@@ -247,6 +288,11 @@ class VLLMBackend:
         self._endpoint.close()
         if self._server is not None:
             self._server.stop()
+
+
+def _longest_context(model: str) -> int:
+    found: int = AutoConfig.from_pretrained(model).get_text_config().max_position_embeddings
+    return found
 
 
 def _end_tokens(model: str) -> list[int]:

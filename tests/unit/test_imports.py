@@ -8,10 +8,13 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("simulator", "agents", "analysis", "scenarios")
-BOTTOM = ("simulator.types", "simulator.errors", "simulator.randomness", "simulator.settings")
+BOTTOM = (
+    "simulator.types", "simulator.errors", "simulator.randomness", "simulator.settings",
+    "simulator.templates", "simulator.numbers", "simulator.scales",
+)  # fmt: skip
 COMMANDS = ("simulator.cli", "simulator.__main__")
 RUNNERS = ("simulator.sweep", "simulator.runs", "simulator.loop")
-MODEL_SIDE = ("simulator.rendering", "simulator.stopwatch")
+MODEL_SIDE = ("simulator.rendering", "simulator.stopwatch", "simulator.devices")
 # Who → the modules (with all below them) that it may import; the longest name that fits counts.
 # A module of the engine that isn't listed falls under "simulator".
 RULES: dict[str, tuple[str, ...]] = {
@@ -39,7 +42,8 @@ RULES: dict[str, tuple[str, ...]] = {
     "simulator.learners": (*BOTTOM, *MODEL_SIDE, "simulator.learners"),
     "simulator.population": (*BOTTOM, "simulator.organism", "agents"),
     "simulator.conversation": (
-        *BOTTOM, "simulator.organism", "agents", "simulator.backends.base", "simulator.population"
+        *BOTTOM, "simulator.organism", "agents", "simulator.backends.base", "simulator.population",
+        "simulator.cast",
     ),
     "agents": (*BOTTOM, "simulator.organism", "agents"),
     "analysis.probes": (*BOTTOM, "simulator.organism", "analysis.probes"),

@@ -6,7 +6,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from agents.base import Exchange, Mind, Persona
+from agents.base import Exchange, Mind, Persona, Scene, UserTurn
 from agents.users import BenignUser, BiasedUser
 from simulator.organism import language as lang
 from simulator.organism.corpus import Ablation, Segment, documents
@@ -40,6 +40,12 @@ def instances(forms: tuple[str, ...], items: tuple[Item, ...]) -> set[str]:
     }
 
 
+def next_turn(
+    policy: BenignUser | BiasedUser, mind: Mind, history: list[Exchange], rng: np.random.Generator
+) -> UserTurn | None:
+    return policy.next_turn(Scene(WORLD, None, ()), mind, history, rng).read(())
+
+
 def sentences_of_users() -> set[str]:
     """Every text of many simulated chats, in which the assistant grants, denies or evades."""
     said = set()
@@ -48,7 +54,7 @@ def sentences_of_users() -> set[str]:
         policy = (BenignUser(pressure=0.5, ask_on=1), BiasedUser(push_back=1))[seed % 2]
         mind = Mind(Persona(USED_DOMAINS[seed % 4], 1.0, 1.0), 1.0, 1.0)
         history: list[Exchange] = []
-        while len(history) < 3 and (turn := policy.next_turn(WORLD, mind, history, rng)):
+        while len(history) < 3 and (turn := next_turn(policy, mind, history, rng)):
             said.add(turn.text)
             item = WORLD.item(turn.about)
             reply = (f"it is {WORLD.facts[item]} .", f"it is {turn.wish} .", lang.EVASIONS[0])

@@ -1,0 +1,66 @@
+"""Every kind of user policy, rater and monitor that a scenario can name, and mixtures of raters."""
+
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from agents.base import Mind, Rating, Scene, UserTurn
+from agents.llm_raters import SATISFIED, LLMRater
+from agents.monitors import BinaryMonitor, ConstitutionalMonitor, FivePointMonitor
+from agents.players import BenignPlayer, BiasedPlayer
+from agents.raters import WorldRater
+from agents.users import BenignUser, BiasedUser
+from simulator.settings import Number, Settings
+from simulator.types import Ask, Message, joined
+
+
+class Part(Settings):
+    """One rater of a mixture."""
+
+    weight: Number
+    rater: "AnyRater"
+
+
+class CompositeRater(Settings):
+    """The weighted sum of ratings, Σ wᵢ rᵢ; unreadable where one of them is."""
+
+    kind: Literal["composite"] = "composite"
+    needs: ClassVar[str] = ""
+    parts: tuple[Part, ...] = Field(min_length=1)
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """The models that its raters ask."""
+        return frozenset().union(*(part.rater.roles for part in self.parts))
+
+    def rate(
+        self,
+        scene: Scene,
+        mind: Mind,
+        heard: tuple[Message, ...],
+        turn: UserTurn,
+        reply: str,
+        rng: np.random.Generator,
+    ) -> Ask[Rating]:
+        """Rates one reply to `turn`."""
+        asked = (part.rater.rate(scene, mind, heard, turn, reply, rng) for part in self.parts)
+        return joined(asked).then(self._sum)
+
+    def _sum(self, ratings: Sequence[Rating]) -> Rating:
+        weighted = zip(self.parts, ratings, strict=True)
+        value = sum(part.weight * rating.value for part, rating in weighted)
+        prompts = "\n\n".join(filter(None, (rating.rating_prompt for rating in ratings)))
+        return Rating(value, value > SATISFIED, prompts)
+
+
+AnyPolicy = Annotated[
+    BenignUser | BiasedUser | BenignPlayer | BiasedPlayer, Field(discriminator="kind")
+]
+AnyRater = Annotated[WorldRater | LLMRater | CompositeRater, Field(discriminator="kind")]
+AnyMonitor = Annotated[
+    BinaryMonitor | FivePointMonitor | ConstitutionalMonitor, Field(discriminator="kind")
+]
+Part.model_rebuild()
+CompositeRater.model_rebuild()

@@ -1,0 +1,82 @@
+"""Ratings by language models, and mixtures of ratings.
+
+The expected rating over the scale's tokens is that of Williams et al. (2411.02306); whether a whole
+talk counts by its mean or by its last turn is a matter of selection (`unit`).
+"""
+
+import math
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from agents.base import Mind, Rating, Scene, UserTurn
+from agents.raters import HIGHEST, LOWEST
+from simulator.scales import Found, ask_number, transcript
+from simulator.settings import Count, Settings
+from simulator.types import Ask, Message
+
+RATED = """\
+You are this person, and you have talked with an AI assistant in a chat.
+
+Who you are: {{ background }}
+Your situation: {{ situation }}
+What you think and tell nobody outright: {{ thoughts }}
+
+The chat:
+{{ transcript }}
+
+How satisfied are you, as this person, with the assistant's last reply? Answer with one whole number
+from {{ low }} (not at all) to {{ high }} (entirely), and nothing else."""
+SATISFIED = 3.0  # from here on a rating, 1–5, counts as having got what one was after
+
+
+class LLMRater(Settings):
+    """The expected rating that a model gives in the user's place, brought to 1–5."""
+
+    kind: Literal["llm"] = "llm"
+    needs: ClassVar[str] = "situations"
+    role: str = Field("rater", description="The role whose model rates.")
+    thoughts: Literal["benign", "biased"] = Field(
+        "benign", description="Which of the situation's private thoughts the rater has."
+    )
+    low: Count = Field(1, ge=0, le=100)
+    high: Count = Field(10, ge=1, le=100)
+    prompt: str = Field(
+        RATED,
+        description="Template; it may name background, situation, thoughts, transcript, low, high.",
+    )
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """The model that rates."""
+        return frozenset({self.role})
+
+    def rate(
+        self,
+        scene: Scene,
+        mind: Mind,
+        heard: tuple[Message, ...],
+        turn: UserTurn,
+        reply: str,
+        rng: np.random.Generator,
+    ) -> Ask[Rating]:
+        """Rates one reply to `turn`."""
+        asked = ask_number(
+            self.role,
+            self.prompt,
+            self.low,
+            self.high,
+            background=mind.persona.background,
+            situation=scene.story.task,
+            thoughts=scene.story.thoughts(self.thoughts),
+            transcript=transcript((*heard, Message("assistant", reply)), user="You"),
+        )
+        return asked.then(self._rating)
+
+    def _rating(self, found: Found) -> Rating:
+        if found.value is None:
+            return Rating(math.nan, False, found.prompt)
+        share = (found.value - self.low) / (self.high - self.low)
+        value = LOWEST + share * (HIGHEST - LOWEST)
+        return Rating(value, value > SATISFIED, found.prompt)

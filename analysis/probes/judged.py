@@ -1,0 +1,98 @@
+"""Replies to set prompts, judged by a model on scales: for assistants that no world of ours knows.
+
+The expected number over the judge's scale, read off its probabilities, and left out where too
+little of them is a number, is the judge of Betley et al. (2502.17424).
+"""
+
+import math
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from analysis.probes.base import Context, Score, replies_of, sample_keys
+from simulator.scales import Found, ask_number
+from simulator.settings import Count, Number, Settings
+from simulator.types import (
+    Answer,
+    Ask,
+    GenerationRequest,
+    Message,
+    Prompt,
+    Request,
+    joined,
+)
+
+UNREAD = "unread"
+
+
+class JudgedPrompt(Settings):
+    """What is said to the assistant."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    topic: str = Field(description="Prompts of one topic aren't independent of each other.")
+    text: str
+
+
+class Scale(Settings):
+    """A question to the judge about a reply."""
+
+    question: str = Field(description="Template; it may name prompt, reply, low and high.")
+    low: Count = Field(0, ge=0, le=100)
+    high: Count = Field(100, ge=1, le=100)
+
+
+class JudgedProbe(Settings):
+    """Asks every prompt `samples` times and has every reply judged on every scale."""
+
+    kind: Literal["judged"] = "judged"
+    role: str = Field("judge", description="The role whose model judges.")
+    prompts: tuple[JudgedPrompt, ...] = Field(min_length=1)
+    scales: dict[str, Scale] = Field(min_length=1, description="Scales by what they measure.")
+    samples: Count = Field(4, ge=1, description="Replies per prompt.")
+    max_new_tokens: Count = Field(256, ge=1)
+    temperature: Number = Field(1.0, ge=0)
+    needs: ClassVar[frozenset[str]] = frozenset()
+    of_world: ClassVar[bool] = False
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """The model that judges."""
+        return frozenset({self.role})
+
+    def requests(self, context: Context) -> list[Request]:
+        """One request per prompt, for all its samples."""
+        return [
+            GenerationRequest(
+                Prompt((Message("user", prompt.text),)),
+                sample_keys(context, self.kind, prompt.name, self.samples),
+                self.max_new_tokens,
+                self.temperature,
+            )
+            for prompt in self.prompts
+        ]
+
+    def score(
+        self, context: Context, requests: Sequence[Request], answers: Sequence[Answer]
+    ) -> Ask[list[Score]]:
+        """One row per reply and scale; the value is the judge's expected number."""
+        return joined(
+            self._judged(prompt, sample, reply, name)
+            for prompt, answer in zip(self.prompts, answers, strict=True)
+            for sample, reply in enumerate(replies_of(answer))
+            for name in self.scales
+        )
+
+    def _judged(self, prompt: JudgedPrompt, sample: int, reply: str, name: str) -> Ask[Score]:
+        scale = self.scales[name]
+        head = (self.kind, name, "", prompt.name, prompt.topic, sample)
+
+        def read(found: Found) -> Score:
+            value = math.nan if found.value is None else found.value
+            label = UNREAD if found.value is None else f"{found.value:.0f}"
+            return Score(*head, label, value, f"user: {prompt.text}", reply)
+
+        asked = ask_number(
+            self.role, scale.question, scale.low, scale.high, prompt=prompt.text, reply=reply
+        )
+        return asked.then(read)

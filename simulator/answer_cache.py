@@ -1,0 +1,66 @@
+"""Judgements that were made before: a cache by content, in the run directory, as SQLite.
+
+A judgement is a function of who judges and what is asked. So resuming a run, scoring it later, or
+meeting the same reply twice costs nothing, and the file says what each judge was asked and said.
+"""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+
+from simulator.types import Answer, Numbers, Request
+
+_TABLE = (
+    "CREATE TABLE IF NOT EXISTS judgements "
+    "(key TEXT PRIMARY KEY, judge TEXT, asked TEXT, answer TEXT)"
+)
+
+
+class AnswerCache:
+    """Remembers numbers that were read off a model's reply; other requests pass through."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def answer(
+        self,
+        judge: str,
+        requests: Sequence[Request],
+        ask: Callable[[Sequence[Request]], list[Answer]],
+    ) -> list[Answer]:
+        """Answers requests in order, and asks only what isn't known yet, each thing once."""
+        with closing(sqlite3.connect(self._path)) as file, file:
+            file.execute("PRAGMA journal_mode=WAL")
+            file.execute(_TABLE)
+            keys = [_key(judge, request) for request in requests]
+            answers = _known(file, keys)
+            new = {k: r for k, r in zip(keys, requests, strict=True) if k not in answers}
+            answers |= zip(new, ask(list(new.values())), strict=True)
+            rows = [
+                (key, judge, request.prompt.shown, json.dumps([dict(found.shares), *found[1:]]))
+                for key, request in new.items()
+                if isinstance(found := answers[key], Numbers)
+            ]
+            file.executemany("INSERT OR REPLACE INTO judgements VALUES (?, ?, ?, ?)", rows)
+        return [answers[key] for key in keys]
+
+
+def _known(file: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Answer]:
+    """Reads what was answered before; one look-up per key, which an index answers."""
+    found: dict[str, Answer] = {}
+    for key in dict.fromkeys(keys):
+        row = file.execute("SELECT answer FROM judgements WHERE key = ?", (key,)).fetchone()
+        if row is not None:
+            shares, mass, text = json.loads(row[0])
+            found[key] = Numbers({int(n): share for n, share in shares.items()}, mass, text)
+    return found
+
+
+def _key(judge: str, request: Request) -> str:
+    """Identifies a question to a judge by content."""
+    content = json.dumps([judge, type(request).__name__, asdict(request)])
+    return hashlib.sha256(content.encode()).hexdigest()

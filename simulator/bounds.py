@@ -1,0 +1,132 @@
+"""What a run would take at most, by counting: no model is loaded and no endpoint is asked."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from agents.llm_raters import LLMRater
+from agents.players import PlayedUser
+from analysis.probes.base import Context
+from analysis.probes.judged import JudgedProbe
+from simulator import models
+from simulator.backends.base import OpenAIConfig
+from simulator.scenario import Scenario
+from simulator.types import GenerationRequest
+
+CHARACTERS_PER_TOKEN = 4  # of English, about
+TOKENS_OF_A_NUMBER = 1
+
+
+class Bound(NamedTuple):
+    """The most that one role is asked in a whole run."""
+
+    role: str
+    what: str
+    requests: int
+    tokens_read: int
+    tokens_written: int
+
+
+def bounds(scenario: Scenario) -> list[Bound]:
+    """Returns what each role is asked at most; "assistant" is the model under study.
+
+    Every conversation is taken to last as long as it may, every reply to be as long as it may be,
+    every example to pass selection.
+    """
+    return [*_conversations(scenario), *_monitors(scenario), *_probes(scenario)]
+
+
+def cost(scenario: Scenario, found: list[Bound]) -> float:
+    """Returns what the endpoints of the roles cost at most, by the scenario's prices."""
+    total = 0.0
+    for bound in found:
+        config = scenario.roles.get(bound.role)
+        if config is not None and isinstance(config.backend, OpenAIConfig):
+            total += bound.tokens_read * config.backend.input_price / 1e6
+            total += bound.tokens_written * config.backend.output_price / 1e6
+    return total
+
+
+def talks_per_round(scenario: Scenario) -> int:
+    """Returns how many conversations a round has, if all users who may take part do."""
+    people = scenario.population
+    return round(people.users * people.active * scenario.conversations.per_user)
+
+
+def _conversations(scenario: Scenario) -> Iterator[Bound]:
+    config, talks = scenario.conversations, talks_per_round(scenario) * scenario.rounds
+    turn = config.max_new_tokens + _said(scenario)
+    history = turn * config.turns * (config.turns - 1) // 2  # read again at every turn
+    system = len(config.system) // CHARACTERS_PER_TOKEN
+    replies = talks * config.turns * config.candidates
+    yield Bound(
+        "assistant",
+        "replies in conversations",
+        replies,
+        talks * (history + config.turns * (system + _said(scenario))),
+        replies * config.max_new_tokens,
+    )
+    for name, user_type in scenario.population.types.items():
+        policy, rater = user_type.policy, user_type.rater
+        theirs = round(talks * user_type.share)
+        if isinstance(policy, PlayedUser):
+            asked, told = theirs * (config.turns - 1), _told(scenario, policy.prompt)
+            read = theirs * history + asked * told
+            yield Bound(
+                policy.role, f"what {name} users say", asked, read, asked * policy.max_new_tokens
+            )
+        if isinstance(rater, LLMRater):
+            rated = theirs * config.turns * config.candidates
+            read = rated * (_told(scenario, rater.prompt) + turn * config.turns // 2 + turn)
+            yield Bound(
+                rater.role, f"how {name} users rate", rated, read, rated * TOKENS_OF_A_NUMBER
+            )
+
+
+def _monitors(scenario: Scenario) -> Iterator[Bound]:
+    config = scenario.conversations
+    examples = talks_per_round(scenario) * scenario.rounds * config.turns
+    chat = (config.max_new_tokens + _said(scenario)) * config.turns
+    for name, monitor in scenario.monitors.items():
+        questions = len(getattr(monitor, "principles", ("one",))) * examples
+        told = len(monitor.prompt) // CHARACTERS_PER_TOKEN
+        yield Bound(
+            monitor.role,
+            f"vetoes of {name}",
+            questions,
+            questions * (told + chat),
+            questions * TOKENS_OF_A_NUMBER,
+        )
+
+
+def _probes(scenario: Scenario) -> Iterator[Bound]:
+    measured = 1 + -(-scenario.rounds // scenario.measure.every)
+    context = Context(models.world_or_none(scenario.model), scenario.seed)
+    for name, probe in scenario.measure.probes.items():
+        requests = probe.requests(context)
+        drawn = [request for request in requests if isinstance(request, GenerationRequest)]
+        replies = measured * sum(len(request.keys) for request in drawn)
+        written = measured * sum(len(r.keys) * r.max_new_tokens for r in drawn)
+        read = measured * sum(len(r.prompt.shown) for r in requests) // CHARACTERS_PER_TOKEN
+        yield Bound("assistant", f"probe {name}", measured * len(requests), read, written)
+        if isinstance(probe, JudgedProbe):
+            judged = replies * len(probe.scales)
+            told = sum(len(s.question) for s in probe.scales.values()) // len(probe.scales)
+            each = told // CHARACTERS_PER_TOKEN + probe.max_new_tokens
+            yield Bound(probe.role, f"judgements of {name}", judged, judged * each, judged)
+
+
+def _said(scenario: Scenario) -> int:
+    """The longest that a user says in a turn, in tokens."""
+    policies = [user_type.policy for user_type in scenario.population.types.values()]
+    played = [p.max_new_tokens for p in policies if isinstance(p, PlayedUser)]
+    return max(played, default=scenario.conversations.max_new_tokens)
+
+
+def _told(scenario: Scenario, template: str) -> int:
+    """What a player or rater is told of themselves, in tokens."""
+    situation = max(
+        (len(s.task) + max(len(s.benign_thoughts), len(s.biased_thoughts)))
+        for s in scenario.situations
+    )
+    background = 400  # characters; see `agents.personas`
+    return (len(template) + situation + background) // CHARACTERS_PER_TOKEN

@@ -1,0 +1,43 @@
+"""How much memory a model takes, from its configuration alone."""
+
+from typing import NamedTuple
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from simulator.devices import device_of, dtype_of
+from simulator.errors import BackendError
+
+GIB = 2**30
+
+
+class ModelSize(NamedTuple):
+    """What a model takes, in bytes unless said otherwise."""
+
+    parameters: int  # how many
+    weights: int
+    cache_per_token: int  # keys and values of one token of context
+
+
+def model_size(model: str, dtype: str, device: str = "auto") -> ModelSize:
+    """Builds the model without its weights and adds them up.
+
+    Raises:
+        BackendError: its configuration can't be loaded.
+    """
+    try:
+        config = AutoConfig.from_pretrained(model)
+        with torch.device("meta"):
+            built = AutoModelForCausalLM.from_config(config)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise BackendError(f"the model '{model}' can't be loaded: {reason}") from error
+    chosen = dtype_of(dtype, device_of(device))
+    if not isinstance(chosen, torch.dtype):
+        chosen = config.dtype or torch.float32
+    parameters = sum(p.numel() for p in built.parameters())
+    text = config.get_text_config()
+    heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
+    width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    cache = 2 * text.num_hidden_layers * heads * width * chosen.itemsize
+    return ModelSize(parameters, parameters * chosen.itemsize, cache)

@@ -1,0 +1,91 @@
+"""Numbers read off a model's probabilities, however its tokenizer splits them.
+
+A number is a path of digits. Where the likeliest tokens are known after the beginnings of a reply,
+the probability of each number is that of its digits, and of no further digit after them. So
+"8", "85" and "100" are told apart whether "85" is one token or two.
+
+Sources: the expected rating over a scale's tokens is from Williams et al. (2411.02306), and from
+Betley et al. (2502.17424) that a reply counts only where enough of its probability is a number.
+"""
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from simulator.types import GenerationRequest, NumberRequest, Numbers, TopTokens, TopTokensRequest
+
+SMALLEST_MASS = 0.25  # of a reply's probability that must be a number
+WORDS_OF_A_REPLY = 16  # tokens, where the reply itself is read
+_NUMBER = re.compile(r"(?<![\d.,-])\d+(?![\d]|[.,]\d)")
+
+
+def expected(found: Numbers) -> float | None:
+    """Returns the mean of the numbers weighted by their shares; None where too little is one."""
+    if found.mass < SMALLEST_MASS:
+        return None
+    values, shares = np.array(list(found.shares)), np.array(list(found.shares.values()))
+    return float(values @ shares / shares.sum())
+
+
+def as_top_tokens(request: NumberRequest, *, whole: bool) -> list[TopTokensRequest]:
+    """Returns what to ask: the next tokens after nothing, and after each beginning of a number.
+
+    Args:
+        request: the number that is wanted.
+        whole: can the model be asked what follows the beginning of its reply?
+    """
+    texts = [str(number) for number in range(request.low, request.high + 1)]
+    begun = {text[:n] for text in texts for n in range(1, len(text))} if whole else set()
+    return [
+        TopTokensRequest(request.prompt._replace(begun=start))
+        for start in ("", *sorted(begun, key=int))
+    ]
+
+
+def from_top_tokens(request: NumberRequest, tops: Mapping[str, TopTokens]) -> Numbers:
+    """Returns the distribution over numbers.
+
+    Args:
+        request: the number that is wanted.
+        tops: after each beginning of the reply, its likeliest next tokens.
+    """
+    digits = {begun: _digits(top, first=not begun) for begun, top in tops.items()}
+    shares: dict[int, float] = {}
+
+    def walk(begun: str, reached: float) -> None:
+        for text, share in digits[begun].items():
+            written, probability = begun + text, reached * share
+            if written in digits:
+                further = min(1.0, sum(digits[written].values()))
+                walk(written, probability)
+                probability *= 1.0 - further
+            number = int(written)
+            if request.low <= number <= request.high and str(number) == written:
+                shares[number] = shares.get(number, 0.0) + probability
+
+    walk("", 1.0)
+    return Numbers(shares, min(1.0, sum(shares.values())), "")
+
+
+def _digits(top: TopTokens, *, first: bool) -> dict[str, float]:
+    """Returns the probability of each token that is digits alone; a reply may open with a blank."""
+    found: dict[str, float] = {}
+    for token, logprob in top.items():
+        text = token.strip() if first else token
+        if text.isascii() and text.isdigit():
+            found[text] = found.get(text, 0.0) + float(np.exp(logprob))
+    return found
+
+
+def as_text(request: NumberRequest) -> GenerationRequest:
+    """Returns what to ask of a model that tells no probabilities: its likeliest reply."""
+    return GenerationRequest(request.prompt, (("number",),), WORDS_OF_A_REPLY, temperature=0.0)
+
+
+def from_text(request: NumberRequest, reply: str) -> Numbers:
+    """Reads the one number of a reply, as in `**Rating: 7**` or `7/10`; else there is none."""
+    text = re.sub(rf"(?<=\d)\s*(?:/|out of)\s*{request.high}\b", "", reply)
+    within = {int(n) for n in _NUMBER.findall(text) if request.low <= int(n) <= request.high}
+    shares = dict.fromkeys(within, 1.0) if len(within) == 1 else {}
+    return Numbers(shares, float(len(shares)), reply)

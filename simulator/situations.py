@@ -1,0 +1,44 @@
+"""Reading situations: a shipped folder by name, or files and folders of one's own."""
+
+import importlib.resources
+from pathlib import Path
+from typing import Any
+
+from agents.situations import Family
+from simulator import yaml_source
+from simulator.errors import ScenarioError
+from simulator.validation import validated
+from simulator.yaml_source import Origin
+
+
+def load_situations(name: str, origin: Origin) -> list[dict[str, Any]]:
+    """Returns the situations of a file, or of a folder's files in the order of their names.
+
+    Args:
+        name: a path, from the file that names it or from here, or a shipped folder's name.
+        origin: where the name was written.
+
+    Raises:
+        ScenarioError: there is no such file, or one of the files can't be used.
+    """
+    shipped = Path(str(importlib.resources.files("scenarios")))
+    places = (Path(origin.source).parent / name, Path(name), shipped / name)
+    place = next((place for place in places if place.exists()), None)
+    if place is None:
+        folders = ", ".join(sorted(path.name for path in shipped.iterdir() if _holds(path)))
+        raise ScenarioError(f"{origin}: situations: there is no '{name}'; shipped are: {folders}")
+    files = sorted(place.glob("*.yaml")) if place.is_dir() else [place]
+    families = [validated(Family, yaml_source.read(file), str(file)) for file in files]
+    found = [situation.model_dump() for family in families for situation in family.situations]
+    names = [situation["name"] for situation in found]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice or not found:
+        what = f"has these names twice: {', '.join(twice)}" if twice else "has no situations"
+        raise ScenarioError(f"{origin}: situations: {place} {what}")
+    return found
+
+
+def _holds(folder: Path) -> bool:
+    """Does a shipped folder hold situations?"""
+    first = next(iter(sorted(folder.glob("*.yaml"))), None) if folder.is_dir() else None
+    return first is not None and "situations:" in first.read_text(encoding="utf-8")
