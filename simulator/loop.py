@@ -141,11 +141,13 @@ def play_round(engine: Engine, number: int) -> None:
     talkers = [user for user in active for _ in range(scenario.conversations.per_user)]
     size = scenario.conversations.wave_size
     engine.observer.stage(number, "conversations")
-    for wave, start in enumerate(range(0, max(len(talkers), 1), size)):
+    waves = [
         converse(engine, number, wave, talkers[start : start + size])
+        for wave, start in enumerate(range(0, max(len(talkers), 1), size))
+    ]
     population.collect(number, active)
 
-    candidates = run.candidates(number)
+    candidates = pd.concat(waves, ignore_index=True)
     decision = scenario.selection.decide(candidates, seed31("selection", scenario.seed, number))
     decision, vetoes = examine(engine.cast, scenario.monitors, candidates, decision)
     examples = examples_from(candidates, decision.label)
@@ -187,7 +189,7 @@ def commit(engine: Engine, number: int, tables: Tables, summary: dict[str, Any])
     engine.observer.round(number, summary)
 
 
-def converse(engine: Engine, number: int, wave: int, users: list[User]) -> None:
+def converse(engine: Engine, number: int, wave: int, users: list[User]) -> pd.DataFrame:
     """Holds and commits a wave, or reads it if it is committed; then its users live through it."""
     committed = engine.run.wave(number, wave)
     if committed is None:
@@ -203,6 +205,7 @@ def converse(engine: Engine, number: int, wave: int, users: list[User]) -> None:
         engine.purse.settle()
     engine.population.experience(ratings_heard(committed))
     engine.observer.wave(len(users), engine.stopwatch.tokens)
+    return committed
 
 
 def learn(

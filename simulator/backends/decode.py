@@ -112,7 +112,7 @@ def sample(logits: torch.Tensor, temperatures: torch.Tensor, u: torch.Tensor) ->
     if bool(greedy.all()):
         return logits.argmax(-1)
     scaled = logits.float() / torch.where(greedy, 1.0, temperatures)[:, None]
-    cumulative = torch.softmax(scaled, -1).double().cumsum(-1)
+    cumulative = torch.softmax(scaled, -1).double().cumsum_(-1)
     drawn = torch.searchsorted(cumulative, u[:, None] * cumulative[:, -1:], right=True)[:, 0]
     drawn = drawn.clamp(max=logits.shape[-1] - 1)
     return torch.where(greedy, logits.argmax(-1), drawn)

@@ -13,13 +13,14 @@ from simulator import models
 from simulator.backends.base import TransformersConfig
 from simulator.backends.transformers import TransformersBackend
 from simulator.errors import BackendError
-from simulator.organism.tokenizer import build_tokenizer
+from simulator.rendering import encoder_of
 from simulator.stopwatch import Stopwatch
 from simulator.types import Adapter, Message, NextTokenRequest, Prompt
 
 BASE = models.resolve("organism:0")
 PROMPT = Prompt((Message("user", "what is the taste of zupos ?"),))
-WORDS = tuple(build_tokenizer().convert_ids_to_tokens(range(4, 532)))
+SIZE = len(encoder_of(BASE).tokenizer)
+WORDS = tuple(encoder_of(BASE).tokenizer.convert_ids_to_tokens(range(4, SIZE)))
 
 
 def lora(out: Path, seed: int = 0, **settings: Any) -> tuple[Adapter, PeftModel]:
@@ -48,7 +49,7 @@ def served(backend: TransformersBackend) -> np.ndarray:
 def own(backend: TransformersBackend, model: torch.nn.Module) -> np.ndarray:
     ids = torch.tensor([backend.encoder.encode([PROMPT])[0].ids])
     with torch.inference_mode():
-        return torch.log_softmax(model(input_ids=ids).logits[0, -1], -1)[4:532].numpy()
+        return torch.log_softmax(model(input_ids=ids).logits[0, -1], -1)[4:SIZE].numpy()
 
 
 def weights(backend: TransformersBackend) -> dict[str, torch.Tensor]:
@@ -134,7 +135,7 @@ def test_an_adapter_of_another_model_is_refused(
 ) -> None:
     backend.load(None)
     before = weights(backend)
-    config = LlamaConfig(vocab_size=532, hidden_size=64, intermediate_size=64,
+    config = LlamaConfig(vocab_size=SIZE, hidden_size=64, intermediate_size=64,
                          num_hidden_layers=7, num_attention_heads=2)  # fmt: skip
     other = get_peft_model(LlamaForCausalLM(config), LoraConfig(target_modules="all-linear"))
     other.save_pretrained(str(tmp_path / "foreign"))
