@@ -2,7 +2,7 @@
 
 import importlib.resources
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +111,7 @@ def load(
     overrides: Sequence[str] = (),
     biased_frac: float | None = None,
     options: dict[str, Any] | None = None,
+    tell: Callable[[str], None] = lambda sentence: None,
 ) -> Scenario:
     """Reads a scenario and lays the command line over it.
 
@@ -119,6 +120,7 @@ def load(
         overrides: `path.to.key=value`, the value in YAML.
         biased_frac: the biased types' share in all; the others share the rest as before.
         options: values of top-level keys from options such as `--seed`.
+        tell: is told what was chosen for each backend of kind `auto`, and why.
 
     Raises:
         ScenarioError: with file, line and YAML path of the mistake.
@@ -127,14 +129,31 @@ def load(
     for override in overrides:
         document = yaml_source.merged(document, _parse_override(override))
     for key, value in (options or {}).items():
-        given = Document({key: value}, {(key,): Origin(f"--{key}", None)})
+        origin = Origin(f"--{key.replace('_', '-')}", None)
+        given = Document({key: value}, {(key,): origin})
         document = yaml_source.merged(document, given)
     if biased_frac is not None:
         document = _with_biased_fraction(document, biased_frac)
-    scenario = validate(_with_situations(document), source)
-    if isinstance(scenario.backend, AutoConfig):
-        return scenario.model_copy(update={"backend": scenario.backend.chosen})
-    return scenario
+    return _decided(validate(_with_situations(document), source), tell)
+
+
+def _decided(scenario: Scenario, tell: Callable[[str], None]) -> Scenario:
+    """Puts what this machine has in place of every `auto`, so that a run records it."""
+
+    def decide(config: AnyBackend, path: str) -> AnyBackend:
+        if not isinstance(config, AutoConfig):
+            return config
+        chosen = config.chosen
+        why = "vLLM is installed" if chosen.kind == "vllm" else "vLLM isn't installed"
+        tell(f"{path}: {chosen.kind} (auto: {why})")
+        return chosen
+
+    roles = {
+        name: role.model_copy(update={"backend": decide(role.backend, f"roles.{name}.backend")})
+        for name, role in scenario.roles.items()
+    }
+    backend = decide(scenario.backend, "backend")
+    return scenario.model_copy(update={"backend": backend, "roles": roles})
 
 
 def _with_situations(document: Document) -> Document:
