@@ -108,7 +108,7 @@ class TopBottom(Settings):
         else:
             lasts = heard.drop_duplicates("conversation", keep="last")
             values = lasts.set_index("conversation")["rating"]
-        numbers = firsts.index.get_indexer(candidates["conversation"])
+        numbers = firsts.index.get_indexer(pd.Index(candidates["conversation"]))
         of = np.where(candidates["heard"], numbers, -1)
         return Units(of, values.reindex(firsts.index).to_numpy(float), self._groups(firsts))
 
