@@ -27,7 +27,7 @@ def rescore(path: Path, kinds: Sequence[str], overrides: Sequence[str]) -> Table
 
     Args:
         path: the run.
-        kinds: kinds of probes.
+        kinds: probes of the run's scenario, or kinds of probes.
         overrides: `key=value`, laid over the settings of each of these probes.
 
     Raises:
@@ -35,7 +35,7 @@ def rescore(path: Path, kinds: Sequence[str], overrides: Sequence[str]) -> Table
     """
     run = Run.open(path)
     scenario = load(str(run.scenario_file))
-    measure = measure_only(kinds, overrides)
+    measure = measure_only(kinds, overrides, scenario)
     scenario = scenario.model_copy(update={"measure": measure})
     for probe, lacking in unmet_needs(scenario):
         raise ScenarioError(f"--probes: {dotted(probe)}: {lacking}")

@@ -239,13 +239,22 @@ def validate(document: Document, source: str) -> Scenario:
     return scenario
 
 
-def measure_only(kinds: Sequence[str], overrides: Sequence[str]) -> MeasureConfig:
-    """Returns the measurement by these kinds of probes with `key=value` laid over their settings.
+def measure_only(
+    kinds: Sequence[str], overrides: Sequence[str], scenario: Scenario
+) -> MeasureConfig:
+    """Returns the measurement by these probes with `key=value` laid over their settings.
+
+    Args:
+        kinds: probes of the scenario, by name, or else kinds of probes.
+        overrides: laid over the scenario's settings of a probe, or over a kind's defaults.
+        scenario: whose probes are meant.
 
     Raises:
         ScenarioError: there is no such kind or setting.
     """
-    document = Document({"probes": {kind: {"kind": kind} for kind in kinds}}, {})
+    known = {name: probe.model_dump() for name, probe in scenario.measure.probes.items()}
+    probes = {kind: known.get(kind, {"kind": kind}) for kind in kinds}
+    document = Document({"probes": probes}, {(): Origin("--probes", None)})
     for override in overrides:
         key, _, value = override.partition("=")
         for kind in kinds:
