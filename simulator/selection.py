@@ -85,7 +85,9 @@ class TopBottom(Settings):
         words = np.array(["among the bottom", "in between", "among the top"])
         reason = np.where(rated, words[chosen + 1], NO_RATING)
         # The last entry is that of candidates without a unit, which -1 points at.
-        return Decision(np.append(chosen, 0)[units.of], np.append(reason, NOT_HEARD)[units.of])
+        return Decision(
+            np.append(chosen, np.int8(0))[units.of], np.append(reason, NOT_HEARD)[units.of]
+        )
 
     def _counts(self, total: int) -> tuple[int, int]:
         """How many of `total` are the top and the bottom; nothing is both.
