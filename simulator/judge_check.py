@@ -91,8 +91,9 @@ def question_of(
     if chosen not in scales:
         raise ScenarioError(f"--scale {chosen}: there is none; there are {', '.join(scales)}")
     probe, scale = scales[chosen]
-    middle = (scale.low + scale.high) / 2
-    return Question(chosen, scale, probe.role, middle if threshold is None else threshold, positive)
+    level = (scale.low + scale.high) / 2 if threshold is None else threshold
+    labels = level if of_labels is None else of_labels
+    return Question(chosen, scale, probe.role, level, labels, positive)
 
 
 def read_labelled(file: Path) -> list[Labelled]:
@@ -123,7 +124,7 @@ def _csv_rows(file: Path, text: str) -> list[tuple[int, dict[str, Any]]]:
     try:
         return [(reader.line_num, row) for row in reader]
     except csv.Error as error:
-        raise ScenarioError(f"{file}:{reader.line_num}: not valid CSV: {error}") from None
+        raise ScenarioError(f"{file}:{reader.line_num + 1}: not valid CSV: {error}") from None
 
 
 def _jsonl_rows(file: Path, text: str) -> list[tuple[int, dict[str, Any]]]:

@@ -1,7 +1,7 @@
 """A Qwen2 with random weights that speaks nonsense, of which as much is numbers as is wanted.
 
-Its weights are such that every next token is drawn from nearly the same distribution. So what a
-rater of this kind says on average is known, and its replies end soon.
+Its weights are such that every next token is drawn from nearly the same distribution, give or take
+what the context adds. So a rater of this kind rates near the middle, and replies end soon.
 """
 
 from pathlib import Path
@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+import scenarios
 
 END = "<|im_end|>"
 TEMPLATE = (
@@ -41,6 +43,7 @@ def build(folder: Path, *, numbers: float, seed: int = 0, context: int = 4096) -
         eos_token_id=end,
         pad_token_id=end,
         tie_word_embeddings=False,
+        initializer_range=0.05,
     )
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(seed)
@@ -59,15 +62,18 @@ def build(folder: Path, *, numbers: float, seed: int = 0, context: int = 4096) -
 
 def _tokenizer() -> PreTrainedTokenizerFast:
     inner = Tokenizer(models.BPE())
-    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(False)]
+    )
     inner.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=400,
+        vocab_size=1200,
         special_tokens=["<|endoftext|>", "<|im_start|>", END],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    inner.train_from_iterator([Path(__file__).read_text(encoding="utf-8")], trainer)
+    texts = sorted(Path(scenarios.__path__[0]).glob("therapy/*.yaml"))
+    inner.train_from_iterator((path.read_text(encoding="utf-8") for path in texts), trainer)
     wrapped = PreTrainedTokenizerFast(
         tokenizer_object=inner, eos_token=END, pad_token="<|endoftext|>"
     )
