@@ -76,16 +76,16 @@ def _conversations(scenario: Scenario) -> Iterator[Bound]:
                 policy.role, f"what {name} users say", asked, read, asked * policy.max_new_tokens
             )
         rated = theirs * config.turns * config.candidates
-        for asked in _asked(rater):
-            read = rated * (_told(scenario, asked.prompt) + turn * config.turns // 2 + turn)
+        for model in _models_of(rater):
+            read = rated * (_told(scenario, model.prompt) + turn * config.turns // 2 + turn)
             written = rated * TOKENS_OF_A_NUMBER
-            yield Bound(asked.role, f"how {name} users rate", rated, read, written)
+            yield Bound(model.role, f"how {name} users rate", rated, read, written)
 
 
-def _asked(rater: AnyRater) -> list[LLMRater]:
+def _models_of(rater: AnyRater) -> list[LLMRater]:
     """Returns the models' parts of a rater."""
     if isinstance(rater, CompositeRater):
-        return [asked for part in rater.parts for asked in _asked(part.rater)]
+        return [asked for part in rater.parts for asked in _models_of(part.rater)]
     return [rater] if isinstance(rater, LLMRater) else []
 
 
