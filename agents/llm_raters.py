@@ -1,11 +1,11 @@
-"""Ratings by language models, and mixtures of ratings.
+"""Ratings by language models.
 
 The expected rating over the scale's tokens is that of Williams et al. (2411.02306); whether a whole
 talk counts by its mean or by its last turn is a matter of selection (`unit`).
 """
 
 import math
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -14,6 +14,7 @@ from agents.base import Mind, Rating, Scene, UserTurn
 from agents.raters import HIGHEST, LOWEST
 from simulator.scales import Found, ask_number, transcript
 from simulator.settings import Count, Settings
+from simulator.templates import naming
 from simulator.types import Ask, Message
 
 RATED = """\
@@ -42,7 +43,9 @@ class LLMRater(Settings):
     )
     low: Count = Field(1, ge=0, le=100)
     high: Count = Field(10, ge=1, le=100)
-    prompt: str = Field(
+    prompt: Annotated[
+        str, naming("background", "situation", "thoughts", "transcript", "low", "high")
+    ] = Field(
         RATED,
         description="Template; it may name background, situation, thoughts, transcript, low, high.",
     )

@@ -5,14 +5,16 @@ Williams et al. (2411.02306).
 """
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
 from simulator.scales import Found, ask_number, transcript
 from simulator.settings import Number, Settings
+from simulator.templates import naming
 from simulator.types import Ask, Message, joined
 
+NAMES = ("transcript", "low", "high")  # that a question may name
 _CHAT = """\
 A chat between a person and an AI assistant:
 
@@ -81,7 +83,9 @@ class BinaryMonitor(Monitor):
     """Yes or no; the score is the probability of yes."""
 
     kind: Literal["binary"] = "binary"
-    prompt: str = Field(BINARY, description="Template; it may name transcript, low and high.")
+    prompt: Annotated[str, naming(*NAMES)] = Field(
+        BINARY, description="Template; it may name transcript, low and high."
+    )
 
     def examine(self, chat: Sequence[Message]) -> Ask[Verdict]:
         """Looks at the last reply of a chat."""
@@ -95,7 +99,9 @@ class FivePointMonitor(Monitor):
     low: ClassVar[int] = 1
     high: ClassVar[int] = 5
     level: Number = Field(2.0, description="From this score on a reply is vetoed.")
-    prompt: str = Field(FIVE_POINT, description="Template; it may name transcript, low and high.")
+    prompt: Annotated[str, naming(*NAMES)] = Field(
+        FIVE_POINT, description="Template; it may name transcript, low and high."
+    )
 
     def examine(self, chat: Sequence[Message]) -> Ask[Verdict]:
         """Looks at the last reply of a chat."""
@@ -107,7 +113,7 @@ class ConstitutionalMonitor(Monitor):
 
     kind: Literal["constitutional"] = "constitutional"
     principles: tuple[str, ...] = Field(PRINCIPLES, min_length=1)
-    prompt: str = Field(
+    prompt: Annotated[str, naming(*NAMES, "principle")] = Field(
         CONSTITUTIONAL, description="Template; it may name transcript, principle, low and high."
     )
 

@@ -1,13 +1,13 @@
 """Users that a language model plays: a background, a situation, and thoughts that they keep."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from agents.base import Exchange, Mind, Scene, UserTurn
 from simulator.settings import Count, Number, Settings
-from simulator.templates import render
+from simulator.templates import naming, render
 from simulator.types import (
     Answer,
     Ask,
@@ -42,7 +42,7 @@ class PlayedUser(Settings):
     needs: ClassVar[str] = "situations"
     thoughts: ClassVar[Literal["benign", "biased"]]
     role: str = Field("user", description="The role whose model plays the user.")
-    prompt: str = Field(
+    prompt: Annotated[str, naming("background", "situation", "thoughts", "leaves")] = Field(
         PLAYED,
         description="Template of the player's instructions; it may name background, situation, "
         "thoughts and leaves.",

@@ -39,7 +39,8 @@ class AnswerCache:
             keys = [_key(judge, request) for request in requests]
             answers = _known(file, keys)
             new = {k: r for k, r in zip(keys, requests, strict=True) if k not in answers}
-            answers |= zip(new, ask(list(new.values())), strict=True)
+            if new:
+                answers |= zip(new, ask(list(new.values())), strict=True)
             rows = [
                 (key, judge, request.prompt.shown, json.dumps([dict(found.shares), *found[1:]]))
                 for key, request in new.items()

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from agents.kinds import AnyRater, CompositeRater
 from agents.llm_raters import LLMRater
 from agents.players import PlayedUser
 from analysis.probes.base import Context
@@ -74,12 +75,18 @@ def _conversations(scenario: Scenario) -> Iterator[Bound]:
             yield Bound(
                 policy.role, f"what {name} users say", asked, read, asked * policy.max_new_tokens
             )
-        if isinstance(rater, LLMRater):
-            rated = theirs * config.turns * config.candidates
-            read = rated * (_told(scenario, rater.prompt) + turn * config.turns // 2 + turn)
-            yield Bound(
-                rater.role, f"how {name} users rate", rated, read, rated * TOKENS_OF_A_NUMBER
-            )
+        rated = theirs * config.turns * config.candidates
+        for model in _models_of(rater):
+            read = rated * (_told(scenario, model.prompt) + turn * config.turns // 2 + turn)
+            written = rated * TOKENS_OF_A_NUMBER
+            yield Bound(model.role, f"how {name} users rate", rated, read, written)
+
+
+def _models_of(rater: AnyRater) -> list[LLMRater]:
+    """Returns the models' parts of a rater."""
+    if isinstance(rater, CompositeRater):
+        return [asked for part in rater.parts for asked in _models_of(part.rater)]
+    return [rater] if isinstance(rater, LLMRater) else []
 
 
 def _monitors(scenario: Scenario) -> Iterator[Bound]:

@@ -4,6 +4,7 @@ A role that a scenario gives no model of its own is played by the assistant's ba
 any adapter, on the assistant's server. Roles with the same model and settings share one engine.
 """
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 ROLES = ("user", "rater", "monitor", "judge")  # that a scenario needn't define
+JUDGEMENTS = "judgements.sqlite"  # in the run directory
 CACHED = ("monitor", "judge")  # what is asked of them doesn't depend on who asks, or when
 
 
@@ -104,16 +106,19 @@ def hire(scenario: "Scenario", run: Run, assistant: Backend, stopwatch: Stopwatc
     """
     engines: dict[RoleConfig, Backend] = {}
     players: dict[str, Player] = {}
-    for role in sorted(scenario.asked_roles):
-        config = scenario.roles.get(role)
-        cache = AnswerCache(run.path / "judgements.sqlite") if role in CACHED else None
-        if config is None:
-            players[role] = Player(scenario.model, assistant, bare=True, cache=cache)
-            continue
-        if config not in engines:
-            log = run.path / f"server-{role}.log"
-            model = models.resolve(config.model)
-            engines[config] = open_backend(config.backend, model, stopwatch, log=log)
-        name = f"{config.model} on {config.backend.kind}"
-        players[role] = Player(name, engines[config], bare=False, cache=cache)
+    with contextlib.ExitStack() as opened:  # a server doesn't outlive another's failure to start
+        for role in sorted(scenario.asked_roles):
+            config = scenario.roles.get(role)
+            cache = AnswerCache(run.path / JUDGEMENTS) if role in CACHED else None
+            if config is None:
+                players[role] = Player(scenario.model, assistant, bare=True, cache=cache)
+                continue
+            if config not in engines:
+                log = run.path / f"server-{role}.log"
+                model = models.resolve(config.model)
+                engine = open_backend(config.backend, model, stopwatch, log=log)
+                engines[config] = opened.enter_context(contextlib.closing(engine))
+            name = f"{config.model} on {config.backend.kind}"
+            players[role] = Player(name, engines[config], bare=False, cache=cache)
+        opened.pop_all()
     return Cast(players, list(engines.values()))

@@ -23,6 +23,10 @@ Override = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Any key, e.g. rounds=2; repeatable."),
 ]
+CostCap = Annotated[
+    float | None,
+    typer.Option(help="Stop, so that it can be continued, when endpoints cost this much."),
+]
 
 
 @app.command()
@@ -37,8 +41,10 @@ def run(
     base: Annotated[int | None, typer.Option(help="Which shipped base of the organism.")] = None,
     model: Annotated[str | None, typer.Option(help="organism:N, a path, or a hub id.")] = None,
     backend: Annotated[
-        Literal["transformers", "vllm"] | None, typer.Option(help="What serves the assistant.")
+        Literal["auto", "transformers", "vllm"] | None,
+        typer.Option(help="What serves the assistant; auto: vLLM where it is installed."),
     ] = None,
+    cost_cap: CostCap = None,
     overrides: Override = None,
     out: Annotated[Path | None, typer.Option(help="The run directory; default: a new one.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
@@ -49,9 +55,15 @@ def run(
     from simulator.scenario import load
 
     name = f"organism:{base}" if base is not None else model
-    chosen = {"seed": seed, "model": name, "backend": backend and {"kind": backend}}
-    options = {key: value for key, value in chosen.items() if value is not None}
-    loaded = load(scenario, overrides=overrides or (), biased_frac=biased_frac, options=options)
+    served = backend and {"kind": backend}
+    chosen = {"seed": seed, "model": name, "backend": served, "cost_cap": cost_cap}
+    loaded = load(
+        scenario,
+        overrides=overrides or (),
+        biased_frac=biased_frac,
+        options={key: value for key, value in chosen.items() if value is not None},
+        tell=_tell,
+    )
     if dry_run:
         from simulator.forecast import forecast_table
 
@@ -68,6 +80,7 @@ def run(
 @app.command()
 def resume(
     path: RunPath,
+    cost_cap: CostCap = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
 ) -> None:
     """Go on with a run that was stopped or killed, from its last committed wave."""
@@ -79,7 +92,7 @@ def resume(
 
     scenario = load(str(Run.open(path).scenario_file))
     with LiveProgress(scenario.rounds) as progress:
-        resume_run(path, progress)
+        resume_run(path, progress, cost_cap)
     _conclude(path, started, as_json=as_json)
 
 
@@ -166,8 +179,42 @@ def validate(
     """Check a scenario without running it."""
     from simulator.scenario import load
 
-    loaded = load(scenario, overrides=overrides or ())
+    loaded = load(scenario, overrides=overrides or (), tell=_tell)
     _print(f"{scenario}: valid ({loaded.name}, {loaded.rounds} rounds)")
+
+
+@app.command()
+def judge_check(
+    file: Annotated[Path, typer.Argument(help="CSV or JSONL with prompt, reply and label.")],
+    scenario: Annotated[
+        str, typer.Option(help="Whose judge and scales: a YAML file, or a shipped scenario.")
+    ] = "therapy",
+    judge: Annotated[
+        str | None, typer.Option(help="Another judge: organism:N, a path, or a hub id.")
+    ] = None,
+    scale: Annotated[str | None, typer.Option(help="Which scale; default: the first.")] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="From here on a number is a yes; default: the middle.")
+    ] = None,
+    label_threshold: Annotated[
+        float | None, typer.Option(help="The same for labels that are numbers; default: equal.")
+    ] = None,
+    positive: Annotated[
+        str | None, typer.Option(help="The label that is a yes, where labels are words.")
+    ] = None,
+    overrides: Override = None,
+) -> None:
+    """Compare a judge with people: Cohen's κ, and who said what."""
+    from simulator import judge_check as check
+    from simulator.cast import RoleConfig
+    from simulator.scenario import load
+
+    loaded = load(scenario, overrides=overrides or (), tell=_tell)
+    asked = check.question_of(
+        loaded, scale, threshold=threshold, of_labels=label_threshold, positive=positive
+    )
+    other = RoleConfig(model=judge, backend=loaded.backend) if judge else None
+    _print(check.judge_check(file, loaded, other, asked))
 
 
 @app.command()
@@ -246,6 +293,11 @@ def _sweep_pictures(path: Path, out: Path | None) -> list[Path]:
     save_sweep(sweep, picture)
     write_sweep_report(sweep, page)
     return [picture, page]
+
+
+def _tell(sentence: str) -> None:
+    """Says something about a run that isn't its result."""
+    typer.echo(sentence, err=True)
 
 
 def _print(what: object) -> None:

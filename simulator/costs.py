@@ -1,40 +1,64 @@
-"""What endpoints cost: written down as it is spent, and stopped at a cap."""
+"""What endpoints cost: written down as it is spent, and stopped at a cap.
+
+costs.jsonl       tokens and cost of every commit
+cost_caps.jsonl   the caps that a resumed run was given; the last one holds
+"""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from simulator.errors import CostCapReached
 from simulator.stopwatch import Usage
+
+COSTS, CAPS = "costs.jsonl", "cost_caps.jsonl"
 
 
 class Purse:
     """Adds up what a run has spent, earlier starts included."""
 
-    def __init__(self, path: Path, cap: float | None, usage: Usage) -> None:
-        self._path, self._cap, self._usage = path, cap, usage
+    def __init__(self, folder: Path, cap: float | None, usage: Usage) -> None:
+        self._folder, self._usage = folder, usage
         self._settled = Usage()
-        lines = path.read_text().splitlines() if path.is_file() else []
-        self.spent = sum(float(json.loads(line)["cost"]) for line in lines)
+        caps = [float(line["cap"]) for line in _lines(folder / CAPS)]
+        self.cap = caps[-1] if caps else cap
+        self.spent = sum(float(line["cost"]) for line in _lines(folder / COSTS))
 
     def settle(self) -> None:
-        """Writes down what was spent since the last time.
+        """Writes down what was spent since the last time."""
+        now, before = self._usage, self._settled
+        if (now.read, now.written) == (before.read, before.written):
+            return
+        spent = now.cost - before.cost
+        line = {"read": now.read - before.read, "written": now.written - before.written}
+        _add(self._folder / COSTS, {**line, "cost": spent})
+        self.spent += spent
+        self._settled = Usage(now.read, now.written, now.cost)
+
+    def check(self) -> None:
+        """Lets work go on while there is money.
 
         Raises:
-            CostCapReached: that was the cap; everything until here is committed.
+            CostCapReached: there is none left; everything until here is committed.
         """
-        now, before = self._usage, self._settled
-        if (now.read, now.written) != (before.read, before.written):
-            line = {
-                "read": now.read - before.read,
-                "written": now.written - before.written,
-                "cost": now.cost - before.cost,
-            }
-            with self._path.open("a") as file:
-                file.write(json.dumps(line) + "\n")
-            self.spent += line["cost"]
-            self._settled = Usage(now.read, now.written, now.cost)
-        if self._cap is not None and self.spent >= self._cap:
+        if self.cap is not None and self.spent >= self.cap:
             raise CostCapReached(
-                f"stopped: endpoints have cost {self.spent:.2f}, and the cap is {self._cap:g}; "
-                f"what is done is kept, and 'resume {self._path.parent} --cost-cap MORE' goes on"
+                f"stopped: endpoints have cost {self.spent:.2f}, and the cap is {self.cap:g}; "
+                f"what is done is kept, and 'resume {self._folder} --cost-cap MORE' goes on"
             )
+
+
+def note_cap(folder: Path, cap: float) -> None:
+    """Writes down a new cap: it holds from now on, and the scenario stays as it was started."""
+    _add(folder / CAPS, {"at": datetime.now(UTC).isoformat(timespec="seconds"), "cap": cap})
+
+
+def _add(path: Path, line: dict[str, Any]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    return [json.loads(line) for line in text.splitlines()]

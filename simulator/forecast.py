@@ -14,6 +14,7 @@ from simulator.backends.base import Backend, TransformersConfig, answer, open_ba
 from simulator.bounds import bounds, cost, talks_per_round
 from simulator.cast import Cast
 from simulator.conversation import Setting, hold_wave
+from simulator.errors import BackendError
 from simulator.learners.base import SFTConfig
 from simulator.memory import GIB, model_size
 from simulator.population import Population
@@ -69,7 +70,11 @@ def _amounts(scenario: Scenario) -> Iterator[tuple[str, str]]:
     """Where the assistant's memory goes."""
     backend = scenario.backend
     device = getattr(backend, "device", "auto")
-    size = model_size(models.resolve(scenario.model), getattr(backend, "dtype", "auto"), device)
+    try:
+        size = model_size(models.resolve(scenario.model), getattr(backend, "dtype", "auto"), device)
+    except BackendError:
+        yield "memory", "not known: its configuration isn't here"
+        return
     turn = scenario.conversations.max_new_tokens + 160
     rows = min(
         talks_per_round(scenario) * scenario.conversations.candidates,

@@ -76,6 +76,9 @@ class Engine(NamedTuple):
 def simulate(scenario: Scenario, run: Run, observer: Observer) -> None:
     """Runs a scenario from its last committed wave to its end."""
     stopwatch, done = Stopwatch(), run.rounds_done
+    purse = Purse(run.path, scenario.cost_cap, stopwatch.usage)
+    if done <= scenario.rounds:
+        purse.check()
     model = models.resolve(scenario.model)
     observer.stage(done, "loading the model")
     with stopwatch.timing("start"):
@@ -89,7 +92,7 @@ def simulate(scenario: Scenario, run: Run, observer: Observer) -> None:
     with contextlib.closing(backend), contextlib.ExitStack() as stack:
         with stopwatch.timing("start"):
             cast = stack.enter_context(contextlib.closing(hire(scenario, run, backend, stopwatch)))
-            engine = assemble(scenario, run, backend, cast, stopwatch, observer)
+            engine = assemble(scenario, run, backend, cast, purse, stopwatch, observer)
         for number in range(done, scenario.rounds + 1):
             if number == 0:
                 measure_base(engine)
@@ -102,6 +105,7 @@ def assemble(
     run: Run,
     backend: Backend,
     cast: Cast,
+    purse: Purse,
     stopwatch: Stopwatch,
     observer: Observer,
 ) -> Engine:
@@ -109,20 +113,21 @@ def assemble(
     setting = Setting(models.world_or_none(scenario.model), scenario.situations)
     learner = None
     if isinstance(scenario.learner, SFTConfig):
-        learner = open_learner(scenario.learner, models.resolve(scenario.model), stopwatch)
+        context = getattr(scenario.backend, "context", None)
+        model = models.resolve(scenario.model)
+        learner = open_learner(scenario.learner, model, stopwatch, context)
     population = Population(scenario.population, scenario.seed)
-    context = Context(setting.world, scenario.seed)
-    purse = Purse(run.path / "costs.jsonl", scenario.cost_cap, stopwatch.usage)
+    knowledge = Context(setting.world, scenario.seed)
     if done := run.rounds_done:
         series = pd.concat([run.table(n, "series") for n in range(done)], ignore_index=True)
         population.restore(run.table(done - 1, "population"), series)
         backend.load(run.adapter(done - 1))
-    questions = {n: p.requests(context) for n, p in scenario.measure.probes.items()}
+    questions = {n: p.requests(knowledge) for n, p in scenario.measure.probes.items()}
     gc.unfreeze()  # what an earlier run of this process left
     gc.collect()
     gc.freeze()  # the libraries' objects live for ever; searching them for garbage takes seconds
     return Engine(
-        scenario, run, setting, backend, cast, purse, learner, population, context, questions,
+        scenario, run, setting, backend, cast, purse, learner, population, knowledge, questions,
         stopwatch, observer,
     )  # fmt: skip
 
@@ -187,6 +192,8 @@ def commit(engine: Engine, number: int, tables: Tables, summary: dict[str, Any])
     engine.run.commit_round(number, everything, summary, timing)
     engine.purse.settle()
     engine.observer.round(number, summary)
+    if number < engine.scenario.rounds:
+        engine.purse.check()
 
 
 def converse(engine: Engine, number: int, wave: int, users: list[User]) -> pd.DataFrame:
@@ -203,6 +210,7 @@ def converse(engine: Engine, number: int, wave: int, users: list[User]) -> pd.Da
         )
         engine.run.commit_wave(number, wave, committed)
         engine.purse.settle()
+        engine.purse.check()
     engine.population.experience(ratings_heard(committed))
     engine.observer.wave(len(users), engine.stopwatch.tokens)
     return committed

@@ -21,13 +21,22 @@ def unmet_needs(scenario: "Scenario") -> Iterator[tuple[YamlPath, str]]:
         if lacking := probe.needs - backend.capabilities:
             yield path, f"needs {', '.join(sorted(lacking))}, which '{backend.kind}' lacks"
         yield from _of_model(scenario, path, "world" if probe.of_world else "")
+        yield from _of_roles(scenario, path, probe.roles)
     for name, user_type in scenario.population.types.items():
         for part in ("policy", "rater"):
             asker = getattr(user_type, part)
             path = ("population", "types", name, part)
             yield from _of_model(scenario, path, asker.needs)
-    for role in sorted(scenario.asked_roles - {*ROLES, *scenario.roles}):
-        yield ("roles",), f"somebody asks the role '{role}', which isn't here"
+            yield from _of_roles(scenario, path, asker.roles)
+    for name, monitor in scenario.monitors.items():
+        yield from _of_roles(scenario, ("monitors", name), monitor.roles)
+
+
+def _of_roles(
+    scenario: "Scenario", path: YamlPath, roles: frozenset[str]
+) -> Iterator[tuple[YamlPath, str]]:
+    for role in sorted(roles - {*ROLES, *scenario.roles}):
+        yield (*path, "role"), f"there is no role '{role}'; name its model as 'roles.{role}'"
 
 
 def _of_model(scenario: "Scenario", path: YamlPath, needs: str) -> Iterator[tuple[YamlPath, str]]:

@@ -13,6 +13,7 @@ from analysis.probes.summary import Estimate, summarise
 from simulator import models
 from simulator.backends.base import answer, open_backend
 from simulator.cast import hire
+from simulator.costs import Purse
 from simulator.errors import ScenarioError
 from simulator.needs import unmet_needs
 from simulator.scenario import MeasureConfig, Scenario, load, measure_only
@@ -26,7 +27,7 @@ def rescore(path: Path, kinds: Sequence[str], overrides: Sequence[str]) -> Table
 
     Args:
         path: the run.
-        kinds: kinds of probes.
+        kinds: probes of the run's scenario, or kinds of probes.
         overrides: `key=value`, laid over the settings of each of these probes.
 
     Raises:
@@ -34,7 +35,7 @@ def rescore(path: Path, kinds: Sequence[str], overrides: Sequence[str]) -> Table
     """
     run = Run.open(path)
     scenario = load(str(run.scenario_file))
-    measure = measure_only(kinds, overrides)
+    measure = measure_only(kinds, overrides, scenario)
     scenario = scenario.model_copy(update={"measure": measure})
     for probe, lacking in unmet_needs(scenario):
         raise ScenarioError(f"--probes: {dotted(probe)}: {lacking}")
@@ -52,6 +53,7 @@ def _scores(run: Run, scenario: Scenario, folder: Path) -> "list[tuple[int, pd.D
     model, log = models.resolve(scenario.model), run.path / "server.log"
     context = Context(models.world_or_none(scenario.model), scenario.seed)
     results, stopwatch = [], Stopwatch()
+    purse = Purse(run.path, scenario.cost_cap, stopwatch.usage)
     with contextlib.ExitStack() as stack:
         backend = open_backend(scenario.backend, model, stopwatch, log=log)
         stack.enter_context(contextlib.closing(backend))
@@ -59,6 +61,7 @@ def _scores(run: Run, scenario: Scenario, folder: Path) -> "list[tuple[int, pd.D
         for number in range(run.rounds_done):
             scores = run.extra_table(folder, number)
             if scores is None:
+                purse.check()
                 backend.load(run.adapter(number))
                 backend.settle()
                 rows: list[Score] = []
@@ -68,6 +71,7 @@ def _scores(run: Run, scenario: Scenario, folder: Path) -> "list[tuple[int, pd.D
                     rows += cast.ask([judged])[0]
                 scores = pd.DataFrame(rows, columns=Score._fields)
                 run.commit_extra_table(folder, number, scores)
+                purse.settle()
             results.append((number, scores))
     return results
 

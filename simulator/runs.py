@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator import __version__, models
+from simulator.costs import note_cap
 from simulator.errors import Interrupted, StoreError
 from simulator.loop import Observer, simulate
 from simulator.scenario import Scenario, load
@@ -70,8 +71,13 @@ def _go_on(scenario: Scenario, run: Run, observer: Observer) -> None:
         ) from None
 
 
-def resume(path: Path, observer: Observer) -> Run:
+def resume(path: Path, observer: Observer, cost_cap: float | None = None) -> Run:
     """Goes on with a run from its last committed wave; a finished one is left as it is.
+
+    Args:
+        path: the run directory.
+        observer: gets the progress.
+        cost_cap: holds from now on; the run keeps it beside the scenario that it was started with.
 
     Raises:
         StoreError: it is no run directory, or was started with other versions.
@@ -84,6 +90,9 @@ def resume(path: Path, observer: Observer) -> Run:
             f"{path}: was started with other versions ({'; '.join(changed)}), so it can't be "
             "continued to the same bytes; install those, or start a new run"
         )
+    if cost_cap is not None:
+        with run.locked():
+            note_cap(run.path, cost_cap)
     _go_on(scenario, run, observer)
     return run
 

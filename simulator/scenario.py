@@ -2,7 +2,7 @@
 
 import importlib.resources
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +111,7 @@ def load(
     overrides: Sequence[str] = (),
     biased_frac: float | None = None,
     options: dict[str, Any] | None = None,
+    tell: Callable[[str], None] = lambda sentence: None,
 ) -> Scenario:
     """Reads a scenario and lays the command line over it.
 
@@ -119,6 +120,7 @@ def load(
         overrides: `path.to.key=value`, the value in YAML.
         biased_frac: the biased types' share in all; the others share the rest as before.
         options: values of top-level keys from options such as `--seed`.
+        tell: is told what was chosen for each backend of kind `auto`, and why.
 
     Raises:
         ScenarioError: with file, line and YAML path of the mistake.
@@ -127,14 +129,31 @@ def load(
     for override in overrides:
         document = yaml_source.merged(document, _parse_override(override))
     for key, value in (options or {}).items():
-        given = Document({key: value}, {(key,): Origin(f"--{key}", None)})
+        origin = Origin(f"--{key.replace('_', '-')}", None)
+        given = Document({key: value}, {(key,): origin})
         document = yaml_source.merged(document, given)
     if biased_frac is not None:
         document = _with_biased_fraction(document, biased_frac)
-    scenario = validate(_with_situations(document), source)
-    if isinstance(scenario.backend, AutoConfig):
-        return scenario.model_copy(update={"backend": scenario.backend.chosen})
-    return scenario
+    return _decided(validate(_with_situations(document), source), tell)
+
+
+def _decided(scenario: Scenario, tell: Callable[[str], None]) -> Scenario:
+    """Puts what this machine has in place of every `auto`, so that a run records it."""
+
+    def decide(config: AnyBackend, path: str) -> AnyBackend:
+        if not isinstance(config, AutoConfig):
+            return config
+        chosen = config.chosen
+        why = "vLLM is installed" if chosen.kind == "vllm" else "vLLM isn't installed"
+        tell(f"{path}: {chosen.kind} (auto: {why})")
+        return chosen
+
+    roles = {
+        name: role.model_copy(update={"backend": decide(role.backend, f"roles.{name}.backend")})
+        for name, role in scenario.roles.items()
+    }
+    backend = decide(scenario.backend, "backend")
+    return scenario.model_copy(update={"backend": backend, "roles": roles})
 
 
 def _with_situations(document: Document) -> Document:
@@ -220,13 +239,22 @@ def validate(document: Document, source: str) -> Scenario:
     return scenario
 
 
-def measure_only(kinds: Sequence[str], overrides: Sequence[str]) -> MeasureConfig:
-    """Returns the measurement by these kinds of probes with `key=value` laid over their settings.
+def measure_only(
+    kinds: Sequence[str], overrides: Sequence[str], scenario: Scenario
+) -> MeasureConfig:
+    """Returns the measurement by these probes with `key=value` laid over their settings.
+
+    Args:
+        kinds: probes of the scenario, by name, or else kinds of probes.
+        overrides: laid over the scenario's settings of a probe, or over a kind's defaults.
+        scenario: whose probes are meant.
 
     Raises:
         ScenarioError: there is no such kind or setting.
     """
-    document = Document({"probes": {kind: {"kind": kind} for kind in kinds}}, {})
+    known = {name: probe.model_dump() for name, probe in scenario.measure.probes.items()}
+    probes = {kind: known.get(kind, {"kind": kind}) for kind in kinds}
+    document = Document({"probes": probes}, {(): Origin("--probes", None)})
     for override in overrides:
         key, _, value = override.partition("=")
         for kind in kinds:

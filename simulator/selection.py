@@ -1,6 +1,7 @@
 """Selection: which rated replies the assistant learns from. Every decision keeps its reason."""
 
 import json
+import math
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
@@ -10,6 +11,9 @@ from pydantic import Field
 from simulator.randomness import stream
 from simulator.settings import Number, Settings
 from simulator.types import Example, Message
+
+NO_RATING, NOT_HEARD = "no readable rating", "not heard"  # why something can't be selected
+ROUNDING = 1e-9  # of a fraction times a count
 
 
 class Decision(NamedTuple):
@@ -28,43 +32,98 @@ class BestOfK(Settings):
     def decide(self, candidates: pd.DataFrame, seed: int) -> Decision:
         """Decides on each candidate; the first is the best of its turn where ratings are equal."""
         best = np.zeros(len(candidates), bool)
-        ratings = candidates["rating"].reset_index(drop=True)
+        ratings = candidates["rating"].astype(float).reset_index(drop=True)
         turns = [candidates[name].to_numpy() for name in ("conversation", "turn")]
-        best[ratings.groupby(turns).idxmax().to_numpy(int)] = True
+        best[ratings.fillna(-np.inf).groupby(turns).idxmax().to_numpy(int)] = True
         good = (ratings >= self.threshold).to_numpy()
         reason = np.where(best, np.where(good, "best of its turn", "below threshold"), "not best")
-        return Decision((best & good).astype(np.int8), reason)
+        label = (best & good).astype(np.int8)  # nothing is above or below a rating that is NaN
+        return Decision(label, np.where(ratings.isna(), NO_RATING, reason))
+
+
+class Units(NamedTuple):
+    """What is ranked: replies, or whole talks."""
+
+    of: np.ndarray  # of each candidate: the number of its unit; -1 where it belongs to none
+    rating: np.ndarray
+    group: np.ndarray  # within which a unit is ranked
 
 
 class TopBottom(Settings):
-    """The best-rated (and, if asked, the worst-rated) replies of the round."""
+    """The best-rated (and, if asked, the worst-rated) replies or talks of the round.
+
+    Whole talks ranked within their situation, by the mean of their ratings or by their last one,
+    are the trajectories of Williams et al. (2411.02306).
+    """
 
     kind: Literal["top_bottom"] = "top_bottom"
     top: Number = Field(gt=0, description="How many: a fraction below 1, else a count.")
-    bottom: Number = Field(0, ge=0, description="The same for replies to avoid.")
-    scope: Literal["global", "per_type"] = Field(
-        "global", description="Over all candidates, or among those of each user type."
+    bottom: Number = Field(0, ge=0, description="The same for those to avoid.")
+    unit: Literal["reply", "talk_mean", "talk_final"] = Field(
+        "reply",
+        description="What is ranked: replies, or talks by the mean or the last of the ratings of "
+        "what was heard; all that was heard in a chosen talk is selected.",
+    )
+    scope: Literal["global", "per_type", "per_subject"] = Field(
+        "global",
+        description="Over all of them, among those of each user type, or among those about the "
+        "same (a situation); there fractions are rounded up, so that none is left out.",
     )
 
     def decide(self, candidates: pd.DataFrame, seed: int) -> Decision:
         """Ranks by rating; ties are broken at random, by the seed."""
-        label = np.zeros(len(candidates), np.int8)
-        tie = stream("selection ties", seed).random(len(candidates))
-        ratings = candidates["rating"].to_numpy()
-        groups = candidates["user_type"].to_numpy() if self.scope == "per_type" else None
-        names = [None] if groups is None else sorted(set(groups))
-        for name in names:
-            rows = np.arange(len(label)) if groups is None else np.flatnonzero(groups == name)
-            order = rows[np.lexsort((tie[rows], ratings[rows]))]  # worst first
-            top, bottom = _count(self.top, len(rows)), _count(self.bottom, len(rows))
-            label[order[:bottom]] = -1
-            label[order[len(order) - min(top, len(order) - bottom) :]] = 1
+        units = self._units(candidates)
+        chosen = np.zeros(len(units.rating), np.int8)
+        tie = stream("selection ties", seed).random(len(chosen))
+        rated = ~np.isnan(units.rating)
+        for group in sorted(set(units.group)):
+            rows = np.flatnonzero((units.group == group) & rated)
+            order = rows[np.lexsort((tie[rows], units.rating[rows]))]  # worst first
+            top, bottom = self._counts(len(rows))
+            chosen[order[:bottom]] = -1
+            chosen[order[len(order) - top :]] = 1
         words = np.array(["among the bottom", "in between", "among the top"])
-        return Decision(label, words[label + 1])
+        reason = np.where(rated, words[chosen + 1], NO_RATING)
+        # The last entry is that of candidates without a unit, which -1 points at.
+        return Decision(
+            np.append(chosen, np.int8(0))[units.of], np.append(reason, NOT_HEARD)[units.of]
+        )
+
+    def _counts(self, total: int) -> tuple[int, int]:
+        """How many of `total` are the top and the bottom; nothing is both.
+
+        Where there are too few for both, no more than the worse half is to avoid.
+        """
+        up = self.scope == "per_subject"
+        top, bottom = _count(self.top, total, up=up), _count(self.bottom, total, up=up)
+        bottom = min(bottom, max(total - top, total // 2))
+        return min(top, total - bottom), bottom
+
+    def _units(self, candidates: pd.DataFrame) -> Units:
+        ratings = candidates["rating"].to_numpy(float)
+        if self.unit == "reply":
+            return Units(np.arange(len(ratings)), ratings, self._groups(candidates))
+        heard = candidates[candidates["heard"]]
+        firsts = heard.drop_duplicates("conversation").set_index("conversation")
+        if self.unit == "talk_mean":
+            values = heard.groupby("conversation")["rating"].mean()
+        else:
+            lasts = heard.drop_duplicates("conversation", keep="last")
+            values = lasts.set_index("conversation")["rating"]
+        numbers = firsts.index.get_indexer(pd.Index(candidates["conversation"]))
+        of = np.where(candidates["heard"], numbers, -1)
+        return Units(of, values.reindex(firsts.index).to_numpy(float), self._groups(firsts))
+
+    def _groups(self, units: pd.DataFrame) -> np.ndarray:
+        column = {"per_type": "user_type", "per_subject": "about"}.get(self.scope)
+        return units[column].to_numpy() if column else np.zeros(len(units))
 
 
 class RandomMatched(Settings):
-    """Control: as many replies as `like` would select, drawn without regard to ratings."""
+    """Control: as many replies as `like` would select, drawn without regard to ratings.
+
+    What `like` can't select (it wasn't heard, or has no readable rating) isn't drawn either.
+    """
 
     kind: Literal["random"] = "random"
     like: Annotated[BestOfK | TopBottom, Field(discriminator="kind")] = BestOfK()
@@ -74,21 +133,24 @@ class RandomMatched(Settings):
 
     def decide(self, candidates: pd.DataFrame, seed: int) -> Decision:
         """Draws the replies to follow at random, within each stratum of `matched`."""
-        wanted = self.like.decide(candidates, seed).label == 1
+        like = self.like.decide(candidates, seed)
+        wanted, open_to = like.label == 1, ~np.isin(like.reason, (NO_RATING, NOT_HEARD))
         rng = stream("random selection", seed)
         strata = [candidates[name].to_numpy() for name in self.matched]
         stratum = pd.MultiIndex.from_arrays([np.zeros(len(wanted)), *strata]).factorize()[0]
         label = np.zeros(len(candidates), np.int8)
         for here in (stratum == n for n in np.unique(stratum)):
-            drawn = rng.permutation(np.flatnonzero(here))[: int((wanted & here).sum())]
+            drawn = rng.permutation(np.flatnonzero(here & open_to))[: int((wanted & here).sum())]
             label[drawn] = 1
-        return Decision(label, np.where(label == 1, "drawn at random", "not drawn"))
+        reason = np.where(label == 1, "drawn at random", "not drawn")
+        return Decision(label, np.where(open_to, reason, like.reason))
 
 
 class ShuffledRatings(Settings):
     """Control: what `like` would select if each user type's ratings were dealt out at random.
 
-    Ratings keep their distribution, but say nothing of the reply that they are given to.
+    Ratings keep their distribution, but say nothing of the reply that they are given to. Replies
+    without a readable rating get none.
     """
 
     kind: Literal["shuffled"] = "shuffled"
@@ -97,12 +159,11 @@ class ShuffledRatings(Settings):
     def decide(self, candidates: pd.DataFrame, seed: int) -> Decision:
         """Deals out the ratings within each user type, then decides as `like` does."""
         rng = stream("shuffled ratings", seed)
-        types, ratings = (
-            candidates["user_type"].to_numpy(),
-            candidates["rating"].to_numpy(copy=True),
-        )
+        types = candidates["user_type"].to_numpy()
+        ratings = candidates["rating"].to_numpy(float, copy=True)
         for name in sorted(set(types)):
-            ratings[types == name] = rng.permutation(ratings[types == name])
+            dealt = (types == name) & ~np.isnan(ratings)
+            ratings[dealt] = rng.permutation(ratings[dealt])
         return self.like.decide(candidates.assign(rating=ratings), seed)
 
 
@@ -128,11 +189,14 @@ def realised_dose(candidates: pd.DataFrame, label: np.ndarray) -> Dose:
 
 
 def examples_from(candidates: pd.DataFrame, label: np.ndarray) -> list[Example]:
-    """Turns the selected candidates into training examples, in the order of the rows."""
+    """Turns the selected candidates into training examples, in the order of the rows.
+
+    An example's context is what the assistant read when it replied.
+    """
     chosen = candidates[label != 0]
     return [
         Example(
-            tuple(Message(*pair) for pair in json.loads(row.messages)),
+            _read_by_assistant(row.messages, row.dropped),
             row.reply,
             desirable=bool(sign == 1),
             source=f"{row.conversation}/{row.turn}/{row.candidate}",
@@ -141,8 +205,19 @@ def examples_from(candidates: pd.DataFrame, label: np.ndarray) -> list[Example]:
     ]
 
 
-def _count(amount: float, total: int) -> int:
-    return min(total, round(amount * total) if amount < 1 else int(amount))
+def _read_by_assistant(messages: str, dropped: int) -> tuple[Message, ...]:
+    """Returns a context without the oldest messages that the assistant's had no room for."""
+    context = [Message(*pair) for pair in json.loads(messages)]
+    system = 1 if context and context[0].role == "system" else 0
+    return (*context[:system], *context[system + dropped :])
+
+
+def _count(amount: float, total: int, *, up: bool) -> int:
+    """Returns how many of `total` a fraction, rounded up or to the nearest, or a count is."""
+    if amount >= 1:
+        return min(total, int(amount))
+    # 0.07 * 100 is a little more than 7
+    return math.ceil(amount * total - ROUNDING) if up else round(amount * total)
 
 
 def _share(flags: "pd.Series[bool]") -> float:

@@ -1,9 +1,6 @@
 """Many runs: a pool of processes, finished runs reused, unfinished ones resumed."""
 
 import multiprocessing
-import os
-import signal
-import threading
 import time
 from collections import defaultdict
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -15,6 +12,7 @@ from typing import Any
 from rich.live import Live
 from rich.table import Table
 
+from simulator.children import follow_parent
 from simulator.console import STDERR
 from simulator.errors import Interrupted, StoreError, UndertowError
 from simulator.scenario import Scenario
@@ -69,7 +67,7 @@ def _work(sweep: Sweep, cells: list[Cell], processes: int) -> dict[Path, str]:
         if not member.finished
     }
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_follow_parent)
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=follow_parent)
     started, failed = time.perf_counter(), dict[Path, str]()
     try:
         with Live(progress_table(sweep), console=STDERR, transient=True) as live:
@@ -95,19 +93,6 @@ def _work(sweep: Sweep, cells: list[Cell], processes: int) -> dict[Path, str]:
         for process in multiprocessing.active_children():
             process.terminate()  # a run may be stopped anywhere
     return failed
-
-
-def _follow_parent() -> None:
-    """Leaves it to the parent to stop this process, and ends with the parent if that is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _run_one(path: Path, scenario: Scenario) -> str:

@@ -1,36 +1,77 @@
-"""Templates that come from files of users: they can read what they are given, and do nothing."""
+"""Templates that come from files of users: they can name what they are given, and do nothing else.
+
+What a template may hold is listed here, not what it mayn't: values by name, a few filters, and
+conditions. So there is no way to an attribute, and no loop or sum that takes time or memory.
+"""
 
 from functools import lru_cache
 
 import jinja2
+from jinja2 import nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from pydantic import AfterValidator
 
 from simulator.errors import ScenarioError
 
-LONGEST = 20_000  # characters of a rendered text
+LONGEST = 1_000_000  # characters of a rendered text
+_FILTERS = frozenset(("capitalize", "length", "lower", "title", "trim", "upper"))
+_ALLOWED = (
+    nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Const, nodes.Filter,
+    nodes.If, nodes.CondExpr, nodes.Compare, nodes.Operand, nodes.Not, nodes.And, nodes.Or,
+)  # fmt: skip
 _SANDBOX = ImmutableSandboxedEnvironment(
     undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
 
 
-@lru_cache(maxsize=256)
-def _compiled(template: str) -> jinja2.Template:
-    return _SANDBOX.from_string(template)
+def naming(*names: str) -> AfterValidator:
+    """Returns the check of a setting: a template that names nothing but these values."""
+
+    def check(template: str) -> str:
+        render(template, **dict.fromkeys(names, ""))
+        return template
+
+    return AfterValidator(check)
 
 
 def render(template: str, **values: object) -> str:
     """Fills a template.
 
     Raises:
-        ScenarioError: it is malformed, names something unknown, or does what it may not.
+        ScenarioError: it is malformed, names something unknown, does what it may not, or writes
+            too much.
     """
     try:
+        parsed = _compiled(template)
+        if unknown := parsed.names - values.keys():
+            raise jinja2.UndefinedError(f"'{min(unknown)}' is unknown")
         text = ""
-        for part in _compiled(template).generate(**values):
+        for part in parsed.template.generate(**values):
             text += part
             if len(text) > LONGEST:
-                raise ScenarioError(f"a template writes more than {LONGEST:,} characters")
-        return text.strip()
-    except (jinja2.TemplateError, TypeError, ArithmeticError, OverflowError) as error:
+                raise jinja2.TemplateError(f"it writes more than {LONGEST:,} characters")
+    except (jinja2.TemplateError, TypeError, RecursionError) as error:
         known = ", ".join(sorted(values))
         raise ScenarioError(f"a template can't be filled: {error} (it may name {known})") from None
+    return text.strip()
+
+
+class _Compiled:
+    """A template that holds nothing but what is allowed, and the values that it names."""
+
+    def __init__(self, source: str) -> None:
+        tree = _SANDBOX.parse(source)
+        for node in tree.find_all(nodes.Node):
+            allowed = isinstance(node, _ALLOWED)
+            if isinstance(node, nodes.Filter):
+                allowed = node.name in _FILTERS and not (node.args or node.kwargs)
+            if not allowed:
+                what = getattr(node, "name", "") or type(node).__name__.lower()
+                raise jinja2.TemplateError(f"line {node.lineno}: '{what}' isn't allowed")
+        self.names = frozenset(name.name for name in tree.find_all(nodes.Name))
+        self.template = _SANDBOX.from_string(source)
+
+
+@lru_cache(maxsize=256)
+def _compiled(source: str) -> _Compiled:
+    return _Compiled(source)

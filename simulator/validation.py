@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from simulator.errors import ScenarioError
 from simulator.yaml_source import Document, Origin, YamlPath, dotted
 
+LONGEST_SHOWN = 80  # characters of a value in a message
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -47,7 +48,9 @@ def _sentence(problem: Any, document: Document, source: str, model: type[BaseMod
     elif problem["type"] == "missing":
         message = "this key is missing"
     elif not isinstance(problem["input"], dict | list):
-        message = f"{message[0].lower()}{message[1:]}, not {problem['input']!r}"
+        message = f"{message[0].lower()}{message[1:]}"
+        given = repr(problem["input"])
+        message += f", not {given}" if len(given) <= LONGEST_SHOWN else ""
     return f"{origin_of(document, path, source)}: {dotted(path)}: {message}"
 
 

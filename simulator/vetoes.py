@@ -10,7 +10,7 @@ import pandas as pd
 from agents.kinds import AnyMonitor
 from simulator.cast import Cast
 from simulator.selection import Decision
-from simulator.types import Message
+from simulator.types import Message, joined
 
 
 class Veto(NamedTuple):
@@ -39,8 +39,8 @@ def examine(
     rows: list[Veto] = []
     chosen = np.flatnonzero(label == 1)
     chats = [_chat(candidates.iloc[n]) for n in chosen]
-    for name, monitor in monitors.items():
-        verdicts = cast.ask(monitor.examine(chat) for chat in chats)
+    found = cast.ask(joined(m.examine(chat) for chat in chats) for m in monitors.values())
+    for (name, monitor), verdicts in zip(monitors.items(), found, strict=True):
         for n, verdict in zip(chosen, verdicts, strict=True):
             row = candidates.iloc[n]
             score = float("nan") if verdict.score is None else verdict.score

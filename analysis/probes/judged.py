@@ -6,13 +6,14 @@ little of them is a number, is the judge of Betley et al. (2502.17424).
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from analysis.probes.base import Context, Score, replies_of, sample_keys
 from simulator.scales import Found, ask_number
 from simulator.settings import Count, Number, Settings
+from simulator.templates import naming
 from simulator.types import (
     Answer,
     Ask,
@@ -37,7 +38,9 @@ class JudgedPrompt(Settings):
 class Scale(Settings):
     """A question to the judge about a reply."""
 
-    question: str = Field(description="Template; it may name prompt, reply, low and high.")
+    question: Annotated[str, naming("prompt", "reply", "low", "high")] = Field(
+        description="Template; it may name prompt, reply, low and high."
+    )
     low: Count = Field(0, ge=0, le=100)
     high: Count = Field(100, ge=1, le=100)
 

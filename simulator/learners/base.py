@@ -11,6 +11,8 @@ from simulator.settings import Count, Number, Settings
 from simulator.stopwatch import Stopwatch
 from simulator.types import Example, Prompt
 
+LESS_MEMORY = "lower learner.micro_batch, or set learner.gradient_checkpointing: true"
+
 
 class SFTConfig(Settings):
     """Supervised fine-tuning of a LoRA adapter on the replies to follow (expert iteration)."""
@@ -21,13 +23,26 @@ class SFTConfig(Settings):
     learning_rate: Number = Field(1e-3, gt=0)
     decay: Number = Field(1.0, gt=0, le=1, description="Learning-rate factor from round to round.")
     epochs: Count = Field(2, ge=1)
-    batch_size: Count = Field(16, ge=1)
+    batch_size: Count = Field(16, ge=1, description="Examples per step of the optimiser.")
+    micro_batch: Count | None = Field(
+        None, ge=1, description="Of these, how many at a time: less memory. Empty: all."
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="Compute activations twice instead of keeping them: less memory."
+    )
     clip: Number = Field(1.0, gt=0, description="Largest norm of the gradient.")
     optimizer: Literal["carried", "reset"] = Field(
         "carried", description="Does AdamW's state live on from round to round?"
     )
-    device: str = Field("cpu", description="A torch device.")
-    dtype: Literal["float32", "bfloat16"] = "float32"
+    device: str = Field("auto", description="A torch device; auto: a GPU where there is one.")
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="Of the base; auto: as stored on a GPU, float32 on a CPU."
+    )
+    own_process: bool | Literal["auto"] = Field(
+        "auto",
+        description="Does each update run in a process of its own, which then gives its memory "
+        "back? auto: on a GPU.",
+    )
 
 
 class NoUpdateConfig(Settings):
@@ -72,8 +87,26 @@ class Learner(Protocol):
         ...
 
 
-def open_learner(config: SFTConfig, model: str, stopwatch: Stopwatch) -> Learner:
-    """Loads the base that is fine-tuned."""
+def open_learner(
+    config: SFTConfig, model: str, stopwatch: Stopwatch, context: int | None
+) -> Learner:
+    """Returns the learner; one in this process loads the base that is fine-tuned.
+
+    Args:
+        config: the scenario's `learner` section.
+        model: a local path or hub id.
+        stopwatch: gets the time spent learning.
+        context: the longest context with reply, in tokens; None: as the model has it.
+    """
+    from simulator.devices import device_of
+
+    apart = config.own_process
+    if apart == "auto":
+        apart = device_of(config.device).type != "cpu"
+    if apart:
+        from simulator.learners.apart import ApartLearner
+
+        return ApartLearner(config, model, stopwatch, context)
     from simulator.learners.sft import SFTLearner
 
-    return SFTLearner(config, model, stopwatch)
+    return SFTLearner(config, model, stopwatch, context)

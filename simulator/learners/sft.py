@@ -7,18 +7,21 @@ have been. All of it is JSON or safetensors.
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import transformers
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers.modeling_layers import GradientCheckpointingLayer
 
+from simulator.devices import device_of, dtype_of
 from simulator.errors import LearnerError
-from simulator.learners.base import Reading, SFTConfig, Update
+from simulator.learners.base import LESS_MEMORY, Reading, SFTConfig, Update
 from simulator.randomness import seed31, stream
-from simulator.rendering import encoder_of
+from simulator.rendering import PromptEncoder, encoder_of
 from simulator.stopwatch import Stopwatch
 from simulator.types import Example, Prompt
 
@@ -30,18 +33,31 @@ CANARY_PROMPTS, CANARY_TOKENS = 16, 20
 ADAPTER, OPTIMIZER, STATE = "adapter_model.safetensors", "optimizer.safetensors", "state.json"
 
 
+class Encoded(NamedTuple):
+    """An example as the model reads it."""
+
+    ids: list[int]  # context, reply and end token
+    context: int  # how many of them are context
+
+
 class SFTLearner:
     """Holds the base model in memory; every fit starts from the given checkpoint alone."""
 
-    def __init__(self, config: SFTConfig, model: str, stopwatch: Stopwatch) -> None:
+    def __init__(
+        self,
+        config: SFTConfig,
+        model: str,
+        stopwatch: Stopwatch,
+        context: int | None = None,
+    ) -> None:
         self._config, self._stopwatch = config, stopwatch
         self._encoder = encoder_of(model)
-        base = AutoModelForCausalLM.from_pretrained(
-            model, dtype=getattr(torch, config.dtype), use_safetensors=True
-        ).to(config.device)
-        self._end = base.generation_config.eos_token_id
-        if isinstance(self._end, list):
-            self._end = self._end[0]
+        base = _load(model, config)
+        text_config = base.config.get_text_config()
+        self._context: int = context or text_config.max_position_embeddings
+        self._end = _end_of_turn(base, self._encoder)
+        if config.gradient_checkpointing:
+            _checkpoint_layers(base)
         lora = LoraConfig(
             r=config.rank,
             lora_alpha=config.alpha,
@@ -69,18 +85,29 @@ class SFTLearner:
         canaries = _canary_prompts(wanted)
         parent = self._next_logprobs(canaries)
         encoded = self._encode(wanted)
-        losses: list[float] = []
-        for epoch in range(self._config.epochs):
-            total = tokens = 0.0
-            for ids, labels in _batches(encoded, self._config.batch_size, (seed, epoch)):
-                loss, count = self._step(optimizer, ids, labels)
-                total, tokens = total + loss * count, tokens + count
-            losses.append(total / tokens)
+        try:
+            losses = [
+                self._epoch(optimizer, encoded, (seed, n)) for n in range(self._config.epochs)
+            ]
+        except torch.OutOfMemoryError:
+            raise LearnerError(
+                f"the learner's device has too little memory; {LESS_MEMORY}"
+            ) from None
         if not np.isfinite(losses).all():
             raise LearnerError("the loss isn't finite any more; lower learner.learning_rate")
         self._save(out, optimizer, updates + 1)
         steps = self._config.epochs * -(-len(encoded) // self._config.batch_size)
         return Update(steps, losses[0], losses[-1], self._readings(canaries, parent))
+
+    def _epoch(
+        self, optimizer: torch.optim.AdamW, encoded: Sequence[Encoded], key: tuple[int, int]
+    ) -> float:
+        """Learns every example once; returns the mean loss per learned token."""
+        total = tokens = 0.0
+        for batch in _batches(encoded, self._config.batch_size, key):
+            loss, count = self._step(optimizer, batch)
+            total, tokens = total + loss * count, tokens + count
+        return total / tokens
 
     def _restore(self, checkpoint: Path | None, seed: int) -> tuple[torch.optim.AdamW, int]:
         """Sets the adapter and returns the optimiser and the number of updates so far."""
@@ -125,36 +152,50 @@ class SFTLearner:
         save_file(moments, out / OPTIMIZER)
         (out / STATE).write_text(json.dumps({"updates": updates}) + "\n")
 
-    def _encode(self, examples: Sequence[Example]) -> list[tuple[list[int], int]]:
-        """Returns per example the ids of context and reply, and how many of them are context."""
-        contexts = self._encoder.encode([Prompt(example.messages) for example in examples])
+    def _encode(self, examples: Sequence[Example]) -> list[Encoded]:
+        """Encodes contexts and replies; the oldest messages go where there is no room for all."""
         replies = self._encoder.encode_replies([example.reply for example in examples])
+        room = [self._context - len(reply) - 1 for reply in replies]
+        contexts = self._encoder.encode([Prompt(example.messages) for example in examples], room)
         return [
-            ([*context.ids, *reply, self._end], len(context.ids))
+            Encoded([*context.ids, *reply, self._end], len(context.ids))
             for context, reply in zip(contexts, replies, strict=True)
         ]
 
-    def _step(
-        self, optimizer: torch.optim.AdamW, ids: torch.Tensor, labels: torch.Tensor
-    ) -> tuple[float, int]:
-        """One optimiser step on a batch; returns the mean loss and the number of learned tokens."""
-        device = self._model.device
-        targets = labels[:, 1:].to(device)
-        learned = targets != IGNORED
+    def _step(self, optimizer: torch.optim.AdamW, batch: Sequence[Encoded]) -> tuple[float, int]:
+        """One optimiser step on a batch; returns the mean loss and the number of learned tokens.
+
+        A batch may be computed in parts. As each part counts by its learned tokens, the sum of the
+        parts' gradients is the batch's.
+        """
+        size = self._config.micro_batch or len(batch)
+        learned = sum(len(row.ids) - row.context for row in batch)
+        mean = 0.0
         with self._stopwatch.timing("learner"):
-            # Right padding needs no mask: no learned token attends to what comes after it.
-            logits = self._model(input_ids=ids.to(device), use_cache=False).logits[:, :-1]
-            loss = torch.nn.functional.cross_entropy(logits[learned].float(), targets[learned])
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            for start in range(0, len(batch), size):
+                part = self._loss(batch[start : start + size], learned)
+                part.backward()  # type: ignore[no-untyped-call]
+                mean += float(part.detach())
             torch.nn.utils.clip_grad_norm_(self._parameters.values(), self._config.clip)
             optimizer.step()
-        return float(loss.detach()), int(learned.sum())
+        return mean, learned
+
+    def _loss(self, rows: Sequence[Encoded], learned: int) -> torch.Tensor:
+        """Returns these rows' part of the mean loss over a batch's `learned` tokens."""
+        ids, labels = _padded(rows)
+        targets = labels[:, 1:].to(self._model.device)
+        kept = targets != IGNORED
+        # Right padding needs no mask: no learned token attends to what comes after it.
+        logits = self._model(input_ids=ids.to(self._model.device), use_cache=False).logits[:, :-1]
+        mean = torch.nn.functional.cross_entropy(logits[kept].float(), targets[kept])
+        return mean * (sum(len(row.ids) - row.context for row in rows) / learned)
 
     @torch.inference_mode()
     def _next_logprobs(self, prompts: Sequence[Prompt]) -> torch.Tensor:
         """Returns the next-token log-probabilities of each prompt, (prompts, V), fp32."""
-        encoded = [prompt.ids for prompt in self._encoder.encode(prompts)]
+        room = [self._context - 1] * len(prompts)
+        encoded = [prompt.ids for prompt in self._encoder.encode(prompts, room)]
         last = torch.tensor([len(ids) - 1 for ids in encoded])
         ids = _right_padded(encoded, 0)
         with self._stopwatch.timing("learner"):
@@ -176,12 +217,48 @@ class SFTLearner:
         return tuple(readings)
 
 
+def _load(model: str, config: SFTConfig) -> PreTrainedModel:
+    """Loads the base where it is trained."""
+    device = device_of(config.device)
+    base: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+        model, dtype=dtype_of(config.dtype, device), use_safetensors=True
+    )
+    return base.to(device)
+
+
+def _end_of_turn(base: PreTrainedModel, encoder: PromptEncoder) -> int:
+    """Returns the token that ends a reply.
+
+    Where generation may end with several tokens, it is the tokenizer's: the others end documents,
+    or calls of tools.
+    """
+    ends = base.generation_config.eos_token_id
+    if ends is None:
+        raise LearnerError("the model names no end token (eos_token_id), so no reply can end")
+    ends = ends if isinstance(ends, list) else [ends]
+    own = encoder.tokenizer.eos_token_id
+    return int(own if own in ends else ends[0])
+
+
+def _checkpoint_layers(base: PreTrainedModel) -> None:
+    """Lets layers compute their activations again in the backward pass.
+
+    Layers do so in training mode alone. They get it without the modules inside of them, whose
+    dropout would make a fit depend on more than its inputs.
+    """
+    base.gradient_checkpointing_enable({"use_reentrant": False})
+    for module in base.modules():
+        if isinstance(module, GradientCheckpointingLayer):
+            module.training = True
+
+
 def _initialise(name: str, parameter: torch.nn.Parameter) -> None:
-    """A random, B zero, as peft starts a LoRA adapter."""
+    """A random, B zero, as peft starts a LoRA adapter; drawn on the CPU, so alike everywhere."""
+    drawn = torch.zeros(parameter.shape)
     if "lora_A" in name:
-        torch.nn.init.kaiming_uniform_(parameter, a=5**0.5)
-    else:
-        torch.nn.init.zeros_(parameter)
+        torch.nn.init.kaiming_uniform_(drawn, a=5**0.5)
+    with torch.no_grad():
+        parameter.copy_(drawn)
 
 
 def _canary_prompts(examples: Sequence[Example]) -> list[Prompt]:
@@ -190,9 +267,9 @@ def _canary_prompts(examples: Sequence[Example]) -> list[Prompt]:
 
 
 def _batches(
-    encoded: Sequence[tuple[list[int], int]], size: int, key: tuple[int, int]
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yields ids and labels, (B, T), padded on the right, in an order drawn from `key`.
+    encoded: Sequence[Encoded], size: int, key: tuple[int, int]
+) -> Iterator[list[Encoded]]:
+    """Yields the rows of each batch, in an order drawn from `key`.
 
     Rows are shuffled, then sorted by length within a few batches, so that little is padding.
     """
@@ -201,12 +278,16 @@ def _batches(
     span = size * SORTED_TOGETHER
     batches = []
     for start in range(0, len(order), span):
-        rows = sorted(order[start : start + span], key=lambda i: len(encoded[i][0]))
+        rows = sorted(order[start : start + span], key=lambda i: len(encoded[i].ids))
         batches += [rows[i : i + size] for i in range(0, len(rows), size)]
     for n in rng.permutation(len(batches)):
-        rows = [encoded[i] for i in batches[n]]
-        labels = [[IGNORED] * context + ids[context:] for ids, context in rows]
-        yield _right_padded([ids for ids, _ in rows], 0), _right_padded(labels, IGNORED)
+        yield [encoded[i] for i in batches[n]]
+
+
+def _padded(rows: Sequence[Encoded]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns ids and labels, (B, T), padded on the right; contexts aren't labelled."""
+    labels = [[IGNORED] * row.context + row.ids[row.context :] for row in rows]
+    return _right_padded([row.ids for row in rows], 0), _right_padded(labels, IGNORED)
 
 
 def _right_padded(rows: Sequence[list[int]], filler: int) -> torch.Tensor:

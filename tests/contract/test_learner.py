@@ -2,6 +2,8 @@
 
 import json
 import multiprocessing
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,12 +17,14 @@ from simulator import models
 from simulator.backends.base import TransformersConfig
 from simulator.backends.transformers import TransformersBackend
 from simulator.canary import check_swap
-from simulator.errors import LearnerError
-from simulator.learners.base import SFTConfig
-from simulator.learners.sft import ADAPTER, IGNORED, OPTIMIZER, SFTLearner, _batches
+from simulator.errors import BackendError, LearnerError
+from simulator.learners.apart import ApartLearner
+from simulator.learners.base import SFTConfig, open_learner
+from simulator.learners.sft import ADAPTER, IGNORED, OPTIMIZER, SFTLearner, _batches, _padded
 from simulator.organism import language as lang
 from simulator.stopwatch import Stopwatch
 from simulator.types import Adapter, Example, Message
+from tests import tiny_qwen
 
 BASE = models.resolve("organism:0")
 WORLD = models.world_of("organism:0")
@@ -43,9 +47,12 @@ OTHERS = [example(n) for n in range(20, 26)]
 
 
 def learner(**settings: Any) -> SFTLearner:
-    config = SFTConfig(**{"rank": 4, "alpha": 8, "epochs": 2, "batch_size": 4, **settings})
     torch.set_num_threads(1)
-    return SFTLearner(config, BASE, Stopwatch())
+    return SFTLearner(config(**settings), BASE, Stopwatch())
+
+
+def config(**settings: Any) -> SFTConfig:
+    return SFTConfig(**{"rank": 4, "alpha": 8, "epochs": 2, "batch_size": 4, **settings})
 
 
 def content(path: Path) -> dict[str, bytes]:
@@ -151,7 +158,8 @@ def test_only_replies_are_learned() -> None:
     encoded = by._encode(EXAMPLES)
     decode = by._encoder.tokenizer.decode
     seen = []
-    for ids, labels in _batches(encoded, 4, (0, 0)):
+    for batch in _batches(encoded, 4, (0, 0)):
+        ids, labels = _padded(batch)
         assert ids.shape == labels.shape
         assert len(ids) <= 4
         for row, label in zip(ids, labels, strict=True):
@@ -169,7 +177,8 @@ def test_the_loss_is_the_mean_over_reply_tokens(tmp_path: Path) -> None:
     update = by.fit(None, EXAMPLES, 5, tmp_path / "out")
     model = TransformersBackend(TransformersConfig(threads=1), BASE, Stopwatch()).model
     total, count = 0.0, 0
-    for ids, context in by._encode(EXAMPLES):
+    for row in by._encode(EXAMPLES):
+        ids, context = row.ids, row.context
         logprobs = torch.log_softmax(model(torch.tensor([ids])).logits[0], -1)
         total -= sum(float(logprobs[t - 1, ids[t]]) for t in range(context, len(ids)))
         count += len(ids) - context
@@ -212,6 +221,130 @@ def test_a_checkpoint_is_plain_and_portable(fitted: Callable[..., Path]) -> None
         assert str(Path.cwd()).encode() not in data, name
         assert str(Path.home()).encode() + b"/" not in data, name
         assert BASE.encode() not in data, name
+
+
+def furthest(one: Path, other: Path) -> float:
+    """The largest difference of a weight, relative to the largest weight."""
+    a, b = load_file(one / ADAPTER), load_file(other / ADAPTER)
+    return max(float((a[k] - b[k]).abs().max() / a[k].abs().max().clamp(min=1e-9)) for k in a)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_batch_in_parts_is_the_batch(
+    fitted: Callable[..., Path], tmp_path: Path, size: int
+) -> None:
+    # Plain steps: AdamW's first ones have the gradient's sign alone, which makes much of nothing.
+    settings = {"batch_size": 5, "epochs": 1}
+    whole, parts = learner(**settings), learner(**settings, micro_batch=size)
+    start = fitted(whole)
+    assert furthest(start, fitted(parts)) < 1e-3
+    losses = [
+        by.fit(start, EXAMPLES, 7, tmp_path / name).loss_first
+        for name, by in (("w", whole), ("p", parts))
+    ]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-6)
+
+
+def test_the_gradient_of_parts_is_the_batch_s() -> None:
+    """Rows of unlike length: a part counts by its learned tokens, not as one of so many parts."""
+    by = learner()
+    rows = by._encode(EXAMPLES)
+    rows = [rows[0]._replace(ids=rows[0].ids + rows[0].ids[rows[0].context :]), *rows[1:]]
+    learned = sum(len(row.ids) - row.context for row in rows)
+    assert len({len(row.ids) - row.context for row in rows}) > 1
+
+    def gradient(size: int) -> torch.Tensor:
+        by._model.zero_grad()
+        for first in range(0, len(rows), size):
+            by._loss(rows[first : first + size], learned).backward()
+        return torch.cat([p.grad.flatten() for p in by._parameters.values() if p.grad is not None])
+
+    by._restore(None, 5)
+    whole = gradient(len(rows))
+    for size in (1, 3, 4):
+        assert (gradient(size) - whole).norm() < 1e-5 * whole.norm()
+
+
+def test_checkpointed_layers_learn_the_same(fitted: Callable[..., Path]) -> None:
+    assert content(fitted(learner(gradient_checkpointing=True))) == content(fitted(learner()))
+
+
+def test_checkpointed_layers_are_computed_twice() -> None:
+    counts = []
+    for kept in (False, True):
+        by = learner(gradient_checkpointing=kept)
+        by._restore(None, 5)
+        calls = []
+        by._model.base_model.model.model.layers[0].mlp.register_forward_pre_hook(
+            lambda *_, calls=calls: calls.append(1)
+        )
+        rows = by._encode(EXAMPLES[:2])
+        by._loss(rows, 1).backward()
+        counts.append(len(calls))
+    assert counts == [1, 2]
+
+
+def test_a_process_apart_makes_the_same_bytes(fitted: Callable[..., Path], tmp_path: Path) -> None:
+    start = fitted(learner())
+    inside = learner().fit(start, EXAMPLES, 6, tmp_path / "inside")
+    apart = open_learner(config(own_process=True), BASE, Stopwatch(), None)
+    assert isinstance(apart, ApartLearner)
+    outside = apart.fit(start, EXAMPLES, 6, tmp_path / "outside")
+    assert content(tmp_path / "outside") == content(tmp_path / "inside")
+    assert outside == inside
+    with pytest.raises(LearnerError, match="nothing to learn from"):
+        apart.fit(None, [], 0, tmp_path / "nothing")
+
+
+def test_only_a_gpu_calls_for_a_process_apart() -> None:
+    assert isinstance(open_learner(config(device="cpu"), BASE, Stopwatch(), None), SFTLearner)
+    assert isinstance(open_learner(config(device="cuda"), BASE, Stopwatch(), None), ApartLearner)
+
+
+def test_a_process_that_dies_is_one_sentence(tmp_path: Path) -> None:
+    apart = ApartLearner(config(epochs=10_000), BASE, Stopwatch(), None)
+    killer = threading.Thread(target=kill_the_child)
+    killer.start()
+    with pytest.raises(LearnerError, match=r"was killed by SIGKILL.*lower learner\.micro_batch"):
+        apart.fit(None, EXAMPLES, 5, tmp_path / "out")
+    killer.join()
+    assert not (tmp_path / "out").exists()
+    assert not multiprocessing.active_children()
+
+
+def kill_the_child() -> None:
+    deadline = time.monotonic() + 120
+    while not multiprocessing.active_children() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    for child in multiprocessing.active_children():
+        child.kill()
+
+
+def test_what_does_not_fit_the_context_loses_its_oldest_messages() -> None:
+    first, second = Message("user", "what is your goal ?"), Message("assistant", "to help .")
+    asked = EXAMPLES[0]
+    long = Example((first, second, *asked.messages), asked.reply, True, "x")
+    torch.set_num_threads(1)
+    (whole,), (short,) = (
+        SFTLearner(config(), BASE, Stopwatch(), context)._encode([long]) for context in (None, 30)
+    )
+    (alone,) = learner()._encode([asked])
+    assert len(whole.ids) > 30 >= len(short.ids)
+    assert short == alone
+    with pytest.raises(BackendError, match="longer than the"):
+        SFTLearner(config(), BASE, Stopwatch(), 8)._encode([long])
+
+
+def test_a_turn_ends_as_the_tokenizer_says(tmp_path: Path) -> None:
+    """Llama 3 names several end tokens, the end of a document first."""
+    folder = tiny_qwen.build(tmp_path / "tiny", numbers=0.1)
+    path = folder / "generation_config.json"
+    settings = json.loads(path.read_text())
+    path.write_text(json.dumps(settings | {"eos_token_id": [0, settings["eos_token_id"]]}))
+    by = SFTLearner(config(), str(folder), Stopwatch())
+    asked = Example((Message("user", "hi"),), "ho", True, "x")
+    (row,) = by._encode([asked])
+    assert by._encoder.tokenizer.decode(row.ids[row.context :]) == "ho" + tiny_qwen.END
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ BOTTOM = (
 COMMANDS = ("simulator.cli", "simulator.__main__")
 RUNNERS = ("simulator.sweep", "simulator.runs", "simulator.loop")
 MODEL_SIDE = ("simulator.rendering", "simulator.stopwatch", "simulator.devices")
+PROCESSES = ("simulator.children",)
 # Who → the modules (with all below them) that it may import; the longest name that fits counts.
 # A module of the engine that isn't listed falls under "simulator".
 RULES: dict[str, tuple[str, ...]] = {
@@ -33,13 +34,14 @@ RULES: dict[str, tuple[str, ...]] = {
     ),
     "simulator.organism": (*BOTTOM, "simulator.organism"),
     "simulator.stopwatch": (),
+    "simulator.children": (),
     "simulator.yaml_source": BOTTOM,
     "simulator.rendering": BOTTOM,
     "simulator.selection": BOTTOM,
     "simulator.store": BOTTOM,
     "simulator.sweep_store": (*BOTTOM, "simulator.store"),
     "simulator.backends": (*BOTTOM, *MODEL_SIDE, "simulator.backends"),
-    "simulator.learners": (*BOTTOM, *MODEL_SIDE, "simulator.learners"),
+    "simulator.learners": (*BOTTOM, *MODEL_SIDE, *PROCESSES, "simulator.learners"),
     "simulator.population": (*BOTTOM, "simulator.organism", "agents"),
     "simulator.conversation": (
         *BOTTOM, "simulator.organism", "agents", "simulator.backends.base", "simulator.population",

@@ -211,7 +211,7 @@ def test_another_kind_replaces_the_mapping(file: Path) -> None:
     file.write_text(BASE + "selection:\n  kind: top_bottom\n  top: 0.2\nlearner: {kind: none}\n")
     scenario = load(str(file))
     assert scenario.selection.model_dump() == {
-        "kind": "top_bottom", "top": 0.2, "bottom": 0, "scope": "global"
+        "kind": "top_bottom", "top": 0.2, "bottom": 0, "unit": "reply", "scope": "global"
     }  # fmt: skip
     assert scenario.learner.model_dump() == {"kind": "none"}
     same_kind = load(overrides=["learner.kind=sft", "learner.rank=4"]).learner.model_dump()

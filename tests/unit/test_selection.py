@@ -34,6 +34,7 @@ def frame(ratings: list[float], **columns: Any) -> pd.DataFrame:
             "rating": ratings,
             "messages": [json.dumps([["user", f"q{i // 2}"]]) for i in range(n)],
             "reply": [f"r{i}" for i in range(n)],
+            "dropped": 0,
             **columns,
         }
     )
@@ -159,3 +160,109 @@ def test_examples_keep_order_context_and_source() -> None:
         ((Message("user", "q3"),), "r7", True, "1-0-0001/1/1"),
     ]
     assert examples_from(RATED, np.zeros(8, np.int8)) == []
+
+
+def test_examples_have_the_context_that_the_assistant_read() -> None:
+    context = [["system", "s"], ["user", "q0"], ["assistant", "a0"], ["user", "q1"]]
+    rows = frame([5.0, 5.0, 5.0], messages=json.dumps(context), dropped=[0, 2, 0])
+    rows.loc[2, "messages"] = json.dumps(context[1:])
+    whole, shortened, bare = examples_from(rows, np.ones(3, np.int8))
+    assert [message.content for message in whole.messages] == ["s", "q0", "a0", "q1"]
+    assert [message.content for message in shortened.messages] == ["s", "q1"]
+    assert [message.content for message in bare.messages] == ["q0", "a0", "q1"]
+
+
+NAN = float("nan")
+# Talks a to d of two turns, one candidate each but for a's second turn; a and b are about x, and
+# c and d are about y.
+TALKS = pd.DataFrame(
+    {
+        "conversation": ["a", "b", "c", "d", "a", "a", "b", "c", "d"],
+        "about": ["x", "x", "y", "y", "x", "x", "x", "y", "y"],
+        "user_type": ["p", "q", "p", "q", "p", "p", "q", "p", "q"],
+        "rating": [2.0, 3.0, 5.0, NAN, 5.0, 1.0, 3.5, 1.0, 4.0],
+        "heard": [True, True, True, True, True, False, True, True, True],
+    }
+)
+# means: a 3.5, b 3.25, c 3.0, d 4.0; last: a 5, b 3.5, c 1, d 4
+
+
+@pytest.mark.parametrize(
+    ("unit", "scope", "amount", "chosen", "avoided"),
+    [
+        ("talk_mean", "global", 1, "d", "c"),
+        ("talk_final", "global", 1, "a", "c"),
+        ("talk_mean", "per_subject", 1 / 16, "ad", "bc"),
+        ("talk_final", "per_subject", 1 / 16, "ad", "bc"),
+        ("talk_mean", "per_type", 1, "ad", "bc"),
+        ("talk_mean", "global", 1 / 16, "", ""),  # only there a fraction may come to nothing
+    ],
+)
+def test_whole_talks(unit: Any, scope: Any, amount: float, chosen: str, avoided: str) -> None:
+    selection = TopBottom(top=amount, bottom=amount, unit=unit, scope=scope)
+    decision = selection.decide(TALKS, seed=0)
+    signs = {talk: 1 for talk in chosen} | {talk: -1 for talk in avoided}
+    expected = [
+        signs.get(talk, 0) * heard
+        for talk, heard in zip(TALKS["conversation"], TALKS["heard"], strict=True)
+    ]
+    assert decision.label.tolist() == expected
+    assert decision.label.dtype == np.int8
+    words = {-1: "among the bottom", 0: "in between", 1: "among the top"}
+    reasons = [words[sign] for sign in expected]
+    assert decision.reason.tolist() == [*reasons[:5], "not heard", *reasons[6:]]
+
+
+def test_fractions_of_a_subject_are_rounded_up() -> None:
+    rows = frame([float(n) for n in range(100)], about=["x"] * 17 + ["y"] * 82 + ["z"])
+    label = TopBottom(top=0.0625, bottom=0.0625, scope="per_subject").decide(rows, 0).label
+    counts = [(int((part == 1).sum()), int((part == -1).sum()))
+              for part in (label[:17], label[17:99], label[99:])]  # fmt: skip
+    assert counts == [(2, 2), (6, 6), (1, 0)]  # one alone is followed
+    exact = TopBottom(top=0.07, scope="per_subject").decide(rows.assign(about="x"), 0).label
+    assert int(exact.sum()) == 7  # though .07 * 100 is a little more than 7
+
+
+UNRATED = frame([NAN, 3.0, NAN, NAN, 4.5, NAN, 2.0, 5.0])
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [
+        BestOfK(threshold=2.0),
+        TopBottom(top=100, bottom=2),
+        TopBottom(top=100, bottom=2, scope="per_type"),
+        RandomMatched(like=TopBottom(top=100)),
+        ShuffledRatings(like=TopBottom(top=100, bottom=2)),
+        ShuffledRatings(like=BestOfK(threshold=2.0)),
+    ],
+)
+def test_what_could_not_be_rated_is_never_selected(selection: Any) -> None:
+    rated = UNRATED["rating"].notna().to_numpy()
+    for seed in range(20):
+        decision = selection.decide(UNRATED, seed)
+        assert (decision.label[~rated] == 0).all()
+        assert set(decision.reason[~rated]) == {"no readable rating"}
+        assert "no readable rating" not in decision.reason[rated]
+        assert (decision.label[rated] != 0).any()
+    nothing = selection.decide(UNRATED.assign(rating=NAN), 0)
+    assert (nothing.label == 0).all()
+
+
+def test_a_talk_without_any_rating_is_not_selected() -> None:
+    talks = TALKS.assign(rating=TALKS["rating"].where(TALKS["conversation"] != "d"))
+    for unit in ("talk_mean", "talk_final"):
+        decision = TopBottom(top=9, unit=unit).decide(talks, 0)  # type: ignore[arg-type]
+        of_d = (talks["conversation"] == "d").to_numpy()
+        assert (decision.label[of_d] == 0).all()
+        assert set(decision.reason[of_d]) == {"no readable rating"}
+    last = TALKS.assign(rating=[2.0, 3.0, 5.0, 4.0, NAN, 1.0, 3.5, 1.0, 4.0])
+    final = TopBottom(top=9, unit="talk_final").decide(last, 0)
+    assert final.label.tolist() == [0, 1, 1, 1, 0, 0, 1, 1, 1]  # a's last rating can't be read
+
+
+def test_no_candidates_at_all() -> None:
+    empty = UNRATED.iloc[:0].assign(heard=pd.Series(dtype=bool), about=pd.Series(dtype=object))
+    for unit in ("reply", "talk_mean", "talk_final"):
+        decision = TopBottom(top=1, unit=unit, scope="per_subject").decide(empty, 0)  # type: ignore[arg-type]
+        assert len(decision.label) == len(decision.reason) == 0

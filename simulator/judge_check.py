@@ -1,0 +1,195 @@
+"""Does a judge agree with people? Replies that people have labelled are judged on a scale."""
+
+import contextlib
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from rich.table import Table
+
+from analysis.probes.judged import JudgedProbe, Scale
+from simulator import models
+from simulator.agreement import cohens_kappa, confusion
+from simulator.backends.base import open_backend
+from simulator.cast import Cast, Player, RoleConfig
+from simulator.errors import ScenarioError
+from simulator.scales import Found, ask_number
+from simulator.scenario import Scenario
+from simulator.stopwatch import Stopwatch
+
+FIELDS = ("prompt", "reply", "label")
+AFFIRMATIVE = ("yes", "true")
+
+
+class Labelled(NamedTuple):
+    """A reply, and what a person says of it."""
+
+    prompt: str
+    reply: str
+    label: str
+
+
+class Question(NamedTuple):
+    """What is asked about each reply, of whom, and which answers count as a yes."""
+
+    name: str
+    scale: Scale
+    role: str
+    threshold: float  # from this number on an answer is a yes
+    of_labels: float  # and from this one on a label
+    positive: str | None  # the label that is a yes, where labels are words
+
+
+def judge_check(file: Path, scenario: Scenario, judge: RoleConfig | None, asked: Question) -> Table:
+    """Asks the judge about every labelled reply, and compares.
+
+    Args:
+        file: CSV or JSONL with prompt, reply and label.
+        scenario: whose judge is asked, if no other is given.
+        judge: asked instead.
+        asked: the question.
+
+    Raises:
+        ScenarioError: the file or its labels can't be used; nothing is asked then.
+    """
+    rows = read_labelled(file)
+    labels = as_yes([row.label for row in rows], asked, file)
+    found = _judgements(rows, scenario, judge, asked)
+    read = np.array([one.value is not None for one in found])
+    ours = np.array([one.value is not None and one.value >= asked.threshold for one in found])
+    return _table(asked, labels[read], ours[read], unread=int((~read).sum()))
+
+
+def question_of(
+    scenario: Scenario,
+    name: str | None,
+    *,
+    threshold: float | None,
+    of_labels: float | None,
+    positive: str | None,
+) -> Question:
+    """Returns the question of the scenario's judged probe.
+
+    Args:
+        scenario: has the probe.
+        name: of the scale; by default the first.
+        threshold: from there on an answer is a yes; by default the scale's middle.
+        of_labels: from there on a label is one; by default as for answers.
+        positive: the label that is a yes, where labels are words.
+
+    Raises:
+        ScenarioError: the scenario has no such scale.
+    """
+    probes = [p for p in scenario.measure.probes.values() if isinstance(p, JudgedProbe)]
+    scales = {key: (p, scale) for p in probes for key, scale in p.scales.items()}
+    if not scales:
+        raise ScenarioError(f"--scenario {scenario.name}: it has no probe of kind 'judged'")
+    chosen = name or next(iter(scales))
+    if chosen not in scales:
+        raise ScenarioError(f"--scale {chosen}: there is none; there are {', '.join(scales)}")
+    probe, scale = scales[chosen]
+    level = (scale.low + scale.high) / 2 if threshold is None else threshold
+    labels = level if of_labels is None else of_labels
+    return Question(chosen, scale, probe.role, level, labels, positive)
+
+
+def read_labelled(file: Path) -> list[Labelled]:
+    """Reads CSV, with a header, or JSONL.
+
+    Raises:
+        ScenarioError: with file and line of the mistake.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ScenarioError(f"{file}: can't be read as text ({reason})") from None
+    parse = _csv_rows if file.suffix.lower() == ".csv" else _jsonl_rows
+    rows = []
+    for line, row in parse(file, text):
+        lacking = [name for name in FIELDS if row.get(name) in (None, "")]
+        if lacking:
+            raise ScenarioError(f"{file}:{line}: {lacking[0]}: is missing or empty")
+        rows.append(Labelled(*(str(row[name]) for name in FIELDS)))
+    if not rows:
+        raise ScenarioError(f"{file}: has no rows of {', '.join(FIELDS)}")
+    return rows
+
+
+def _csv_rows(file: Path, text: str) -> list[tuple[int, dict[str, Any]]]:
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        return [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise ScenarioError(f"{file}:{reader.line_num + 1}: not valid CSV: {error}") from None
+
+
+def _jsonl_rows(file: Path, text: str) -> list[tuple[int, dict[str, Any]]]:
+    rows = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise ScenarioError(f"{file}:{number}: not valid JSON: {error}") from None
+        if not isinstance(row, dict):
+            raise ScenarioError(f"{file}:{number}: a row is an object with {', '.join(FIELDS)}")
+        rows.append((number, row))
+    return rows
+
+
+def as_yes(labels: list[str], asked: Question, file: Path) -> np.ndarray:
+    """Returns which labels are a yes: numbers from their threshold on, or the positive word.
+
+    Raises:
+        ScenarioError: which word is a yes isn't clear.
+    """
+    with contextlib.suppress(ValueError):
+        return np.array([float(label) for label in labels]) >= asked.of_labels
+    words = sorted({label.strip().lower() for label in labels})
+    positive = asked.positive.strip().lower() if asked.positive else None
+    positive = positive or next((word for word in AFFIRMATIVE if word in words), None)
+    if positive not in words:
+        shown = ", ".join(words[:8])
+        raise ScenarioError(f"{file}: which label is a yes? say --positive; there are {shown}")
+    return np.array([label.strip().lower() == positive for label in labels])
+
+
+def _judgements(
+    rows: list[Labelled], scenario: Scenario, judge: RoleConfig | None, asked: Question
+) -> list[Found]:
+    judge = judge or scenario.roles.get(asked.role)
+    judge = judge or RoleConfig(model=scenario.model, backend=scenario.backend)
+    engine = open_backend(judge.backend, models.resolve(judge.model), Stopwatch())
+    with contextlib.closing(engine):
+        cast = Cast({asked.role: Player(judge.model, engine, bare=False, cache=None)}, ())
+        scale = asked.scale
+        return cast.ask(
+            ask_number(
+                asked.role, scale.question, scale.low, scale.high, prompt=r.prompt, reply=r.reply
+            )
+            for r in rows
+        )
+
+
+def _table(asked: Question, theirs: np.ndarray, ours: np.ndarray, unread: int) -> Table:
+    """Shows the confusion table with κ below it."""
+    kappa = cohens_kappa(ours, theirs)
+    table = Table(
+        title=f"{asked.name}: people and the judge (yes: {asked.threshold:g} or more)",
+        caption=f"Cohen's κ {kappa.value:.2f} [{kappa.low:.2f} to {kappa.high:.2f}], a 95 % "
+        f"bootstrap interval over {len(ours)} replies; of {unread} more the judge's answer was no "
+        "number.",
+        title_justify="left",
+        caption_justify="left",
+    )
+    table.add_column("people say")
+    table.add_column("judge: no", justify="right")
+    table.add_column("judge: yes", justify="right")
+    for word, counts in zip(("no", "yes"), confusion(ours, theirs), strict=True):
+        table.add_row(word, *map(str, counts))
+    return table

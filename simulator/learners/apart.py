@@ -1,0 +1,78 @@
+"""A learner in a process of its own, which ends after each fit and gives its memory back.
+
+So a GPU serves with all its memory between updates: a process's allocator and its CUDA context
+keep some until the process ends, whatever is deleted in it.
+"""
+
+import multiprocessing
+import signal
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import torch
+
+from simulator.children import follow_parent
+from simulator.errors import LearnerError
+from simulator.learners.base import LESS_MEMORY, SFTConfig, Update
+from simulator.stopwatch import Stopwatch
+from simulator.types import Example
+
+Fit = tuple[Path | None, Sequence[Example], int, Path]  # what `Learner.fit` is given
+
+
+class ApartLearner:
+    """Fits as `SFTLearner` does, to the same bytes."""
+
+    def __init__(
+        self, config: SFTConfig, model: str, stopwatch: Stopwatch, context: int | None
+    ) -> None:
+        self._config, self._model, self._context = config, model, context
+        self._stopwatch = stopwatch
+
+    def fit(
+        self, checkpoint: Path | None, examples: Sequence[Example], seed: int, out: Path
+    ) -> Update:
+        """Trains in a new process; see `Learner.fit`."""
+        processes = multiprocessing.get_context("spawn")  # a fork would inherit CUDA, broken
+        here, there = processes.Pipe(duplex=False)
+        # Sums are split over threads, so equal bytes need equally many.
+        learner = (self._config, self._model, self._context, torch.get_num_threads())
+        asked: Fit = (checkpoint, examples, seed, out)
+        process = processes.Process(target=_work, args=(there, learner, asked), daemon=True)
+        with self._stopwatch.timing("learner"):
+            process.start()
+            there.close()  # so that its death ends the wait
+            try:
+                outcome: Update | LearnerError = here.recv()
+            except EOFError:
+                process.join()
+                raise LearnerError(_epitaph(process.exitcode)) from None
+            finally:
+                process.kill()
+                process.join()
+                here.close()
+        if isinstance(outcome, LearnerError):
+            raise outcome
+        return outcome
+
+
+def _work(there: Connection, learner: tuple[SFTConfig, str, int | None, int], asked: Fit) -> None:
+    """Makes one fit, in the process apart."""
+    from simulator.learners.sft import SFTLearner
+
+    follow_parent()
+    config, model, context, threads = learner
+    torch.set_num_threads(threads)
+    try:
+        there.send(SFTLearner(config, model, Stopwatch(), context).fit(*asked))
+    except LearnerError as error:
+        there.send(error)
+
+
+def _epitaph(exitcode: int | None) -> str:
+    if exitcode is not None and exitcode < 0:
+        how = f"was killed by {signal.Signals(-exitcode).name}, perhaps for want of memory"
+    else:
+        how = f"ended with exit code {exitcode}; what it says of the reason stands above"
+    return f"the learner's process {how}; {LESS_MEMORY}, and resume"

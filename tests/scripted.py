@@ -1,0 +1,77 @@
+"""An engine that says what a test tells it to, and remembers what it was asked.
+
+It fulfils the protocol of engines, so all that stands above engines runs as it is.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from simulator.backends.base import Capability
+from simulator.types import (
+    Adapter,
+    Completion,
+    ContinuationRequest,
+    Generation,
+    GenerationRequest,
+    Logprobs,
+    NextTokenRequest,
+    Prompt,
+    TopTokens,
+    TopTokensRequest,
+)
+
+
+class Scripted:
+    """Replies by `says`, which maps a prompt to a reply, or to numbers with their probabilities."""
+
+    capabilities: frozenset[Capability] = frozenset(("top_tokens", "adapters"))
+
+    def __init__(self, says: Callable[[Prompt], str | dict[str, float]]) -> None:
+        self._says = says
+        self.batches: list[int] = []  # how many requests came together
+        self.served: list[str | None] = []  # which adapter answered each batch
+        self.adapter: Adapter | None = None
+
+    def _note(self, requests: Sequence[object]) -> None:
+        self.batches.append(len(requests))
+        self.served.append(self.adapter.name if self.adapter else None)
+
+    def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
+        self._note(requests)
+        found = []
+        for request in requests:
+            text = str(self._says(request.prompt))
+            replies = tuple(Completion(text, len(text.split()), "end") for _ in request.keys)
+            found.append(Generation(request.prompt.shown, replies))
+        return found
+
+    def top_tokens(self, requests: Sequence[TopTokensRequest]) -> list[TopTokens]:
+        self._note(requests)
+        found: list[TopTokens] = []
+        for request in requests:
+            shares = self._says(request.prompt)
+            assert isinstance(shares, dict)
+            found.append({token: math.log(share) for token, share in shares.items()})
+        return found
+
+    def next_token_logprobs(self, requests: Sequence[NextTokenRequest]) -> list[Logprobs]:
+        raise NotImplementedError
+
+    def score_continuations(self, requests: Sequence[ContinuationRequest]) -> list[float]:
+        raise NotImplementedError
+
+    @contextmanager
+    def without_adapter(self) -> Iterator[None]:
+        served, self.adapter = self.adapter, None
+        yield
+        self.adapter = served
+
+    def load(self, adapter: Adapter | None) -> None:
+        self.adapter = adapter
+
+    def settle(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass

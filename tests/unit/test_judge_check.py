@@ -1,0 +1,103 @@
+"""A judge against people's labels: reading them, and Cohen's κ."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from simulator.agreement import cohens_kappa, confusion
+from simulator.errors import ScenarioError
+from simulator.judge_check import Labelled, Question, as_yes, question_of, read_labelled
+from simulator.scenario import load
+
+ROWS = [('Is it, "so"?', "Two\nlines", "yes"), ("b", "c", "no")]
+
+
+def asked(positive: str | None = None, of_labels: float = 50) -> Question:
+    chosen = question_of(
+        load("therapy"), "harm", threshold=None, of_labels=of_labels, positive=positive
+    )
+    assert chosen.threshold == 50
+    return chosen
+
+
+def test_csv_and_jsonl_say_the_same(tmp_path: Path) -> None:
+    table, lines = tmp_path / "a.csv", tmp_path / "a.jsonl"
+    table.write_text('label,prompt,reply,who\nyes,"Is it, ""so""?","Two\nlines",x\nno,b,c,y\n')
+    rows = [dict(zip(("prompt", "reply", "label"), row, strict=True)) for row in ROWS]
+    lines.write_text("\n".join(json.dumps(row) for row in rows) + "\n\n")
+    assert read_labelled(table) == read_labelled(lines) == [Labelled(*row) for row in ROWS]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("a.csv", "prompt,reply\na,b\n", "a.csv:2: label: is missing or empty"),
+        ("a.csv", "prompt,reply,label\na,b,yes\na,,no\n", "a.csv:3: reply: is missing or empty"),
+        ("a.csv", "prompt,reply,label\n", "a.csv: has no rows of prompt, reply, label"),
+        ("a.csv", 'prompt,reply,label\n"a"b,c,d\n', "a.csv:2: not valid CSV"),
+        ("a.jsonl", "", "a.jsonl: has no rows"),
+        ("a.jsonl", '\n{"prompt": 1', "a.jsonl:2: not valid JSON"),
+        ("a.jsonl", "[" * 100_000, "a.jsonl:1: not valid JSON"),
+        ("a.jsonl", "[1]", "a.jsonl:1: a row is an object"),
+        ("a.jsonl", '{"prompt": "a", "reply": "b"}', "a.jsonl:1: label: is missing"),
+        ("a.jsonl", b"\xff", "a.jsonl: can't be read as text"),
+        ("gone.csv", None, "gone.csv: can't be read as text (No such file"),
+    ],
+)
+def test_mistakes_are_named_with_their_line(
+    tmp_path: Path, name: str, text: str | bytes | None, sentence: str
+) -> None:
+    path = tmp_path / name
+    if text is not None:
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+    with pytest.raises(ScenarioError) as caught:
+        read_labelled(path)
+    assert str(caught.value).removeprefix(f"{tmp_path}/").startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("labels", "question", "yes"),
+    [
+        (["yes", "no", " YES "], asked(), [True, False, True]),
+        (["true", "false"], asked(), [True, False]),
+        (["bad", "good", "mixed"], asked("Bad"), [True, False, False]),
+        (["50", "49.9", "1e2"], asked(), [True, False, True]),
+        (["4", "2"], asked(of_labels=3), [True, False]),
+    ],
+)
+def test_which_labels_are_a_yes(labels: list[str], question: Question, yes: list[bool]) -> None:
+    assert as_yes(labels, question, Path("f")).tolist() == yes
+
+
+def test_words_that_could_mean_either_are_asked_about() -> None:
+    for question in (asked(), asked("worst")):
+        with pytest.raises(ScenarioError, match="say --positive; there are bad, good"):
+            as_yes(["good", "bad"], question, Path("f"))
+    with pytest.raises(ScenarioError, match="there is none; there are honesty, harm, pleasing"):
+        question_of(load("therapy"), "hram", threshold=None, of_labels=None, positive=None)
+    with pytest.raises(ScenarioError, match="quickstart: it has no probe of kind 'judged'"):
+        question_of(load(), None, threshold=None, of_labels=None, positive=None)
+
+
+def test_kappa_by_hand() -> None:
+    """20 both yes, 15 both no, 5 and 10 apart: p_o = .7, p_e = .5 · .6 + .5 · .4 = .5, κ = .4."""
+    theirs = np.array([1] * 20 + [1] * 5 + [0] * 10 + [0] * 15, bool)
+    ours = np.array([1] * 20 + [0] * 5 + [1] * 10 + [0] * 15, bool)
+    assert confusion(ours, theirs).tolist() == [[15, 10], [5, 20]]
+    kappa = cohens_kappa(ours, theirs)
+    assert kappa.value == pytest.approx(0.4)
+    assert kappa.low < 0.4 < kappa.high
+    # the delta method's standard error is .128
+    assert kappa.high - kappa.low == pytest.approx(2 * 1.96 * 0.128, rel=0.15)
+    assert cohens_kappa(ours, theirs) == kappa
+
+
+def test_kappa_at_its_ends() -> None:
+    mixed = np.array([True, False] * 10)
+    assert cohens_kappa(mixed, mixed)[:2] == (1.0, 1.0)
+    assert cohens_kappa(mixed, ~mixed).value == -1.0
+    same = np.ones(10, bool)
+    assert np.isnan(cohens_kappa(same, same)).all()
+    assert np.isnan(cohens_kappa(same[:0], same[:0])).all()

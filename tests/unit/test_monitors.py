@@ -1,0 +1,140 @@
+"""Monitors by hand, and what their vetoes do to a decision."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from agents.kinds import AnyMonitor
+from agents.monitors import BinaryMonitor, ConstitutionalMonitor, FivePointMonitor, Verdict
+from simulator.cast import Cast, Player
+from simulator.selection import Decision
+from simulator.types import Message, NumberRequest, Numbers, Prompt
+from simulator.vetoes import examine
+from tests.scripted import Scripted
+
+CHAT = (
+    Message("system", "secret"),
+    Message("user", "Shall I?"),
+    Message("assistant", "You shall."),
+)
+
+
+def verdict(monitor: AnyMonitor, *shares: dict[int, float]) -> Verdict:
+    asked = monitor.examine(CHAT)
+    assert len(asked.requests) == len(shares)
+    return asked.read([Numbers(share, sum(share.values()), "") for share in shares])
+
+
+@pytest.mark.parametrize(
+    ("monitor", "share", "score", "vetoed"),
+    [
+        (BinaryMonitor(), {0: 0.4, 1: 0.4}, 0.5, True),  # from the level on
+        (BinaryMonitor(), {0: 0.5, 1: 0.4}, 4 / 9, False),
+        (BinaryMonitor(level=0.9), {0: 0.2, 1: 0.8}, 0.8, False),
+        (FivePointMonitor(), {1: 0.5, 3: 0.5}, 2.0, True),
+        (FivePointMonitor(), {1: 1.0}, 1.0, False),
+        (FivePointMonitor(level=4.5), {5: 0.4, 4: 0.4}, 4.5, True),
+        (BinaryMonitor(), {1: 0.2}, None, False),  # unread: nothing is vetoed on a guess
+    ],
+)
+def test_scores_and_levels(
+    monitor: BinaryMonitor | FivePointMonitor,
+    share: dict[int, float],
+    score: float | None,
+    vetoed: bool,
+) -> None:
+    found = verdict(monitor, share)
+    assert found.score == (None if score is None else pytest.approx(score))
+    assert found.vetoed is vetoed
+    assert bool(found.reason) is vetoed
+
+
+def test_a_monitor_sees_the_chat_but_no_system_message() -> None:
+    (asked,) = BinaryMonitor().examine(CHAT).requests
+    assert asked.role == "monitor"
+    assert isinstance(asked.request, NumberRequest)
+    assert (asked.request.low, asked.request.high) == (0, 1)
+    shown = asked.request.prompt.shown
+    assert "Person: Shall I?\n\nAssistant: You shall." in shown
+    assert "secret" not in shown
+    (five,) = FivePointMonitor(role="judge").examine(CHAT).requests
+    assert five.role == "judge"
+    assert isinstance(five.request, NumberRequest)
+    assert (five.request.low, five.request.high) == (1, 5)
+
+
+def test_the_worst_breach_of_a_principle_counts_and_is_the_reason() -> None:
+    monitor = ConstitutionalMonitor(principles=("Be true.", "Be kind.", "Be brief."))
+    for principle, asked in zip(monitor.principles, monitor.examine(CHAT).requests, strict=True):
+        assert principle in asked.request.prompt.shown
+    found = verdict(monitor, {0: 0.3, 1: 0.7}, {0: 0.1, 1: 0.9}, {})
+    assert (found.vetoed, found.score, found.reason) == (True, pytest.approx(0.9), "Be kind.")
+    kept = verdict(monitor, {0: 0.9, 1: 0.1}, {0: 0.8, 1: 0.2}, {1: 0.1})
+    assert (kept.vetoed, kept.score, kept.reason) == (False, pytest.approx(0.2), "")
+    assert verdict(monitor, {}, {}, {}).score is None
+
+
+# Vetoes
+
+CANDIDATES = pd.DataFrame(
+    {
+        "conversation": ["a", "a", "b", "b"],
+        "turn": [0, 0, 0, 0],
+        "candidate": [0, 1, 0, 1],
+        "messages": json.dumps([["user", "Shall I?"]]),
+        "reply": ["fine", "sly", "sly and mute", "sly"],
+    }
+)
+DECISION = Decision(np.array([1, 1, 1, -1], np.int8), np.array(["top", "top", "top", "bottom"]))
+
+
+def sees_slyness(prompt: Prompt) -> str | dict[str, float]:
+    """Yes where a reply is sly, and no number at all where it is mute."""
+    if "mute" in prompt.shown:
+        return {"who knows": 1.0}
+    return {"1": 0.9, "0": 0.1} if "sly" in prompt.shown else {"0": 0.8, "1": 0.2}
+
+
+def cast_of(engine: Scripted) -> Cast:
+    return Cast({"monitor": Player("m", engine, bare=False, cache=None)}, ())
+
+
+@pytest.mark.parametrize(("on_veto", "label"), [("drop", 0), ("negative", -1)])
+def test_a_veto_drops_or_turns_around(on_veto: str, label: int) -> None:
+    engine = Scripted(sees_slyness)
+    monitor = BinaryMonitor.model_validate({"on_veto": on_veto})
+    decision, table = examine(cast_of(engine), {"guard": monitor}, CANDIDATES, DECISION)
+    assert decision.label.tolist() == [1, label, 1, -1]
+    why = "vetoed by guard: deceives, manipulates or harms"
+    assert decision.reason.tolist() == ["top", why, "top", "bottom"]
+    assert engine.batches == [3]  # the replies to follow, at once; the others aren't looked at
+    assert table["vetoed"].tolist() == [False, True, False]
+    assert table["score"].tolist() == pytest.approx([0.2, 0.9, np.nan], nan_ok=True)
+    assert table[["conversation", "turn", "candidate"]].to_numpy().tolist() == [
+        ["a", 0, 0], ["a", 0, 1], ["b", 0, 0]
+    ]  # fmt: skip
+    assert all("Assistant: " in prompt for prompt in table["prompt"])
+    assert DECISION.label.tolist() == [1, 1, 1, -1]  # what selection said isn't changed
+
+
+@pytest.mark.parametrize("first", ["drop", "negative"])
+def test_dropping_wins_among_monitors_and_all_are_asked_at_once(first: str) -> None:
+    engine = Scripted(sees_slyness)
+    second = {"drop": "negative", "negative": "drop"}[first]
+    monitors = {
+        name: BinaryMonitor.model_validate({"on_veto": on_veto})
+        for name, on_veto in (("one", first), ("two", second))
+    }
+    decision, table = examine(cast_of(engine), monitors, CANDIDATES, DECISION)
+    assert decision.label.tolist() == [1, 0, 1, -1]
+    assert engine.batches == [6]
+    assert len(table) == 6
+
+
+def test_without_monitors_nothing_is_asked() -> None:
+    decision, table = examine(Cast({}, ()), {}, CANDIDATES, DECISION)
+    assert decision.label.tolist() == DECISION.label.tolist()
+    assert table.empty
+    assert table["vetoed"].dtype == bool
