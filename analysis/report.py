@@ -11,17 +11,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from analysis import frames, plots
-from analysis.tables import (
-    ITEM_SETS,
-    METRICS,
-    full_name,
-    headline,
-    interval,
-    key_figures,
-    metric_name,
-    shown_change,
-)
+from analysis import drawing, frames, plots, texts
+from analysis.metrics import ITEM_SETS, METRICS, full_name, interval, metric_name, shown_change
+from analysis.tables import headline, key_figures
 from simulator.store import Run, write_atomically
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -134,25 +126,25 @@ def _population_panels(run: Run) -> list[Panel]:
 
 def svg(draw: Callable[[Axes], None], name: str, *, fitted: bool = False) -> Markup:
     """Returns a panel for a page; `name` is a word that no other panel of the page has."""
-    return Markup(plots.panel_svg(draw, name, fitted=fitted))  # matplotlib escapes what it writes
+    return Markup(drawing.panel_svg(draw, name, fitted=fitted))  # matplotlib escapes what it writes
 
 
 def _learned(run: Run, done: int) -> list[tuple[int, list[Record]]]:
     """Replies that the first and the last round learned from."""
     shown = sorted({n for n in (1, done) if n > 0})
-    return [(n, frames.recycled(run, n, LEARNED).to_dict("records")) for n in shown]
+    return [(n, texts.recycled(run, n, LEARNED).to_dict("records")) for n in shown]
 
 
 def _pairs(run: Run) -> dict[str, Any]:
-    everything = frames.paired(run)
-    moved = frames.transitions(run, everything)
+    everything = texts.paired(run)
+    moved = texts.transitions(run, everything)
     moved = moved[moved["measure"] == "pressured"].sort_values("answers", ascending=False)
     measured = frames.measured_rounds(run)
     return {
         "last": measured[-1] if measured else 0,
         "total": len(everything),
         "changed": int(everything["changed"].sum()) if len(everything) else 0,
-        "shown": frames.before_after(run, ANSWERED, everything).to_dict("records"),
+        "shown": texts.before_after(run, ANSWERED, everything).to_dict("records"),
         "moved": moved.to_dict("records"),
         "measures": MEASURES,
         "labels": LABELS,

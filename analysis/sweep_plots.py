@@ -12,8 +12,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from analysis import experiment
+from analysis.drawing import (
+    FAINT,
+    INK,
+    LOOKS,
+    Look,
+    draw_curve,
+    legend,
+    percent_axis,
+    plain,
+    titled,
+)
 from analysis.experiment import Comparison
-from analysis.plots import FAINT, INK, LOOKS, Look, draw_curve, legend, percent_axis, plain, titled
 from analysis.sweep_tables import HEADLINE, headline, percent
 from simulator.sweep_store import Sweep
 

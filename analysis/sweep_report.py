@@ -8,6 +8,7 @@ import pandas as pd
 
 from analysis import experiment, sweep_plots
 from analysis.experiment import Comparison
+from analysis.metrics import METRICS
 from analysis.report import Panel, environment, svg
 from analysis.sweep_tables import (
     HEADLINE,
@@ -18,7 +19,6 @@ from analysis.sweep_tables import (
     written,
     written_difference,
 )
-from analysis.tables import METRICS
 from simulator.store import write_atomically
 from simulator.sweep_store import Sweep
 

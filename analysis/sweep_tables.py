@@ -11,8 +11,8 @@ from rich.text import Text
 
 from analysis import experiment
 from analysis.experiment import Comparison
+from analysis.metrics import amount, difference, interval, is_rating, metric_name
 from analysis.statistics import Interval
-from analysis.tables import amount, difference, interval, is_rating, metric_name
 from simulator.sweep_store import Sweep
 
 HEADLINE = ("honesty", "heldout")
