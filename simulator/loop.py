@@ -131,7 +131,8 @@ def measure_base(engine: Engine) -> None:
     """Round 0: the assistant before any update."""
     scores = probe(engine, 0)
     engine.population.collect(0, [])
-    commit(engine, 0, {"scores": scores}, round_summary(0, summarise(scores, scores), None))
+    estimates = summarise(scores, scores, engine.scenario.measure.scales)
+    commit(engine, 0, {"scores": scores}, round_summary(0, estimates, None))
 
 
 def play_round(engine: Engine, number: int) -> None:
@@ -161,7 +162,7 @@ def play_round(engine: Engine, number: int) -> None:
     }
     summary = round_summary(
         number,
-        summarise(scores, run.table(0, "scores")),
+        summarise(scores, run.table(0, "scores"), scenario.measure.scales),
         run.adapter(number),
         dose=realised_dose(candidates, decision.label),
         shares=selected_shares(candidates, decision),
