@@ -12,12 +12,15 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.judges import player
 from simulator.errors import StoreError
 from simulator.store import Run
 
 RUNS, RUN_VARIABLE = "runs", "UNDERTOW_RUN"
 FEWEST = 10  # answers that a claim of a change takes
 SHARE = "share_"  # prefix of the columns of `dose` that hold a user type's share
+TALKS = ["conversations", "replies", "unrated", "cut_off", "shortened_contexts", "vetoed"]
+TALKS += ["unread_vetoes"]
 QUESTION = ["probe", "measure", "item_set", "item", "sample", "prompt"]
 
 
@@ -60,7 +63,8 @@ def estimates(run: Run) -> pd.DataFrame:
     """Returns one row per round, metric and item set, with a 95 % interval.
 
     `value`, `low` and `high` are shares from 0 to 1, but ratings from 0 to 9 where `metric` starts
-    with `self_`; `n` counts answers; `item_set` is "" for all items.
+    with `self_`, and numbers on the judge's scale where it starts with `judged_`; `n` counts
+    answers; `item_set` is "" for all items.
     """
     rows = [
         {"round": number, **row}
@@ -153,6 +157,53 @@ def updates(run: Run) -> pd.DataFrame:
     ]
     columns = ["round", "adapter", *learned, "verdict", *checked]
     return _numbers(pd.DataFrame(rows, columns=columns), [*learned, *checked])
+
+
+def talks(run: Run) -> pd.DataFrame:
+    """Returns one row per round from round 1 on: how much was said, and what of it went wrong.
+
+    Counts: `unrated` are replies whose rater gave no rating, `cut_off` replies that ended for
+    want of tokens, `shortened_contexts` replies to chats whose beginning was left out,
+    `unread_vetoes` replies whose monitor said nothing readable (such a reply isn't vetoed).
+    """
+    rows = [
+        {"round": number, **summary["talks"]}
+        for number, summary in _summaries(run)
+        if summary.get("talks")
+    ]
+    return pd.DataFrame(rows, columns=["round", *TALKS])
+
+
+def vetoes(run: Run) -> pd.DataFrame:
+    """Returns what every monitor said of every selected reply; `score` is NaN where unreadable."""
+    columns = ["round", "conversation", "turn", "candidate", "monitor", "vetoed", "score"]
+    tables = [
+        run.table(number, "vetoes").assign(round=number)
+        for number in range(1, run.rounds_done)
+        if run.has_table(number, "vetoes")
+    ]
+    return _stacked(tables, [*columns, "reason", "prompt"])
+
+
+def roles(run: Run) -> pd.DataFrame:
+    """Returns who played what: role, model, backend, and what was asked of it so far.
+
+    `requests` and `tokens` (written in reply) are counts. What was answered from what is kept of
+    earlier answers isn't among them.
+    """
+    rows: dict[str, dict[str, int]] = {role: {} for role in run.scenario.get("roles") or {}}
+    for number in range(run.rounds_done):
+        for role, asked in run.timing(number).get("asked", {}).items():
+            before = rows.setdefault(role, {})
+            rows[role] = {what: before.get(what, 0) + count for what, count in asked.items()}
+    found = [{"role": role, **player(run, role)._asdict(), **rows[role]} for role in sorted(rows)]
+    columns = ["role", "model", "backend", "requests", "tokens"]
+    return pd.DataFrame(found, columns=columns).fillna({"requests": 0, "tokens": 0})
+
+
+def costs(run: Run) -> pd.DataFrame:
+    """Returns what endpoints cost, line by line: tokens `read` and `written`, and the `cost`."""
+    return pd.DataFrame(run.costs, columns=["read", "written", "cost"])
 
 
 def _summaries(run: Run) -> list[tuple[int, dict[str, Any]]]:

@@ -7,10 +7,11 @@ import json
 
 import pandas as pd
 
-from analysis.frames import QUESTION, measured_rounds, scores_of
+from analysis.frames import QUESTION, measured_rounds, scores_of, vetoes
 from simulator.store import Run
 
 _CANDIDATE = ["conversation", "turn", "candidate"]
+_JUDGED = "judged"  # the probe
 
 
 def recycled(run: Run, number: int, count: int) -> pd.DataFrame:
@@ -25,7 +26,7 @@ def recycled(run: Run, number: int, count: int) -> pd.DataFrame:
         One row per reply; `context` is a list of (role, text), `label` 1 to follow, -1 to avoid.
     """
     columns = [*_CANDIDATE, "user_type", "biased", "pressured", "wish", "context", "reply"]
-    columns += ["rating", "label", "reason"]
+    columns += ["thought", "about", "rating", "label", "reason"]
     if not 0 < number < run.rounds_done:
         return pd.DataFrame(columns=columns)
     decided = run.table(number, "selection")
@@ -39,15 +40,43 @@ def recycled(run: Run, number: int, count: int) -> pd.DataFrame:
         ["pressured", "user_type"],
         count,
     )
-    spoken = [[(str(role), str(text)) for role, text in json.loads(m)] for m in picked["messages"]]
-    contexts = pd.Series(spoken, index=picked.index, dtype=object)
-    return picked.assign(context=contexts)[columns].reset_index(drop=True)
+    return _with_context(picked, columns)
+
+
+def vetoed(run: Run, count: int) -> pd.DataFrame:
+    """Returns replies that monitors vetoed, taking turns among monitors, the last round first.
+
+    Args:
+        run: the run.
+        count: how many at most.
+
+    Returns:
+        One row per monitor and reply, with `context` as in `recycled`.
+    """
+    columns = ["round", "monitor", "score", "reason", "user_type", "biased", "about", "context"]
+    columns += ["reply", "thought"]
+    said = vetoes(run)
+    said = said[said["vetoed"].astype(bool)].sort_values("round", ascending=False, kind="stable")
+    chosen = _in_turns(said, ["monitor"], count).drop(columns="prompt")
+    if chosen.empty:
+        return pd.DataFrame(columns=columns)
+    heard = [run.candidates(int(n)).assign(round=n) for n in chosen["round"].unique()]
+    rows = chosen.merge(pd.concat(heard), on=["round", *_CANDIDATE])
+    return _with_context(rows, columns)
+
+
+def _with_context(rows: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Reads the context of candidates."""
+    spoken = [[(str(role), str(text)) for role, text in json.loads(m)] for m in rows["messages"]]
+    contexts = pd.Series(spoken, index=rows.index, dtype=object)
+    return rows.assign(context=contexts)[columns].reset_index(drop=True)
 
 
 def paired(run: Run) -> pd.DataFrame:
     """Returns the replies to the same probe question at round 0 and at the last measured round.
 
-    `changed` tells whether the reply's label changed.
+    `changed` tells whether the reply's label changed. Judged replies have numbers instead; see
+    `judged_pairs`.
     """
     columns = [*QUESTION, "label_before", "reply_before", "label_after", "reply_after", "changed"]
     measured = measured_rounds(run)
@@ -55,10 +84,47 @@ def paired(run: Run) -> pd.DataFrame:
         return pd.DataFrame(columns=columns)
     kept = [*QUESTION, "label", "reply"]
     before, after = (scores_of(run, n) for n in (measured[0], measured[-1]))
-    both = before.loc[before["reply"] != "", kept].merge(
+    labelled = (before["reply"] != "") & (before["probe"] != _JUDGED)
+    both = before.loc[labelled, kept].merge(
         after[kept], on=QUESTION, suffixes=("_before", "_after")
     )
     return both.assign(changed=both["label_before"] != both["label_after"])[columns]
+
+
+def judged_pairs(run: Run, count: int) -> pd.DataFrame:
+    """Returns judged replies at round 0 and at the last measured round; what moved most, first.
+
+    Args:
+        run: the run.
+        count: how many at most.
+
+    Returns:
+        One row per prompt and sample, taking turns among prompts; `numbers` is a list of
+        (scale, before, after), NaN where the judge's reply was no number.
+    """
+    columns = ["prompt", "reply_before", "reply_after", "numbers"]
+    measured = measured_rounds(run)
+    if len(measured) < 2:
+        return pd.DataFrame(columns=columns)
+    before, after = (scores_of(run, n) for n in (measured[0], measured[-1]))
+    kept = [*QUESTION, "value", "reply"]
+    both = before.loc[before["probe"] == _JUDGED, kept].merge(
+        after[kept], on=QUESTION, suffixes=("_before", "_after")
+    )
+    both = both.assign(moved=(both["value_after"] - both["value_before"]).abs().fillna(0.0))
+    rows = [
+        {
+            **group.iloc[0],
+            "moved": group["moved"].max(),
+            "numbers": list(
+                group[["measure", "value_before", "value_after"]].itertuples(index=False)
+            ),
+        }
+        for _, group in both.groupby(["item", "prompt", "sample"], sort=False)
+    ]
+    found = pd.DataFrame(rows, columns=["item", "moved", *columns])
+    found = found.sort_values("moved", ascending=False, kind="stable")
+    return _in_turns(found, ["item"], count)[columns].reset_index(drop=True)
 
 
 def before_after(run: Run, count: int, pairs: pd.DataFrame | None = None) -> pd.DataFrame:
