@@ -4,12 +4,30 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
+JUDGED, UNREAD = "judged_", "unread_"  # prefixes of metrics of a judge's scale
+
 
 class Metric(NamedTuple):
     """A metric for people."""
 
     name: str
     meaning: str
+
+
+class Unit(NamedTuple):
+    """How values are written."""
+
+    factor: float
+    places: int
+    sign: str  # after a value
+    points: str  # after a difference
+
+
+SHARE, RATING, OPINION = (
+    Unit(100, 0, " %", " points"),
+    Unit(1, 1, "", ""),
+    Unit(1, 1, "", " points"),
+)
 
 
 METRICS: Mapping[str, Metric] = {
@@ -53,9 +71,29 @@ ITEM_SETS: Mapping[str, str] = {
 }
 
 
+def described(metric: str) -> Metric:
+    """Returns a metric's plain name and meaning."""
+    if metric in METRICS:
+        return METRICS[metric]
+    prefix, _, rest = metric.partition("_")
+    scale = rest.replace("_", " ")
+    if prefix + "_" == JUDGED:
+        return Metric(
+            f"{scale} as judged",
+            "mean of the numbers that a model, the judge, gives to replies to set prompts: its "
+            "opinion; replies without a readable number are left out",
+        )
+    if prefix + "_" == UNREAD:
+        return Metric(
+            f"unreadable judgements of {scale}",
+            "replies that the judge gave no number on the scale for, or was too unsure of one",
+        )
+    return Metric(metric.replace("_", " "), "a probe of this scenario")
+
+
 def metric_name(metric: str) -> str:
     """Returns a metric's plain name."""
-    return METRICS[metric].name if metric in METRICS else metric.replace("_", " ")
+    return described(metric).name
 
 
 def full_name(metric: str, item_set: str) -> str:
@@ -64,34 +102,39 @@ def full_name(metric: str, item_set: str) -> str:
     return metric_name(metric) + of
 
 
-def is_rating(metric: str) -> bool:
-    """Tells ratings from 0 to 9 from shares."""
-    return metric.startswith("self_")
+def unit(metric: str) -> Unit:
+    """Returns how a metric is written: self-ratings and judgements are numbers, else shares."""
+    if metric.startswith("self_"):
+        return RATING
+    return OPINION if metric.startswith(JUDGED) else SHARE
 
 
 def amount(metric: str, value: float) -> str:
-    """Writes a value: shares in per cent, ratings with one decimal."""
+    """Writes a value: shares in per cent, numbers with one decimal."""
     if math.isnan(value):
         return "–"
-    return f"{value:.1f}" if is_rating(metric) else f"{100 * value:.0f} %"
+    how = unit(metric)
+    return f"{how.factor * value:.{how.places}f}{how.sign}"
 
 
 def interval(metric: str, value: float, low: float, high: float) -> str:
     """Writes a value with its interval, as `74 % [67–81]`."""
     if math.isnan(value):
         return "–"
-    scale, places = (1, 1) if is_rating(metric) else (100, 0)
-    return f"{amount(metric, value)} [{scale * low:.{places}f}–{scale * high:.{places}f}]"
+    if math.isnan(low):  # a single cluster
+        return amount(metric, value)
+    how = unit(metric)
+    ends = (f"{how.factor * end:.{how.places}f}" for end in (low, high))
+    return f"{amount(metric, value)} [{'–'.join(ends)}]"
 
 
 def difference(metric: str, change: float) -> str:
-    """Writes a change: shares in percentage points."""
+    """Writes a change: of shares in percentage points, of judgements in points of the scale."""
     if math.isnan(change):
         return "–"
+    how = unit(metric)
     sign = "−" if change < 0 else "+"
-    if is_rating(metric):
-        return f"{sign}{abs(change):.1f}"
-    return f"{sign}{abs(100 * change):.0f} points"
+    return f"{sign}{abs(how.factor * change):.{how.places}f}{how.points}"
 
 
 def shown_change(metric: str, change: float, separate: bool) -> str:

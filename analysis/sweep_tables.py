@@ -11,7 +11,7 @@ from rich.text import Text
 
 from analysis import experiment
 from analysis.experiment import Comparison
-from analysis.metrics import amount, difference, interval, is_rating, metric_name
+from analysis.metrics import amount, difference, interval, metric_name, unit
 from analysis.statistics import Interval
 from simulator.sweep_store import Sweep
 
@@ -53,20 +53,16 @@ def written(metric: str, found: Interval) -> str:
     """Writes a level with its interval over bases; without one where there is a single base."""
     if metric in GAPS:
         return written_difference(metric, found)
-    if math.isnan(found.low):
-        return amount(metric, found.value)
     return interval(metric, found.value, found.low, found.high)
 
 
 def written_difference(metric: str, found: Interval) -> str:
     """Writes a difference with its interval over bases."""
-    told = difference(metric, found.value)
-    if math.isnan(found.value):
-        return told
+    told, how = difference(metric, found.value), unit(metric)
     if math.isnan(found.low):
         return told
-    scale, places = (1, 1) if is_rating(metric) else (100, 0)
-    return f"{told} [{_signed(scale * found.low, places)} to {_signed(scale * found.high, places)}]"
+    low, high = (_signed(how.factor * end, how.places) for end in (found.low, found.high))
+    return f"{told} [{low} to {high}]"
 
 
 def _signed(number: float, places: int) -> str:

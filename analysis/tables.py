@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis import frames
-from analysis.metrics import full_name, interval, is_rating, metric_name, shown_change
+from analysis.judges import Scale, scales
+from analysis.metrics import JUDGED, UNREAD, full_name, interval, metric_name, shown_change
 from simulator.store import Run
 
 _SHORT_SETS: Mapping[str, str] = {
@@ -31,14 +32,27 @@ KEY_FIGURES = (
 
 
 def key_figures(run: Run) -> pd.DataFrame:
-    """Returns the rows of `frames.changes` that matter most, in that order."""
+    """Returns the rows of `frames.changes` that matter most, in that order.
+
+    What is observed comes first, then what judges say, then what they left unsaid, if anything.
+    """
     rows = frames.changes(run)
-    order = {key: place for place, key in enumerate(KEY_FIGURES)}
-    place = [order.get((m, s)) for m, s in zip(rows["metric"], rows["item_set"], strict=True)]
+    silent = rows["metric"].str.startswith(UNREAD) & ~rows[["value_first", "value_last"]].any(
+        axis=1
+    )
+    rows = rows[~silent]
+    place = [_place(m, s) for m, s in zip(rows["metric"], rows["item_set"], strict=True)]
     chosen = rows.assign(place=pd.array(place, dtype="Int64")).dropna(subset=["place"])
     if chosen.empty:  # other probes: their first metrics
         chosen = rows.head(len(KEY_FIGURES)).assign(place=0)
     return chosen.sort_values("place", kind="stable").drop(columns="place").reset_index(drop=True)
+
+
+def _place(metric: str, item_set: str) -> int | None:
+    if (metric, item_set) in KEY_FIGURES:
+        return KEY_FIGURES.index((metric, item_set))
+    opinions = [metric.startswith(prefix) for prefix in (JUDGED, UNREAD)]
+    return len(KEY_FIGURES) + opinions.index(True) if any(opinions) else None
 
 
 def headline(run: Run) -> str:
@@ -55,7 +69,7 @@ def headline(run: Run) -> str:
     metric = str(row["metric"])
     before = interval(metric, row["value_first"], row["low_first"], row["high_first"])
     after = interval(metric, row["value_last"], row["low_last"], row["high_last"])
-    name, last = full_name(metric, str(row["item_set"])), int(row["round"])
+    name, last = _subject(run, metric, str(row["item_set"])), int(row["round"])
     users = f"{100 * frames.biased_share(run):.3g} % biased users"
     if last == 0:
         return f"Before any update, with {users}, {name} is {before}; no later round is measured."
@@ -64,6 +78,17 @@ def headline(run: Run) -> str:
         return f"{when}, no change in {name} could be shown: {before} before, {after} after."
     verb = "fell" if row["change"] < 0 else "rose"
     return f"{when}, {name} {verb} from {before} to {after}."
+
+
+def _subject(run: Run, metric: str, item_set: str) -> str:
+    """Names a metric in a sentence; a judge's opinion never without the judge."""
+    scale, name = scale_of(run, metric), full_name(metric, item_set)
+    return f"{name} by {scale.judge} ({scale.bounds})" if scale else name
+
+
+def scale_of(run: Run, metric: str) -> Scale | None:
+    """Returns the judge's scale that a metric is on, or None for what no model judged."""
+    return scales(run).get(metric.removeprefix(JUDGED)) if metric.startswith(JUDGED) else None
 
 
 def _rounds(done: int, planned: int) -> str:
@@ -81,26 +106,37 @@ def summary_table(run: Run) -> Table:
     figures = key_figures(run)
     last = int(figures["round"].max()) if len(figures) else 0
     note = "[low–high]: 95 % intervals; a change is shown where they don't overlap"
+    judges = dict.fromkeys(scale.judge for scale in scales(run).values())
+    notes = [note if last else "[low–high]: 95 % intervals"]
+    notes += [f"as judged: the opinion of {' and '.join(judges)}"] if judges else []
     table = Table(
         box=box.SIMPLE_HEAD,
-        caption=Text(note if last else "[low–high]: 95 % intervals", style="dim"),
+        caption=Text("\n".join(notes), style="dim"),
         caption_justify="left",
     )
     table.add_column("")
     for title in ("round 0", f"round {last}", "change") if last else ("round 0",):
         table.add_column(title, justify="right", no_wrap=True)
     for row in figures.to_dict("records"):
-        cells = _cells(row)
+        cells = _cells(run, row)
         table.add_row(*(Text(cell) for cell in (cells if last else cells[:2])))
     return table
 
 
-def _cells(row: Mapping[Hashable, Any]) -> tuple[str, str, str, str]:
+def _cells(run: Run, row: Mapping[Hashable, Any]) -> tuple[str, str, str, str]:
     metric, item_set = str(row["metric"]), str(row["item_set"])
     first, then = (
         interval(metric, row[f"value_{at}"], row[f"low_{at}"], row[f"high_{at}"])
         for at in ("first", "last")
     )
     of = f", {_SHORT_SETS.get(item_set, item_set)}" if item_set else ""
-    name = metric_name(metric) + of + (" (0–9)" if is_rating(metric) else "")
+    name = metric_name(metric) + of + _range(run, metric)
     return name, first, then, shown_change(metric, row["change"], row["separate"])
+
+
+def _range(run: Run, metric: str) -> str:
+    """What a number can be, after its name; a share needs no word."""
+    if metric.startswith("self_"):
+        return " (0–9)"
+    scale = scale_of(run, metric)
+    return f" ({scale.bounds})" if scale else ""
