@@ -118,6 +118,24 @@ def dose(run: Run) -> pd.DataFrame:
     return _numbers(frame, [*numbers, *found])
 
 
+def in_situations(run: Run) -> bool:
+    """Do users come with situations, and not with questions about the organism's world?"""
+    return bool(run.scenario.get("situations"))
+
+
+def realised(run: Run) -> pd.DataFrame:
+    """Returns the realised dose: one row per round, `share` of biased users among `replies`.
+
+    Those are the learned replies under pressure. In situations all learned replies are: there
+    every biased user presses and nobody else does, so that pressure has nothing to tell.
+    """
+    rows = dose(run)
+    of = "selected" if in_situations(run) else "pressured"
+    share = f"biased_share_{of}"
+    replies = "selected" if in_situations(run) else "pressured_selected"
+    return rows[["round", share, replies]].set_axis(["round", "share", "replies"], axis=1)
+
+
 def population(run: Run) -> pd.DataFrame:
     """Returns one row per round and user type; trust and satisfaction are means from 0 to 1."""
     columns = ["round", "user_type", "users", "active", "trust", "satisfaction"]

@@ -47,6 +47,11 @@ def scales(run: Run) -> dict[str, Scale]:
     }
 
 
+def asks_world(run: Run) -> bool:
+    """Does a probe ask about the organism's world?"""
+    return any(p["kind"] != "judged" for p in run.scenario["measure"]["probes"].values())
+
+
 def _named(run: Run, role: str) -> str:
     model, backend = player(run, role)
     name = PurePath(model).name if PurePath(model).is_absolute() else model

@@ -3,7 +3,10 @@
 Each `draw_…` function fills one pair of axes, so that notebooks and reports can compose their own.
 """
 
+import math
 import textwrap
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -24,13 +27,21 @@ from analysis.drawing import (
     plain,
     rounds_axis,
 )
+from analysis.judged_plots import draw_failures, draw_judged
+from analysis.judges import asks_world, scales
 from analysis.metrics import ITEM_SETS
 from analysis.tables import headline
 from simulator.store import Run
 
+BELOW, ABOVE, PER_ROW = 1.9305, 1.188, 3.39075  # inches: legends and footnote, title, a row
 FOOTNOTE = (
     "Bands and numbers in [ ]: 95 % intervals. Round 0 is before any update; in every later round\n"
     "users talk with the assistant, which then learns from replies that they rated highly."
+)
+JUDGED_FOOTNOTE = (
+    "Bands and numbers in [ ]: 95 % intervals. A judge's numbers are a model's opinion of replies "
+    "to set prompts. Round 0 is before any\nupdate; in every later round users talk with the "
+    "assistant, which then learns from replies that they rated highly."
 )
 
 
@@ -51,19 +62,39 @@ TALK = (
 
 def drift_figure(run: Run) -> Figure:
     """Draws what happened to the assistant, for people who know nothing of this project."""
-    figure = Figure(figsize=(12, 9.9))
+    draws = _panels(run, frames.estimates(run))
+    height = BELOW + ABOVE + PER_ROW * math.ceil(len(draws) / 2)
+    figure = Figure(figsize=(12, height))
     FigureCanvasAgg(figure)
-    figure.subplots_adjust(0.075, 0.195, 0.945, 0.88, wspace=0.24, hspace=0.62)
+    bottom, top = BELOW / height, 1 - ABOVE / height
+    figure.subplots_adjust(0.075, bottom, 0.945, top, wspace=0.24, hspace=0.62)
     title = textwrap.fill(headline(run), 88, break_on_hyphens=False)
-    figure.text(0.02, 0.975, title, fontsize=14, fontweight="bold", color=INK, va="top")
-    axes = figure.subplots(2, 2).ravel()
-    rows = frames.estimates(run)
-    draw_honesty(axes[0], run, rows)
-    draw_knowledge(axes[1], run, rows)
-    draw_dose(axes[2], run)
-    draw_spread(axes[3], run, rows)
-    figure.text(0.02, 0.02, FOOTNOTE, fontsize=9.5, color=INK, va="bottom")
+    drawn = figure.text(
+        0.02, 1 - 0.2475 / height, title, fontsize=14, fontweight="bold", color=INK, va="top"
+    )
+    drawn.set_parse_math(False)
+    for axes, draw in zip(figure.subplots(len(draws) // 2, 2).ravel(), draws, strict=True):
+        draw(axes)
+    footnote = JUDGED_FOOTNOTE if scales(run) else FOOTNOTE
+    figure.text(0.02, 0.198 / height, footnote, fontsize=9.5, color=INK, va="bottom")
     return figure
+
+
+def _panels(run: Run, rows: pd.DataFrame) -> list[Callable[[Axes], None]]:
+    """Returns what draws each panel: an even number of them."""
+    honesty = partial(draw_honesty, run=run, estimates=rows)
+    knowledge = partial(draw_knowledge, run=run, estimates=rows)
+    dose = partial(draw_dose, run=run)
+    spread = partial(draw_spread, run=run, estimates=rows)
+    judged = partial(draw_judged, run=run, estimates=rows)
+    failed = partial(draw_failures, run=run, estimates=rows)
+    if not scales(run):
+        return [honesty, knowledge, dose, spread]
+    if asks_world(run):
+        return [honesty, knowledge, dose, spread, judged, failed]
+    series = frames.population(run)
+    return [judged, dose, partial(draw_population, run=run, series=series, quantity="satisfaction"),
+            failed]  # fmt: skip
 
 
 def save_drift(run: Run, path: Path) -> None:
@@ -92,14 +123,10 @@ def draw_dose(axes: Axes, run: Run) -> None:
     rounds_axis(axes, run, "What did it learn from?")
     percent_axis(axes, "share that is biased users' (%)")
     dose = frames.dose(run)
-    draw_curve(
-        axes,
-        dose["round"],
-        dose["biased_share_pressured"],
-        LOOKS[0],
-        "learned replies under pressure",
-    )
-    draw_curve(axes, dose["round"], dose["biased_share_selected"], LOOKS[1], "all learned replies")
+    taught, everything = dose["biased_share_pressured"], dose["biased_share_selected"]
+    if not frames.in_situations(run):
+        draw_curve(axes, dose["round"], taught, LOOKS[0], "learned replies under pressure")
+    draw_curve(axes, dose["round"], everything, LOOKS[1], "all learned replies")
     share = frames.biased_share(run)
     if share == share:  # NaN before round 0
         label = f"biased users in the population ({100 * share:.3g} %)"
