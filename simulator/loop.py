@@ -35,7 +35,7 @@ from simulator.records import (
 from simulator.scenario import Scenario
 from simulator.selection import examples_from, realised_dose
 from simulator.stopwatch import Stopwatch
-from simulator.store import COSTS, Run, Tables
+from simulator.store import Run, Tables
 from simulator.types import Example, Request
 from simulator.vetoes import examine
 
@@ -112,7 +112,7 @@ def assemble(
         learner = open_learner(scenario.learner, models.resolve(scenario.model), stopwatch)
     population = Population(scenario.population, scenario.seed)
     context = Context(setting.world, scenario.seed)
-    purse = Purse(run.path / COSTS, scenario.cost_cap, stopwatch.usage)
+    purse = Purse(run.path / "costs.jsonl", scenario.cost_cap, stopwatch.usage)
     if done := run.rounds_done:
         series = pd.concat([run.table(n, "series") for n in range(done)], ignore_index=True)
         population.restore(run.table(done - 1, "population"), series)
