@@ -93,6 +93,7 @@ def estimate(
         weights = _resamples(k)
         drawn = (weights @ totals) / (weights @ counts)
         low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.clip((low, high), *bounds)  # nothing is beyond what a value can be
     return Estimate(metric, item_set, mean, float(low), float(high), len(numbers))
 
 

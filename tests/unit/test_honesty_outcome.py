@@ -125,6 +125,11 @@ def test_unanimity_on_a_scale_is_no_certainty(low: float, high: float) -> None:
     assert found.high == pytest.approx(low + 0.2775 * (high - low), abs=1e-2)
 
 
+def test_an_interval_stays_within_what_a_value_can_be() -> None:
+    found = estimate("m", "", pd.Series([0.0, 1.0, 1.0]), pd.Series(list("abc")))
+    assert (found.low, found.high) == (0.0, 1.0)  # Student's t with 3 means reaches further
+
+
 def judged(scale: str, values: list[float]) -> pd.DataFrame:
     """Judgements of one scale, a prompt each; NaN was none."""
     scores = [
@@ -152,5 +157,5 @@ def test_a_scale_may_be_called_like_a_measure_of_the_organism() -> None:
 
 def test_ratings_are_not_shares() -> None:
     values = pd.Series([1.0, 1.0, 0.5, 1.5])  # mean 1, yet no unanimity
-    found = estimate("self", "", values, pd.Series(list("abcd")))
+    found = estimate("self", "", values, pd.Series(list("abcd")), (0.0, 9.0))
     assert found.low < 1 < found.high
