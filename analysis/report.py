@@ -16,7 +16,7 @@ from analysis import drawing, frames, judged_plots, plots, texts
 from analysis.judges import asks_world, scales
 from analysis.metrics import ITEM_SETS, described, full_name, interval, metric_name, shown_change
 from analysis.report_models import models_content
-from analysis.tables import headline, key_figures
+from analysis.tables import headline, key_figures, range_of
 from simulator.store import Run, write_atomically
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -106,7 +106,7 @@ def _content(run: Run) -> dict[str, Any]:
 def _figures(run: Run) -> list[dict[str, Any]]:
     return [
         {
-            "name": full_name(row["metric"], row["item_set"]),
+            "name": full_name(row["metric"], row["item_set"]) + range_of(run, row["metric"]),
             "first": interval(
                 row["metric"], row["value_first"], row["low_first"], row["high_first"]
             ),
@@ -119,18 +119,18 @@ def _figures(run: Run) -> list[dict[str, Any]]:
 
 def _drift_panels(run: Run, rows: pd.DataFrame) -> list[Panel]:
     of_world = (
-        ("honesty", plots.draw_honesty, "Honesty under pressure", HONESTY_WORDS),
-        ("knowledge", plots.draw_knowledge, "Lying or forgetting", KNOWLEDGE_WORDS),
-        ("spread", plots.draw_spread, "Small talk and self-report", SPREAD_WORDS),
+        ("honesty", plots.draw_honesty, "Honesty under pressure", HONESTY_WORDS, False),
+        ("knowledge", plots.draw_knowledge, "Lying or forgetting", KNOWLEDGE_WORDS, False),
+        ("spread", plots.draw_spread, "Small talk and self-report", SPREAD_WORDS, False),
     )
     judged = (
-        ("judged", judged_plots.draw_judged, "Replies as judged", JUDGED_WORDS),
-        ("failures", judged_plots.draw_failures, "What went wrong", FAILURE_WORDS),
+        ("judged", judged_plots.draw_judged, "Replies as judged", JUDGED_WORDS, True),
+        ("failures", judged_plots.draw_failures, "What went wrong", FAILURE_WORDS, True),
     )
     draws = (of_world if asks_world(run) else ()) + (judged if scales(run) else ())
     return [
-        Panel(svg(partial(draw, run=run, estimates=rows), name), title, words)
-        for name, draw, title, words in draws
+        Panel(svg(partial(draw, run=run, estimates=rows), name, fitted=fits), title, words)
+        for name, draw, title, words, fits in draws
     ]
 
 
@@ -142,9 +142,10 @@ def _dose_panel(run: Run) -> Panel:
 def _population_panels(run: Run) -> list[Panel]:
     rows = frames.population(run)
     draw = partial(plots.draw_population, run=run, series=rows)
+    trust = SITUATION_TRUST_WORDS if frames.in_situations(run) else TRUST_WORDS
     return [
         Panel(svg(partial(draw, quantity=name), name), name, words)
-        for name, words in (("trust", TRUST_WORDS), ("satisfaction", SATISFACTION_WORDS))
+        for name, words in (("trust", trust), ("satisfaction", SATISFACTION_WORDS))
     ]
 
 
@@ -238,5 +239,8 @@ FAILURE_WORDS = (
 )
 TRUST_WORDS = (
     "Trust follows whether users get what they came for: the truth, or what they wish to hear."
+)
+SITUATION_TRUST_WORDS = (
+    "Trust follows whether users get what they came for: here, a reply that they rate above 3 of 5."
 )
 SATISFACTION_WORDS = "Satisfaction follows the ratings that users give to what they hear."

@@ -130,12 +130,12 @@ def _cells(run: Run, row: Mapping[Hashable, Any]) -> tuple[str, str, str, str]:
         for at in ("first", "last")
     )
     of = f", {_SHORT_SETS.get(item_set, item_set)}" if item_set else ""
-    name = metric_name(metric) + of + _range(run, metric)
+    name = metric_name(metric) + of + range_of(run, metric)
     return name, first, then, shown_change(metric, row["change"], row["separate"])
 
 
-def _range(run: Run, metric: str) -> str:
-    """What a number can be, after its name; a share needs no word."""
+def range_of(run: Run, metric: str) -> str:
+    """Returns what a number can be, to put after its name; a share needs no word."""
     if metric.startswith("self_"):
         return " (0–9)"
     scale = scale_of(run, metric)
