@@ -19,6 +19,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from simulator.store import Run
 
+MARGIN = 0.025  # of an axis, beyond the ends of its scale
 INK, FAINT = "#26272b", "#8a8d93"
 BLUE, ORANGE, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
 
@@ -101,9 +102,16 @@ def plain(axes: Axes) -> None:
 
 def percent_axis(axes: Axes, label: str) -> None:
     """Makes the vertical axis one of shares, from 0 to 100 %."""
-    axes.set_ylim(-0.025, 1.025)
+    axes.set_ylim(-MARGIN, 1 + MARGIN)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
     axes.set_ylabel(label)
+
+
+def number_axis(axes: Axes, low: float, high: float, label: str) -> None:
+    """Makes the vertical axis one of numbers on a scale; the label is no formula."""
+    margin = MARGIN * (high - low)
+    axes.set_ylim(low - margin, high + margin)
+    axes.set_ylabel(label, parse_math=False)
 
 
 def draw_estimates(axes: Axes, estimates: pd.DataFrame, series: Sequence[Series]) -> None:

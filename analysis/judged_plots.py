@@ -13,6 +13,7 @@ from analysis.drawing import (
     draw_curve,
     draw_estimates,
     legend,
+    number_axis,
     percent_axis,
     rounds_axis,
 )
@@ -20,19 +21,15 @@ from analysis.judges import Scale, scales
 from analysis.metrics import JUDGED, UNREAD
 from simulator.store import Run
 
-MARGIN = 0.025  # of the axis, beyond the ends of the scale
-
 
 def draw_judged(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
     """The mean number of every scale of the judge."""
     found = scales(run)
     rounds_axis(axes, run, "How does the judge see it?")
     low, high = min(s.low for s in found.values()), max(s.high for s in found.values())
-    margin = MARGIN * (high - low)
-    axes.set_ylim(low - margin, high + margin)
     judges = " and ".join(dict.fromkeys(scale.judge for scale in found.values()))
-    axes.set_ylabel("mean number given by\n" + textwrap.shorten(judges, 44, placeholder="…"))
-    axes.yaxis.label.set_parse_math(False)
+    shown = textwrap.shorten(judges, 44, placeholder="…")
+    number_axis(axes, low, high, f"mean number given by\n{shown}")
     same = len({scale.bounds for scale in found.values()}) == 1
     series = [
         Series(JUDGED + name, "", _words(scale, estimates, same), LOOKS[n % len(LOOKS)])
