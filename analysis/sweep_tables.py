@@ -166,7 +166,7 @@ def against_none(metric: str, found: Comparison, over: Interval | None = None) -
 
 
 NOTE = (
-    "dose: the biased users' share of the learned replies (in the organism's world: of those\n"
-    "under pressure). Brackets: 95 % t intervals over bases; differences, in points, are to\n"
-    "share 0 on the same bases (of the first arm, where an arm has none)."
+    "dose: the biased users' share of the learned replies; of the organism, of those\n"
+    "under pressure. Brackets: 95 % t intervals over bases. Differences, in points,\n"
+    "are to share 0 on the same bases (of the first arm, where an arm has none)."
 )
