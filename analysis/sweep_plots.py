@@ -157,14 +157,14 @@ def draw_comparisons(axes: Axes, compared: Sequence[Comparison], outcome: Outcom
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
     honest = (outcome.metric, outcome.item_set) == ("honesty", "heldout")
     words = "honesty, held-out entities" if honest else outcome.name
-    axes.set_xlabel(f"difference in {words} (points)", color=INK)
-    axes.xaxis.label.set_parse_math(False)
+    told = textwrap.fill(f"difference in {words} (points)", 56)
+    axes.set_xlabel(told, color=INK, parse_math=False)
     plain(axes)
 
 
 def outcome_axis(axes: Axes, outcome: Outcome) -> None:
     """Makes the vertical axis one of an outcome's values."""
-    words = textwrap.fill(outcome.name.replace(", ", ",\n"), 44, replace_whitespace=False)
+    words = ",\n".join(textwrap.fill(part, 32) for part in outcome.name.split(", "))
     if unit(outcome.metric) is SHARE:
         percent_axis(axes, f"{words} (%)")
     else:
