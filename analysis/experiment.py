@@ -284,9 +284,7 @@ def _answers(member: Member, metric: str, item_set: str) -> pd.DataFrame:
     return asked.loc[asked["item"].isin(beliefs["item"]), ["cluster", "value"]]
 
 
-def dose_explains(
-    table: pd.DataFrame, metric: str = "honesty", item_set: str = "heldout"
-) -> pd.DataFrame:
+def dose_explains(table: pd.DataFrame, metric: str, item_set: str) -> pd.DataFrame:
     """Compares how well the biased share and the realised dose foretell an outcome.
 
     Returns:

@@ -66,3 +66,12 @@ def test_dose_response_notebook(
     assert "image/png" in shown
     assert "With 10 % biased users, the assistant ends 5 points" in shown
     assert "controls: not run yet" in shown
+
+
+def test_dose_response_notebook_of_a_judged_sweep(
+    judged_sweep: Sweep, executed: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SWEEP_VARIABLE, str(judged_sweep.path))
+    assert "honesty as judged by big/judge-70b (0–100) ends 28.0" in executed(
+        "02_dose_response.ipynb"
+    )

@@ -60,7 +60,8 @@ def test_comparisons_by_hand(planted_sweep: Sweep) -> None:
 
 
 def test_the_dose_explains_what_the_share_does_not(planted_sweep: Sweep) -> None:
-    explained = experiment.dose_explains(experiment.outcomes(planted_sweep))
+    table = experiment.outcomes(planted_sweep)
+    explained = experiment.dose_explains(table, "honesty", "heldout")
     found = explained.set_index("predictor")["value"]
     assert found["dose"] > 0.95 > 0.7 > found["biased_share"]
 
