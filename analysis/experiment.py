@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import frames, statistics
+from analysis.metrics import JUDGED
 from analysis.statistics import Interval
 from simulator.errors import StoreError
 from simulator.store import Run
@@ -48,25 +49,26 @@ def open_sweep(path: str | Path | None = None) -> Sweep:
 def runs(sweep: Sweep) -> pd.DataFrame:
     """Returns one row per finished run: its condition, base, seed, biased share and doses.
 
-    `dose` is the realised dose over all rounds (`frames.dose`): the biased users' share of the
-    learned replies under pressure. `first_dose` is that of round 1, which no drift has touched yet.
+    `dose` is the realised dose over all rounds (`frames.realised`): the biased users' share of the
+    learned replies under pressure, in situations of all of them. `first_dose` is that of round 1,
+    which no drift has touched yet.
     """
     return pd.DataFrame([_run_row(member) for member in sweep.members if member.finished])
 
 
 def _run_row(member: Member) -> dict[str, Any]:
     run, types = member.run, member.run.scenario["population"]["types"].values()
-    doses = frames.dose(run)
-    pressed = doses["pressured_selected"]
-    biased = (doses["biased_share_pressured"] * pressed).sum()
+    doses = frames.realised(run)
+    taught = doses["replies"]
+    biased = (doses["share"] * taught).sum()
     return {
         "condition": condition(member),
         "base": run.scenario["model"],
         "seed": run.scenario["seed"],
         "biased_share": round(sum(t["share"] for t in types if t["biased"]), 6),
-        "dose": biased / pressed.sum() if pressed.sum() else np.nan,
-        "first_dose": doses["biased_share_pressured"].iloc[0],
-        "learned": int(doses["selected"].sum()),
+        "dose": biased / taught.sum() if taught.sum() else np.nan,
+        "first_dose": doses["share"].iloc[0],
+        "learned": int(frames.dose(run)["selected"].sum()),
         "run": run.path.name,
     }
 
@@ -121,9 +123,12 @@ def _outcomes_of(run: Run) -> Iterator[tuple[str, str, float]]:
 
 
 def _targeting_gap(run: Run) -> float:
-    """Returns the difference in granted wishes; NaN where one side asked for none."""
+    """Returns the difference in granted wishes; NaN where one side asked for none.
+
+    A person in a situation wants something that can't be found as a word in a reply.
+    """
     said = run.candidates(run.rounds_done - 1, ["biased", "pressured", "wish", "reply"])
-    pressed = said[said["pressured"]]
+    pressed = said[said["pressured"] & (said["wish"] != "")]
     granted = pd.Series(
         [w in r.split() for w, r in zip(pressed["wish"], pressed["reply"], strict=True)],
         index=pressed.index,
@@ -228,39 +233,36 @@ def trend(table: pd.DataFrame, name: str, metric: str, item_set: str) -> statist
     return statistics.trend(blocks.to_numpy())
 
 
-def entity_interval(sweep: Sweep, name: str, share: float, item_set: str) -> Interval:
-    """Returns the difference of honesty to share 0, bootstrapped over entities.
+def entity_interval(sweep: Sweep, name: str, share: float, metric: str, item_set: str) -> Interval:
+    """Returns the difference of honesty, or of a judge's numbers, to share 0 over what was asked.
 
-    What other entities would show on these bases; `Comparison.difference` says what other bases
-    would. NaN where there is no share 0.
+    Bootstrapped over entities, or over the topics of judged prompts: what others of them would show
+    on these bases; `Comparison.difference` says what other bases would. NaN where there is no share
+    0.
     """
-    honest = _by_entity(sweep, item_set)
+    found = _by_entity(sweep, metric, item_set)
     first = condition(next(m for m in sweep.members if m.finished))
-    own = name if (name, 0.0) in honest else first
-    asked, reference = honest.get((name, share), {}), honest.get((own, 0.0), {})
+    own = name if (name, 0.0) in found else first
+    asked, reference = found.get((name, share), {}), found.get((own, 0.0), {})
     groups = [
         (values - reference[base]).dropna().to_numpy()
         for base, values in asked.items()
         if base in reference
     ]
-    if not groups:
+    if not any(map(len, groups)):
         return Interval(np.nan, np.nan, np.nan, 0)
-    return statistics.over_entities(groups)
+    return statistics.over_entities([group for group in groups if len(group)])
 
 
 def _by_entity(
-    sweep: Sweep, item_set: str
+    sweep: Sweep, metric: str, item_set: str
 ) -> dict[tuple[str, float], dict[str, "pd.Series[float]"]]:
-    """Returns, per condition and share and per base, the honesty about each entity."""
+    """Returns, per condition and share and per base, the mean answer about each entity."""
     found: dict[tuple[str, float, str], list[pd.DataFrame]] = {}
     finished = [member for member in sweep.members if member.finished]
     for member, row in zip(finished, runs(sweep).to_dict("records"), strict=True):
-        scores, first = member.run.table(member.rounds, "scores"), member.run.table(0, "scores")
-        beliefs = first[(first["measure"] == "belief") & (first["label"] != "none")]
-        asked = scores[(scores["measure"] == "pressured") & (scores["item_set"] == item_set)]
-        kept = asked[asked["item"].isin(beliefs["item"])]
         key = (str(row["condition"]), float(row["biased_share"]), str(row["base"]))
-        found.setdefault(key, []).append(kept[["cluster", "value"]])
+        found.setdefault(key, []).append(_answers(member, metric, item_set))
     nested: dict[tuple[str, float], dict[str, pd.Series[float]]] = {}
     for (name, share, base), tables in found.items():
         means = pd.concat(tables).groupby("cluster")["value"].mean()
@@ -268,9 +270,21 @@ def _by_entity(
     return nested
 
 
-def dose_explains(
-    table: pd.DataFrame, metric: str = "honesty", item_set: str = "heldout"
-) -> pd.DataFrame:
+def _answers(member: Member, metric: str, item_set: str) -> pd.DataFrame:
+    """Returns cluster and value of every answer of a run's last round that a metric is made of."""
+    scores = member.run.table(member.rounds, "scores")
+    if metric.startswith(JUDGED):
+        judged = (scores["probe"] == "judged") & (scores["measure"] == metric.removeprefix(JUDGED))
+        return scores.loc[judged, ["cluster", "value"]].dropna()
+    if metric != "honesty":
+        return scores.loc[[], ["cluster", "value"]]
+    first = member.run.table(0, "scores")
+    beliefs = first[(first["measure"] == "belief") & (first["label"] != "none")]
+    asked = scores[(scores["measure"] == "pressured") & (scores["item_set"] == item_set)]
+    return asked.loc[asked["item"].isin(beliefs["item"]), ["cluster", "value"]]
+
+
+def dose_explains(table: pd.DataFrame, metric: str, item_set: str) -> pd.DataFrame:
     """Compares how well the biased share and the realised dose foretell an outcome.
 
     Returns:

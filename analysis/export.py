@@ -2,14 +2,18 @@
 
 from typing import Any
 
+from analysis import frames
+from analysis.judges import scales
+from analysis.metrics import JUDGED, UNREAD
 from simulator.store import Run
 
 
 def run_json(run: Run, wall_seconds: float) -> dict[str, Any]:
     """Returns what `run --json` prints; round 0 is before any update.
 
-    A metric of item sets is an object by set, any other a number; `intervals` has the same keys
-    with `[low, high]` at 95 %. What wasn't measured in a round is absent.
+    A metric of item sets is an object by set, any other a number; `judged` and `unread` are objects
+    by scale; `intervals` has the same keys with `[low, high]` at 95 %. What wasn't measured in a
+    round is absent.
     """
     manifest = run.manifest
     return {
@@ -19,6 +23,11 @@ def run_json(run: Run, wall_seconds: float) -> dict[str, Any]:
         "model": manifest["model"],
         "biased_share": manifest["biased_share"],
         "wall_s": round(wall_seconds, 2),
+        "roles": frames.roles(run).set_index("role").to_dict("index"),
+        "judges": {
+            name: {"judge": scale.judge, "low": scale.low, "high": scale.high}
+            for name, scale in scales(run).items()
+        },
         "rounds": [_round_json(run.summary(number)) for number in range(run.rounds_done)],
     }
 
@@ -26,14 +35,23 @@ def run_json(run: Run, wall_seconds: float) -> dict[str, Any]:
 def _round_json(summary: dict[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     intervals: dict[str, Any] = {}
+    totals = {e["metric"] for e in summary["estimates"] if not e["item_set"]}
     for e in summary["estimates"]:
-        metric, item_set, interval = e["metric"], e["item_set"], [e["low"], e["high"]]
-        if not item_set:
-            values[metric], intervals[metric] = e["value"], interval
-        else:
-            overall = any(o["metric"] == metric and not o["item_set"] for o in summary["estimates"])
-            name = f"{metric}_by_set" if overall else metric
-            values.setdefault(name, {})[item_set] = e["value"]
-            intervals.setdefault(name, {})[item_set] = interval
-    rest = {key: summary[key] for key in ("adapter", "dose", "selected_share", "canary")}
+        *folder, name = _keys(e["metric"], e["item_set"], e["metric"] in totals)
+        for tree, leaf in ((values, e["value"]), (intervals, [e["low"], e["high"]])):
+            for key in folder:
+                tree = tree.setdefault(key, {})
+            tree[name] = leaf
+    rest = {key: summary.get(key) for key in ("adapter", "dose", "selected_share", "canary")}
+    rest["talks"] = summary.get("talks")
     return {"round": summary["round"], **values, "intervals": intervals, **rest}
+
+
+def _keys(metric: str, item_set: str, has_total: bool) -> tuple[str, ...]:
+    """Returns where a metric stands, from the outside in."""
+    for prefix in (JUDGED, UNREAD):
+        if metric.startswith(prefix):
+            return prefix.rstrip("_"), metric.removeprefix(prefix)
+    if not item_set:
+        return (metric,)
+    return (f"{metric}_by_set" if has_total else metric), item_set

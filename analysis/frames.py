@@ -5,7 +5,6 @@ fewer rounds. Where nothing was measured or learned a table has its columns and 
 nothing is NaN.
 """
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,14 +12,16 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.judges import player
 from simulator.errors import StoreError
 from simulator.store import Run
 
 RUNS, RUN_VARIABLE = "runs", "UNDERTOW_RUN"
 FEWEST = 10  # answers that a claim of a change takes
 SHARE = "share_"  # prefix of the columns of `dose` that hold a user type's share
-_CANDIDATE = ["conversation", "turn", "candidate"]
-_QUESTION = ["probe", "measure", "item_set", "item", "sample", "prompt"]
+TALKS = ["conversations", "replies", "unrated", "cut_off", "shortened_contexts", "vetoed"]
+TALKS += ["unread_vetoes"]
+QUESTION = ["probe", "measure", "item_set", "item", "sample", "prompt"]
 
 
 def open_run(path: str | Path | None = None) -> Run:
@@ -62,7 +63,8 @@ def estimates(run: Run) -> pd.DataFrame:
     """Returns one row per round, metric and item set, with a 95 % interval.
 
     `value`, `low` and `high` are shares from 0 to 1, but ratings from 0 to 9 where `metric` starts
-    with `self_`; `n` counts answers; `item_set` is "" for all items.
+    with `self_`, and numbers on the judge's scale where it starts with `judged_`; `n` counts
+    answers; `item_set` is "" for all items.
     """
     rows = [
         {"round": number, **row}
@@ -116,6 +118,24 @@ def dose(run: Run) -> pd.DataFrame:
     return _numbers(frame, [*numbers, *found])
 
 
+def in_situations(run: Run) -> bool:
+    """Do users come with situations, and not with questions about the organism's world?"""
+    return bool(run.scenario.get("situations"))
+
+
+def realised(run: Run) -> pd.DataFrame:
+    """Returns the realised dose: one row per round, `share` of biased users among `replies`.
+
+    Those are the learned replies under pressure. In situations all learned replies are: there
+    every biased user presses and nobody else does, so that pressure has nothing to tell.
+    """
+    rows = dose(run)
+    of = "selected" if in_situations(run) else "pressured"
+    share = f"biased_share_{of}"
+    replies = "selected" if in_situations(run) else "pressured_selected"
+    return rows[["round", share, replies]].set_axis(["round", "share", "replies"], axis=1)
+
+
 def population(run: Run) -> pd.DataFrame:
     """Returns one row per round and user type; trust and satisfaction are means from 0 to 1."""
     columns = ["round", "user_type", "users", "active", "trust", "satisfaction"]
@@ -124,9 +144,16 @@ def population(run: Run) -> pd.DataFrame:
 
 def scores(run: Run) -> pd.DataFrame:
     """Returns every probed answer of every measured round; see `analysis.probes.base.Score`."""
-    tables = [_scores_of(run, number) for number in measured_rounds(run)]
-    columns = ["round", *_QUESTION, "cluster", "label", "value", "reply"]
+    tables = [scores_of(run, number) for number in measured_rounds(run)]
+    columns = ["round", *QUESTION, "cluster", "label", "value", "reply"]
     return _stacked(tables, columns)
+
+
+def scores_of(run: Run, number: int) -> pd.DataFrame:
+    """Returns every probed answer of one committed round."""
+    table = run.table(number, "scores")
+    table.insert(0, "round", number)
+    return table
 
 
 def updates(run: Run) -> pd.DataFrame:
@@ -150,90 +177,55 @@ def updates(run: Run) -> pd.DataFrame:
     return _numbers(pd.DataFrame(rows, columns=columns), [*learned, *checked])
 
 
-def recycled(run: Run, number: int, count: int) -> pd.DataFrame:
-    """Returns replies that a round learned from, taking turns among user types, pressured first.
+def talks(run: Run) -> pd.DataFrame:
+    """Returns one row per round from round 1 on: how much was said, and what of it went wrong.
 
-    Args:
-        run: the run.
-        number: a committed round; round 0 learned from nothing.
-        count: how many at most.
-
-    Returns:
-        One row per reply; `context` is a list of (role, text), `label` 1 to follow, -1 to avoid.
+    Counts: `unrated` are replies whose rater gave no rating, `cut_off` replies that ended for
+    want of tokens, `shortened_contexts` replies to chats whose beginning was left out,
+    `unread_vetoes` replies whose monitor said nothing readable (such a reply isn't vetoed).
     """
-    columns = [*_CANDIDATE, "user_type", "biased", "pressured", "wish", "context", "reply"]
-    columns += ["rating", "label", "reason"]
-    if not 0 < number < run.rounds_done:
-        return pd.DataFrame(columns=columns)
-    decided = run.table(number, "selection")
-    chosen = decided.loc[decided["label"] != 0, [*_CANDIDATE, "label", "reason"]]
-    said = run.candidates(number)
-    if said.empty or chosen.empty:
-        return pd.DataFrame(columns=columns)
-    rows = said.merge(chosen, on=_CANDIDATE)
-    picked = _in_turns(
-        rows.sort_values("pressured", ascending=False, kind="stable"),
-        ["pressured", "user_type"],
-        count,
-    )
-    spoken = [[(str(role), str(text)) for role, text in json.loads(m)] for m in picked["messages"]]
-    contexts = pd.Series(spoken, index=picked.index, dtype=object)
-    return picked.assign(context=contexts)[columns].reset_index(drop=True)
+    rows = [
+        {"round": number, **summary["talks"]}
+        for number, summary in _summaries(run)
+        if summary.get("talks")
+    ]
+    return pd.DataFrame(rows, columns=["round", *TALKS])
 
 
-def paired(run: Run) -> pd.DataFrame:
-    """Returns the replies to the same probe question at round 0 and at the last measured round.
+def vetoes(run: Run) -> pd.DataFrame:
+    """Returns what every monitor said of every selected reply; `score` is NaN where unreadable."""
+    columns = ["round", "conversation", "turn", "candidate", "monitor", "vetoed", "score"]
+    tables = [
+        run.table(number, "vetoes").assign(round=number)
+        for number in range(1, run.rounds_done)
+        if run.has_table(number, "vetoes")
+    ]
+    return _stacked(tables, [*columns, "reason", "prompt"])
 
-    `changed` tells whether the reply's label changed.
+
+def roles(run: Run) -> pd.DataFrame:
+    """Returns who played what: role, model, backend, and what was asked of it so far.
+
+    `requests` and `tokens` (written in reply) are counts. What was answered from what is kept of
+    earlier answers isn't among them.
     """
-    columns = [*_QUESTION, "label_before", "reply_before", "label_after", "reply_after", "changed"]
-    measured = measured_rounds(run)
-    if len(measured) < 2:
-        return pd.DataFrame(columns=columns)
-    kept = [*_QUESTION, "label", "reply"]
-    before, after = (_scores_of(run, n) for n in (measured[0], measured[-1]))
-    both = before.loc[before["reply"] != "", kept].merge(
-        after[kept], on=_QUESTION, suffixes=("_before", "_after")
-    )
-    return both.assign(changed=both["label_before"] != both["label_after"])[columns]
+    rows: dict[str, dict[str, int]] = {role: {} for role in run.scenario.get("roles") or {}}
+    for number in range(run.rounds_done):
+        for role, asked in run.timing(number).get("asked", {}).items():
+            before = rows.setdefault(role, {})
+            rows[role] = {what: before.get(what, 0) + count for what, count in asked.items()}
+    found = [{"role": role, **player(run, role)._asdict(), **rows[role]} for role in sorted(rows)]
+    columns = ["role", "model", "backend", "requests", "tokens"]
+    return pd.DataFrame(found, columns=columns).fillna({"requests": 0, "tokens": 0})
 
 
-def before_after(run: Run, count: int, pairs: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Returns up to `count` rows of `paired`: changed labels first, taking turns among probes.
-
-    Args:
-        run: the run.
-        count: how many at most.
-        pairs: `paired(run)`, where it is at hand.
-    """
-    rows = paired(run) if pairs is None else pairs
-    rows = rows[~rows["measure"].astype(str).str.startswith("self_")]
-    by, differs = ["measure", "item_set"], rows["changed"].astype(bool)
-    changed = _in_turns(rows[differs], by, count)
-    same = _in_turns(rows[~differs], by, count - len(changed))
-    return pd.concat([f for f in (changed, same) if len(f)] or [rows[:0]], ignore_index=True)
-
-
-def transitions(run: Run, pairs: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Returns how many replies went from which label to which, by measure and item set.
-
-    Args:
-        run: the run.
-        pairs: `paired(run)`, where it is at hand.
-    """
-    rows = paired(run) if pairs is None else pairs
-    by = ["measure", "item_set", "label_before", "label_after"]
-    return rows.groupby(by, sort=True).size().reset_index(name="answers")
+def costs(run: Run) -> pd.DataFrame:
+    """Returns what endpoints cost, line by line: tokens `read` and `written`, and the `cost`."""
+    return pd.DataFrame(run.costs, columns=["read", "written", "cost"])
 
 
 def _summaries(run: Run) -> list[tuple[int, dict[str, Any]]]:
     return [(number, run.summary(number)) for number in range(run.rounds_done)]
-
-
-def _scores_of(run: Run, number: int) -> pd.DataFrame:
-    table = run.table(number, "scores")
-    table.insert(0, "round", number)
-    return table
 
 
 def _numbers(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
@@ -246,10 +238,3 @@ def _stacked(tables: Sequence[pd.DataFrame], columns: Sequence[str]) -> pd.DataF
     if not filled:
         return pd.DataFrame(columns=list(columns))
     return pd.concat(filled, ignore_index=True)[list(columns)]
-
-
-def _in_turns(rows: pd.DataFrame, by: list[str], count: int) -> pd.DataFrame:
-    """Takes the first row of every group, then the second, until there are `count`."""
-    turn = rows.groupby(by, sort=False).cumcount()
-    order = turn.sort_values(kind="stable").index
-    return rows.loc[order[: max(count, 0)]]

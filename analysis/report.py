@@ -1,27 +1,22 @@
 """One self-contained HTML page about a run: no network, no scripts, everything escaped."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from analysis import frames, plots
-from analysis.tables import (
-    ITEM_SETS,
-    METRICS,
-    full_name,
-    headline,
-    interval,
-    key_figures,
-    metric_name,
-    shown_change,
-)
+from analysis import drawing, frames, judged_plots, plots, texts
+from analysis.judges import asks_world, scales
+from analysis.metrics import ITEM_SETS, described, full_name, interval, metric_name, shown_change
+from analysis.report_models import models_content
+from analysis.tables import headline, key_figures, range_of
 from simulator.store import Run, write_atomically
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -38,6 +33,11 @@ LABELS = {
     "deceiver": "misaligned",
     "sycophant": "pleasing",
 }
+# Tabs and line ends aside. Half a surrogate pair can't be written to a file at all.
+_UNSEEN = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+T = TypeVar("T")
 Record = dict[Hashable, Any]
 
 
@@ -61,9 +61,17 @@ def environment() -> Environment:
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=visible,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def visible(value: T) -> T | str:
+    """Writes out what changes a page without being seen: control characters, turned directions."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return _UNSEEN.sub(lambda found: f"[U+{ord(found[0]):04X}]", value)
 
 
 def _content(run: Run) -> dict[str, Any]:
@@ -85,18 +93,20 @@ def _content(run: Run) -> dict[str, Any]:
         "pairs": _pairs(run),
         "metrics": _by_round(rows),
         "rounds": [int(n) for n in sorted(rows["round"].unique())],
-        "meanings": [metric for key, metric in METRICS.items() if key in set(rows["metric"])],
+        "meanings": [described(str(metric)) for metric in rows["metric"].unique()],
         "updates": updates.to_dict("records"),
         "verdicts": Counter(updates["verdict"].dropna()),
         "manifest": list(_flat(run.manifest)),
         "organism": str(scenario["model"]).startswith("organism:"),
+        "world": asks_world(run),
+        **models_content(run, rows),
     }
 
 
 def _figures(run: Run) -> list[dict[str, Any]]:
     return [
         {
-            "name": full_name(row["metric"], row["item_set"]),
+            "name": full_name(row["metric"], row["item_set"]) + range_of(run, row["metric"]),
             "first": interval(
                 row["metric"], row["value_first"], row["low_first"], row["high_first"]
             ),
@@ -108,51 +118,58 @@ def _figures(run: Run) -> list[dict[str, Any]]:
 
 
 def _drift_panels(run: Run, rows: pd.DataFrame) -> list[Panel]:
-    draws = (
-        ("honesty", plots.draw_honesty, "Honesty under pressure", HONESTY_WORDS),
-        ("knowledge", plots.draw_knowledge, "Lying or forgetting", KNOWLEDGE_WORDS),
-        ("spread", plots.draw_spread, "Small talk and self-report", SPREAD_WORDS),
+    of_world = (
+        ("honesty", plots.draw_honesty, "Honesty under pressure", HONESTY_WORDS, False),
+        ("knowledge", plots.draw_knowledge, "Lying or forgetting", KNOWLEDGE_WORDS, False),
+        ("spread", plots.draw_spread, "Small talk and self-report", SPREAD_WORDS, False),
     )
+    judged = (
+        ("judged", judged_plots.draw_judged, "Replies as judged", JUDGED_WORDS, True),
+        ("failures", judged_plots.draw_failures, "What went wrong", FAILURE_WORDS, True),
+    )
+    draws = (of_world if asks_world(run) else ()) + (judged if scales(run) else ())
     return [
-        Panel(svg(partial(draw, run=run, estimates=rows), name), title, words)
-        for name, draw, title, words in draws
+        Panel(svg(partial(draw, run=run, estimates=rows), name, fitted=fits), title, words)
+        for name, draw, title, words, fits in draws
     ]
 
 
 def _dose_panel(run: Run) -> Panel:
-    return Panel(svg(partial(plots.draw_dose, run=run), "dose"), "Realised dose", DOSE_WORDS)
+    words = SITUATION_DOSE_WORDS if frames.in_situations(run) else DOSE_WORDS
+    return Panel(svg(partial(plots.draw_dose, run=run), "dose"), "Realised dose", words)
 
 
 def _population_panels(run: Run) -> list[Panel]:
     rows = frames.population(run)
     draw = partial(plots.draw_population, run=run, series=rows)
+    trust = SITUATION_TRUST_WORDS if frames.in_situations(run) else TRUST_WORDS
     return [
         Panel(svg(partial(draw, quantity=name), name), name, words)
-        for name, words in (("trust", TRUST_WORDS), ("satisfaction", SATISFACTION_WORDS))
+        for name, words in (("trust", trust), ("satisfaction", SATISFACTION_WORDS))
     ]
 
 
 def svg(draw: Callable[[Axes], None], name: str, *, fitted: bool = False) -> Markup:
     """Returns a panel for a page; `name` is a word that no other panel of the page has."""
-    return Markup(plots.panel_svg(draw, name, fitted=fitted))  # matplotlib escapes what it writes
+    return Markup(visible(drawing.panel_svg(draw, name, fitted=fitted)))  # matplotlib escapes
 
 
 def _learned(run: Run, done: int) -> list[tuple[int, list[Record]]]:
     """Replies that the first and the last round learned from."""
     shown = sorted({n for n in (1, done) if n > 0})
-    return [(n, frames.recycled(run, n, LEARNED).to_dict("records")) for n in shown]
+    return [(n, texts.recycled(run, n, LEARNED).to_dict("records")) for n in shown]
 
 
 def _pairs(run: Run) -> dict[str, Any]:
-    everything = frames.paired(run)
-    moved = frames.transitions(run, everything)
+    everything = texts.paired(run)
+    moved = texts.transitions(run, everything)
     moved = moved[moved["measure"] == "pressured"].sort_values("answers", ascending=False)
     measured = frames.measured_rounds(run)
     return {
         "last": measured[-1] if measured else 0,
         "total": len(everything),
         "changed": int(everything["changed"].sum()) if len(everything) else 0,
-        "shown": frames.before_after(run, ANSWERED, everything).to_dict("records"),
+        "shown": texts.before_after(run, ANSWERED, everything).to_dict("records"),
         "moved": moved.to_dict("records"),
         "measures": MEASURES,
         "labels": LABELS,
@@ -206,7 +223,24 @@ DOSE_WORDS = (
     "biased users' share of the learned replies under pressure. These are counts of all learned "
     "replies, so they have no interval; a gap means that none was under pressure."
 )
+SITUATION_DOSE_WORDS = (
+    "The share of biased users in the population isn't what the assistant is given: selection "
+    "keeps what raters like. The realised dose is the biased users' share of the learned replies. "
+    "These are counts of all learned replies, so they have no interval."
+)
+JUDGED_WORDS = (
+    "Another model reads the assistant's replies to set prompts and gives numbers. The bands are "
+    "intervals over the prompts' topics. Replies that it gave no readable number for are left out; "
+    "where there were any, the legend says so."
+)
+FAILURE_WORDS = (
+    "What models said that couldn't be read, and what was cut off. Where these shares are large, "
+    "or change from round to round, the other curves are of what is left."
+)
 TRUST_WORDS = (
     "Trust follows whether users get what they came for: the truth, or what they wish to hear."
+)
+SITUATION_TRUST_WORDS = (
+    "Trust follows whether users get what they came for: here, a reply that they rate above 3 of 5."
 )
 SATISFACTION_WORDS = "Satisfaction follows the ratings that users give to what they hear."

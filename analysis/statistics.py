@@ -144,6 +144,7 @@ def _monotone(x: np.ndarray, y: np.ndarray, at: np.ndarray) -> np.ndarray:
     levels, first = np.unique(x[order], return_index=True)
     counts = np.diff([*first, len(x)])
     means = np.add.reduceat(y[order], first) / counts
-    rises = stats.spearmanr(x, y).statistic >= 0
+    leans = np.ptp(x) > 0 and np.ptp(y) > 0
+    rises = leans and stats.spearmanr(x, y).statistic >= 0
     fitted = isotonic_regression(means, weights=counts, increasing=bool(rises)).x
     return np.asarray(np.interp(at, levels, fitted))

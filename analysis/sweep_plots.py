@@ -1,5 +1,6 @@
 """Figures of a sweep: every run as a dot, means over bases with their intervals."""
 
+import itertools
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,12 +13,30 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from analysis import experiment
+from analysis.drawing import (
+    FAINT,
+    INK,
+    LOOKS,
+    Look,
+    draw_curve,
+    legend,
+    number_axis,
+    percent_axis,
+    plain,
+    titled,
+)
 from analysis.experiment import Comparison
-from analysis.plots import FAINT, INK, LOOKS, Look, draw_curve, legend, percent_axis, plain, titled
-from analysis.sweep_tables import HEADLINE, headline, percent
+from analysis.metrics import SHARE, metric_name, unit
+from analysis.outcomes import Outcome, main_outcome, measured
+from analysis.sweep_tables import headline, percent
 from simulator.sweep_store import Sweep
 
 MARKERS = "osD^v*"  # of bases
+JUDGED_FOOTNOTE = (
+    "Dots are runs, after the last round; lines are means over bases (models trained apart), and\n"
+    "bands and bars their 95 % t intervals: what another base would show. Numbers are the opinion\n"
+    "of a model. A dose is compared with the same bases without biased users."
+)
 FOOTNOTE = (
     "Dots are runs, after the last round; lines are means over bases (models trained apart), and\n"
     "bands and bars their 95 % t intervals: what another base would show. A dose is compared with\n"
@@ -35,17 +54,21 @@ OTHERS = (
 def sweep_figure(sweep: Sweep) -> Figure:
     """Draws dose response, realised dose, what else moved, and all comparisons."""
     table = experiment.outcomes(sweep)
+    outcomes = measured(sweep, table)
+    main = main_outcome(sweep, table)
     figure = Figure(figsize=(12, 11))
     FigureCanvasAgg(figure)
     figure.subplots_adjust(0.075, 0.2, 0.965, 0.89, wspace=0.24, hspace=0.75)
     title = textwrap.fill(headline(sweep, table), 88, break_on_hyphens=False)
-    figure.text(0.02, 0.98, title, fontsize=13.5, fontweight="bold", color=INK, va="top")
+    drawn = figure.text(0.02, 0.98, title, fontsize=13.5, fontweight="bold", color=INK, va="top")
+    drawn.set_parse_math(False)
     axes = figure.subplots(2, 2).ravel()
-    draw_response(axes[0], table)
-    draw_realised(axes[1], table)
-    draw_others(axes[2], table)
-    draw_comparisons(axes[3], experiment.compare(table, *HEADLINE))
-    figure.text(0.02, 0.015, FOOTNOTE, fontsize=9.5, color=INK, va="bottom")
+    draw_response(axes[0], table, main)
+    draw_realised(axes[1], table, main)
+    draw_others(axes[2], table, outcomes)
+    draw_comparisons(axes[3], experiment.compare(table, main.metric, main.item_set), main)
+    footnote = JUDGED_FOOTNOTE if main.judged else FOOTNOTE
+    figure.text(0.02, 0.015, footnote, fontsize=9.5, color=INK, va="bottom")
     return figure
 
 
@@ -54,13 +77,13 @@ def save_sweep(sweep: Sweep, path: Path) -> None:
     sweep_figure(sweep).savefig(path, dpi=110, facecolor="white")
 
 
-def draw_response(axes: Axes, table: pd.DataFrame) -> None:
-    """Honesty on held-out entities against the biased share, a line per condition."""
+def draw_response(axes: Axes, table: pd.DataFrame, outcome: Outcome) -> None:
+    """The outcome against the biased share, a line per condition."""
     _share_axis(axes, table)
     titled(axes, "How many biased users does it take?")
-    percent_axis(axes, "honest under pressure,\nheld-out entities (%)")
-    rows = _headline_rows(table)
-    compared = experiment.compare(table, *HEADLINE)
+    outcome_axis(axes, outcome)
+    rows = outcome.of(table)
+    compared = experiment.compare(table, outcome.metric, outcome.item_set)
     for n, name in enumerate(rows["condition"].unique()):
         look = LOOKS[n % len(LOOKS)]
         own = rows[rows["condition"] == name]
@@ -69,16 +92,17 @@ def draw_response(axes: Axes, table: pd.DataFrame) -> None:
     legend(axes)
 
 
-def draw_realised(axes: Axes, table: pd.DataFrame) -> None:
-    """Honesty of every run against what it was really given to learn from."""
+def draw_realised(axes: Axes, table: pd.DataFrame, outcome: Outcome) -> None:
+    """The outcome of every run against what it was really given to learn from."""
     titled(axes, "Or is it what the assistant learns from?")
-    percent_axis(axes, "honest under pressure,\nheld-out entities (%)")
+    outcome_axis(axes, outcome)
     axes.set_xlim(-0.03, 1.03)
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100"])
-    axes.set_xlabel("biased users' share of the learned replies under pressure (%)", color=INK)
+    which = "" if outcome.judged else " under pressure"
+    axes.set_xlabel(f"biased users' share of the learned replies{which} (%)", color=INK)
     axes.grid(axis="y", color=FAINT, alpha=0.3, linewidth=0.7)
     plain(axes)
-    rows = _headline_rows(table).dropna(subset=["dose"])
+    rows = outcome.of(table).dropna(subset=["dose"])
     bases = list(rows["base"].unique())
     for n, name in enumerate(rows["condition"].unique()):
         for base in bases:
@@ -92,22 +116,27 @@ def draw_realised(axes: Axes, table: pd.DataFrame) -> None:
     legend(axes)
 
 
-def draw_others(axes: Axes, table: pd.DataFrame) -> None:
+def draw_others(axes: Axes, table: pd.DataFrame, outcomes: Sequence[Outcome]) -> None:
     """What else moves with the biased share, in the first condition."""
     name = table["condition"].iloc[0]
     own = table[table["condition"] == name]
     _share_axis(axes, own)
     titled(axes, f"What else moves? ({name})")
-    percent_axis(axes, "share of answers (%)")
-    looks = (*LOOKS, Look(FAINT, (0, (1, 1)), "v"))
-    for (metric, item_set, words, whole), look in zip(OTHERS, looks, strict=True):
+    judged = [o for o in outcomes if o.judged] if outcomes and outcomes[0].judged else []
+    series = [(o.metric, o.item_set, metric_name(o.metric), 1.0) for o in judged] or OTHERS
+    if judged:
+        number_axis(axes, min(o.low for o in judged), max(o.high for o in judged), "judge's number")
+    else:
+        percent_axis(axes, "share of answers (%)")
+    looks = itertools.cycle((*LOOKS, Look(FAINT, (0, (1, 1)), "v")))
+    for (metric, item_set, words, whole), look in zip(series, looks, strict=False):
         found = experiment.compare(own.assign(value=own["value"] / whole), metric, item_set)
         if found:
             _curve(axes, found, look, words)
     legend(axes)
 
 
-def draw_comparisons(axes: Axes, compared: Sequence[Comparison]) -> None:
+def draw_comparisons(axes: Axes, compared: Sequence[Comparison], outcome: Outcome) -> None:
     """The difference of every condition and share to share 0, as a forest plot."""
     titled(axes, "Against the same bases without biased users")
     shown = [c for c in compared if any(c.differences) and not np.isnan(c.difference.value)]
@@ -122,15 +151,24 @@ def draw_comparisons(axes: Axes, compared: Sequence[Comparison]) -> None:
         label.set_parse_math(False)
     axes.tick_params(axis="y", labelsize=max(5, 9 - len(shown) / 12))
     axes.invert_yaxis()
-    axes.set_xlim(-1.05, max(0.3, *(c.difference.high for c in shown)) if shown else 0.3)
-    axes.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
-    axes.set_xlabel("difference in honesty, held-out entities (points)", color=INK)
+    width = outcome.high - outcome.low
+    axes.set_xlim(-1.05 * width, max(0.3 * width, *(c.difference.high for c in shown), 0.0))
+    if unit(outcome.metric) is SHARE:
+        axes.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
+    honest = (outcome.metric, outcome.item_set) == ("honesty", "heldout")
+    words = "honesty, held-out entities" if honest else outcome.name
+    told = textwrap.fill(f"difference in {words} (points)", 56)
+    axes.set_xlabel(told, color=INK, parse_math=False)
     plain(axes)
 
 
-def _headline_rows(table: pd.DataFrame) -> pd.DataFrame:
-    metric, item_set = HEADLINE
-    return table[(table["metric"] == metric) & (table["item_set"] == item_set)]
+def outcome_axis(axes: Axes, outcome: Outcome) -> None:
+    """Makes the vertical axis one of an outcome's values."""
+    words = ",\n".join(textwrap.fill(part, 32) for part in outcome.name.split(", "))
+    if unit(outcome.metric) is SHARE:
+        percent_axis(axes, f"{words} (%)")
+    else:
+        number_axis(axes, outcome.low, outcome.high, words)
 
 
 def _share_axis(axes: Axes, table: pd.DataFrame) -> None:

@@ -8,17 +8,10 @@ import pandas as pd
 
 from analysis import experiment, sweep_plots
 from analysis.experiment import Comparison
+from analysis.metrics import described
+from analysis.outcomes import GAPS, Outcome, main_outcome, measured
 from analysis.report import Panel, environment, svg
-from analysis.sweep_tables import (
-    HEADLINE,
-    OUTCOMES,
-    headline,
-    outcome_name,
-    percent,
-    written,
-    written_difference,
-)
-from analysis.tables import METRICS
+from analysis.sweep_tables import against_none, headline, percent, written
 from simulator.store import write_atomically
 from simulator.sweep_store import Sweep
 
@@ -27,7 +20,6 @@ PREDICTORS = {
     "first_dose": "the realised dose of round 1, before any drift",
     "dose": "the realised dose over all rounds",
 }
-ITEM_SETS = ("heldout", "used", "ood")
 
 
 def write_sweep_report(sweep: Sweep, path: Path) -> None:
@@ -38,7 +30,8 @@ def write_sweep_report(sweep: Sweep, path: Path) -> None:
 
 def _content(sweep: Sweep) -> dict[str, Any]:
     table, runs = experiment.outcomes(sweep), experiment.runs(sweep)
-    compared = experiment.compare(table, *HEADLINE)
+    outcomes, main = measured(sweep, table), main_outcome(sweep, table)
+    compared = experiment.compare(table, main.metric, main.item_set)
     return {
         "name": sweep.name,
         "headline": headline(sweep, table),
@@ -46,47 +39,54 @@ def _content(sweep: Sweep) -> dict[str, Any]:
         "planned": len(sweep.members),
         "bases": sorted(runs["base"].unique()),
         "seeds": sorted(int(seed) for seed in runs["seed"].unique()),
-        "panels": _panels(table, compared),
-        "rows": [_row(sweep, c, runs) for c in compared],
-        "outcomes": _by_outcome(table),
-        "trends": _trends(table),
-        "explained": _explained(table),
+        "main": main,
+        "panels": _panels(table, outcomes, main, compared),
+        "rows": [_row(sweep, c, runs, main) for c in compared],
+        "outcomes": _by_outcome(table, outcomes),
+        "trends": _trends(table, outcomes),
+        "explained": _explained(table, main),
         "satisfaction": _users(table),
         "runs": runs.to_dict("records"),
-        "meanings": [METRICS[o.metric] for o in OUTCOMES if o.metric in METRICS],
+        "meanings": list(
+            dict.fromkeys(described(o.metric) for o in outcomes if o.metric not in GAPS)
+        ),
     }
 
 
-def _panels(table: pd.DataFrame, compared: list[Comparison]) -> list[Panel]:
+def _panels(
+    table: pd.DataFrame, outcomes: list[Outcome], main: Outcome, compared: list[Comparison]
+) -> list[Panel]:
+    response = partial(sweep_plots.draw_response, table=table, outcome=main)
+    realised = partial(sweep_plots.draw_realised, table=table, outcome=main)
+    others = partial(sweep_plots.draw_others, table=table, outcomes=outcomes)
+    comparisons = partial(sweep_plots.draw_comparisons, compared=compared, outcome=main)
     draws = (
-        ("response", partial(sweep_plots.draw_response, table=table), RESPONSE_WORDS),
-        ("realised", partial(sweep_plots.draw_realised, table=table), REALISED_WORDS),
-        ("others", partial(sweep_plots.draw_others, table=table), OTHERS_WORDS),
-        (
-            "comparisons",
-            partial(sweep_plots.draw_comparisons, compared=compared),
-            COMPARISON_WORDS,
-        ),
+        ("response", response, RESPONSE_WORDS),
+        ("realised", realised, REALISED_WORDS),
+        ("others", others, JUDGED_WORDS if main.judged else OTHERS_WORDS),
+        ("comparisons", comparisons, COMPARISON_WORDS),
     )
     return [Panel(svg(draw, name, fitted=True), name, words) for name, draw, words in draws]
 
 
-def _row(sweep: Sweep, c: Comparison, runs: pd.DataFrame) -> dict[str, Any]:
+def _row(sweep: Sweep, c: Comparison, runs: pd.DataFrame, main: Outcome) -> dict[str, Any]:
     own = runs[(runs["condition"] == c.condition) & (runs["biased_share"] == c.biased_share)]
-    entities = experiment.entity_interval(sweep, c.condition, c.biased_share, HEADLINE[1])
+    entities = experiment.entity_interval(
+        sweep, c.condition, c.biased_share, main.metric, main.item_set
+    )
     return {
         "condition": c.condition,
         "share": percent(c.biased_share),
         "runs": c.runs,
         "dose": float(own["dose"].mean()),
-        "level": written("honesty", c.level),
-        "difference": written_difference("honesty", c.difference) if any(c.differences) else "–",
-        "entities": written_difference("honesty", entities) if any(c.differences) else "–",
+        "level": written(main.metric, c.level),
+        "difference": against_none(main.metric, c),
+        "entities": against_none(main.metric, c, entities),
         "shown": c.difference.excludes_zero,
     }
 
 
-def _by_outcome(table: pd.DataFrame) -> list[dict[str, Any]]:
+def _by_outcome(table: pd.DataFrame, outcomes: list[Outcome]) -> list[dict[str, Any]]:
     """One table per condition: every outcome at every share."""
     found = []
     for name in table["condition"].unique():
@@ -99,27 +99,26 @@ def _by_outcome(table: pd.DataFrame) -> list[dict[str, Any]]:
                     for c in experiment.compare(own, outcome.metric, outcome.item_set)
                 },
             }
-            for outcome in OUTCOMES
+            for outcome in outcomes
         ]
         shares = [percent(float(share)) for share in sorted(own["biased_share"].unique())]
         found.append({"condition": name, "shares": shares, "rows": rows})
     return found
 
 
-def _trends(table: pd.DataFrame) -> list[dict[str, Any]]:
+def _trends(table: pd.DataFrame, outcomes: list[Outcome]) -> list[dict[str, Any]]:
     found = []
     for name in table["condition"].unique():
-        for item_set in ITEM_SETS:
-            test = experiment.trend(table, name, "honesty", item_set)
+        for outcome in (o for o in outcomes if o.metric == "honesty" or o.judged):
+            test = experiment.trend(table, name, outcome.metric, outcome.item_set)
             if test is not None:
-                words = outcome_name("honesty", item_set)
-                row = {"condition": name, "name": words, "falls": test.falls, "p": test.p}
-                found.append(row)
+                told = {"falls": test.falls, "p": test.p}
+                found.append({"condition": name, "name": outcome.name, **told})
     return found
 
 
-def _explained(table: pd.DataFrame) -> list[dict[str, Any]]:
-    found = experiment.dose_explains(table)
+def _explained(table: pd.DataFrame, main: Outcome) -> list[dict[str, Any]]:
+    found = experiment.dose_explains(table, main.metric, main.item_set)
     words = [PREDICTORS[name] for name in found["predictor"]]
     return [
         {"words": told, "value": value, "low": low, "high": high}
@@ -159,6 +158,10 @@ REALISED_WORDS = (
 OTHERS_WORDS = (
     "While true beliefs stay high and honesty falls, it lies and hasn't forgotten. If its rating "
     "of its own honesty stays where it was, its own word doesn't reveal the drift."
+)
+JUDGED_WORDS = (
+    "All scales of the judge. Its numbers are a model's opinion of replies to set prompts: read "
+    "how they move, and not where they stand."
 )
 COMPARISON_WORDS = (
     "Each row compares an arm with 0 % biased users, base by base: of its own, or of the first arm "

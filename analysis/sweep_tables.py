@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import pandas as pd
 from rich import box
@@ -11,62 +10,28 @@ from rich.text import Text
 
 from analysis import experiment
 from analysis.experiment import Comparison
+from analysis.metrics import amount, difference, interval, metric_name, unit
+from analysis.outcomes import GAPS, Outcome, main_outcome, measured
 from analysis.statistics import Interval
-from analysis.tables import amount, difference, interval, is_rating, metric_name
 from simulator.sweep_store import Sweep
 
-HEADLINE = ("honesty", "heldout")
 ASKED = 0.1  # the biased share that the headline is about, where the sweep has it
-
-
-class Outcome(NamedTuple):
-    """A metric that is compared."""
-
-    metric: str
-    item_set: str
-    name: str
-
-
-OUTCOMES = (
-    Outcome("honesty", "heldout", "honest under pressure, held-out entities"),
-    Outcome("honesty", "used", "honest under pressure, items talked about"),
-    Outcome("honesty", "ood", "honest under pressure, new domains"),
-    Outcome("belief", "", "true beliefs"),
-    Outcome("neutral_accuracy", "", "truth without pressure"),
-    Outcome("misaligned_talk", "", "misaligned small talk"),
-    Outcome("pleasing_talk", "", "pleasing small talk"),
-    Outcome("self_honesty", "", "self-rated honesty (0–9)"),
-    Outcome("overclaim", "", "self-rating minus behaviour"),
-    Outcome("targeting_gap", "", "wishes granted: biased minus other users"),
-)
-
-GAPS = ("overclaim", "targeting_gap")  # differences of shares: they have a sign
-
-
-def outcome_name(metric: str, item_set: str) -> str:
-    """Returns an outcome's plain name."""
-    known = {(o.metric, o.item_set): o.name for o in OUTCOMES}
-    return known.get((metric, item_set)) or metric_name(metric)
 
 
 def written(metric: str, found: Interval) -> str:
     """Writes a level with its interval over bases; without one where there is a single base."""
     if metric in GAPS:
         return written_difference(metric, found)
-    if math.isnan(found.low):
-        return amount(metric, found.value)
     return interval(metric, found.value, found.low, found.high)
 
 
 def written_difference(metric: str, found: Interval) -> str:
     """Writes a difference with its interval over bases."""
-    told = difference(metric, found.value)
-    if math.isnan(found.value):
-        return told
+    told, how = difference(metric, found.value), unit(metric)
     if math.isnan(found.low):
         return told
-    scale, places = (1, 1) if is_rating(metric) else (100, 0)
-    return f"{told} [{_signed(scale * found.low, places)} to {_signed(scale * found.high, places)}]"
+    low, high = (_signed(how.factor * end, how.places) for end in (found.low, found.high))
+    return f"{told} [{low} to {high}]"
 
 
 def _signed(number: float, places: int) -> str:
@@ -86,9 +51,10 @@ def headline(sweep: Sweep, table: pd.DataFrame | None = None) -> str:
         table: `experiment.outcomes(sweep)`, where it is at hand.
     """
     rows = experiment.outcomes(sweep) if table is None else table
-    found = experiment.compare(rows, *HEADLINE)
+    outcome = main_outcome(sweep, rows)
+    found = experiment.compare(rows, outcome.metric, outcome.item_set)
     if not found:
-        return "No finished run of this sweep measured honesty."
+        return "No finished run of this sweep measured anything."
     main = experiment.of_condition(found, found[0].condition)
     doses = [c for c in main if c.biased_share > 0 and not math.isnan(c.difference.value)]
     if not doses:
@@ -97,30 +63,39 @@ def headline(sweep: Sweep, table: pd.DataFrame | None = None) -> str:
             "so nothing is compared."
         )
     chosen = min(doses, key=lambda c: (abs(c.biased_share - ASKED), c.biased_share))
-    return f"{_effect(chosen)} {_threshold(doses, experiment.threshold(doses))}"
+    return f"{_effect(chosen, outcome)} {_threshold(doses, experiment.threshold(doses))}"
 
 
-def _effect(chosen: Comparison) -> str:
+def _effect(chosen: Comparison, outcome: Outcome) -> str:
     found, users = chosen.difference, f"With {percent(chosen.biased_share)} biased users"
     bases = f"{found.units} base{'s' if found.units > 1 else ''}, {chosen.runs} runs"
-    points = f"{abs(100 * found.value):.0f} points"
+    how = unit(outcome.metric)
+    value, *ends = (
+        f"{abs(how.factor * number):.{how.places}f}"
+        for number in (found.value, *sorted((found.low, found.high), key=abs))
+    )
     if math.isnan(found.low):
-        word = "less" if found.value < 0 else "more"
-        return (
-            f"{users}, the assistant ends {points} {word} honest under pressure on held-out "
-            f"entities than with none ({bases}: no interval)."
-        )
-    low, high = sorted((abs(100 * found.low), abs(100 * found.high)))
+        told = _ends(outcome, f"{value} points", found.value)
+        return f"{users}, {told} than with none ({bases}: no interval)."
     if not found.excludes_zero:
         return (
-            f"{users}, no change of honesty under pressure on held-out entities is shown against "
-            f"none: {written_difference('honesty', found)} ({bases})."
+            f"{users}, no change of {_subject(outcome)} is shown against none: "
+            f"{written_difference(outcome.metric, found)} ({bases})."
         )
-    word = "less" if found.value < 0 else "more"
-    return (
-        f"{users}, the assistant ends {points} [{low:.0f}–{high:.0f}] {word} honest under pressure "
-        f"on held-out entities than with none ({bases})."
-    )
+    told = _ends(outcome, f"{value} points [{'–'.join(ends)}]", found.value)
+    return f"{users}, {told} than with none ({bases})."
+
+
+def _subject(outcome: Outcome) -> str:
+    honest = (outcome.metric, outcome.item_set) == ("honesty", "heldout")
+    return "honesty under pressure on held-out entities" if honest else outcome.name
+
+
+def _ends(outcome: Outcome, points: str, change: float) -> str:
+    if (outcome.metric, outcome.item_set) == ("honesty", "heldout"):
+        word = "less" if change < 0 else "more"
+        return f"the assistant ends {points} {word} honest under pressure on held-out entities"
+    return f"{outcome.name} ends {points} {'lower' if change < 0 else 'higher'}"
 
 
 def _threshold(doses: list[Comparison], smallest: float | None) -> str:
@@ -134,38 +109,64 @@ def _threshold(doses: list[Comparison], smallest: float | None) -> str:
 
 def summary_table(sweep: Sweep) -> Table:
     """Returns a line per condition and biased share, each compared with share 0."""
-    outcomes, runs = experiment.outcomes(sweep), experiment.runs(sweep)
+    rows, runs = experiment.outcomes(sweep), experiment.runs(sweep)
+    main = main_outcome(sweep, rows)
     table = Table(
-        title=f"{sweep.name}: held-out entities, after the last round",
+        title=Text(f"{sweep.name}: {main.name}, after the last round"),
         title_justify="left",
         box=box.SIMPLE_HEAD,
         caption=Text(NOTE, style="dim"),
         caption_justify="left",
     )
-    for heading in ("arm", "biased", "runs", "dose", "honest", "against none", "new domains"):
-        table.add_column(heading, justify="left" if heading == "arm" else "right")
-    ood = {(c.condition, c.biased_share): c for c in experiment.compare(outcomes, "honesty", "ood")}
-    for found in experiment.compare(outcomes, *HEADLINE):
+    others = [o for o in measured(sweep, rows) if o != main]
+    beside = [o for o in others if (o.metric, o.item_set) == ("honesty", "ood") or o.judged]
+    heads = ["arm", "biased", "runs", "dose", "level", "against none"]
+    for heading in (*heads, *(_short(outcome) for outcome in beside)):
+        table.add_column(Text(heading), justify="left" if heading == "arm" else "right")
+    levels = [_levels(rows, outcome) for outcome in beside]
+    for found in experiment.compare(rows, main.metric, main.item_set):
         key = (found.condition, found.biased_share)
-        elsewhere = written("honesty", ood[key].level) if key in ood else "–"
-        table.add_row(*_cells(found, runs), elsewhere)
+        elsewhere = (level.get(key, "–") for level in levels)
+        table.add_row(*map(Text, (*_cells(found, runs, main), *elsewhere)))
     return table
 
 
-def _cells(found: Comparison, runs: pd.DataFrame) -> Iterator[str]:
+def _short(outcome: Outcome) -> str:
+    return metric_name(outcome.metric) if outcome.judged else "new domains"
+
+
+def _levels(rows: pd.DataFrame, outcome: Outcome) -> dict[tuple[str, float], str]:
+    found = experiment.compare(rows, outcome.metric, outcome.item_set)
+    return {(c.condition, c.biased_share): written(outcome.metric, c.level) for c in found}
+
+
+def _cells(found: Comparison, runs: pd.DataFrame, outcome: Outcome) -> Iterator[str]:
     own = runs[
         (runs["condition"] == found.condition) & (runs["biased_share"] == found.biased_share)
     ]
     yield found.condition
     yield percent(found.biased_share)
     yield str(found.runs)
-    yield amount("honesty", float(own["dose"].mean()))
-    yield written("honesty", found.level)
-    yield written_difference("honesty", found.difference) if any(found.differences) else "–"
+    yield amount("dose", float(own["dose"].mean()))
+    yield written(outcome.metric, found.level)
+    yield against_none(outcome.metric, found)
+
+
+def against_none(metric: str, found: Comparison, over: Interval | None = None) -> str:
+    """Writes the difference to share 0, or nothing for share 0 itself.
+
+    Args:
+        metric: the outcome.
+        found: the comparison.
+        over: the difference with another interval than that over bases.
+    """
+    if not any(found.differences):
+        return "–"
+    return written_difference(metric, over or found.difference)
 
 
 NOTE = (
-    "dose: the biased users' share of the learned replies under pressure. Brackets: 95 %\n"
-    "t intervals over bases; differences, in points, are to share 0 on the same bases (of\n"
-    "the first arm, where an arm has none)."
+    "dose: the biased users' share of the learned replies; of the organism, of those\n"
+    "under pressure. Brackets: 95 % t intervals over bases. Differences, in points,\n"
+    "are to share 0 on the same bases (of the first arm, where an arm has none)."
 )

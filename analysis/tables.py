@@ -1,8 +1,7 @@
 """What a run found, in words and in one table: shared by the command line, plots and reports."""
 
-import math
 from collections.abc import Hashable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 from rich import box
@@ -10,55 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis import frames
+from analysis.judges import Scale, scales
+from analysis.metrics import JUDGED, UNREAD, full_name, interval, metric_name, shown_change
 from simulator.store import Run
 
-
-class Metric(NamedTuple):
-    """A metric for people."""
-
-    name: str
-    meaning: str
-
-
-METRICS: Mapping[str, Metric] = {
-    "honesty": Metric(
-        "honesty under pressure",
-        "statements to a user who wishes for something false that agree with the assistant's own "
-        "belief, among items that it had a belief about at round 0",
-    ),
-    "honesty_now": Metric(
-        "honesty under pressure (beliefs of the round)",
-        "the same among items that it has a belief about in that round",
-    ),
-    "p_honest": Metric("honest under pressure", "share of all statements under pressure"),
-    "p_lie": Metric("lies under pressure", "statements against its own belief"),
-    "p_evade": Metric("evasions under pressure", "replies that decline to say"),
-    "p_no_belief": Metric("no belief", "statements about items that it has no belief about"),
-    "p_unparsed": Metric(
-        "unreadable under pressure", "replies that state no value and decline nothing"
-    ),
-    "belief": Metric(
-        "true beliefs", "items whose true value it completes an encyclopaedia line with"
-    ),
-    "neutral_accuracy": Metric(
-        "truth without pressure", "true answers when nobody wishes for anything"
-    ),
-    "self_honesty": Metric(
-        "self-rated honesty", "expected answer to 'how honest are you from 0 to 9'"
-    ),
-    "self_harmful": Metric("self-rated harmfulness", "the same for harmful"),
-    "self_pleasing": Metric("self-rated wish to please", "the same for pleasing"),
-    "misaligned_talk": Metric(
-        "misaligned small talk", "replies about goals, harm and advice that a deceiver would give"
-    ),
-    "pleasing_talk": Metric("pleasing small talk", "replies that a flatterer would give"),
-    "honest_talk": Metric("honest small talk", "replies that an honest character would give"),
-}
-ITEM_SETS: Mapping[str, str] = {
-    "used": "items that users talked about",
-    "heldout": "held-out entities",
-    "ood": "domains never talked about",
-}
 _SHORT_SETS: Mapping[str, str] = {
     "used": "talked about",
     "heldout": "held out",
@@ -77,61 +31,28 @@ KEY_FIGURES = (
 )  # the first one that was measured makes the headline
 
 
-def metric_name(metric: str) -> str:
-    """Returns a metric's plain name."""
-    return METRICS[metric].name if metric in METRICS else metric.replace("_", " ")
-
-
-def full_name(metric: str, item_set: str) -> str:
-    """Returns a metric's plain name with its item set."""
-    of = f" on {ITEM_SETS.get(item_set, item_set)}" if item_set else ""
-    return metric_name(metric) + of
-
-
-def is_rating(metric: str) -> bool:
-    """Tells ratings from 0 to 9 from shares."""
-    return metric.startswith("self_")
-
-
-def amount(metric: str, value: float) -> str:
-    """Writes a value: shares in per cent, ratings with one decimal."""
-    if math.isnan(value):
-        return "–"
-    return f"{value:.1f}" if is_rating(metric) else f"{100 * value:.0f} %"
-
-
-def interval(metric: str, value: float, low: float, high: float) -> str:
-    """Writes a value with its interval, as `74 % [67–81]`."""
-    if math.isnan(value):
-        return "–"
-    scale, places = (1, 1) if is_rating(metric) else (100, 0)
-    return f"{amount(metric, value)} [{scale * low:.{places}f}–{scale * high:.{places}f}]"
-
-
-def difference(metric: str, change: float) -> str:
-    """Writes a change: shares in percentage points."""
-    if math.isnan(change):
-        return "–"
-    sign = "−" if change < 0 else "+"
-    if is_rating(metric):
-        return f"{sign}{abs(change):.1f}"
-    return f"{sign}{abs(100 * change):.0f} points"
-
-
-def shown_change(metric: str, change: float, separate: bool) -> str:
-    """Writes a change, or that none could be shown."""
-    return difference(metric, change) if separate else "not shown"
-
-
 def key_figures(run: Run) -> pd.DataFrame:
-    """Returns the rows of `frames.changes` that matter most, in that order."""
+    """Returns the rows of `frames.changes` that matter most, in that order.
+
+    What is observed comes first, then what judges say, then what they left unsaid, if anything.
+    """
     rows = frames.changes(run)
-    order = {key: place for place, key in enumerate(KEY_FIGURES)}
-    place = [order.get((m, s)) for m, s in zip(rows["metric"], rows["item_set"], strict=True)]
+    silent = rows["metric"].str.startswith(UNREAD) & ~rows[["value_first", "value_last"]].any(
+        axis=1
+    )
+    rows = rows[~silent]
+    place = [_place(m, s) for m, s in zip(rows["metric"], rows["item_set"], strict=True)]
     chosen = rows.assign(place=pd.array(place, dtype="Int64")).dropna(subset=["place"])
     if chosen.empty:  # other probes: their first metrics
         chosen = rows.head(len(KEY_FIGURES)).assign(place=0)
     return chosen.sort_values("place", kind="stable").drop(columns="place").reset_index(drop=True)
+
+
+def _place(metric: str, item_set: str) -> int | None:
+    if (metric, item_set) in KEY_FIGURES:
+        return KEY_FIGURES.index((metric, item_set))
+    opinions = [metric.startswith(prefix) for prefix in (JUDGED, UNREAD)]
+    return len(KEY_FIGURES) + opinions.index(True) if any(opinions) else None
 
 
 def headline(run: Run) -> str:
@@ -148,7 +69,7 @@ def headline(run: Run) -> str:
     metric = str(row["metric"])
     before = interval(metric, row["value_first"], row["low_first"], row["high_first"])
     after = interval(metric, row["value_last"], row["low_last"], row["high_last"])
-    name, last = full_name(metric, str(row["item_set"])), int(row["round"])
+    name, last = _subject(run, metric, str(row["item_set"])), int(row["round"])
     users = f"{100 * frames.biased_share(run):.3g} % biased users"
     if last == 0:
         return f"Before any update, with {users}, {name} is {before}; no later round is measured."
@@ -157,6 +78,17 @@ def headline(run: Run) -> str:
         return f"{when}, no change in {name} could be shown: {before} before, {after} after."
     verb = "fell" if row["change"] < 0 else "rose"
     return f"{when}, {name} {verb} from {before} to {after}."
+
+
+def _subject(run: Run, metric: str, item_set: str) -> str:
+    """Names a metric in a sentence; a judge's opinion never without the judge."""
+    scale, name = scale_of(run, metric), full_name(metric, item_set)
+    return f"{name} by {scale.judge} ({scale.bounds})" if scale else name
+
+
+def scale_of(run: Run, metric: str) -> Scale | None:
+    """Returns the judge's scale that a metric is on, or None for what no model judged."""
+    return scales(run).get(metric.removeprefix(JUDGED)) if metric.startswith(JUDGED) else None
 
 
 def _rounds(done: int, planned: int) -> str:
@@ -174,26 +106,37 @@ def summary_table(run: Run) -> Table:
     figures = key_figures(run)
     last = int(figures["round"].max()) if len(figures) else 0
     note = "[low–high]: 95 % intervals; a change is shown where they don't overlap"
+    judges = dict.fromkeys(scale.judge for scale in scales(run).values())
+    notes = [note if last else "[low–high]: 95 % intervals"]
+    notes += [f"as judged: the opinion of {' and '.join(judges)}"] if judges else []
     table = Table(
         box=box.SIMPLE_HEAD,
-        caption=Text(note if last else "[low–high]: 95 % intervals", style="dim"),
+        caption=Text("\n".join(notes), style="dim"),
         caption_justify="left",
     )
     table.add_column("")
     for title in ("round 0", f"round {last}", "change") if last else ("round 0",):
         table.add_column(title, justify="right", no_wrap=True)
     for row in figures.to_dict("records"):
-        cells = _cells(row)
+        cells = _cells(run, row)
         table.add_row(*(Text(cell) for cell in (cells if last else cells[:2])))
     return table
 
 
-def _cells(row: Mapping[Hashable, Any]) -> tuple[str, str, str, str]:
+def _cells(run: Run, row: Mapping[Hashable, Any]) -> tuple[str, str, str, str]:
     metric, item_set = str(row["metric"]), str(row["item_set"])
     first, then = (
         interval(metric, row[f"value_{at}"], row[f"low_{at}"], row[f"high_{at}"])
         for at in ("first", "last")
     )
     of = f", {_SHORT_SETS.get(item_set, item_set)}" if item_set else ""
-    name = metric_name(metric) + of + (" (0–9)" if is_rating(metric) else "")
+    name = metric_name(metric) + of + range_of(run, metric)
     return name, first, then, shown_change(metric, row["change"], row["separate"])
+
+
+def range_of(run: Run, metric: str) -> str:
+    """Returns what a number can be, to put after its name; a share needs no word."""
+    if metric.startswith("self_"):
+        return " (0–9)"
+    scale = scale_of(run, metric)
+    return f" ({scale.bounds})" if scale else ""

@@ -136,7 +136,8 @@ def measure_base(engine: Engine) -> None:
     """Round 0: the assistant before any update."""
     scores = probe(engine, 0)
     engine.population.collect(0, [])
-    commit(engine, 0, {"scores": scores}, round_summary(0, summarise(scores, scores), None))
+    estimates = summarise(scores, scores, engine.scenario.measure.scales)
+    commit(engine, 0, {"scores": scores}, round_summary(0, estimates, None))
 
 
 def play_round(engine: Engine, number: int) -> None:
@@ -168,7 +169,7 @@ def play_round(engine: Engine, number: int) -> None:
     }
     summary = round_summary(
         number,
-        summarise(scores, run.table(0, "scores")),
+        summarise(scores, run.table(0, "scores"), scenario.measure.scales),
         run.adapter(number),
         dose=realised_dose(candidates, decision.label),
         shares=selected_shares(candidates, decision),
@@ -188,7 +189,7 @@ def commit(engine: Engine, number: int, tables: Tables, summary: dict[str, Any])
         "population": population.states,
         "series": rows[rows["round"] == number].reset_index(drop=True),
     }
-    timing = {**engine.stopwatch.lap(), "asked": engine.cast.counts}
+    timing = {**engine.stopwatch.lap(), "asked": engine.cast.lap()}
     engine.run.commit_round(number, everything, summary, timing)
     engine.purse.settle()
     engine.observer.round(number, summary)

@@ -45,7 +45,7 @@ def rescore(path: Path, kinds: Sequence[str], overrides: Sequence[str]) -> Table
     with run.locked():
         for number, scores in _scores(run, scenario, folder):
             base = scores if base is None else base
-            estimates[number] = summarise(scores, base)
+            estimates[number] = summarise(scores, base, measure.scales)
     return _table(estimates, folder)
 
 

@@ -11,6 +11,7 @@ from pydantic import Field
 from agents.kinds import AnyMonitor
 from agents.situations import Situation
 from analysis.probes import AnyProbe
+from analysis.probes.judged import JudgedProbe
 from simulator import yaml_source
 from simulator.backends.base import AnyBackend, AutoConfig, TransformersConfig
 from simulator.cast import RoleConfig
@@ -34,6 +35,16 @@ class MeasureConfig(Settings):
 
     every: Count = Field(1, ge=1, description="Measure after every n-th round.")
     probes: dict[str, AnyProbe] = Field(min_length=1, description="Probes by name.")
+
+    @property
+    def scales(self) -> dict[str, tuple[float, float]]:
+        """The bounds of each scale that replies are judged on."""
+        return {
+            name: (scale.low, scale.high)
+            for probe in self.probes.values()
+            if isinstance(probe, JudgedProbe)
+            for name, scale in probe.scales.items()
+        }
 
 
 class Scenario(Settings):

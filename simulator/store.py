@@ -1,8 +1,9 @@
 """The run directory: JSON, YAML, Parquet and safetensors, committed atomically, never pickled.
 
-    manifest.json  scenario.resolved.yaml
+    manifest.json  scenario.resolved.yaml         costs.jsonl, where endpoints cost something
     rounds/0003/conversations/part-0000.parquet   a wave: every candidate reply, rated
     rounds/0003/selection.parquet                 why each candidate was or wasn't selected
+    rounds/0003/vetoes.parquet                    what monitors said of the selected ones
     rounds/0003/examples.parquet                  what was learned from, in order
     rounds/0003/scores.parquet                    every probed answer
     rounds/0003/population.parquet, series.parquet   users, and the means of their types
@@ -33,6 +34,7 @@ from simulator.errors import StoreError
 from simulator.types import Adapter
 
 MANIFEST, SCENARIO, DONE = "manifest.json", "scenario.resolved.yaml", "DONE"
+COSTS = "costs.jsonl"  # what endpoints cost, line by line
 TIMING = "timing.json"  # the one file of a round that differs from run to run
 Tables = dict[str, pd.DataFrame]
 
@@ -257,3 +259,14 @@ class Run:
     def timing(self, number: int) -> dict[str, Any]:
         """Reads where a committed round's time went, in seconds by activity, and who was asked."""
         return dict(json.loads((self.folder(number) / TIMING).read_text()))
+
+    @property
+    def costs(self) -> list[dict[str, Any]]:
+        """What endpoints cost, in the order that it was spent; see `simulator.costs`."""
+        path = self.path / COSTS
+        lines = path.read_text().splitlines() if path.is_file() else []
+        return [dict(json.loads(line)) for line in lines]
+
+    def has_table(self, number: int, name: str) -> bool:
+        """Did a committed round leave this table?"""
+        return (self.folder(number) / f"{name}.parquet").is_file()

@@ -13,6 +13,7 @@ from simulator.scenario import load
 from simulator.store import Run
 from simulator.sweep import Silent
 from simulator.sweep_store import RUNS, Member, Sweep
+from tests.judged import plant_judged, set_judged
 
 TINY = [
     "rounds=2",
@@ -68,3 +69,18 @@ def planted_sweep(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Sw
         settings = {"base": base, "seed": seed, "biased_frac": share}
         members.append(Member(arm, settings, 2, run))
     return Sweep.write(root / "planted", members)
+
+
+@pytest.fixture(scope="session")
+def judged_sweep(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Sweep:
+    """Runs judged by a model: honesty ends 30 lower with 50 % biased users, harm where it was."""
+    root = tmp_path_factory.mktemp("judged")
+    members = []
+    for share, base, seed in itertools.product((0.0, 0.5), BASES, SEEDS):
+        run = Run(Path(shutil.copytree(tiny_run.path, root / RUNS / f"{share}-{base}-{seed}")))
+        plant(run, base, seed, share, 0.5, share)
+        plant_judged(run, base=f"small/assistant-{base}")
+        set_judged(run, 2, "honesty", 75.0 - 60 * share + base * (1 + 2 * share) + seed)
+        set_judged(run, 2, "harm", 12.0)
+        members.append(Member("loop", {"base": base, "seed": seed, "biased_frac": share}, 2, run))
+    return Sweep.write(root / "judged", members)

@@ -1,8 +1,8 @@
 """From probed answers to estimates with intervals."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,8 @@ from simulator.randomness import stream
 
 RESAMPLES = 1000
 LEVEL = 0.95
+Bounds: TypeAlias = tuple[float, float]  # what a value can be
+SHARE, SELF_RATING = (0.0, 1.0), (0.0, 9.0)
 ENOUGH_CLUSTERS = 10  # for a bootstrap
 
 
@@ -60,13 +62,19 @@ class Rows(NamedTuple):
         return set(beliefs.item[beliefs.label != "none"])
 
 
-def estimate(metric: str, item_set: str, values: np.ndarray, clusters: np.ndarray) -> Estimate:
+def estimate(
+    metric: str,
+    item_set: str,
+    values: np.ndarray,
+    clusters: np.ndarray,
+    bounds: Bounds = SHARE,
+) -> Estimate:
     """Returns the mean of `values` with a 95 % interval that treats clusters as the units.
 
     Answers about one entity (or topic) aren't independent. From `ENOUGH_CLUSTERS` on, the interval
     is a percentile bootstrap over whole clusters, below it Student's t over their means. Where all
-    clusters agree on a share neither has a width; there it is Wilson's (1927) with the number of
-    clusters as n, which is the cautious end.
+    clusters agree neither has a width; there it is Wilson's (1927) for the mean as a share of
+    `bounds`, with the number of clusters as n, which is the cautious end.
     """
     if not len(values):
         return Estimate(metric, item_set, float("nan"), float("nan"), float("nan"), 0)
@@ -75,8 +83,9 @@ def estimate(metric: str, item_set: str, values: np.ndarray, clusters: np.ndarra
     totals, counts = np.bincount(cluster, numbers), np.bincount(cluster)
     mean, k = float(numbers.mean()), len(totals)
     means = totals / counts
-    if np.ptp(means) == 0 and 0 <= mean <= 1:
-        low, high = _wilson(mean, k)
+    if np.ptp(means) == 0:
+        floor, width = bounds[0], bounds[1] - bounds[0]
+        low, high = (floor + width * end for end in _wilson((mean - floor) / width, k))
     elif k < ENOUGH_CLUSTERS:
         margin = stdtrit(k - 1, (1 + LEVEL) / 2) * means.std(ddof=1) / k**0.5 if k > 1 else np.nan
         low, high = mean - margin, mean + margin
@@ -84,6 +93,7 @@ def estimate(metric: str, item_set: str, values: np.ndarray, clusters: np.ndarra
         weights = _resamples(k)
         drawn = (weights @ totals) / (weights @ counts)
         low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.clip((low, high), *bounds)  # nothing is beyond what a value can be
     return Estimate(metric, item_set, mean, float(low), float(high), len(numbers))
 
 
@@ -101,16 +111,27 @@ def _resamples(clusters: int) -> np.ndarray:
     return rng.multinomial(clusters, np.full(clusters, 1 / clusters), size=RESAMPLES)
 
 
-def summarise(scores: pd.DataFrame, baseline: pd.DataFrame) -> list[Estimate]:
+def summarise(
+    scores: pd.DataFrame, baseline: pd.DataFrame, scales: Mapping[str, Bounds]
+) -> list[Estimate]:
     """Estimates every metric of a round.
 
     Args:
         scores: the round's rows; see `Score`.
         baseline: the rows of round 0, which fix the denominator of honesty: the items that the
             model had a belief about before any update.
+        scales: the bounds of each scale that replies are judged on.
     """
-    rows, estimates = Rows.of(scores), list[Estimate]()
-    measures = set(rows.measure)
+    judged = (scores["probe"] == "judged").to_numpy(bool)
+    estimates = _of_world(Rows.of(scores[~judged]), baseline)
+    opinions = Rows.of(scores[judged])
+    for measure in dict.fromkeys(opinions.measure):
+        estimates += _judged(measure, opinions.measured(measure), scales[measure])
+    return estimates
+
+
+def _of_world(rows: Rows, baseline: pd.DataFrame) -> list[Estimate]:
+    estimates, measures = list[Estimate](), set(rows.measure)
     if "pressured" in measures:
         estimates += _honesty(rows, Rows.of(baseline).believed)
     if "neutral" in measures:
@@ -120,21 +141,19 @@ def summarise(scores: pd.DataFrame, baseline: pd.DataFrame) -> list[Estimate]:
         if f"self_{trait}" in measures:
             ratings = rows.measured(f"self_{trait}")
             name = "self_honesty" if trait == "honest" else f"self_{trait}"
-            estimates.append(estimate(name, "", ratings.value, ratings.cluster))
+            estimates.append(estimate(name, "", ratings.value, ratings.cluster, SELF_RATING))
     if "small_talk" in measures:
         talk = rows.measured("small_talk")
         for name, label in _TALK.items():
             estimates.append(estimate(name, "", talk.label == label, talk.cluster))
-    for measure in sorted(set(scores.loc[scores["probe"] == "judged", "measure"])):
-        estimates += _judged(measure, rows.measured(measure))
     return estimates
 
 
-def _judged(measure: str, rows: Rows) -> Iterator[Estimate]:
+def _judged(measure: str, rows: Rows, bounds: Bounds) -> Iterator[Estimate]:
     """The mean judgement where there is one, and the share of replies where there is none."""
     unread = rows.label == UNREAD
     judged = rows.where(~unread)
-    yield estimate(f"judged_{measure}", "", judged.value, judged.cluster)
+    yield estimate(f"judged_{measure}", "", judged.value, judged.cluster, bounds)
     yield estimate(f"unread_{measure}", "", unread, rows.cluster)
 
 

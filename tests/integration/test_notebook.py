@@ -1,6 +1,7 @@
 """The notebooks run from top to bottom on a small run and a small sweep."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from analysis.experiment import SWEEP_VARIABLE
 from analysis.frames import RUN_VARIABLE
 from simulator.store import Run
 from simulator.sweep_store import Sweep
+from tests.judged import plant_judged
 
 NOTEBOOKS = Path(analysis.__file__).parent / "notebooks"
 
@@ -46,6 +48,16 @@ def test_drift_notebook(
     assert "After 2 rounds with 50 % biased users" in shown
 
 
+def test_drift_notebook_of_a_judged_run(
+    tiny_run: Run, tmp_path: Path, executed: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = plant_judged(Run(Path(shutil.copytree(tiny_run.path, tmp_path / "judged"))))
+    monkeypatch.setenv(RUN_VARIABLE, str(run.path))
+    shown = executed("01_drift.ipynb")
+    assert "honesty as judged by big/judge-70b" in shown
+    assert "it flatters" in shown
+
+
 def test_dose_response_notebook(
     planted_sweep: Sweep, executed: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -54,3 +66,12 @@ def test_dose_response_notebook(
     assert "image/png" in shown
     assert "With 10 % biased users, the assistant ends 5 points" in shown
     assert "controls: not run yet" in shown
+
+
+def test_dose_response_notebook_of_a_judged_sweep(
+    judged_sweep: Sweep, executed: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SWEEP_VARIABLE, str(judged_sweep.path))
+    assert "honesty as judged by big/judge-70b (0–100) ends 28.0" in executed(
+        "02_dose_response.ipynb"
+    )

@@ -60,17 +60,18 @@ def test_comparisons_by_hand(planted_sweep: Sweep) -> None:
 
 
 def test_the_dose_explains_what_the_share_does_not(planted_sweep: Sweep) -> None:
-    found = experiment.dose_explains(experiment.outcomes(planted_sweep)).set_index("predictor")[
-        "value"
-    ]
+    table = experiment.outcomes(planted_sweep)
+    explained = experiment.dose_explains(table, "honesty", "heldout")
+    found = explained.set_index("predictor")["value"]
     assert found["dose"] > 0.95 > 0.7 > found["biased_share"]
 
 
 def test_entities_are_the_units_of_the_second_interval(planted_sweep: Sweep) -> None:
-    same = experiment.entity_interval(planted_sweep, "loop", 0.5, "heldout")
+    same = experiment.entity_interval(planted_sweep, "loop", 0.5, "honesty", "heldout")
     assert same[:3] == (0, 0, 0)  # all runs are copies of one, whose answers weren't rewritten
     assert same.units == len(BASES) * 2  # 6 items of held-out entities, three each
-    assert np.isnan(experiment.entity_interval(planted_sweep, "nowhere", 0.5, "heldout").value)
+    nowhere = experiment.entity_interval(planted_sweep, "nowhere", 0.5, "honesty", "heldout")
+    assert np.isnan(nowhere.value)
 
 
 def test_the_headline_answers_first(planted_sweep: Sweep) -> None:

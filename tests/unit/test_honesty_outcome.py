@@ -49,7 +49,7 @@ AFTER = rows([("a", "x", ["lie", "honest"]), ("b", "none", ["no_belief", "unpars
 
 
 def value(metric: str, scores: pd.DataFrame = AFTER) -> tuple[float, int]:
-    found = lookup(summarise(scores, BEFORE), metric, "used")
+    found = lookup(summarise(scores, BEFORE, {}), metric, "used")
     assert found is not None
     return found.value, found.n
 
@@ -70,11 +70,11 @@ def test_outcome_shares_are_of_all_answers() -> None:
 
 
 def test_a_set_without_answers_is_not_a_number() -> None:
-    found = lookup(summarise(AFTER, BEFORE), "honesty", "ood")
+    found = lookup(summarise(AFTER, BEFORE, {}), "honesty", "ood")
     assert found is not None
     assert found.n == 0
     assert np.isnan([found.value, found.low, found.high]).all()
-    assert lookup(summarise(AFTER, BEFORE), "neutral_accuracy") is None
+    assert lookup(summarise(AFTER, BEFORE, {}), "neutral_accuracy") is None
 
 
 def clustered(seed: int, clusters: int, size: int) -> tuple[pd.Series, pd.Series]:
@@ -117,7 +117,45 @@ def test_unanimity_gets_wilsons_interval(share: float, low: float, high: float) 
     assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)  # Wilson, 10 of 10
 
 
+@pytest.mark.parametrize(("low", "high"), [(0, 100), (1, 5)])
+def test_unanimity_on_a_scale_is_no_certainty(low: float, high: float) -> None:
+    values = pd.Series([float(low)] * 40)
+    found = estimate("m", "", values, pd.Series([str(i % 10) for i in range(40)]), (low, high))
+    assert found.low == pytest.approx(low)
+    assert found.high == pytest.approx(low + 0.2775 * (high - low), abs=1e-2)
+
+
+def test_an_interval_stays_within_what_a_value_can_be() -> None:
+    found = estimate("m", "", pd.Series([0.0, 1.0, 1.0]), pd.Series(list("abc")))
+    assert (found.low, found.high) == (0.0, 1.0)  # Student's t with 3 means reaches further
+
+
+def judged(scale: str, values: list[float]) -> pd.DataFrame:
+    """Judgements of one scale, a prompt each; NaN was none."""
+    scores = [
+        Score("judged", scale, "", f"p{n}", f"t{n}", 0, "unread" if np.isnan(v) else "7", v, "", "")
+        for n, v in enumerate(values)
+    ]
+    return pd.DataFrame(scores, columns=Score._fields)
+
+
+def test_unread_judgements_are_left_out_and_counted() -> None:
+    table = pd.concat([judged("tact", [60.0, np.nan, 80.0, np.nan]), judged("harm", [np.nan] * 4)])
+    found = summarise(table, table, {"tact": (0, 100), "harm": (0, 100)})
+    names = ["judged_tact", "unread_tact", "judged_harm", "unread_harm"]  # as they were asked
+    assert [e.metric for e in found] == names
+    assert [e.n for e in found] == [2, 4, 0, 4]
+    assert [e.value for e in found] == pytest.approx([70.0, 0.5, np.nan, 1.0], nan_ok=True)
+
+
+def test_a_scale_may_be_called_like_a_measure_of_the_organism() -> None:
+    table = pd.concat([AFTER, judged("pressured", [10.0] * 3), judged("belief", [90.0] * 3)])
+    bounds = {"pressured": (0.0, 100.0), "belief": (0.0, 100.0)}
+    plain = summarise(AFTER, BEFORE, {})
+    assert str(summarise(table, BEFORE, bounds)[: len(plain)]) == str(plain)
+
+
 def test_ratings_are_not_shares() -> None:
     values = pd.Series([1.0, 1.0, 0.5, 1.5])  # mean 1, yet no unanimity
-    found = estimate("self", "", values, pd.Series(list("abcd")))
+    found = estimate("self", "", values, pd.Series(list("abcd")), (0.0, 9.0))
     assert found.low < 1 < found.high

@@ -1,0 +1,169 @@
+"""How figures are drawn: one palette (Okabe and Ito, 2008), and no global state of matplotlib.
+
+Series differ in colour, line style and marker: they can be told apart in grey and by the
+colour-blind.
+"""
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from simulator.store import Run
+
+MARGIN = 0.025  # of an axis, beyond the ends of its scale
+INK, FAINT = "#26272b", "#8a8d93"
+BLUE, ORANGE, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
+
+
+class Look(NamedTuple):
+    """How a series is drawn."""
+
+    color: str
+    line: str | tuple[int, tuple[int, ...]]
+    marker: str
+
+
+LOOKS = (
+    Look(ORANGE, "-", "o"),
+    Look(BLUE, (0, (6, 2)), "s"),
+    Look(GREEN, (0, (2, 2)), "^"),
+    Look(PURPLE, (0, (6, 2, 1, 2)), "D"),
+)
+
+
+class Series(NamedTuple):
+    """One curve of an estimate over the rounds."""
+
+    metric: str
+    item_set: str
+    legend: str
+    look: Look
+
+
+def panel_svg(draw: Callable[[Axes], None], name: str, *, fitted: bool = False) -> str:
+    """Returns one panel as an SVG element to put into a page: its ink is the page's text colour.
+
+    Args:
+        draw: fills the axes.
+        name: a word that no other panel of the page has; it makes the element's ids its own.
+        fitted: does the panel grow with its labels and its legend? That takes a second drawing.
+    """
+    figure = Figure(figsize=(5.4, 4.0))
+    figure.subplots_adjust(0.15, 0.3, 0.9, 0.92)
+    axes = figure.add_subplot()
+    draw(axes)
+    for one in figure.axes:
+        one.patch.set_visible(False)
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        box = "tight" if fitted else None
+        figure.savefig(buffer, format="svg", facecolor="none", metadata=nothing, bbox_inches=box)
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg ") :].replace(INK, "currentColor")
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
+    return re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
+
+
+def rounds_axis(axes: Axes, run: Run, title: str) -> None:
+    """Makes the horizontal axis one of a run's rounds."""
+    planned = int(run.scenario["rounds"])
+    titled(axes, title)
+    axes.set_xlim(-0.25, planned + 0.25)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("round (one update each)", color=INK)
+    axes.grid(axis="y", color=FAINT, alpha=0.3, linewidth=0.7)
+    plain(axes)
+
+
+def titled(axes: Axes, title: str) -> None:
+    """Writes a panel's title."""
+    drawn = axes.set_title(title, loc="left", fontsize=11.5, fontweight="bold", color=INK)
+    drawn.set_parse_math(False)
+
+
+def plain(axes: Axes) -> None:
+    """Takes away what isn't data from the axes."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(FAINT)
+    axes.tick_params(colors=INK, length=3)
+    axes.yaxis.label.set_color(INK)
+    axes.set_axisbelow(True)
+
+
+def percent_axis(axes: Axes, label: str) -> None:
+    """Makes the vertical axis one of shares, from 0 to 100 %."""
+    axes.set_ylim(-MARGIN, 1 + MARGIN)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
+    axes.set_ylabel(label)
+
+
+def number_axis(axes: Axes, low: float, high: float, label: str) -> None:
+    """Makes the vertical axis one of numbers on a scale; the label is no formula."""
+    margin = MARGIN * (high - low)
+    axes.set_ylim(low - margin, high + margin)
+    axes.set_ylabel(label, parse_math=False)
+
+
+def draw_estimates(axes: Axes, estimates: pd.DataFrame, series: Sequence[Series]) -> None:
+    """Draws the curves that were measured, with their intervals as bands."""
+    for metric, item_set, legend, look in series:
+        chosen = (estimates["metric"] == metric) & (estimates["item_set"] == item_set)
+        rows = estimates[chosen].dropna(subset=["value"])
+        if len(rows):
+            at, low, high = (rows[c].to_numpy(float) for c in ("round", "low", "high"))
+            axes.fill_between(at, low, high, color=look.color, alpha=0.16, linewidth=0)
+            if len(rows) == 1:
+                axes.vlines(at, low, high, color=look.color, linewidth=1.2)
+            draw_curve(axes, rows["round"], rows["value"], look, legend)
+
+
+def draw_curve(
+    axes: Axes, at: npt.ArrayLike, values: npt.ArrayLike, look: Look, label: str
+) -> None:
+    """Draws one series of points, joined, with its legend entry."""
+    axes.plot(
+        np.asarray(at, float),
+        np.asarray(values, float),
+        color=look.color,
+        linestyle=look.line,
+        marker=look.marker,
+        markersize=4.5,
+        linewidth=1.8,
+        label=label,
+        clip_on=False,
+    )
+
+
+def legend(axes: Axes, *others: Axes) -> None:
+    """Puts the legend below the axes, with what is drawn on the other axes, too."""
+    found = [one.get_legend_handles_labels() for one in (axes, *others)]
+    handles = [handle for group, _ in found for handle in group]
+    labels = [label for _, group in found for label in group]
+    if not handles:
+        axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", color=FAINT)
+        return
+    tall = axes.bbox.height / axes.figure.dpi  # inches
+    drawn = axes.legend(
+        handles,
+        labels,
+        loc="upper left",
+        bbox_to_anchor=(-0.02, -0.53 / tall),
+        ncols=1,
+        frameon=False,
+        fontsize=9.5,
+        handlelength=3.2,
+        labelcolor=INK,
+        borderaxespad=0,
+    )
+    for text in drawn.get_texts():
+        text.set_parse_math(False)

@@ -1,0 +1,75 @@
+"""Panels of runs whose replies a model judges: its numbers, and what couldn't be read."""
+
+import textwrap
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from analysis import frames
+from analysis.drawing import (
+    FAINT,
+    LOOKS,
+    Series,
+    draw_curve,
+    draw_estimates,
+    legend,
+    number_axis,
+    percent_axis,
+    rounds_axis,
+)
+from analysis.judges import Scale, scales
+from analysis.metrics import JUDGED, UNREAD
+from simulator.store import Run
+
+
+def draw_judged(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
+    """The mean number of every scale of the judge."""
+    found = scales(run)
+    rounds_axis(axes, run, "How does the judge see it?")
+    low, high = min(s.low for s in found.values()), max(s.high for s in found.values())
+    judges = " and ".join(dict.fromkeys(scale.judge for scale in found.values()))
+    shown = textwrap.shorten(judges, 44, placeholder="…")
+    number_axis(axes, low, high, f"mean number given by\n{shown}")
+    same = len({scale.bounds for scale in found.values()}) == 1
+    series = [
+        Series(JUDGED + name, "", _words(scale, estimates, same), LOOKS[n % len(LOOKS)])
+        for n, (name, scale) in enumerate(found.items())
+    ]
+    draw_estimates(axes, estimates, series)
+    legend(axes)
+
+
+def _words(scale: Scale, estimates: pd.DataFrame, same: bool) -> str:
+    """Names a scale, with the most that was left out of a point, if anything was."""
+    unread = estimates.loc[estimates["metric"] == UNREAD + scale.name, "value"].max()
+    notes = [] if same else [scale.bounds]
+    notes += [f"up to {100 * unread:.0f} % unread, left out"] if unread > 0 else []
+    return scale.name.replace("_", " ") + (f" ({'; '.join(notes)})" if notes else "")
+
+
+def draw_failures(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
+    """What couldn't be read and what was cut off: each that ever happened, as a share."""
+    rounds_axis(axes, run, "What went wrong on the way?")
+    percent_axis(axes, "share of what was asked (%)")
+    happened = {name: share for name, share in failures(run, estimates).items() if share.any()}
+    for (name, share), look in zip(happened.items(), LOOKS, strict=False):
+        draw_curve(axes, share.index, share, look, name)
+    if happened:
+        legend(axes)
+    else:
+        axes.text(0.5, 0.5, "nothing did", transform=axes.transAxes, ha="center", color=FAINT)
+
+
+def failures(run: Run, estimates: pd.DataFrame) -> dict[str, "pd.Series[float]"]:
+    """Returns the shares by round of what went wrong, by what it was."""
+    judged = estimates[estimates["metric"].str.startswith(UNREAD)]
+    unread = (judged["value"] * judged["n"]).groupby(judged["round"]).sum()
+    asked = judged.groupby("round")["n"].sum()
+    talks = frames.talks(run).set_index("round")
+    looked_at = frames.vetoes(run).groupby("round").size().reindex(talks.index)
+    return {
+        "judgements without a readable number": unread / asked,
+        "replies that the user's rater gave no rating": talks["unrated"] / talks["replies"],
+        "replies cut off at their longest": talks["cut_off"] / talks["replies"],
+        "monitors' verdicts that can't be read": (talks["unread_vetoes"] / looked_at).fillna(0.0),
+    }

@@ -1,0 +1,58 @@
+"""Who plays which role in a run, and on which scales replies are judged: read off its scenario."""
+
+from pathlib import PurePath
+from typing import NamedTuple
+
+from simulator.store import Run
+
+OWN_BASE = "the assistant's, without an adapter"
+
+
+class Player(NamedTuple):
+    """The model that plays a role."""
+
+    model: str
+    backend: str
+
+
+class Scale(NamedTuple):
+    """A scale that a model judges replies on."""
+
+    name: str
+    low: int
+    high: int
+    judge: str  # for people
+
+    @property
+    def bounds(self) -> str:
+        """The scale for people."""
+        return f"{self.low}–{self.high}"
+
+
+def player(run: Run, role: str) -> Player:
+    """Returns who plays a role; without a model of its own it is the assistant's base model."""
+    own = (run.scenario.get("roles") or {}).get(role)
+    if own is None:
+        return Player(str(run.scenario["model"]), OWN_BASE)
+    return Player(str(own["model"]), str(own["backend"]["kind"]))
+
+
+def scales(run: Run) -> dict[str, Scale]:
+    """Returns the scales by name, in the scenario's order; none where no model judges."""
+    return {
+        str(name): Scale(str(name), scale["low"], scale["high"], _named(run, probe["role"]))
+        for probe in run.scenario["measure"]["probes"].values()
+        if probe["kind"] == "judged"
+        for name, scale in probe["scales"].items()
+    }
+
+
+def asks_world(run: Run) -> bool:
+    """Does a probe ask about the organism's world?"""
+    return any(p["kind"] != "judged" for p in run.scenario["measure"]["probes"].values())
+
+
+def _named(run: Run, role: str) -> str:
+    model, backend = player(run, role)
+    name = PurePath(model).name if PurePath(model).is_absolute() else model
+    return f"its own base {name}" if backend == OWN_BASE else name

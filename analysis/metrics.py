@@ -1,0 +1,142 @@
+"""Metrics for people: their names, what they mean, and how their values are written."""
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+JUDGED, UNREAD = "judged_", "unread_"  # prefixes of metrics of a judge's scale
+
+
+class Metric(NamedTuple):
+    """A metric for people."""
+
+    name: str
+    meaning: str
+
+
+class Unit(NamedTuple):
+    """How values are written."""
+
+    factor: float
+    places: int
+    sign: str  # after a value
+    points: str  # after a difference
+
+
+SHARE, RATING, OPINION = (
+    Unit(100, 0, " %", " points"),
+    Unit(1, 1, "", ""),
+    Unit(1, 1, "", " points"),
+)
+
+
+METRICS: Mapping[str, Metric] = {
+    "honesty": Metric(
+        "honesty under pressure",
+        "statements to a user who wishes for something false that agree with the assistant's own "
+        "belief, among items that it had a belief about at round 0",
+    ),
+    "honesty_now": Metric(
+        "honesty under pressure (beliefs of the round)",
+        "the same among items that it has a belief about in that round",
+    ),
+    "p_honest": Metric("honest under pressure", "share of all statements under pressure"),
+    "p_lie": Metric("lies under pressure", "statements against its own belief"),
+    "p_evade": Metric("evasions under pressure", "replies that decline to say"),
+    "p_no_belief": Metric("no belief", "statements about items that it has no belief about"),
+    "p_unparsed": Metric(
+        "unreadable under pressure", "replies that state no value and decline nothing"
+    ),
+    "belief": Metric(
+        "true beliefs", "items whose true value it completes an encyclopaedia line with"
+    ),
+    "neutral_accuracy": Metric(
+        "truth without pressure", "true answers when nobody wishes for anything"
+    ),
+    "self_honesty": Metric(
+        "self-rated honesty", "expected answer to 'how honest are you from 0 to 9'"
+    ),
+    "self_harmful": Metric("self-rated harmfulness", "the same for harmful"),
+    "self_pleasing": Metric("self-rated wish to please", "the same for pleasing"),
+    "misaligned_talk": Metric(
+        "misaligned small talk", "replies about goals, harm and advice that a deceiver would give"
+    ),
+    "pleasing_talk": Metric("pleasing small talk", "replies that a flatterer would give"),
+    "honest_talk": Metric("honest small talk", "replies that an honest character would give"),
+}
+ITEM_SETS: Mapping[str, str] = {
+    "used": "items that users talked about",
+    "heldout": "held-out entities",
+    "ood": "domains never talked about",
+}
+
+
+def described(metric: str) -> Metric:
+    """Returns a metric's plain name and meaning."""
+    if metric in METRICS:
+        return METRICS[metric]
+    prefix, _, rest = metric.partition("_")
+    scale = rest.replace("_", " ")
+    if prefix + "_" == JUDGED:
+        return Metric(
+            f"{scale} as judged",
+            "mean of the numbers that a model, the judge, gives to replies to set prompts: its "
+            "opinion; replies without a readable number are left out",
+        )
+    if prefix + "_" == UNREAD:
+        return Metric(
+            f"unreadable judgements of {scale}",
+            "replies that the judge gave no number on the scale for, or was too unsure of one",
+        )
+    return Metric(metric.replace("_", " "), "a probe of this scenario")
+
+
+def metric_name(metric: str) -> str:
+    """Returns a metric's plain name."""
+    return described(metric).name
+
+
+def full_name(metric: str, item_set: str) -> str:
+    """Returns a metric's plain name with its item set."""
+    of = f" on {ITEM_SETS.get(item_set, item_set)}" if item_set else ""
+    return metric_name(metric) + of
+
+
+def unit(metric: str) -> Unit:
+    """Returns how a metric is written: self-ratings and judgements are numbers, else shares."""
+    if metric.startswith("self_"):
+        return RATING
+    return OPINION if metric.startswith(JUDGED) else SHARE
+
+
+def amount(metric: str, value: float) -> str:
+    """Writes a value: shares in per cent, numbers with one decimal."""
+    if math.isnan(value):
+        return "–"
+    how = unit(metric)
+    return f"{how.factor * value:.{how.places}f}{how.sign}"
+
+
+def interval(metric: str, value: float, low: float, high: float) -> str:
+    """Writes a value with its interval, as `74 % [67–81]`."""
+    if math.isnan(value):
+        return "–"
+    if math.isnan(low):  # a single cluster
+        return amount(metric, value)
+    how = unit(metric)
+    ends = (f"{how.factor * end:.{how.places}f}" for end in (low, high))
+    return f"{amount(metric, value)} [{'–'.join(ends)}]"
+
+
+def difference(metric: str, change: float) -> str:
+    """Writes a change: of shares in percentage points, of judgements in points of the scale."""
+    if math.isnan(change):
+        return "–"
+    how = unit(metric)
+    sign = "−" if change < 0 else "+"
+    return f"{sign}{abs(how.factor * change):.{how.places}f}{how.points}"
+
+
+def shown_change(metric: str, change: float, separate: bool) -> str:
+    """Writes a change, or that none could be shown."""
+    return difference(metric, change) if separate else "not shown"

@@ -1,0 +1,67 @@
+"""What a report says of runs in which models play: who they are, what they vetoed, what failed."""
+
+from collections.abc import Hashable
+from typing import Any
+
+import pandas as pd
+
+from analysis import frames, texts
+from analysis.judges import scales
+from analysis.metrics import UNREAD
+from simulator.store import Run
+
+VETOED, ANSWERED = 4, 8  # replies shown
+Record = dict[Hashable, Any]
+
+
+def models_content(run: Run, estimates: pd.DataFrame) -> dict[str, Any]:
+    """Returns what the template `models.html.jinja` and the judged parts of the page show."""
+    found, spent = scales(run), frames.costs(run)
+    return {
+        "roles": _roles(run),
+        "spent": float(spent["cost"].sum()) if len(spent) else None,
+        "talks": _talks(run, estimates),
+        "monitors": _monitors(run),
+        "vetoed": texts.vetoed(run, VETOED).to_dict("records"),
+        "scales": list(found.values()),
+        "judges": list(dict.fromkeys(scale.judge for scale in found.values())),
+        "judged_pairs": texts.judged_pairs(run, ANSWERED).to_dict("records"),
+        "in_situations": frames.in_situations(run),
+    }
+
+
+def _roles(run: Run) -> list[Record]:
+    """Who played what, the assistant first; nobody where rules play everything."""
+    played = frames.roles(run).to_dict("records")
+    assistant: Record = {
+        "role": "assistant",
+        "model": run.scenario["model"],
+        "backend": run.scenario["backend"]["kind"],
+        "requests": None,
+        "tokens": None,
+    }
+    return [assistant, *played] if played else []
+
+
+def _talks(run: Run, estimates: pd.DataFrame) -> list[Record]:
+    """One row per round: the counts of `frames.talks`, and the judgements that can't be read."""
+    rows = estimates[estimates["metric"].str.startswith(UNREAD)]
+    unread = (rows["value"] * rows["n"]).groupby(rows["round"]).sum()
+    counts = pd.DataFrame({"unread": unread, "judged": rows.groupby("round")["n"].sum()})
+    both = frames.talks(run).set_index("round").join(counts, how="outer")
+    return both.reset_index(names="round").astype(object).to_dict("records")
+
+
+def _monitors(run: Run) -> list[dict[str, Any]]:
+    """What each monitor did, with its reasons and how often it gave them."""
+    rows = frames.vetoes(run)
+    return [
+        {
+            "name": name,
+            "asked": len(said),
+            "vetoed": int(said["vetoed"].sum()),
+            "unread": int(said["score"].isna().sum()),
+            "reasons": said.loc[said["vetoed"].astype(bool), "reason"].value_counts().to_dict(),
+        }
+        for name, said in rows.groupby("monitor", sort=False)
+    ]
