@@ -3,6 +3,8 @@
 import itertools
 import json
 import shutil
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from simulator.scenario import load
 from simulator.store import Run
 from simulator.sweep import Silent
 from simulator.sweep_store import RUNS, Member, Sweep
+from tests import tiny_models
 
 TINY = [
     "rounds=2",
@@ -68,3 +71,14 @@ def planted_sweep(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Sw
         settings = {"base": base, "seed": seed, "biased_frac": share}
         members.append(Member(arm, settings, 2, run))
     return Sweep.write(root / "planted", members)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """Builds random models of real architectures, each once a session; see `tiny_models.build`."""
+
+    @cache
+    def built(family: str, favour: tuple[str, ...] = ()) -> str:
+        return tiny_models.build(family, tmp_path_factory.mktemp(family), favour)
+
+    return built
