@@ -130,7 +130,7 @@ class VLLMBackend:
         ]
         generations = []
         for prompt, request, found in zip(prompts, requests, self._ask(bodies), strict=True):
-            samples = [self._completion(choice) for choice in found.choices]
+            samples = [_completion(choice, prompt.thinking) for choice in found.choices]
             self._stopwatch.tokens += sum(sample.tokens for sample in samples)
             if request.temperature == 0:  # greedy samples are all the same
                 samples *= len(request.keys)
@@ -140,11 +140,6 @@ class VLLMBackend:
     def _encoded(self, prompts: Sequence[Prompt], to_come: Sequence[int]) -> list[Encoded]:
         """Encodes prompts so that what is to come after each has room in the model's context."""
         return self.encoder.encode(prompts, [self._context - tokens for tokens in to_come])
-
-    def _completion(self, choice: Any) -> Completion:
-        stop = "end" if choice.finish_reason == "stop" else "length"
-        thought, reply = split_thought(choice.text)
-        return Completion(reply, len(choice.token_ids), stop, thought)
 
     def next_token_logprobs(self, requests: Sequence[NextTokenRequest]) -> list[Logprobs]:
         """Reads the distribution after each prompt."""
@@ -288,6 +283,12 @@ class VLLMBackend:
         self._endpoint.close()
         if self._server is not None:
             self._server.stop()
+
+
+def _completion(choice: Any, thinking: bool) -> Completion:
+    stop = "end" if choice.finish_reason == "stop" else "length"
+    thought, reply = split_thought(choice.text, thinking=thinking)
+    return Completion(reply, len(choice.token_ids), stop, thought)
 
 
 def _longest_context(model: str) -> int:
