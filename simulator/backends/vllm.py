@@ -11,7 +11,7 @@ from typing import Any
 from transformers import AutoConfig, GenerationConfig
 
 from simulator.backends.base import VLLMConfig
-from simulator.backends.endpoint import Endpoint
+from simulator.backends.endpoint import Endpoint, TooLong
 from simulator.backends.server import Server
 from simulator.errors import BackendError
 from simulator.randomness import seed31
@@ -228,6 +228,11 @@ class VLLMBackend:
                     break
                 self._revive()
                 found = self._endpoint.complete([bodies[n] for n in due])
+                if any(isinstance(answer, TooLong) for answer in found):
+                    raise BackendError(
+                        f"{self._endpoint.url}: the server's context is shorter than the model's; "
+                        "set backend.context to what it has"
+                    )
                 kept = zip(due, found, strict=True)
                 answers |= {n: a for n, a in kept if not isinstance(a, Exception)}
         if len(answers) < len(bodies):
@@ -253,11 +258,11 @@ class VLLMBackend:
     @contextmanager
     def without_adapter(self) -> Iterator[None]:
         """Names the base model in what is asked for a while; the server has both."""
-        self._bare = True
+        before, self._bare = self._bare, True
         try:
             yield
         finally:
-            self._bare = False
+            self._bare = before
 
     def load(self, adapter: Adapter | None) -> None:
         """Serves `adapter` from now on; the one before stays until `settle`."""

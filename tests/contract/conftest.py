@@ -20,9 +20,12 @@ def engines(
 
 
 @pytest.fixture(params=[*LOCAL, *REMOTE], ids="-".join)
-def engine(request: pytest.FixtureRequest, engines: Engines) -> Engine:
-    """Each kind of engine on each kind of model."""
-    return engines.open(*request.param)
+def engine(request: pytest.FixtureRequest, engines: Engines) -> Iterator[Engine]:
+    """Each kind of engine on each kind of model; it has no adapter, before and after."""
+    found = engines.open(*request.param)
+    yield found
+    found.backend.load(None)
+    found.backend.settle()
 
 
 @pytest.fixture(params=LOCAL, ids="-".join)

@@ -31,7 +31,8 @@ def test_the_oldest_turns_go_where_there_is_no_room(engine: Engine, system: str)
     kept = shortened(long, found.dropped)
     shown = kept.shown if engine.kind == "openai" else engine.reference.text(kept)
     assert found.prompt == shown and system in shown
-    length = len(engine.reference.ids(kept)) + LONGEST
+    room = 0 if engine.kind == "openai" else LONGEST  # an endpoint may rather cut the reply short
+    length = len(engine.reference.ids(kept)) + room
     longer = len(engine.reference.ids(shortened(long, found.dropped - 2))) + LONGEST
     assert length <= context < longer  # no more than needed
     assert found.completions == engine.backend.generate([ask(kept)])[0].completions

@@ -133,7 +133,7 @@ def test_numbers_without_beginnings_are_those_of_the_first_token(engine: Engine)
     (found,) = answer(engine.backend, [NumberRequest(CHATS[4], 0, 9)])
     assert isinstance(found, Numbers)
     own, vocabulary = engine.reference.logprobs(CHATS[4]), engine.reference.tokenizer.get_vocab()
-    assert len(found.shares) >= 8
+    assert len(found.shares) >= 5
     for number, share in found.shares.items():
         assert share == pytest.approx(float(np.exp(own[vocabulary[str(number)]])), abs=1e-4)
     (read,) = answer(engine.backend, [NumberRequest(CHATS[4], 0, 100)])
