@@ -6,7 +6,7 @@ thoughts. A head can be told to favour some tokens, so that the rare case is a c
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -56,7 +56,14 @@ class Family(NamedTuple):
     ends: tuple[str, ...]
 
 
-def build(family: str, folder: Path, favour: Sequence[str] = (), strength: float = 6.0) -> str:
+def build(
+    family: str,
+    folder: Path,
+    favour: Sequence[str] = (),
+    strength: float = 6.0,
+    shape: Mapping[str, Any] = SHAPE,
+    device: str = "cpu",
+) -> str:
     """Writes a random model in the Hugging Face format, and returns its path.
 
     Args:
@@ -64,18 +71,20 @@ def build(family: str, folder: Path, favour: Sequence[str] = (), strength: float
         folder: where to.
         favour: tokens that the head prefers, wherever it stands.
         strength: how much.
+        shape: settings of the configuration; a vocabulary larger than the tokenizer's is possible.
+        device: where the weights are drawn.
     """
     kind = FAMILIES[family]
     tokenizer = kind.tokenizer()
     tokenizer.chat_template = (TEMPLATES / f"{kind.template}.jinja").read_text()
     ends = tokenizer.convert_tokens_to_ids(list(kind.ends))
-    config = kind.config(
-        vocab_size=len(tokenizer), eos_token_id=ends, pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.bos_token_id, **SHAPE, **kind.settings,
-    )  # fmt: skip
-    with torch.random.fork_rng():
+    special = {"eos_token_id": ends, "pad_token_id": tokenizer.pad_token_id,
+               "bos_token_id": tokenizer.bos_token_id}  # fmt: skip
+    settings = {"vocab_size": len(tokenizer), "dtype": torch.float32, **kind.settings, **shape}
+    config = kind.config(**special, **settings)
+    with torch.random.fork_rng(), torch.device(device):
         torch.manual_seed(1)
-        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+        model = AutoModelForCausalLM.from_config(config, dtype=settings["dtype"])
     _enliven(model)
     if favour:
         _favour(model, tokenizer.convert_tokens_to_ids(list(favour)), strength)
