@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM
 
 from simulator.backends.base import TransformersConfig
 from simulator.backends.decode import Row, decode, in_batches, left_padded, positions_of
+from simulator.backends.facts import end_tokens, longest_context
 from simulator.backends.merging import changes_of
 from simulator.devices import device_of, dtype_of
 from simulator.randomness import Key, uniforms
@@ -56,12 +57,10 @@ class TransformersBackend:
             use_safetensors=True,
         )
         self.model.to(device).eval().requires_grad_(False)
-        text_config = self.model.config.get_text_config()
-        self._context: int = config.context or text_config.max_position_embeddings
+        self._context = config.context or longest_context(model)
+        self._ends = frozenset(end_tokens(model))
         self._adapter: Adapter | None = None
         self._originals: dict[str, torch.Tensor] = {}  # weights as they were before a merge
-        end = self.model.generation_config.eos_token_id
-        self._ends = frozenset([end] if isinstance(end, int) else end or [])
         self._pad: int = self.tokenizer.pad_token_id or 0  # any will do: it is never attended to
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:

@@ -8,10 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig, GenerationConfig
-
 from simulator.backends.base import VLLMConfig
 from simulator.backends.endpoint import Endpoint, TooLong
+from simulator.backends.facts import end_tokens, longest_context
 from simulator.backends.server import Server
 from simulator.errors import BackendError
 from simulator.randomness import seed31
@@ -53,8 +52,8 @@ class VLLMBackend:
         self._log, self._on_wait = log, on_wait
         self.capabilities = config.capabilities
         self.encoder = encoder_of(model)
-        self._context = config.context or _longest_context(model)
-        self._ends = _end_tokens(model)
+        self._context = config.context or longest_context(model)
+        self._ends = end_tokens(model)
         self._adapter: Adapter | None = None
         self._bare = False  # is the base model asked, though the server has an adapter?
         self._previous: Adapter | None = None
@@ -294,13 +293,3 @@ def _completion(choice: Any, thinking: bool) -> Completion:
     stop = "end" if choice.finish_reason == "stop" else "length"
     thought, reply = split_thought(choice.text, thinking=thinking)
     return Completion(reply, len(choice.token_ids), stop, thought)
-
-
-def _longest_context(model: str) -> int:
-    found: int = AutoConfig.from_pretrained(model).get_text_config().max_position_embeddings
-    return found
-
-
-def _end_tokens(model: str) -> list[int]:
-    found = GenerationConfig.from_pretrained(model).eos_token_id
-    return [found] if isinstance(found, int) else list(found or [])

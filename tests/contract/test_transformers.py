@@ -1,5 +1,6 @@
 """What the in-process engine keeps besides: batches change nothing, and its samples are exact."""
 
+import shutil
 import string
 from collections import Counter
 from pathlib import Path
@@ -122,6 +123,18 @@ def test_length_and_stop(organism: TransformersBackend) -> None:
     assert (one.stop, one.tokens, one.text) == ("length", 1, words[0])
     (exact,) = organism.generate([ask(len(words))])
     assert exact.completions[0][1:3] == (len(words), "length")
+
+
+def test_a_model_without_a_generation_config_ends_all_the_same(
+    engines: Engines, tmp_path: Path
+) -> None:
+    known = engines.open("transformers", "llama")
+    copy = Path(shutil.copytree(known.reference.path, tmp_path / "copy"))
+    (copy / "generation_config.json").unlink()
+    asked = requests(8)
+    found = open_backend(TransformersConfig(threads=1), str(copy), Stopwatch()).generate(asked)
+    assert found == known.backend.generate(asked)
+    assert any(c.stop == "end" for g in found for c in g.completions)
 
 
 def test_prompts_are_reported_as_rendered(organism: TransformersBackend) -> None:
