@@ -172,7 +172,7 @@ class VLLMBackend:
         prompts = self._encoded([request.prompt for request in requests], [1] * len(requests))
         bodies = []
         for prompt, request in zip(prompts, requests, strict=True):
-            body = self._body(prompt.ids, 1, 1.0, logprobs=request.count)
+            body = self._body(prompt.ids, 1, 0.0, logprobs=request.count)
             body["extra_body"] |= {"return_tokens_as_token_ids": True}
             bodies.append(body)
         found: list[TopTokens] = []

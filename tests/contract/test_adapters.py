@@ -15,7 +15,7 @@ from simulator.backends.transformers import TransformersBackend
 from simulator.errors import BackendError
 from simulator.stopwatch import Stopwatch
 from simulator.types import Adapter, Message, NextTokenRequest, Prompt
-from tests.contract.engines import lora
+from tests.contract.engines import Engine, lora
 
 BASE = models.resolve("organism:0")
 PROMPT = Prompt((Message("user", "what is the taste of zupos ?"),))
@@ -59,6 +59,20 @@ def test_merged_equals_unmerged(
     found = served(backend)
     np.testing.assert_allclose(found, own(backend, model), rtol=1e-5, atol=1e-5)
     assert np.abs(found - base).max() > 0.01  # the adapter matters
+
+
+def test_merged_equals_unmerged_on_every_architecture(local: Engine, tmp_path: Path) -> None:
+    backend = local.backend
+    assert isinstance(backend, TransformersBackend)
+    adapter, model = lora(local.reference.path, tmp_path / "a")
+    base = served(backend)
+    backend.load(adapter)
+    try:
+        found = served(backend)
+    finally:
+        backend.load(None)
+    np.testing.assert_allclose(found, own(backend, model), rtol=1e-5, atol=1e-4)
+    assert np.abs(found - base).max() > 0.01
 
 
 def test_the_base_comes_back_bit_for_bit(backend: TransformersBackend, tmp_path: Path) -> None:
