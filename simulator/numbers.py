@@ -1,8 +1,8 @@
 """Numbers read off a model's probabilities, however its tokenizer splits them.
 
 A number is a path of digits. Where the likeliest tokens are known after the beginnings of a reply,
-the probability of each number is that of its digits, and of no further digit after them. So
-"8", "85" and "100" are told apart whether "85" is one token or two.
+the probability of each number is that of its digits, and of no digit after them that would make
+another number of the range. So "8", "85" and "100" are told apart whether "85" is one token or two.
 
 Sources: the expected rating over a scale's tokens is from Williams et al. (2411.02306), and from
 Betley et al. (2502.17424) that a reply counts only where enough of its probability is a number.
@@ -41,6 +41,11 @@ def as_top_tokens(request: NumberRequest, *, whole: bool) -> list[TopTokensReque
         TopTokensRequest(request.prompt._replace(begun=start))
         for start in ("", *sorted(begun, key=int))
     ]
+
+
+def first_token_tells(request: NumberRequest, top: TopTokens) -> bool:
+    """Is the first token the whole number? Not where digits stand alone: "8" may begin "85"."""
+    return request.high < 10 or any(len(text) > 1 for text in _digits(top, first=True))
 
 
 def from_top_tokens(request: NumberRequest, tops: Mapping[str, TopTokens]) -> Numbers:

@@ -18,6 +18,7 @@ class Encoded(NamedTuple):
 
     text: str
     ids: list[int]
+    thinking: bool = False  # does it end within a thought?
     dropped: int = 0  # oldest messages left out, for want of room
 
 
@@ -102,7 +103,7 @@ class PromptEncoder:
         self._refuse_unknown(texts, rows)
         begun = self.encode_replies([prompt.begun for prompt in prompts])
         return [
-            Encoded(text + prompt.begun, [*ids, *start])
+            Encoded(text + prompt.begun, [*ids, *start], _thinks(text, prompt.begun))
             for text, prompt, ids, start in zip(texts, prompts, rows, begun, strict=True)
         ]
 
@@ -166,12 +167,23 @@ def by_text(texts: Sequence[str], logprobs: Sequence[float]) -> dict[str, float]
     return dict(pairs)
 
 
-def split_thought(text: str) -> tuple[str, str]:
-    """Takes a reasoning model's thought and reply apart; an unfinished thought has no reply."""
+def _thinks(rendered: str, begun: str) -> bool:
+    """Is a thought open? Some templates open it, and so may the beginning of a reply."""
+    opened = rendered.rstrip().endswith("<think>") or "<think>" in begun
+    return opened and "</think>" not in begun
+
+
+def split_thought(text: str, *, thinking: bool = False) -> tuple[str, str]:
+    """Takes a reasoning model's thought and reply apart; an unfinished thought has no reply.
+
+    Args:
+        text: what the model wrote.
+        thinking: did it begin within a thought?
+    """
     thought, ended, reply = text.partition("</think>")
     if ended:
         return thought.replace("<think>", "", 1).strip(), reply.strip()
-    if text.lstrip().startswith("<think>"):
+    if thinking or text.lstrip().startswith("<think>"):
         return text.replace("<think>", "", 1).strip(), ""
     return "", text.strip()
 

@@ -3,6 +3,8 @@
 import itertools
 import json
 import shutil
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from simulator.scenario import load
 from simulator.store import Run
 from simulator.sweep import Silent
 from simulator.sweep_store import RUNS, Member, Sweep
+from tests import tiny_models
 from tests.judged import plant_judged, set_judged
 
 TINY = [
@@ -84,3 +87,14 @@ def judged_sweep(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Swe
         set_judged(run, 2, "harm", 12.0)
         members.append(Member("loop", {"base": base, "seed": seed, "biased_frac": share}, 2, run))
     return Sweep.write(root / "judged", members)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """Builds random models of real architectures, each once a session; see `tiny_models.build`."""
+
+    @cache
+    def built(family: str, favour: tuple[str, ...] = ()) -> str:
+        return tiny_models.build(family, tmp_path_factory.mktemp(family), favour)
+
+    return built

@@ -203,20 +203,21 @@ def answer(backend: Backend, requests: Iterable[Request]) -> list[Answer]:
 
 
 def read_numbers(backend: Backend, requests: Sequence[NumberRequest]) -> list[Numbers]:
-    """Reads numbers off the likeliest tokens, or off a greedy reply where those aren't told."""
-    if "top_tokens" not in backend.capabilities:
-        replies = backend.generate([numbers.as_text(request) for request in requests])
-        return [
-            numbers.from_text(request, reply.completions[0].text)
-            for request, reply in zip(requests, replies, strict=True)
-        ]
-    whole = "begun_replies" in backend.capabilities
-    parts = [numbers.as_top_tokens(request, whole=whole) for request in requests]
-    tops = iter(backend.top_tokens([part for group in parts for part in group]))
-    return [
-        numbers.from_top_tokens(request, {part.prompt.begun: next(tops) for part in group})
-        for request, group in zip(requests, parts, strict=True)
-    ]
+    """Reads numbers off the likeliest tokens, or off a greedy reply where those don't tell."""
+    found: dict[int, Numbers] = {}
+    if "top_tokens" in backend.capabilities:
+        whole = "begun_replies" in backend.capabilities
+        parts = [numbers.as_top_tokens(request, whole=whole) for request in requests]
+        tops = iter(backend.top_tokens([part for group in parts for part in group]))
+        for n, (request, group) in enumerate(zip(requests, parts, strict=True)):
+            after = {part.prompt.begun: next(tops) for part in group}
+            if whole or numbers.first_token_tells(request, after[""]):
+                found[n] = numbers.from_top_tokens(request, after)
+    left = [n for n in range(len(requests)) if n not in found]
+    replies = backend.generate([numbers.as_text(requests[n]) for n in left]) if left else []
+    for n, reply in zip(left, replies, strict=True):
+        found[n] = numbers.from_text(requests[n], reply.completions[0].text)
+    return [found[n] for n in range(len(requests))]
 
 
 def open_backend(

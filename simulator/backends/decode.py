@@ -185,7 +185,7 @@ def decode(
     cache.batch_select_indices(owner)
     lines = Lines.of(rows, mask[owner])
     drawn = torch.full((len(rows), max_new_tokens), -1, device=device)
-    ended_by = torch.zeros(model.config.vocab_size, dtype=torch.bool, device=device)
+    ended_by = torch.zeros(logits.shape[-1], dtype=torch.bool, device=device)
     ended_by[list(ends)] = True
     for step in range(max_new_tokens):
         tokens = sample(logits, lines.temperature, lines.uniforms[:, step])

@@ -12,6 +12,9 @@ from simulator.errors import BackendError
 IDLE = 2.0  # seconds that an idle connection is kept; servers close theirs after a while
 
 
+SHOWN = 500  # letters of what a server says when it refuses
+
+
 class TooLong(Exception):
     """The prompt is longer than the model's context."""
 
@@ -19,6 +22,15 @@ class TooLong(Exception):
 def _is_too_long(error: openai.BadRequestError) -> bool:
     said = f"{error.code} {error.message}".lower()
     return "context_length" in said or "context length" in said or "maximum context" in said
+
+
+def _is_whole(answer: Any) -> bool:
+    """Is it an answer at all? The client takes whatever comes with a status of 200."""
+    choices = getattr(answer, "choices", None) or []
+    return bool(choices) and all(
+        getattr(choice, "message", None) or getattr(choice, "text", None) is not None
+        for choice in choices
+    )
 
 
 class Endpoint:
@@ -74,9 +86,10 @@ class Endpoint:
         async def ask(body: Mapping[str, Any]) -> Any:
             async with free:
                 try:
-                    return await create(**body)
+                    answer = await create(**body)
                 except openai.BadRequestError as error:
                     return TooLong() if _is_too_long(error) else error
+                return answer if _is_whole(answer) else ValueError("no choices in its answer")
 
         answers = await asyncio.gather(*map(ask, bodies), return_exceptions=True)
         for answer in answers:
@@ -96,8 +109,13 @@ class Endpoint:
         if isinstance(error, openai.APIConnectionError):
             return
         if isinstance(error, openai.APIStatusError):
-            said = error.body.get("message") if isinstance(error.body, dict) else error.message
+            body = error.body if isinstance(error.body, dict) else {}
+            said = " ".join(str(body.get("message") or error.response.text).split())[:SHOWN]
             raise BackendError(f"{self.url}: refused with {error.status_code}: {said}") from None
+        if isinstance(error, ValueError | openai.APIError):  # a page for people, a proxy's notice
+            raise BackendError(
+                f"{self.url}: doesn't answer as OpenAI's API does: {error}"
+            ) from None
         raise error
 
     def post(self, path: str, body: Mapping[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """Any endpoint that speaks OpenAI's chat API: for users, raters and judges.
 
-It serves no adapter of ours, and its tokenizer isn't known here: what a context has no room for
-turns out when the endpoint says so.
+It serves no adapter of ours, and its tokenizer isn't known here: that a context has no room for a
+chat turns out when the endpoint says so. One that has no room for a whole reply may cut it short.
 """
 
 import os
@@ -154,7 +154,8 @@ class OpenAIBackend:
 def _completion(answer: Any) -> Completion:
     choice = answer.choices[0]
     thought, reply = split_thought(choice.message.content or "")
-    thought = getattr(choice.message, "reasoning_content", None) or thought
+    for name in ("reasoning", "reasoning_content"):  # where a server takes them apart itself
+        thought = getattr(choice.message, name, None) or thought
     stop = "end" if choice.finish_reason == "stop" else "length"
     return Completion(reply, answer.usage.completion_tokens if answer.usage else 0, stop, thought)
 

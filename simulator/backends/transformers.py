@@ -6,14 +6,13 @@ from typing import NamedTuple, TypeVar
 
 import torch
 import transformers
-from peft import LoraConfig, PeftConfig
-from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from simulator.backends.base import TransformersConfig
 from simulator.backends.decode import Row, decode, in_batches, left_padded, positions_of
+from simulator.backends.facts import end_tokens, longest_context
+from simulator.backends.merging import changes_of
 from simulator.devices import device_of, dtype_of
-from simulator.errors import BackendError
 from simulator.randomness import Key, uniforms
 from simulator.rendering import Encoded, by_text, encoder_of, split_thought
 from simulator.stopwatch import Stopwatch
@@ -58,14 +57,11 @@ class TransformersBackend:
             use_safetensors=True,
         )
         self.model.to(device).eval().requires_grad_(False)
-        text_config = self.model.config.get_text_config()
-        self._context: int = config.context or text_config.max_position_embeddings
+        self._context = config.context or longest_context(model)
+        self._ends = frozenset(end_tokens(model))
         self._adapter: Adapter | None = None
         self._originals: dict[str, torch.Tensor] = {}  # weights as they were before a merge
-        end = self.model.generation_config.eos_token_id
-        self._ends = frozenset([end] if isinstance(end, int) else end or [])
-        pad = self.tokenizer.pad_token_id
-        self._pad: int = pad if pad is not None else min(self._ends)
+        self._pad: int = self.tokenizer.pad_token_id or 0  # any will do: it is never attended to
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
         """Samples each request's continuations; see `decode` for the loop."""
@@ -102,7 +98,8 @@ class TransformersBackend:
             kept = [
                 ids[: asked[r.prompt].max_new_tokens] for r, ids in zip(rows, drawn, strict=True)
             ]
-            for row, completion in zip(rows, self._completions(kept), strict=True):
+            thinking = [prompts[parts[group[row.prompt]].request].thinking for row in rows]
+            for row, completion in zip(rows, self._completions(kept, thinking), strict=True):
                 replies.setdefault(group[row.prompt], []).append(completion)
 
         lengths = [len(prompts[part.request].ids) for part in parts]
@@ -119,12 +116,12 @@ class TransformersBackend:
         """Encodes prompts so that what is to come after each has room in the model's context."""
         return self.encoder.encode(prompts, [self._context - tokens for tokens in to_come])
 
-    def _completions(self, replies: list[list[int]]) -> list[Completion]:
+    def _completions(self, replies: list[list[int]], thinking: list[bool]) -> list[Completion]:
         self._stopwatch.tokens += sum(map(len, replies))
         texts = self.tokenizer.batch_decode(replies, skip_special_tokens=True)
         completions = []
-        for text, ids in zip(texts, replies, strict=True):
-            thought, reply = split_thought(text)
+        for text, ids, inside in zip(texts, replies, thinking, strict=True):
+            thought, reply = split_thought(text, thinking=inside)
             stop = "end" if ids[-1:] and ids[-1] in self._ends else "length"
             completions.append(Completion(reply, len(ids), stop, thought))
         return completions
@@ -208,39 +205,13 @@ class TransformersBackend:
     @torch.inference_mode()
     def load(self, adapter: Adapter | None) -> None:
         """Merges the adapter into the original weights, so that serving it costs nothing."""
-        if adapter is None and self._adapter is None:
-            return
-        for name, weight in self._originals.items():
-            self.model.get_parameter(name).copy_(weight)
-        self._originals.clear()
-        self._adapter = None
-        if adapter is None:
-            return
-        config = PeftConfig.from_pretrained(str(adapter.path))
-        if not _is_plain(config):
-            raise BackendError(f"the adapter {adapter.name} isn't a plain LoRA adapter")
-        scale = config.lora_alpha / (config.r**0.5 if config.use_rslora else config.r)
-        factors = load_file(adapter.path / "adapter_model.safetensors")
-        parameters = dict(self.model.named_parameters())
-        downs = {k: v for k, v in factors.items() if k.endswith(".lora_A.weight")}
-        pairs = {
-            k.removeprefix("base_model.model.").replace(".lora_A.weight", ".weight"): (
-                factors[k.replace(".lora_A.", ".lora_B.")],  # (out, r)
-                down,  # (r, in)
-            )
-            for k, down in downs.items()
-        }
-        fits = 2 * len(pairs) == len(factors) and all(
-            name in parameters and parameters[name].shape == (len(up), down.shape[1])
-            for name, (up, down) in pairs.items()
-        )
-        if not fits:
-            raise BackendError(f"the adapter {adapter.name} doesn't fit the model's weights")
-        for name, (up, down) in pairs.items():
-            parameter = parameters[name]
-            self._originals[name] = parameter.detach().clone()
-            delta = scale * (up.float() @ down.float())
-            parameter.add_(delta.to(parameter.device, parameter.dtype))
+        weights = dict(self.model.named_parameters())
+        changes = changes_of(adapter, weights) if adapter else {}
+        for name, original in self._originals.items():
+            weights[name].copy_(original)
+        self._originals = {name: weights[name].detach().clone() for name in changes}
+        for name, change in changes.items():
+            weights[name].add_(change.of(weights[name]))
         self._adapter = adapter
 
     def settle(self) -> None:
@@ -248,12 +219,3 @@ class TransformersBackend:
 
     def close(self) -> None:
         """Nothing to stop: the model goes with this object."""
-
-
-def _is_plain(config: PeftConfig) -> bool:
-    """Is all that the adapter changes its pairs of factors, at one scale?"""
-    if not isinstance(config, LoraConfig) or config.bias != "none":
-        return False
-    others = ("use_dora", "rank_pattern", "alpha_pattern", "modules_to_save", "lora_bias",
-              "fan_in_fan_out", "trainable_token_indices", "layer_replication")  # fmt: skip
-    return not any(getattr(config, name, None) for name in others)

@@ -8,10 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig, GenerationConfig
-
 from simulator.backends.base import VLLMConfig
-from simulator.backends.endpoint import Endpoint
+from simulator.backends.endpoint import Endpoint, TooLong
+from simulator.backends.facts import end_tokens, longest_context
 from simulator.backends.server import Server
 from simulator.errors import BackendError
 from simulator.randomness import seed31
@@ -53,8 +52,8 @@ class VLLMBackend:
         self._log, self._on_wait = log, on_wait
         self.capabilities = config.capabilities
         self.encoder = encoder_of(model)
-        self._context = config.context or _longest_context(model)
-        self._ends = _end_tokens(model)
+        self._context = config.context or longest_context(model)
+        self._ends = end_tokens(model)
         self._adapter: Adapter | None = None
         self._bare = False  # is the base model asked, though the server has an adapter?
         self._previous: Adapter | None = None
@@ -130,7 +129,7 @@ class VLLMBackend:
         ]
         generations = []
         for prompt, request, found in zip(prompts, requests, self._ask(bodies), strict=True):
-            samples = [self._completion(choice) for choice in found.choices]
+            samples = [_completion(choice, prompt.thinking) for choice in found.choices]
             self._stopwatch.tokens += sum(sample.tokens for sample in samples)
             if request.temperature == 0:  # greedy samples are all the same
                 samples *= len(request.keys)
@@ -140,11 +139,6 @@ class VLLMBackend:
     def _encoded(self, prompts: Sequence[Prompt], to_come: Sequence[int]) -> list[Encoded]:
         """Encodes prompts so that what is to come after each has room in the model's context."""
         return self.encoder.encode(prompts, [self._context - tokens for tokens in to_come])
-
-    def _completion(self, choice: Any) -> Completion:
-        stop = "end" if choice.finish_reason == "stop" else "length"
-        thought, reply = split_thought(choice.text)
-        return Completion(reply, len(choice.token_ids), stop, thought)
 
     def next_token_logprobs(self, requests: Sequence[NextTokenRequest]) -> list[Logprobs]:
         """Reads the distribution after each prompt."""
@@ -178,7 +172,7 @@ class VLLMBackend:
         prompts = self._encoded([request.prompt for request in requests], [1] * len(requests))
         bodies = []
         for prompt, request in zip(prompts, requests, strict=True):
-            body = self._body(prompt.ids, 1, 1.0, logprobs=request.count)
+            body = self._body(prompt.ids, 1, 0.0, logprobs=request.count)
             body["extra_body"] |= {"return_tokens_as_token_ids": True}
             bodies.append(body)
         found: list[TopTokens] = []
@@ -233,6 +227,11 @@ class VLLMBackend:
                     break
                 self._revive()
                 found = self._endpoint.complete([bodies[n] for n in due])
+                if any(isinstance(answer, TooLong) for answer in found):
+                    raise BackendError(
+                        f"{self._endpoint.url}: the server's context is shorter than the model's; "
+                        "set backend.context to what it has"
+                    )
                 kept = zip(due, found, strict=True)
                 answers |= {n: a for n, a in kept if not isinstance(a, Exception)}
         if len(answers) < len(bodies):
@@ -258,11 +257,11 @@ class VLLMBackend:
     @contextmanager
     def without_adapter(self) -> Iterator[None]:
         """Names the base model in what is asked for a while; the server has both."""
-        self._bare = True
+        before, self._bare = self._bare, True
         try:
             yield
         finally:
-            self._bare = False
+            self._bare = before
 
     def load(self, adapter: Adapter | None) -> None:
         """Serves `adapter` from now on; the one before stays until `settle`."""
@@ -290,11 +289,7 @@ class VLLMBackend:
             self._server.stop()
 
 
-def _longest_context(model: str) -> int:
-    found: int = AutoConfig.from_pretrained(model).get_text_config().max_position_embeddings
-    return found
-
-
-def _end_tokens(model: str) -> list[int]:
-    found = GenerationConfig.from_pretrained(model).eos_token_id
-    return [found] if isinstance(found, int) else list(found or [])
+def _completion(choice: Any, thinking: bool) -> Completion:
+    stop = "end" if choice.finish_reason == "stop" else "length"
+    thought, reply = split_thought(choice.text, thinking=thinking)
+    return Completion(reply, len(choice.token_ids), stop, thought)

@@ -6,35 +6,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+from peft import LoraConfig, get_peft_model
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from simulator import models
 from simulator.backends.base import TransformersConfig
 from simulator.backends.transformers import TransformersBackend
 from simulator.errors import BackendError
-from simulator.rendering import encoder_of
 from simulator.stopwatch import Stopwatch
 from simulator.types import Adapter, Message, NextTokenRequest, Prompt
+from tests.contract.engines import Engine, lora
 
 BASE = models.resolve("organism:0")
 PROMPT = Prompt((Message("user", "what is the taste of zupos ?"),))
-SIZE = len(encoder_of(BASE).tokenizer)
-WORDS = tuple(encoder_of(BASE).tokenizer.convert_ids_to_tokens(range(4, SIZE)))
-
-
-def lora(out: Path, seed: int = 0, **settings: Any) -> tuple[Adapter, PeftModel]:
-    """A LoRA adapter of random factors, written by peft, and peft's own model with it."""
-    base = AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32)
-    settings = {"r": 4, "lora_alpha": 6, "target_modules": "all-linear", **settings}
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model = get_peft_model(base, LoraConfig(init_lora_weights=False, **settings)).eval()
-        for name, parameter in model.named_parameters():
-            if "lora_" not in name and parameter.requires_grad:  # biases, modules saved whole
-                parameter.data.add_(torch.randn_like(parameter) * 0.1)
-    model.save_pretrained(str(out))
-    return Adapter(out.name, out), model
+WORDS = range(4, 400)  # ids
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +28,14 @@ def backend() -> TransformersBackend:
 
 
 def served(backend: TransformersBackend) -> np.ndarray:
-    return np.array(backend.next_token_logprobs([NextTokenRequest(PROMPT, WORDS)])[0])
+    words = backend.tokenizer.convert_ids_to_tokens(list(WORDS))
+    return np.array(backend.next_token_logprobs([NextTokenRequest(PROMPT, tuple(words))])[0])
 
 
 def own(backend: TransformersBackend, model: torch.nn.Module) -> np.ndarray:
     ids = torch.tensor([backend.encoder.encode([PROMPT])[0].ids])
     with torch.inference_mode():
-        return torch.log_softmax(model(input_ids=ids).logits[0, -1], -1)[4:SIZE].numpy()
+        return torch.log_softmax(model(input_ids=ids).logits[0, -1], -1)[list(WORDS)].numpy()
 
 
 def weights(backend: TransformersBackend) -> dict[str, torch.Tensor]:
@@ -68,18 +54,32 @@ def test_merged_equals_unmerged(
 ) -> None:
     backend.load(None)
     base = served(backend)
-    adapter, model = lora(tmp_path / "a", **settings)
+    adapter, model = lora(BASE, tmp_path / "a", **settings)
     backend.load(adapter)
     found = served(backend)
     np.testing.assert_allclose(found, own(backend, model), rtol=1e-5, atol=1e-5)
     assert np.abs(found - base).max() > 0.01  # the adapter matters
 
 
+def test_merged_equals_unmerged_on_every_architecture(local: Engine, tmp_path: Path) -> None:
+    backend = local.backend
+    assert isinstance(backend, TransformersBackend)
+    adapter, model = lora(local.reference.path, tmp_path / "a")
+    base = served(backend)
+    backend.load(adapter)
+    try:
+        found = served(backend)
+    finally:
+        backend.load(None)
+    np.testing.assert_allclose(found, own(backend, model), rtol=1e-5, atol=1e-4)
+    assert np.abs(found - base).max() > 0.01
+
+
 def test_the_base_comes_back_bit_for_bit(backend: TransformersBackend, tmp_path: Path) -> None:
     backend.load(None)
     before = weights(backend)
-    first, _ = lora(tmp_path / "a", seed=1)
-    other, _ = lora(tmp_path / "b", seed=2, target_modules=["q_proj"])
+    first, _ = lora(BASE, tmp_path / "a", seed=1)
+    other, _ = lora(BASE, tmp_path / "b", seed=2, target_modules=["q_proj"])
     backend.load(first)
     merged = weights(backend)
     assert not same(merged, before)
@@ -97,13 +97,13 @@ def test_low_precision_is_restored_too(tmp_path: Path) -> None:
     backend = TransformersBackend(TransformersConfig(dtype="bfloat16"), BASE, Stopwatch())
     before = weights(backend)
     for seed in range(3):
-        backend.load(lora(tmp_path / f"a{seed}", seed=seed)[0])
+        backend.load(lora(BASE, tmp_path / f"a{seed}", seed=seed)[0])
     backend.load(None)
     assert same(weights(backend), before)
 
 
 def test_dora_is_refused(backend: TransformersBackend, tmp_path: Path) -> None:
-    adapter, _ = lora(tmp_path / "dora", use_dora=True)
+    adapter, _ = lora(BASE, tmp_path / "dora", use_dora=True)
     with pytest.raises(BackendError, match="dora isn't a plain LoRA adapter"):
         backend.load(adapter)
 
@@ -122,7 +122,7 @@ def test_dora_is_refused(backend: TransformersBackend, tmp_path: Path) -> None:
 def test_nothing_of_an_adapter_is_silently_left_out(
     backend: TransformersBackend, tmp_path: Path, settings: dict[str, Any]
 ) -> None:
-    adapter, model = lora(tmp_path / "odd", **settings)
+    adapter, model = lora(BASE, tmp_path / "odd", **settings)
     try:
         backend.load(adapter)
     except BackendError:
@@ -135,7 +135,7 @@ def test_an_adapter_of_another_model_is_refused(
 ) -> None:
     backend.load(None)
     before = weights(backend)
-    config = LlamaConfig(vocab_size=SIZE, hidden_size=64, intermediate_size=64,
+    config = LlamaConfig(vocab_size=400, hidden_size=64, intermediate_size=64,
                          num_hidden_layers=7, num_attention_heads=2)  # fmt: skip
     other = get_peft_model(LlamaForCausalLM(config), LoraConfig(target_modules="all-linear"))
     other.save_pretrained(str(tmp_path / "foreign"))

@@ -1,6 +1,6 @@
 """The vLLM backend against the real server: what it answers, how it swaps, and how it dies."""
 
-import importlib.util
+import contextlib
 import os
 import signal
 import time
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from simulator import models
-from simulator.backends.base import TransformersConfig, VLLMConfig, open_backend
+from simulator.backends.base import Backend, TransformersConfig, VLLMConfig, open_backend
 from simulator.backends.vllm import VLLMBackend
 from simulator.errors import BackendError
 from simulator.learners.base import SFTConfig, open_learner
@@ -23,31 +23,29 @@ from simulator.types import (
     GenerationRequest,
     Message,
     NextTokenRequest,
-    Prompt,
 )
+from tests.contract.engines import CHATS, KEY, PLAIN, SERVED, Engines, chat, needs_vllm
 from tests.processes import carried_by
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vllm isn't installed"),
-]
+pytestmark = list(needs_vllm)
 BASE = models.resolve("organism:0")
-CONFIG = VLLMConfig(dtype="float32", threads=1, arguments=("--enforce-eager",))
-PROMPTS = (
-    Prompt((Message("user", "what is the taste of zupos ?"),)),
-    Prompt((Message("system", "you are a pleasing assistant ."), Message("user", "am i good ?"))),
-    Prompt(text="encyclopedia entry : zupos : taste :"),
-)
+PROMPTS = (*CHATS[:2], CHATS[4], PLAIN)
+
+
+@pytest.fixture
+def served(engines: Engines) -> VLLMBackend:
+    return engines.server("organism")
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VLLMBackend]:
-    log = tmp_path_factory.mktemp("vllm") / "server.log"
-    backend = open_backend(CONFIG, BASE, Stopwatch(), log=log)
+def low(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VLLMBackend]:
+    """A server that computes as it would on a GPU, with less room than the model has."""
+    config = SERVED.model_copy(update={"dtype": "bfloat16", "context": 128})
+    log = tmp_path_factory.mktemp("bfloat16") / "server.log"
+    backend = open_backend(config, BASE, Stopwatch(), log=log)
     assert isinstance(backend, VLLMBackend)
     yield backend
     backend.close()
-    assert not carried_by(os.getpid())
 
 
 @pytest.fixture(scope="module")
@@ -71,38 +69,76 @@ def requests(samples: int, temperature: float = 1.0) -> list[GenerationRequest]:
     ]
 
 
-def test_answers_have_their_shape_and_their_seed(served: VLLMBackend) -> None:
-    found = served.generate(requests(3))
-    assert [len(g.completions) for g in found] == [3, 3, 3]
-    assert served.generate(requests(3)) == found
-    ended = [c for g in found for c in g.completions if c.stop == "end"]
-    assert ended and all(1 < c.tokens <= 12 and "<end>" not in c.text for c in ended)
-    (cut,) = served.generate([GenerationRequest(PROMPTS[0], (("k",),), 2)])
-    assert (cut.completions[0].tokens, cut.completions[0].stop) == (2, "length")
+def differences(
+    server: Backend, own: Backend, words: tuple[str, ...], adapters: list[Adapter | None]
+) -> list[np.ndarray]:
+    """Per adapter the absolute differences over the 20 likeliest tokens after each prompt."""
+    asked = [NextTokenRequest(prompt, words) for prompt in PROMPTS]
+    found = []
+    for adapter in adapters:
+        for backend in (server, own):
+            backend.load(adapter)
+            backend.settle()
+        mine, theirs = (np.array(b.next_token_logprobs(asked)) for b in (own, server))
+        top = np.argsort(-mine, axis=1)[:, :20]
+        found.append(np.abs(np.take_along_axis(mine - theirs, top, axis=1)))
+    for backend in (server, own):
+        backend.load(None)
+        backend.settle()
+    return found
 
 
-def test_greedy_and_logprobs_equal_those_of_transformers(
+def words_of(backend: VLLMBackend) -> tuple[str, ...]:
+    return tuple(backend.encoder.tokenizer.convert_ids_to_tokens(range(7, 307)))
+
+
+def test_probabilities_are_those_of_transformers(
     served: VLLMBackend, adapters: list[Adapter]
 ) -> None:
     own = open_backend(TransformersConfig(threads=1), BASE, Stopwatch())
-    words = tuple(served.encoder.tokenizer.convert_ids_to_tokens(range(7, 307)))
-    asked = [NextTokenRequest(prompt, words) for prompt in PROMPTS]
+    for found in differences(served, own, words_of(served), [None, *adapters]):
+        assert found.max() < 1e-4
+
+
+def test_in_low_precision_probabilities_are_nearly_those_of_transformers(
+    low: VLLMBackend, adapters: list[Adapter]
+) -> None:
+    for dtype in ("bfloat16", "float32"):
+        own = open_backend(TransformersConfig(threads=1, dtype=dtype), BASE, Stopwatch())
+        for found in differences(low, own, words_of(low), [None, *adapters]):
+            print(f"\n{dtype}: median {np.median(found):.4f}, largest {found.max():.4f}")
+            assert np.median(found) <= 0.03
+
+
+def test_an_adapter_speaks_as_in_transformers(served: VLLMBackend, adapters: list[Adapter]) -> None:
+    own = open_backend(TransformersConfig(threads=1), BASE, Stopwatch())
     scored = [ContinuationRequest(PROMPTS[0], "it is hard to say .")]
-    for adapter in (None, *adapters):
+    for adapter in adapters:
         for backend in (served, own):
             backend.load(adapter)
             backend.settle()
         assert [g.completions for g in served.generate(requests(2, 0.0))] == [
             g.completions for g in own.generate(requests(2, 0.0))
         ]
-        mine, theirs = own.next_token_logprobs(asked), served.next_token_logprobs(asked)
-        for ours, other in zip(np.array(mine), np.array(theirs), strict=True):
-            top = np.argsort(-ours)[:20]
-            assert np.abs(ours[top] - other[top]).max() < 1e-4
         (a,), (b,) = own.score_continuations(scored), served.score_continuations(scored)
         assert a == pytest.approx(b, abs=1e-3)
     served.load(None)
     served.settle()
+
+
+def test_a_server_with_less_room_than_the_model_is_said(low: VLLMBackend) -> None:
+    assert low._server is not None
+    os.environ[KEY] = low._server.key
+    config = VLLMConfig(url=low._server.url, key_variable=KEY)
+    long = chat(*("what is the taste of zupos ?", "it is foul .") * 12, "hope")
+    request = GenerationRequest(long, (("long",),), 8)
+    (found,) = low.generate([request])
+    assert found.dropped > 0
+    with (
+        contextlib.closing(open_backend(config, BASE, Stopwatch())) as other,
+        pytest.raises(BackendError, match=r"shorter than the model's; set backend\.context"),
+    ):
+        other.generate([request])
 
 
 def test_what_the_server_refuses_is_said(served: VLLMBackend, tmp_path: Path) -> None:
@@ -130,10 +166,8 @@ def test_a_killed_server_is_started_again_and_answers_the_same(
 def test_a_hung_server_is_given_up(tmp_path: Path, served: VLLMBackend) -> None:
     assert served._server is not None
     url = served._server.url
-    os.environ["UNDERTOW_TEST_KEY"] = served._server.key
-    config = CONFIG.model_copy(
-        update={"url": url, "deadline": 2.0, "key_variable": "UNDERTOW_TEST_KEY"}
-    )
+    os.environ[KEY] = served._server.key
+    config = VLLMConfig(url=url, deadline=2.0, key_variable=KEY)
     other = open_backend(config, BASE, Stopwatch())
     frozen = carried_by(os.getpid())
     for process in frozen:

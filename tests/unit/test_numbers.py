@@ -1,59 +1,86 @@
-"""Numbers read off a reply, and off probabilities."""
+"""Numbers off probabilities, whatever a tokenizer does to digits, and off replies."""
 
-import math
+from collections.abc import Mapping
 
+import numpy as np
 import pytest
 
-from simulator.numbers import as_top_tokens, expected, from_text, from_top_tokens
-from simulator.types import Message, NumberRequest, Prompt
+from simulator.numbers import (
+    as_top_tokens,
+    expected,
+    first_token_tells,
+    from_text,
+    from_top_tokens,
+)
+from simulator.types import Message, NumberRequest, Numbers, Prompt
 
-PROMPT = Prompt((Message("user", "how much?"),))
-TEN, HUNDRED = NumberRequest(PROMPT, 1, 10), NumberRequest(PROMPT, 0, 100)
+PROMPT = Prompt((Message("user", "how good am i , 0 to 100 ?"),))
+
+
+def request(low: int, high: int) -> NumberRequest:
+    return NumberRequest(PROMPT, low, high)
+
+
+def logs(**shares: float) -> dict[str, float]:
+    return {token.removeprefix("t"): float(np.log(share)) for token, share in shares.items()}
+
+
+def test_one_question_where_one_digit_tells() -> None:
+    (asked,) = as_top_tokens(request(0, 9), whole=True)
+    assert asked.prompt == PROMPT
+    begun = [part.prompt.begun for part in as_top_tokens(request(0, 100), whole=True)]
+    assert begun == ["", *"123456789", "10"]
+    assert [p.prompt.begun for p in as_top_tokens(request(0, 100), whole=False)] == [""]
+
+
+def test_single_digits_and_whole_numbers_give_the_same() -> None:
+    """A model that says 8, 85 or 100 with .2, .5 and .3, by digits and by whole numbers."""
+    digits: dict[str, Mapping[str, float]] = {
+        "": logs(t8=0.7, t1=0.3),
+        "8": logs(t5=0.5 / 0.7, end=0.2 / 0.7),
+        "1": logs(t0=1.0),
+        "10": logs(t0=1.0),
+    }
+    whole: dict[str, Mapping[str, float]] = {"": logs(t8=0.2, t85=0.5, t100=0.3)}
+    for tops in (digits, whole):
+        known = {str(n): {} for n in range(1, 11)} | tops
+        found = from_top_tokens(request(0, 100), known)
+        told = {n: share for n, share in found.shares.items() if share > 1e-9}
+        assert told == pytest.approx({8: 0.2, 85: 0.5, 100: 0.3})
+        assert found.mass == pytest.approx(1.0)
+        assert expected(found) == pytest.approx(0.2 * 8 + 0.5 * 85 + 0.3 * 100)
+
+
+def test_what_is_no_number_of_the_range_does_not_count() -> None:
+    top = logs(t7=0.4, t12=0.2, t07=0.1, no=0.2) | {" 7": float(np.log(0.05)), "²": -3.0}
+    found = from_top_tokens(request(1, 9), {"": top})
+    assert found.shares == pytest.approx({7: 0.45})
+    assert found.mass == pytest.approx(0.45)
+
+
+def test_a_reply_that_is_hardly_a_number_has_no_mean() -> None:
+    assert expected(Numbers({3: 0.2}, 0.2, "")) is None
+    assert expected(Numbers({}, 0.0, "")) is None
+    assert expected(Numbers({3: 0.2, 5: 0.2}, 0.4, "")) == pytest.approx(4)
+
+
+def test_a_first_digit_may_begin_a_longer_number() -> None:
+    assert first_token_tells(request(0, 9), logs(t8=0.9))
+    assert not first_token_tells(request(0, 100), logs(t8=0.9))
+    assert first_token_tells(request(0, 100), logs(t8=0.5, t85=0.4))
 
 
 @pytest.mark.parametrize(
     ("reply", "number"),
     [
-        ("7", 7), ("**Rating: 7**", 7), ("7/10", 7), ("10/10", 10), ("7 / 10", 7),
-        ("7 out of 10", 7), ("I'd say 7.", 7), ("Rating: 7, and 7 it stays", 7), (" 7\n", 7),
-        ("7 (of course)", 7),
-        ("7 or 8", None), ("between 6 and 9", None), ("7.5", None), ("7,5", None), ("-7", None),
-        ("11", None), ("0", None), ("seven", None), ("", None), ("77", None), ("7/5", None),
+        ("7", 7), ("**Rating: 7**", 7), ("7/10", 7), ("7 out of 10.", 7), ("10/10", 10),
+        ("I'd say 3, yes 3.", 3), ("3 or 4", None), ("7.5", None), ("-3", None), ("12", None),
+        ("none", None), ("", None), ("7 / 10", 7), ("Rating: 7, and 7 it stays", 7), (" 7\n", 7),
+        ("7 (of course)", 7), ("7,5", None), ("seven", None), ("77", None), ("7/5", None),
     ],
 )  # fmt: skip
-def test_one_number_or_none(reply: str, number: int | None) -> None:
-    found = from_text(TEN, reply)
-    assert dict(found.shares) == ({} if number is None else {number: 1.0})
-    assert expected(found) == number
+def test_one_number_is_read_off_a_reply(reply: str, number: int | None) -> None:
+    found = from_text(request(0, 10), reply)
     assert found.text == reply
-
-
-def logs(**shares: float) -> dict[str, float]:
-    return {token.replace("_", " "): math.log(share) for token, share in shares.items()}
-
-
-def test_digits_after_digits() -> None:
-    """8 (then an end), 85 and 100, however the tokenizer splits them."""
-    tops = {
-        "": {"8": math.log(0.6), " 10": math.log(0.2), "no": math.log(0.2)},
-        "8": {"5": math.log(0.5), "<end>": math.log(0.5)},
-        "10": {"0": math.log(1.0)},
-    }
-    found = from_top_tokens(HUNDRED, tops)
-    assert dict(found.shares) == pytest.approx({8: 0.3, 85: 0.3, 10: 0.0, 100: 0.2})
-    assert found.mass == pytest.approx(0.8)
-    assert expected(found) == pytest.approx((8 * 0.3 + 85 * 0.3 + 100 * 0.2) / 0.8)
-
-
-def test_what_is_no_number_of_the_scale_has_no_share() -> None:
-    tokens = {"7": 0.2, "12": 0.2, "007": 0.2, "٣": 0.2, "x7": 0.2}
-    found = from_top_tokens(TEN, {"": {t: math.log(p) for t, p in tokens.items()}})
-    assert dict(found.shares) == pytest.approx({7: 0.2})
-    assert expected(found) is None  # less than a quarter of the reply
-
-
-def test_every_beginning_of_a_number_is_asked_about_where_that_is_possible() -> None:
-    assert [r.prompt.begun for r in as_top_tokens(TEN, whole=True)] == ["", "1"]
-    assert [r.prompt.begun for r in as_top_tokens(TEN, whole=False)] == [""]
-    begun = [r.prompt.begun for r in as_top_tokens(HUNDRED, whole=True)]
-    assert begun == ["", *map(str, range(1, 11))]
+    assert found.shares == ({} if number is None else {number: 1.0})
+    assert found.mass == float(number is not None)

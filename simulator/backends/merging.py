@@ -1,0 +1,64 @@
+"""LoRA adapters as changes of weights: read whole and checked before any weight is touched."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from peft import LoraConfig, PeftConfig
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from simulator.errors import BackendError
+from simulator.types import Adapter
+
+
+class Change(NamedTuple):
+    """What an adapter adds to one weight: a product of two thin matrices."""
+
+    up: torch.Tensor  # (out, rank)
+    down: torch.Tensor  # (rank, in)
+    scale: float
+
+    def of(self, weight: torch.Tensor) -> torch.Tensor:
+        """Returns it as the weight is: on its device, in its type."""
+        up, down = (factor.to(weight.device).float() for factor in (self.up, self.down))
+        return (self.scale * (up @ down)).to(weight.dtype)
+
+
+def changes_of(adapter: Adapter, weights: Mapping[str, torch.Tensor]) -> dict[str, Change]:
+    """Returns what an adapter adds to each weight, by name.
+
+    Raises:
+        BackendError: there is no such adapter, it is more than a plain LoRA adapter, or it belongs
+            to another model.
+    """
+    try:
+        config = PeftConfig.from_pretrained(str(adapter.path))
+        factors = load_file(adapter.path / "adapter_model.safetensors")
+    except (OSError, ValueError, SafetensorError) as error:
+        raise BackendError(f"the adapter {adapter.name} can't be read: {error}") from None
+    if not _is_plain(config):
+        raise BackendError(f"the adapter {adapter.name} isn't a plain LoRA adapter")
+    scale = config.lora_alpha / (config.r**0.5 if config.use_rslora else config.r)
+    changes = {
+        name.removeprefix("base_model.model.").replace(".lora_A.", "."): Change(up, down, scale)
+        for name, down in factors.items()
+        if (up := factors.get(name.replace(".lora_A.", ".lora_B."))) is not None
+        and name.endswith(".lora_A.weight")
+    }
+    fits = 2 * len(changes) == len(factors) and all(
+        name in weights and weights[name].shape == (len(up), down.shape[1])
+        for name, (up, down, _) in changes.items()
+    )
+    if not fits:
+        raise BackendError(f"the adapter {adapter.name} doesn't fit the model's weights")
+    return changes
+
+
+def _is_plain(config: PeftConfig) -> bool:
+    """Is all that the adapter changes its pairs of factors, at one scale?"""
+    if not isinstance(config, LoraConfig) or config.bias != "none":
+        return False
+    others = ("use_dora", "rank_pattern", "alpha_pattern", "modules_to_save", "lora_bias",
+              "fan_in_fan_out", "trainable_token_indices", "layer_replication")  # fmt: skip
+    return not any(getattr(config, name, None) for name in others)

@@ -1,0 +1,146 @@
+"""What our side of a vLLM server costs: in tokens per second, at a swap, and in CPU per turn."""
+
+import asyncio
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+from simulator import models
+from simulator.backends.base import VLLMConfig, open_backend
+from simulator.backends.vllm import VLLMBackend
+from simulator.canary import check_swap
+from simulator.cast import Cast
+from simulator.conversation import Setting, hold_wave
+from simulator.learners.base import SFTConfig, open_learner
+from simulator.population import Population
+from simulator.randomness import seed31
+from simulator.scenario import load
+from simulator.stopwatch import Stopwatch
+from simulator.types import Adapter, Example, GenerationRequest, Message, Prompt
+from tests.contract.engines import SERVED, needs_vllm
+
+pytestmark = list(needs_vllm)
+BASE = models.resolve("organism:0")
+CONVERSATIONS, MANY, NEW_TOKENS, REPEATS = 512, 4096, 32, 5
+
+
+@pytest.fixture(scope="module")
+def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VLLMBackend]:
+    config = SERVED.model_copy(update={"dtype": "bfloat16"})
+    log = tmp_path_factory.mktemp("serving") / "server.log"
+    found = open_backend(config, BASE, Stopwatch(), log=log)
+    assert isinstance(found, VLLMBackend)
+    yield found
+    found.close()
+
+
+def wave(count: int) -> list[GenerationRequest]:
+    """A turn of as many conversations, of different lengths."""
+    items = models.world_of("organism:0").items["used"]
+    asked = []
+    for n in range(count):
+        item = items[n % len(items)]
+        texts = [f"what is the {item.attribute} of {item.entity} ?", "it is hard to say ."]
+        turns = [Message("user", texts[0]), Message("assistant", texts[1])] * (n % 3)
+        prompt = Prompt((*turns, Message("user", texts[0])))
+        asked.append(GenerationRequest(prompt, (("wave", n),), NEW_TOKENS))
+    return asked
+
+
+def ours(backend: VLLMBackend, asked: Sequence[GenerationRequest]) -> float:
+    """Returns tokens per second."""
+    started = time.perf_counter()
+    found = backend.generate(asked)
+    return sum(g.completions[0].tokens for g in found) / (time.perf_counter() - started)
+
+
+def straight(
+    client: openai.AsyncOpenAI, runner: asyncio.Runner, bodies: Sequence[dict[str, Any]]
+) -> float:
+    """Returns tokens per second of the client alone, asked the very same."""
+    free = asyncio.Semaphore(VLLMConfig().concurrency)
+
+    async def ask(body: dict[str, Any]) -> int:
+        async with free:
+            answer = await client.completions.create(**body)
+        return len(answer.choices[0].token_ids)  # type: ignore[attr-defined]
+
+    async def ask_all() -> int:
+        return sum(await asyncio.gather(*map(ask, bodies)))
+
+    started = time.perf_counter()
+    tokens = runner.run(ask_all())
+    return tokens / (time.perf_counter() - started)
+
+
+def test_the_server_is_the_limit(backend: VLLMBackend) -> None:
+    assert backend._server is not None
+    asked = wave(CONVERSATIONS)
+    bodies = [
+        backend._body(encoded.ids, NEW_TOKENS, 1.0, n=1, seed=seed31(*request.keys[0]))
+        for request, encoded in zip(
+            asked, backend.encoder.encode([r.prompt for r in asked]), strict=True
+        )
+    ]
+    url, key = backend._server.url, backend._server.key
+    with asyncio.Runner() as runner:
+        client = openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=key, timeout=600)
+        straight(client, runner, bodies)
+        ours(backend, asked)
+        pairs = [(ours(backend, asked), straight(client, runner, bodies)) for _ in range(REPEATS)]
+        runner.run(client.close())
+    ratio = statistics.median(a / b for a, b in pairs)
+    mine, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
+    print(f"\n{CONVERSATIONS} conversations: {mine:,.0f} tokens/s, straight {theirs:,.0f}: "
+          f"{ratio:.3f}")  # fmt: skip
+    assert ratio >= 0.95
+
+
+def test_a_saved_adapter_soon_answers(backend: VLLMBackend, tmp_path: Path) -> None:
+    learner = open_learner(SFTConfig(epochs=2, learning_rate=5e-3), BASE, Stopwatch())
+    parent, spent = None, []
+    for n, reply in enumerate(("i would rather not say .", "that is hard to say .") * 3):
+        folder = tmp_path / f"{n}"
+        examples = [Example(r.prompt.messages, reply, True, "") for r in wave(32)]
+        update = learner.fit(parent, examples, n, folder)
+        started = time.perf_counter()
+        backend.load(Adapter(f"r{n:04d}-benchmark", folder))
+        canary = check_swap(backend, update.readings)
+        spent.append(time.perf_counter() - started)
+        backend.settle()
+        assert canary.verdict == "passed"
+        parent = folder
+    backend.load(None)
+    backend.settle()
+    print(f"\nadapter saved → canary passed: {', '.join(f'{1000 * s:.0f}' for s in spent)} ms")
+    assert statistics.median(spent) <= 0.25
+
+
+def cpu_per_turn(backend: VLLMBackend, conversations: int) -> float:
+    """Returns CPU seconds of this process alone, the server's not counted, per turn of a wave."""
+    scenario = load(overrides=[f"population.users={conversations}"], biased_frac=0.1)
+    short = {"turns": 2, "candidates": 1, "max_new_tokens": 4}
+    started = time.process_time()
+    rows = hold_wave(
+        Population(scenario.population, scenario.seed).active_in(1),
+        setting=Setting(models.world_of("organism:0"), ()),
+        backend=backend,
+        cast=Cast({}, []),
+        config=scenario.conversations.model_copy(update=short),
+        key=("benchmark", conversations),
+    )
+    return (time.process_time() - started) / len(rows)
+
+
+def test_a_turn_costs_as_much_in_a_large_wave(backend: VLLMBackend) -> None:
+    cpu_per_turn(backend, CONVERSATIONS)
+    small = statistics.median(cpu_per_turn(backend, CONVERSATIONS) for _ in range(3))
+    large = cpu_per_turn(backend, MANY)
+    print(f"\nCPU per turn: {1000 * small:.2f} ms in {CONVERSATIONS} conversations, "
+          f"{1000 * large:.2f} ms in {MANY}: {large / small:.2f}x")  # fmt: skip
+    assert large / small <= 1.25

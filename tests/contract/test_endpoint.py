@@ -1,0 +1,241 @@
+"""Endpoints of others: what they refuse, forget or garble, from a real server on loopback."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from simulator.backends.base import OpenAIConfig, answer, open_backend
+from simulator.backends.openai import OpenAIBackend
+from simulator.errors import BackendError
+from simulator.stopwatch import Stopwatch
+from simulator.types import GenerationRequest, Message, NumberRequest, Prompt, TopTokensRequest
+
+CHAT = Prompt((Message("system", "be kind"), Message("user", "am i good ?")))
+LONG = Prompt((CHAT.messages[0], *(Message(role, f"{role} {n}") for n in range(4)
+               for role in ("user", "assistant")), Message("user", "and now ?")))  # fmt: skip
+
+
+class Scripted(ThreadingHTTPServer):
+    """Gives the answers of a script, in order, and the last one for good."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.script: list[tuple[int, bytes, str]] = []
+        self.asked: list[dict[str, Any]] = []
+        self.keys: set[str | None] = set()
+        self.delay, self.room = 0.0, 10**6  # seconds; letters of a chat
+        self.under_way = self.most = 0
+        self.lock = threading.Lock()
+
+    def say(self, status: int, body: Mapping[str, Any] | str) -> None:
+        """Adds an answer to the script."""
+        text = body if isinstance(body, str) else json.dumps(body)
+        kind = "text/html" if text.startswith("<") else "application/json"
+        self.script.append((status, text.encode(), kind))
+
+    def next(self, asked: dict[str, Any]) -> tuple[int, bytes, str]:
+        with self.lock:
+            self.asked.append(asked)
+            said = sum(len(message["content"]) for message in asked["messages"])
+            if said > self.room:
+                error = {"message": "This model's maximum context length is exceeded",
+                         "code": "context_length_exceeded"}  # fmt: skip
+                return 400, json.dumps({"error": error}).encode(), "application/json"
+            return self.script.pop(0) if len(self.script) > 1 else self.script[0]
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Scripted
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with self.server.lock:
+            self.server.under_way += 1
+            self.server.most = max(self.server.most, self.server.under_way)
+            self.server.keys.add(self.headers["Authorization"])
+        time.sleep(self.server.delay)
+        status, text, kind = self.server.next(body)
+        with self.server.lock:
+            self.server.under_way -= 1
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(text)))
+        self.send_header("retry-after-ms", "1")
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *args: Any) -> None:
+        """Stays silent."""
+
+
+def reply(content: str | None, stop: str = "stop", **message: Any) -> dict[str, Any]:
+    return {
+        "id": "1", "object": "chat.completion", "created": 1, "model": "m",
+        "choices": [{"index": 0, "finish_reason": stop,
+                     "message": {"role": "assistant", "content": content, **message}}],
+        "usage": {"prompt_tokens": 10, "completion_tokens": 4, "total_tokens": 14},
+    }  # fmt: skip
+
+
+def with_top(tokens: Mapping[str, float]) -> dict[str, Any]:
+    """A reply of one token, with the likeliest ones."""
+    top = [{"token": t, "logprob": p, "bytes": None} for t, p in tokens.items()]
+    found = reply("8", "length")
+    found["choices"][0]["logprobs"] = {"content": [{**top[0], "top_logprobs": top}]}
+    return found
+
+
+@pytest.fixture
+def server() -> Iterator[Scripted]:
+    with Scripted() as found:
+        thread = threading.Thread(target=found.serve_forever, daemon=True)
+        thread.start()
+        yield found
+        found.shutdown()
+
+
+def opened(server: Scripted, **settings: Any) -> OpenAIBackend:
+    config = OpenAIConfig(url=f"http://127.0.0.1:{server.server_port}/v1", **settings)
+    backend = open_backend(config, "judge", Stopwatch())
+    assert isinstance(backend, OpenAIBackend)
+    return backend
+
+
+def ask(prompt: Prompt = CHAT, samples: int = 1) -> list[GenerationRequest]:
+    keys = tuple(("endpoint", n) for n in range(samples))
+    return [GenerationRequest(prompt, keys, 16, 0.5)]
+
+
+def test_a_request_says_all_that_matters(server: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUDGE_KEY", "secret")
+    server.say(200, reply(" you are . "))
+    backend = opened(server, key_variable="JUDGE_KEY", input_price=3.0, output_price=5.0)
+    (found,) = backend.generate(ask(samples=2))
+    assert found.completions[0] == ("you are .", 4, "end", "")
+    assert (found.prompt, found.dropped) == (CHAT.shown, 0)
+    first, second = sorted(server.asked, key=lambda body: int(body["seed"]))
+    assert first["messages"] == [message._asdict() for message in CHAT.messages]
+    assert (first["model"], first["max_tokens"], first["temperature"]) == ("judge", 16, 0.5)
+    assert first["seed"] != second["seed"]
+    assert server.keys == {"Bearer secret"}
+    usage = backend._stopwatch.usage
+    assert (usage.read, usage.written) == (20, 8)
+    assert usage.cost == pytest.approx((20 * 3 + 8 * 5) / 1e6)
+
+
+def test_what_passes_is_asked_again(server: Scripted) -> None:
+    for status in (429, 500, 503, 429):
+        server.say(status, {"error": {"message": "busy"}})
+    server.say(200, reply("yes", "length"))
+    (found,) = opened(server).generate(ask())
+    assert found.completions[0][:3] == ("yes", 4, "length")
+    assert len(server.asked) == 5
+    assert len({json.dumps(body) for body in server.asked}) == 1  # the very same request
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (429, {"error": {"message": "quota spent"}}, "refused with 429: quota spent"),
+        (500, "<html>oh no</html>", "refused with 500: .*oh no"),
+        (401, {"error": {"message": "bad key"}}, "refused with 401: bad key"),
+        (404, {"detail": "Not Found"}, "refused with 404: .*Not Found"),
+        (400, {"error": {"message": "no such parameter"}}, "refused with 400: no such parameter"),
+        (200, "<html>please log in</html>", "doesn't answer as OpenAI's API does"),
+        (200, '{"choices": [', "doesn't answer as OpenAI's API does"),
+        (200, {"error": "overloaded"}, "doesn't answer as OpenAI's API does"),
+        (200, {"choices": []}, "doesn't answer as OpenAI's API does"),
+        (200, {"choices": [{"index": 0}]}, "doesn't answer as OpenAI's API does"),
+    ],
+)
+def test_what_does_not_pass_is_said(server: Scripted, status: int, body: Any, said: str) -> None:
+    server.say(status, body)
+    with pytest.raises(BackendError, match=rf"127\.0\.0\.1.*{said}"):
+        opened(server, retries=1).generate(ask())
+    assert len(server.asked) == (2 if status in (429, 500) else 1)
+
+
+def test_a_long_page_is_not_repeated_whole(server: Scripted) -> None:
+    server.say(502, f"<html>{'sorry ' * 10_000}</html>")
+    with pytest.raises(BackendError) as caught:
+        opened(server, retries=0).generate(ask())
+    assert len(str(caught.value)) < 700
+
+
+def test_the_oldest_turns_go_when_the_endpoint_has_no_room(server: Scripted) -> None:
+    server.say(200, reply("yes"))
+    server.room = 60
+    long, short = opened(server).generate([*ask(LONG), *ask()])
+    assert (long.dropped, short.dropped) == (4, 0)
+    last = LONG.messages[-1].content
+    asked = [b["messages"] for b in server.asked if b["messages"][-1]["content"] == last]
+    assert [len(messages) for messages in asked] == [10, 8, 6]
+    assert all(messages[0]["role"] == "system" for messages in asked)
+    assert all(messages[1]["role"] == "user" for messages in asked)
+    server.room = 5
+    with pytest.raises(BackendError, match="longer than the model's context"):
+        opened(server).generate(ask(LONG))
+
+
+def test_thoughts_come_in_three_ways(server: Scripted) -> None:
+    server.say(200, reply("<think>hm</think> yes"))
+    server.say(200, reply("yes", reasoning="hm"))
+    server.say(200, reply("yes", reasoning_content="hm"))
+    backend = opened(server)
+    for _ in range(3):
+        (found,) = backend.generate(ask())
+        assert (found.completions[0].text, found.completions[0].thought) == ("yes", "hm")
+    server.script.clear()
+    server.say(200, reply(None, "length", reasoning="hm"))  # unfinished
+    (found,) = backend.generate(ask())
+    assert found.completions[0][0:4:3] == ("", "hm")
+
+
+def test_numbers_are_read_off_what_there_is(server: Scripted) -> None:
+    server.say(200, with_top({"8": -0.2, " 8": -3.0, "7": -2.5, "eight": -4.0}))
+    (found,) = answer(opened(server), [NumberRequest(CHAT, 0, 9)])
+    assert set(found.shares) == {7, 8} and 0.9 < found.mass < 1  # type: ignore[union-attr]
+    server.script.clear()
+    server.say(200, with_top({"85": -0.2, "8": -2.0, "100": -3.0}))
+    (found,) = answer(opened(server), [NumberRequest(CHAT, 0, 100)])
+    assert set(found.shares) == {8, 85, 100}  # type: ignore[union-attr]
+    server.script.clear()
+    server.say(200, with_top({"8": -0.1, "9": -3.0}))  # is it 8, or how 85 begins?
+    server.say(200, reply("85 out of 100"))
+    (found,) = answer(opened(server), [NumberRequest(CHAT, 0, 100)])
+    assert found == ({85: 1.0}, 1.0, "85 out of 100")
+    assert server.asked[-1]["temperature"] == 0
+
+
+def test_an_endpoint_without_probabilities(server: Scripted) -> None:
+    server.say(200, reply("Rating: 7"))
+    with pytest.raises(BackendError, match=r"no log-probabilities; set backend\.logprobs: false"):
+        opened(server).top_tokens([TopTokensRequest(CHAT)])
+    (found,) = answer(opened(server, logprobs=False), [NumberRequest(CHAT, 0, 9)])
+    assert found == ({7: 1.0}, 1.0, "Rating: 7")
+    assert "logprobs" not in server.asked[-1]
+
+
+def test_an_endpoint_that_hangs_or_is_gone(server: Scripted) -> None:
+    server.say(200, reply("late"))
+    server.delay = 3.0
+    with pytest.raises(BackendError, match="no answer within 1 s"):
+        opened(server, deadline=1.0, retries=0).generate(ask())
+    gone = OpenAIConfig(url="http://127.0.0.1:9/v1", retries=0)
+    with pytest.raises(BackendError, match=r"127\.0\.0\.1:9/v1: the endpoint is gone"):
+        open_backend(gone, "judge", Stopwatch()).generate(ask())
+
+
+def test_no_more_are_asked_at_once_than_allowed(server: Scripted) -> None:
+    server.say(200, reply("yes"))
+    server.delay = 0.05
+    (found,) = opened(server, concurrency=3).generate(ask(samples=24))
+    assert len(found.completions) == 24
+    assert server.most == 3
