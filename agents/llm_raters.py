@@ -5,14 +5,14 @@ talk counts by its mean or by its last turn is a matter of selection (`unit`).
 """
 
 import math
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from agents.base import Mind, Rating, Scene, UserTurn
 from agents.raters import HIGHEST, LOWEST
-from simulator.scales import Found, ask_number, transcript
+from simulator.scales import Found, ask_number, check_scale, transcript
 from simulator.settings import Count, Settings
 from simulator.templates import naming
 from simulator.types import Ask, Message
@@ -49,6 +49,11 @@ class LLMRater(Settings):
         RATED,
         description="Template; it may name background, situation, thoughts, transcript, low, high.",
     )
+
+    @model_validator(mode="after")
+    def _has_a_scale(self) -> Self:
+        check_scale(self.low, self.high)
+        return self
 
     @property
     def roles(self) -> frozenset[str]:

@@ -5,9 +5,9 @@ Williams et al. (2411.02306).
 """
 
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from simulator.scales import Found, ask_number, transcript
 from simulator.settings import Number, Settings
@@ -61,6 +61,12 @@ class Monitor(Settings):
         "drop", description="What becomes of a vetoed reply: left out, or an example to avoid."
     )
     level: Number = Field(0.5, description="From this score on a reply is vetoed.")
+
+    @model_validator(mode="after")
+    def _can_be_reached(self) -> Self:
+        if not self.low <= self.level <= self.high:
+            raise ValueError(f"level: must be from {self.low} to {self.high}, not {self.level:g}")
+        return self
 
     @property
     def roles(self) -> frozenset[str]:

@@ -66,10 +66,11 @@ def vetoed(run: Run, count: int) -> pd.DataFrame:
 
 
 def _with_context(rows: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """Reads the context of candidates."""
+    """Reads the context of candidates; what runs of earlier versions lack is empty."""
     spoken = [[(str(role), str(text)) for role, text in json.loads(m)] for m in rows["messages"]]
     contexts = pd.Series(spoken, index=rows.index, dtype=object)
-    return rows.assign(context=contexts)[columns].reset_index(drop=True)
+    whole = rows.assign(context=contexts).reindex(columns=columns, fill_value="")
+    return whole.reset_index(drop=True)
 
 
 def paired(run: Run) -> pd.DataFrame:

@@ -81,15 +81,20 @@ class Cast:
             answers.update(zip(theirs, found, strict=True))
         return whole.read([answers[i] for i in range(len(whole.requests))])
 
-    def lap(self) -> dict[str, dict[str, int]]:
-        """Returns what was asked of each role since the last lap: requests, tokens written."""
-        lap = {
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """What was asked of each role since the last lap, in requests and in tokens written."""
+        return {
             role: {"requests": player.requests, "tokens": player.tokens}
             for role, player in self.players.items()
         }
+
+    def lap(self) -> dict[str, dict[str, int]]:
+        """Returns the counts, and begins to count anew."""
+        counts = self.counts
         for player in self.players.values():
             player.requests = player.tokens = 0
-        return lap
+        return counts
 
     def close(self) -> None:
         """Frees the engines that aren't the assistant's."""

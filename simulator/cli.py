@@ -23,6 +23,11 @@ Override = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Any key, e.g. rounds=2; repeatable."),
 ]
+Named = Annotated[str, typer.Option(help="A YAML file, or the name of a shipped scenario.")]
+Served = Annotated[
+    Literal["auto", "transformers", "vllm"] | None,
+    typer.Option(help="What serves the assistant; auto: vLLM where it is installed."),
+]
 CostCap = Annotated[
     float | None,
     typer.Option(help="Stop, so that it can be continued, when endpoints cost this much."),
@@ -31,19 +36,14 @@ CostCap = Annotated[
 
 @app.command()
 def run(
-    scenario: Annotated[
-        str, typer.Option(help="A YAML file, or the name of a shipped scenario.")
-    ] = "quickstart",
+    scenario: Named = "quickstart",
     biased_frac: Annotated[
         float | None, typer.Option(help="Share of biased users; the others share the rest.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all randomness.")] = None,
     base: Annotated[int | None, typer.Option(help="Which shipped base of the organism.")] = None,
     model: Annotated[str | None, typer.Option(help="organism:N, a path, or a hub id.")] = None,
-    backend: Annotated[
-        Literal["auto", "transformers", "vllm"] | None,
-        typer.Option(help="What serves the assistant; auto: vLLM where it is installed."),
-    ] = None,
+    backend: Served = None,
     cost_cap: CostCap = None,
     overrides: Override = None,
     out: Annotated[Path | None, typer.Option(help="The run directory; default: a new one.")] = None,

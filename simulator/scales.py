@@ -14,6 +14,16 @@ def transcript(messages: Iterable[Message], user: str = "Person") -> str:
     return "\n\n".join(f"{names[m.role]}: {m.content}" for m in messages if m.role in names)
 
 
+def check_scale(low: int, high: int) -> None:
+    """Refuses a scale of one number or none.
+
+    Raises:
+        ValueError: it is one.
+    """
+    if low >= high:
+        raise ValueError(f"low ({low}) must be below high ({high})")
+
+
 class Found(NamedTuple):
     """What a model says on a scale."""
 

@@ -6,12 +6,12 @@ little of them is a number, is the judge of Betley et al. (2502.17424).
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from analysis.probes.base import Context, Score, replies_of, sample_keys
-from simulator.scales import Found, ask_number
+from simulator.scales import Found, ask_number, check_scale
 from simulator.settings import Count, Number, Settings
 from simulator.templates import naming
 from simulator.types import (
@@ -43,6 +43,11 @@ class Scale(Settings):
     )
     low: Count = Field(0, ge=0, le=100)
     high: Count = Field(100, ge=1, le=100)
+
+    @model_validator(mode="after")
+    def _has_a_scale(self) -> Self:
+        check_scale(self.low, self.high)
+        return self
 
 
 class JudgedProbe(Settings):

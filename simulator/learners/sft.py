@@ -6,6 +6,7 @@ have been. All of it is JSON or safetensors.
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,7 +53,8 @@ class SFTLearner:
     ) -> None:
         self._config, self._stopwatch = config, stopwatch
         self._encoder = encoder_of(model)
-        base = _load(model, config)
+        with _memory_explained():
+            base = _load(model, config)
         text_config = base.config.get_text_config()
         self._context: int = context or text_config.max_position_embeddings
         self._end = _end_of_turn(base, self._encoder)
@@ -83,21 +85,18 @@ class SFTLearner:
             )
         optimizer, updates = self._restore(checkpoint, seed)
         canaries = _canary_prompts(wanted)
-        parent = self._next_logprobs(canaries)
         encoded = self._encode(wanted)
-        try:
+        with _memory_explained():
+            parent = self._next_logprobs(canaries)
             losses = [
                 self._epoch(optimizer, encoded, (seed, n)) for n in range(self._config.epochs)
             ]
-        except torch.OutOfMemoryError:
-            raise LearnerError(
-                f"the learner's device has too little memory; {LESS_MEMORY}"
-            ) from None
-        if not np.isfinite(losses).all():
-            raise LearnerError("the loss isn't finite any more; lower learner.learning_rate")
+            if not np.isfinite(losses).all():
+                raise LearnerError("the loss isn't finite any more; lower learner.learning_rate")
+            readings = self._readings(canaries, parent)
         self._save(out, optimizer, updates + 1)
         steps = self._config.epochs * -(-len(encoded) // self._config.batch_size)
-        return Update(steps, losses[0], losses[-1], self._readings(canaries, parent))
+        return Update(steps, losses[0], losses[-1], readings)
 
     def _epoch(
         self, optimizer: torch.optim.AdamW, encoded: Sequence[Encoded], key: tuple[int, int]
@@ -196,11 +195,17 @@ class SFTLearner:
         """Returns the next-token log-probabilities of each prompt, (prompts, V), fp32."""
         room = [self._context - 1] * len(prompts)
         encoded = [prompt.ids for prompt in self._encoder.encode(prompts, room)]
-        last = torch.tensor([len(ids) - 1 for ids in encoded])
-        ids = _right_padded(encoded, 0)
+        size = self._config.micro_batch or len(encoded)
+        parts = [self._after(encoded[n : n + size]) for n in range(0, len(encoded), size)]
+        return torch.cat(parts)
+
+    def _after(self, rows: Sequence[list[int]]) -> torch.Tensor:
+        """Returns the log-probabilities of what follows each row, (rows, V), fp32, on the CPU."""
+        last = torch.tensor([len(ids) - 1 for ids in rows])
+        ids = _right_padded(rows, 0)
         with self._stopwatch.timing("learner"):
             logits = self._model(input_ids=ids.to(self._model.device), use_cache=False).logits
-            at_end = logits[range(len(encoded)), last.to(logits.device)]
+            at_end = logits[range(len(rows)), last.to(logits.device)]
         return torch.log_softmax(at_end.float(), -1).cpu()
 
     def _readings(self, prompts: Sequence[Prompt], parent: torch.Tensor) -> tuple[Reading, ...]:
@@ -215,6 +220,15 @@ class SFTLearner:
                 )
             )
         return tuple(readings)
+
+
+@contextmanager
+def _memory_explained() -> Iterator[None]:
+    """Turns a want of memory into a sentence."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise LearnerError(f"the learner's device has too little memory; {LESS_MEMORY}") from None
 
 
 def _load(model: str, config: SFTConfig) -> PreTrainedModel:

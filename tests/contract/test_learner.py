@@ -238,11 +238,13 @@ def test_a_batch_in_parts_is_the_batch(
     whole, parts = learner(**settings), learner(**settings, micro_batch=size)
     start = fitted(whole)
     assert furthest(start, fitted(parts)) < 1e-3
-    losses = [
-        by.fit(start, EXAMPLES, 7, tmp_path / name).loss_first
-        for name, by in (("w", whole), ("p", parts))
-    ]
-    assert losses[1] == pytest.approx(losses[0], rel=1e-6)
+    one, other = (
+        by.fit(start, EXAMPLES, 7, tmp_path / str(n)) for n, by in enumerate((whole, parts))
+    )
+    assert other.loss_first == pytest.approx(one.loss_first, rel=1e-6)
+    for ours, theirs in zip(one.readings, other.readings, strict=True):
+        assert ours.prompt == theirs.prompt
+        assert ours.parent == pytest.approx(theirs.parent, abs=1e-4)
 
 
 def test_the_gradient_of_parts_is_the_batch_s() -> None:
@@ -263,6 +265,17 @@ def test_the_gradient_of_parts_is_the_batch_s() -> None:
     whole = gradient(len(rows))
     for size in (1, 3, 4):
         assert (gradient(size) - whole).norm() < 1e-5 * whole.norm()
+
+
+def test_want_of_memory_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_little(*_: Any, **__: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    by = learner()
+    monkeypatch.setattr(by._model, "forward", too_little)
+    with pytest.raises(LearnerError, match=r"too little memory; lower learner\.micro_batch"):
+        by.fit(None, EXAMPLES, 5, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_checkpointed_layers_learn_the_same(fitted: Callable[..., Path]) -> None:

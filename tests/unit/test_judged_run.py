@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import cast
 
 import pandas as pd
 import pytest
@@ -14,6 +15,8 @@ from analysis.judges import scales
 from analysis.metrics import amount, difference, interval, metric_name
 from analysis.plots import drift_figure
 from analysis.tables import headline, key_figures, summary_table
+from simulator.backends.base import Backend
+from simulator.cast import Cast, Player
 from simulator.store import DONE, Run
 from tests.judged import JUDGE, plant_judged, set_judged
 from tests.unit.test_report import HOSTILE, assert_inert, report
@@ -86,6 +89,29 @@ def test_rules_play_no_roles(tiny_run: Run) -> None:
     assert texts.vetoed(tiny_run, 4).empty
     assert texts.judged_pairs(tiny_run, 4).empty
     assert len(frames.talks(tiny_run)) == 2
+
+
+def test_what_a_role_was_asked_is_counted_anew_every_round() -> None:
+    player = Player("model", cast(Backend, None), bare=True, cache=None, requests=3, tokens=5)
+    actors = Cast({"judge": player}, [])
+    assert actors.lap() == {"judge": {"requests": 3, "tokens": 5}}
+    assert actors.lap() == {"judge": {"requests": 0, "tokens": 0}}
+
+
+def test_runs_of_earlier_versions_can_be_read(judged: Run) -> None:
+    for number in range(3):
+        folder, summary = judged.folder(number), judged.summary(number)
+        del summary["talks"]
+        (folder / "round.json").write_text(json.dumps(summary))
+        (folder / "timing.json").write_text('{"wall": 1.0}')
+        (folder / "vetoes.parquet").unlink(missing_ok=True)
+        for part in folder.glob("conversations/*.parquet"):
+            pd.read_parquet(part).drop(columns=["thought", "dropped"]).to_parquet(part)
+    text = report(judged)
+    assert_inert(text)
+    assert "Replies that round 1 learned from" in text and "what it thought" not in text
+    drift_figure(judged)
+    run_json(judged, 1.0)
 
 
 def test_the_dose_in_situations_is_of_all_replies(judged: Run, tiny_run: Run) -> None:
