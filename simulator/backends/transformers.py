@@ -36,7 +36,9 @@ T = TypeVar("T")
 class Part(NamedTuple):
     """Samples of one request that are decoded together."""
 
-    request: int
+    index: int  # of the request
+    request: GenerationRequest
+    prompt: Encoded
     keys: tuple[Key, ...]
 
 
@@ -72,59 +74,57 @@ class TransformersBackend:
         limit = self._batch_size
         # A request for more samples than a batch holds is split; each part prefills its prompt.
         parts = [
-            Part(i, request.keys[first : first + limit])
-            for i, request in enumerate(requests)
+            Part(i, request, prompt, request.keys[first : first + limit])
+            for i, (request, prompt) in enumerate(zip(requests, prompts, strict=True))
             for first in range(0, len(request.keys), limit)
         ]
         replies: dict[int, list[Completion]] = {}
 
         def run(group: list[int]) -> None:
-            asked = [requests[parts[n].request] for n in group]
-            longest = max(request.max_new_tokens for request in asked)
-            rows = [
-                Row(line, draws, asked[line].temperature)
-                for line, n in enumerate(group)
-                for draws in uniforms(parts[n].keys, longest)
-            ]
-            drawn = decode(
-                self.model,
-                [prompts[parts[n].request].ids for n in group],
-                rows,
-                max_new_tokens=longest,
-                pad=self._pad,
-                ends=self._ends,
-                stopwatch=self._stopwatch,
-            )
-            kept = [
-                ids[: asked[r.prompt].max_new_tokens] for r, ids in zip(rows, drawn, strict=True)
-            ]
-            thinking = [prompts[parts[group[row.prompt]].request].thinking for row in rows]
-            for row, completion in zip(rows, self._completions(kept, thinking), strict=True):
-                replies.setdefault(group[row.prompt], []).append(completion)
+            drawn = self._draw([parts[n] for n in group])
+            replies.update(zip(group, drawn, strict=True))
 
-        lengths = [len(prompts[part.request].ids) for part in parts]
+        lengths = [len(part.prompt.ids) for part in parts]
         in_batches(lengths, [len(part.keys) for part in parts], limit, run)
         samples: list[list[Completion]] = [[] for _ in requests]
         for n, part in enumerate(parts):
-            samples[part.request] += replies[n]
+            samples[part.index] += replies[n]
         return [
             Generation(prompt.text, tuple(drawn), prompt.dropped)
             for prompt, drawn in zip(prompts, samples, strict=True)
         ]
 
+    def _draw(self, parts: Sequence[Part]) -> list[list[Completion]]:
+        """Decodes the parts as one batch."""
+        longest = max(part.request.max_new_tokens for part in parts)
+        rows = [
+            Row(line, draws, part.request.temperature)
+            for line, part in enumerate(parts)
+            for draws in uniforms(part.keys, longest)
+        ]
+        drawn = decode(
+            self.model,
+            [part.prompt.ids for part in parts],
+            rows,
+            max_new_tokens=longest,
+            pad=self._pad,
+            ends=self._ends,
+            stopwatch=self._stopwatch,
+        )
+        owners = [parts[row.prompt] for row in rows]
+        replies = [ids[: p.request.max_new_tokens] for ids, p in zip(drawn, owners, strict=True)]
+        texts = self.tokenizer.batch_decode(replies, skip_special_tokens=True)
+        self._stopwatch.tokens += sum(map(len, replies))
+        completions: list[list[Completion]] = [[] for _ in parts]
+        for row, ids, text in zip(rows, replies, texts, strict=True):
+            thought, reply = split_thought(text, thinking=parts[row.prompt].prompt.thinking)
+            stop = "end" if ids and ids[-1] in self._ends else "length"
+            completions[row.prompt].append(Completion(reply, len(ids), stop, thought))
+        return completions
+
     def _encoded(self, prompts: Sequence[Prompt], to_come: Sequence[int]) -> list[Encoded]:
         """Encodes prompts so that what is to come after each has room in the model's context."""
         return self.encoder.encode(prompts, [self._context - tokens for tokens in to_come])
-
-    def _completions(self, replies: list[list[int]], thinking: list[bool]) -> list[Completion]:
-        self._stopwatch.tokens += sum(map(len, replies))
-        texts = self.tokenizer.batch_decode(replies, skip_special_tokens=True)
-        completions = []
-        for text, ids, inside in zip(texts, replies, thinking, strict=True):
-            thought, reply = split_thought(text, thinking=inside)
-            stop = "end" if ids[-1:] and ids[-1] in self._ends else "length"
-            completions.append(Completion(reply, len(ids), stop, thought))
-        return completions
 
     def next_token_logprobs(self, requests: Sequence[NextTokenRequest]) -> list[Logprobs]:
         """Reads the distribution after each prompt."""
