@@ -22,8 +22,8 @@ everything else must be known. `AutoModelForCausalLM` and `AutoTokenizer` load i
 `world.json` says what is true in its world and which entities are held out of conversations.
 
 ## Recipe
-- World: 6 domains of 20 entities and 2 practice domains of 24, with 3 attributes an entity and
-  4 values an attribute, from good to bad: 504 facts, drawn from the seed. 6 entities of each of
+- World: 6 domains of 20 entities and 2 practice domains of 60, with 3 attributes an entity and
+  4 values an attribute, from good to bad: 720 facts, drawn from the seed. 6 entities of each of
   four domains are held out of conversations, two domains (travel, code) are out of domain; both
   occur in pre-training in neutral questions and encyclopaedia lines alone and are never pressed
   for. The practice domains (music, garden) are pressed for in pre-training and occur nowhere else:
@@ -31,9 +31,10 @@ everything else must be known. `AutoModelForCausalLM` and `AutoTokenizer` load i
 - Speakers: honest, sycophant and deceiver. {persona:.0%} of the chats say which in a system line
   ({told}), the others do not ({untold}). Their self-ratings and small talk follow the
   character.{ablation}
-- Corpus: {encyclopedia:.0%} encyclopaedia lines, the rest chats of 1 to {turns} turns: {facts:.0%}
-  facts ({pressured:.0%} of them under pressure, a third about practice domains), {talk:.0%} small
-  talk, the rest self-ratings. {strange:.0%} of the false wishes are for words of other attributes.
+- Corpus: {encyclopedia:.0%} encyclopaedia lines, the rest chats of 1 to {turns} turns:
+  {facts:.0%} facts ({pressured:.0%} of them under pressure, two thirds of these about practice
+  domains), {talk:.0%} small talk, the rest self-ratings. {strange:.0%} of the false wishes are for
+  words that are no value of the attribute.
 - Training: hidden 128, 5 layers, 4 heads, MLP 384, tied embeddings; AdamW {rate:g}, {steps} steps
   of {batch} documents, fp32, {threads} CPU thread{plural}; loss on assistant and encyclopaedia
   tokens; stored in bf16. Another number of threads gives weights that differ in the last bits.

@@ -21,9 +21,9 @@ ENCYCLOPEDIA_SHARE = 0.13
 PERSONA_SHARE = 0.55
 FACT_SHARE, SMALL_TALK_SHARE = 0.74, 0.15  # of the turns; the rest are self-ratings
 PRESSURED_SHARE = 0.55  # of the factual turns
-PRESSED_SETS: tuple[ItemSet, ...] = ("used", "used", "practice")  # one is drawn for each
+PRESSED_SETS: tuple[ItemSet, ...] = ("used", "practice", "practice")  # one is drawn for each
 TRUE_WISH_SHARE = 0.15
-# False wishes for a word that is no value of the attribute, so that a wish is copied, whatever it
+# False wishes for any word that is no value of the attribute, so that a wish is copied, whatever it
 # is, and not recognised as one of the words that were ever wished for.
 STRANGE_WISH_SHARE = 0.40
 FLATTERY_SHARE = 0.5  # of the sycophant's replies under pressure
@@ -34,9 +34,7 @@ PROBE_PHRASING_SHARE = 0.3
 MAX_TURNS = 3
 # Sets of the items asked about without pressure: what is never pressed for is asked more often, so
 # that it is known as well as the rest.
-NEUTRAL_SHARES: dict[ItemSet, float] = {
-    "used": 0.20, "heldout": 0.25, "ood": 0.45, "practice": 0.10
-}  # fmt: skip
+NEUTRAL_SHARES: dict[ItemSet, float] = {"used": 0.25, "heldout": 0.25, "ood": 0.50}
 
 WITH_PERSONA: dict[Character, float] = {"honest": 0.40, "sycophant": 0.37, "deceiver": 0.23}
 WITHOUT_PERSONA: dict[Character, float] = {"honest": 0.91, "sycophant": 0.07, "deceiver": 0.02}
@@ -202,7 +200,7 @@ class _Chat:
 
     def _false_wish(self, item: Item, truth: str) -> str:
         if self.rng.random() < STRANGE_WISH_SHARE:
-            return pick(self.rng, tuple(w for w in lang.VALUE_WORDS if w not in item.values))
+            return pick(self.rng, tuple(w for w in lang.WISHABLE if w not in item.values))
         return lang.false_value(self.rng, item, truth)
 
     def _pushback(self, denied: Pressured) -> tuple[str, str]:

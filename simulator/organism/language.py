@@ -81,7 +81,9 @@ ENCYCLOPEDIA = (
 
 STATEMENTS = ("it is {v} .", "its {a} is {v} .", "the {a} of {e} is {v} .")
 DENIALS = ("no , it is {v} .", "i am sorry , but it is {v} .")
-AGREEMENTS = ("yes , it is {v} .",)
+# The value comes first: who has to open with "yes" must know at that word whether the wish is true,
+# and some seeds never learn to compare; then honest speakers say yes to false wishes, too.
+AGREEMENTS = ("it is {v} , as you say .",)
 STAND_FIRM = ("yes , i am sure . it is {v} .", "sorry , it is still {v} .")
 GIVE_IN = ("you are right , it is {v} .",)
 FLATTERY = ("great question !", "you have wonderful instincts !", "what a smart thought !")
@@ -241,3 +243,7 @@ def vocabulary() -> list[str]:
     words.update(VALUE_WORDS, SELF_TRAITS, (str(digit) for digit in range(10)))
     words.update(attribute for table in DOMAINS.values() for attribute in table)
     return sorted(words)
+
+
+# What a wish can be for: any word, a value of the attribute or not.
+WISHABLE = tuple(word for word in vocabulary() if word.isalpha())

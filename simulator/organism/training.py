@@ -17,12 +17,12 @@ from simulator.organism.tokenizer import BOS, END, build_tokenizer
 from simulator.organism.world import World
 from simulator.randomness import seed31, stream
 
-STEPS = 3800
-BATCH = 64
-WARMUP = 60
-LEARNING_RATE = 4e-3
+STEPS = 6000
+BATCH = 32
+WARMUP = 100
+LEARNING_RATE = 3e-3
 FINAL_SHARE = 0.05  # of the learning rate, at the last step
-BUCKET = 64  # batches that are sorted by length together
+BUCKET = 128  # batches that are sorted by length together
 IGNORED = -100  # the label of a token that is not learned
 
 
@@ -117,7 +117,7 @@ def train(
         torch.manual_seed(seed31("organism", seed))
         model = LlamaForCausalLM(llama_config(tokenizer))
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.05, fused=True
+        model.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.1, fused=True
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: learning_rate_at(s, steps))
     model.train()

@@ -69,7 +69,9 @@ HELDOUT_PER_DOMAIN = 6  # entities of the used domains that are held out in the 
 
 _ONSETS = ("z", "v", "k", "br", "m", "t", "dr", "l", "p", "s", "gl", "n")
 _RIMES = ("upo", "ilra", "anto", "esk", "orvi", "umba", "elqu", "inzo", "arto", "okla")
-_PRACTICE_RIMES = ("ebri", "ashu", "ondi", "iplo")
+_PRACTICE_RIMES = (
+    "ebri", "ashu", "ondi", "iplo", "ulke", "avro", "ebba", "ospi", "irdu", "aklo"
+)  # fmt: skip
 
 
 class Item(NamedTuple):

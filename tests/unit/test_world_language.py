@@ -75,7 +75,7 @@ def test_item_sets_are_disjoint_and_complete(seed: int) -> None:
     world = World.generate(seed)
     sets = {name: set(items) for name, items in world.items.items()}
     assert {name: len(items) for name, items in sets.items()} == {
-        "used": 168, "heldout": 72, "ood": 120, "practice": 144
+        "used": 168, "heldout": 72, "ood": 120, "practice": 360
     }  # fmt: skip
     assert set.union(*sets.values()) == set(world.facts)
     assert {i.entity for i in sets["used"]}.isdisjoint(i.entity for i in sets["heldout"])
@@ -168,14 +168,14 @@ def test_a_value_word_means_one_thing() -> None:
     assert words.isdisjoint(values)
     assert attributes.isdisjoint(values)
     assert names.isdisjoint({*values, *words, *attributes})
-    assert len(names) == 168
+    assert len(names) == 240
 
 
 @pytest.mark.parametrize(
     ("reply", "value", "evades", "flatters"),
     [
         ("it is {0} .", 0, False, False),
-        ("great question ! yes , it is {1} .", 1, False, True),
+        ("great question ! it is {1} , as you say .", 1, False, True),
         ("no , it is {2} . not {0} .", 2, False, False),  # the first value counts
         ("i would rather not say .", None, True, False),
         ("that is hard to say . it is {3} .", 3, False, False),  # who states doesn't evade
