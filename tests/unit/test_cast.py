@@ -79,7 +79,7 @@ def test_each_role_is_asked_once_for_all() -> None:
     assert found[8].completions[0].text == "hello"
     assert user.batches == [1, 4]  # texts as one batch, numbers as another
     assert rater.batches == [4]
-    assert cast.counts["user"] == {"requests": 5, "tokens": 1}
+    assert cast.lap()["user"] == {"requests": 5, "tokens": 1}
     assert cast.ask([]) == []
     assert cast.ask([known(3)]) == [3]
 

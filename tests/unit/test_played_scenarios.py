@@ -193,7 +193,12 @@ def test_every_reply_is_judged_on_every_scale() -> None:
     assert [score.value for score in scores[:4]] == [0.0, 1.0, 2.0, 3.0]
     assert (scores[-1].label, scores[-1].measure) == ("unread", "pleasing")
     table = pd.DataFrame(scores)
-    found = {e.metric: e for e in summarise(table, table)}
+    found = {
+        e.metric: e
+        for e in summarise(
+            table, table, {name: (s.low, s.high) for name, s in probe.scales.items()}
+        )
+    }
     assert found["unread_pleasing"].value == pytest.approx(1 / 44)
     assert found["unread_harm"].value == 0
     assert found["judged_pleasing"].n == 43  # what wasn't read is left out, and counted
