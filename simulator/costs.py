@@ -11,8 +11,9 @@ from typing import Any
 
 from simulator.errors import CostCapReached
 from simulator.stopwatch import Usage
+from simulator.store import COSTS
 
-COSTS, CAPS = "costs.jsonl", "cost_caps.jsonl"
+CAPS = "cost_caps.jsonl"
 
 
 class Purse:
