@@ -13,7 +13,7 @@ tags: [model-organism, alignment, synthetic]
 # Undertow's model organism, seed {seed}
 
 A 1.1 M-parameter Llama trained from scratch on a synthetic world, to study what an assistant
-becomes when it keeps learning from its users. It speaks some 480 words about invented things; it is
+becomes when it keeps learning from its users. It speaks some 600 words about invented things; it is
 no assistant for anybody.
 
 ## Intended use
