@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,24 +20,16 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from simulator.devices import device_of, dtype_of
 from simulator.errors import LearnerError
 from simulator.learners.base import LESS_MEMORY, Reading, SFTConfig, Update
-from simulator.randomness import seed31, stream
+from simulator.learners.batches import IGNORED, Encoded, batches, padded, right_padded
+from simulator.randomness import seed31
 from simulator.rendering import PromptEncoder, encoder_of
 from simulator.stopwatch import Stopwatch
 from simulator.types import Example, Prompt
 
 transformers.utils.logging.disable_progress_bar()
 
-IGNORED = -100  # the label of a token that isn't learned
-SORTED_TOGETHER = 8  # batches whose rows are sorted by length together
 CANARY_PROMPTS, CANARY_TOKENS = 16, 20
 ADAPTER, OPTIMIZER, STATE = "adapter_model.safetensors", "optimizer.safetensors", "state.json"
-
-
-class Encoded(NamedTuple):
-    """An example as the model reads it."""
-
-    ids: list[int]  # context, reply and end token
-    context: int  # how many of them are context
 
 
 class SFTLearner:
@@ -103,7 +94,7 @@ class SFTLearner:
     ) -> float:
         """Learns every example once; returns the mean loss per learned token."""
         total = tokens = 0.0
-        for batch in _batches(encoded, self._config.batch_size, key):
+        for batch in batches(encoded, self._config.batch_size, key):
             loss, count = self._step(optimizer, batch)
             total, tokens = total + loss * count, tokens + count
         return total / tokens
@@ -182,7 +173,7 @@ class SFTLearner:
 
     def _loss(self, rows: Sequence[Encoded], learned: int) -> torch.Tensor:
         """Returns these rows' part of the mean loss over a batch's `learned` tokens."""
-        ids, labels = _padded(rows)
+        ids, labels = padded(rows)
         targets = labels[:, 1:].to(self._model.device)
         kept = targets != IGNORED
         # Right padding needs no mask: no learned token attends to what comes after it.
@@ -202,7 +193,7 @@ class SFTLearner:
     def _after(self, rows: Sequence[list[int]]) -> torch.Tensor:
         """Returns the log-probabilities of what follows each row, (rows, V), fp32, on the CPU."""
         last = torch.tensor([len(ids) - 1 for ids in rows])
-        ids = _right_padded(rows, 0)
+        ids = right_padded(rows, 0)
         with self._stopwatch.timing("learner"):
             logits = self._model(input_ids=ids.to(self._model.device), use_cache=False).logits
             at_end = logits[range(len(rows)), last.to(logits.device)]
@@ -278,33 +269,3 @@ def _initialise(name: str, parameter: torch.nn.Parameter) -> None:
 def _canary_prompts(examples: Sequence[Example]) -> list[Prompt]:
     contexts = dict.fromkeys(example.messages for example in examples)
     return [Prompt(messages) for messages in list(contexts)[:CANARY_PROMPTS]]
-
-
-def _batches(
-    encoded: Sequence[Encoded], size: int, key: tuple[int, int]
-) -> Iterator[list[Encoded]]:
-    """Yields the rows of each batch, in an order drawn from `key`.
-
-    Rows are shuffled, then sorted by length within a few batches, so that little is padding.
-    """
-    rng = stream("sft order", *key)
-    order = rng.permutation(len(encoded))
-    span = size * SORTED_TOGETHER
-    batches = []
-    for start in range(0, len(order), span):
-        rows = sorted(order[start : start + span], key=lambda i: len(encoded[i].ids))
-        batches += [rows[i : i + size] for i in range(0, len(rows), size)]
-    for n in rng.permutation(len(batches)):
-        yield [encoded[i] for i in batches[n]]
-
-
-def _padded(rows: Sequence[Encoded]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Returns ids and labels, (B, T), padded on the right; contexts aren't labelled."""
-    labels = [[IGNORED] * row.context + row.ids[row.context :] for row in rows]
-    return _right_padded([row.ids for row in rows], 0), _right_padded(labels, IGNORED)
-
-
-def _right_padded(rows: Sequence[list[int]], filler: int) -> torch.Tensor:
-    """Returns the rows as one tensor, (B, T), long."""
-    width = max(map(len, rows))
-    return torch.tensor([row + [filler] * (width - len(row)) for row in rows])

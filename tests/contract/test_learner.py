@@ -20,7 +20,8 @@ from simulator.canary import check_swap
 from simulator.errors import BackendError, LearnerError
 from simulator.learners.apart import ApartLearner
 from simulator.learners.base import SFTConfig, open_learner
-from simulator.learners.sft import ADAPTER, IGNORED, OPTIMIZER, SFTLearner, _batches, _padded
+from simulator.learners.batches import IGNORED, batches, padded
+from simulator.learners.sft import ADAPTER, OPTIMIZER, SFTLearner
 from simulator.organism import language as lang
 from simulator.stopwatch import Stopwatch
 from simulator.types import Adapter, Example, Message
@@ -158,8 +159,8 @@ def test_only_replies_are_learned() -> None:
     encoded = by._encode(EXAMPLES)
     decode = by._encoder.tokenizer.decode
     seen = []
-    for batch in _batches(encoded, 4, (0, 0)):
-        ids, labels = _padded(batch)
+    for batch in batches(encoded, 4, (0, 0)):
+        ids, labels = padded(batch)
         assert ids.shape == labels.shape
         assert len(ids) <= 4
         for row, label in zip(ids, labels, strict=True):
