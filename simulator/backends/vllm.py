@@ -32,6 +32,7 @@ from simulator.types import (
 BASE = "base"  # what the server calls the model without an adapter
 TOKENS_AT_ONCE = 128  # log-probabilities that one request may ask for
 RESTARTS = 3  # of a server that ends by itself, per batch
+FAREWELL = 10.0  # seconds that a failed server is given to end
 KEY = "VLLM_API_KEY"
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # that the server knows
 
@@ -218,25 +219,31 @@ class VLLMBackend:
         }
 
     def _ask(self, bodies: Sequence[dict[str, Any]]) -> list[Any]:
-        """Asks all, and again what a server that ended left unanswered."""
+        """Asks all, and again what a server that failed left unanswered."""
         answers: dict[int, Any] = {}
         with self._stopwatch.timing("model"):
             for _ in range(RESTARTS + 1):
                 due = [n for n in range(len(bodies)) if n not in answers]
-                if not due:
-                    break
                 self._revive()
                 found = self._endpoint.complete([bodies[n] for n in due])
-                if any(isinstance(answer, TooLong) for answer in found):
-                    raise BackendError(
-                        f"{self._endpoint.url}: the server's context is shorter than the model's; "
-                        "set backend.context to what it has"
-                    )
                 kept = zip(due, found, strict=True)
                 answers |= {n: a for n, a in kept if not isinstance(a, Exception)}
-        if len(answers) < len(bodies):
-            raise self._lost()
-        return [answers[n] for n in range(len(bodies))]
+                failures = [answer for answer in found if isinstance(answer, Exception)]
+                if not failures:
+                    return [answers[n] for n in range(len(bodies))]
+                self._see_off(failures[0])
+        raise failures[0] if self._server is None else self._server.failure(str(failures[0]))
+
+    def _see_off(self, failure: Exception) -> None:
+        """Waits for the end of our server, which takes a moment, or else gives up."""
+        if isinstance(failure, TooLong):
+            raise BackendError(
+                f"{self._endpoint.url}: the server's context is shorter than the model's; "
+                "set backend.context to what it has"
+            )
+        if self._server is None:
+            raise failure
+        self._server.await_end(FAREWELL)
 
     def _revive(self) -> None:
         """Starts a server of ours again if it ended, with the adapter that it served."""
@@ -248,11 +255,6 @@ class VLLMBackend:
         if self._adapter is not None:
             self._post("load", self._adapter)
         self._previous = None  # the new server never heard of it
-
-    def _lost(self) -> BackendError:
-        if self._server is None:
-            return BackendError(f"{self._config.url}: the server is gone")
-        return self._server.failure("the server kept ending")
 
     @contextmanager
     def without_adapter(self) -> Iterator[None]:
