@@ -110,6 +110,8 @@ class VLLMBackend:
             "VLLM_CPU_KVCACHE_SPACE": f"{self._config.cpu_cache_gib}",
             "VLLM_NO_USAGE_STATS": "1",
             "OMP_NUM_THREADS": f"{self._config.threads}",
+            # Else vLLM counts for itself, and binds every server of a machine to the same cores.
+            "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         }
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
