@@ -12,6 +12,7 @@ from simulator.backends.base import VLLMConfig
 from simulator.backends.endpoint import Endpoint, TooLong
 from simulator.backends.facts import end_tokens, longest_context
 from simulator.backends.server import Server
+from simulator.devices import device_of
 from simulator.errors import BackendError
 from simulator.randomness import seed31
 from simulator.rendering import Encoded, by_text, encoder_of, split_thought
@@ -101,6 +102,10 @@ class VLLMBackend:
         if config.context is not None:
             options["max-model-len"] = config.context
         flags = [f"--{name}={value}" for name, value in options.items()]
+        if device_of("auto").type == "cpu":
+            # Without a GPU, vLLM 0.32 ends with "CPU Generator does not use offset" when a batch
+            # has room for only a part of a prompt whose reply is sampled by a seed.
+            flags.append("--no-enable-chunked-prefill")
         entry = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
         return [*entry, *flags, "--enable-lora", *config.arguments]
 

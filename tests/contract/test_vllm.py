@@ -149,6 +149,19 @@ def test_what_the_server_refuses_is_said(served: VLLMBackend, tmp_path: Path) ->
     served._adapter = None
 
 
+def test_many_seeded_requests_at_once_leave_the_server_alive(served: VLLMBackend) -> None:
+    """More than one batch has room for: prompts cut in parts ended a server without a GPU."""
+    turns = ("what is the taste of zupos ?", "it is foul .") * 6
+    asked = [
+        GenerationRequest(chat(*turns, f"{word} ?"), ((word, n),), 4)
+        for n, word in enumerate(words_of(served))
+    ]
+    assert served._server is not None
+    before = served._server._process.pid
+    assert len(served.generate(asked)) == 300
+    assert served._server._process.pid == before
+
+
 @pytest.mark.parametrize("part", ["", "Engine"])
 def test_a_killed_server_is_started_again_and_answers_the_same(
     served: VLLMBackend, adapters: list[Adapter], part: str
