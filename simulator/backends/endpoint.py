@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
 import httpx2
@@ -66,8 +67,8 @@ class Endpoint:
         """Asks for completions; see the API's `completions.create` for a body.
 
         Returns:
-            For each body its answer, or what was left of it: an `openai.APIConnectionError`, or
-            `TooLong`.
+            For each body its answer, or why there is none: `TooLong`, or a `BackendError` where the
+            connection was lost or the server failed, which may be over when it is started again.
 
         Raises:
             BackendError: the endpoint refuses a request, or doesn't answer within the deadline.
@@ -92,30 +93,28 @@ class Endpoint:
                 return answer if _is_whole(answer) else ValueError("no choices in its answer")
 
         answers = await asyncio.gather(*map(ask, bodies), return_exceptions=True)
-        for answer in answers:
-            if isinstance(answer, BaseException):
-                self._explain(answer)
-        return answers
+        return [self._explained(a) if isinstance(a, BaseException) else a for a in answers]
 
-    def _explain(self, error: BaseException) -> None:
-        """Raises what no retry will mend; the rest is left to the caller."""
+    def _explained(self, error: BaseException) -> Exception:
+        """Raises what asking again won't mend, and returns the rest."""
         if isinstance(error, TooLong):
-            return
+            return error
         if isinstance(error, openai.APITimeoutError):
             raise BackendError(
                 f"{self.url}: no answer within {self._deadline:.0f} s; the server hangs or is too "
                 "busy: lower backend.concurrency or raise backend.deadline"
             ) from None
         if isinstance(error, openai.APIConnectionError):
-            return
+            return BackendError(f"{self.url}: the server is gone: {error}")
         if isinstance(error, openai.APIStatusError):
             body = error.body if isinstance(error.body, dict) else {}
             said = " ".join(str(body.get("message") or error.response.text).split())[:SHOWN]
-            raise BackendError(f"{self.url}: refused with {error.status_code}: {said}") from None
+            refusal = BackendError(f"{self.url}: refused with {error.status_code}: {said}")
+            if error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                return refusal
+            raise refusal from None
         if isinstance(error, ValueError | openai.APIError):  # a page for people, a proxy's notice
-            raise BackendError(
-                f"{self.url}: doesn't answer as OpenAI's API does: {error}"
-            ) from None
+            raise BackendError(f"{self.url}: doesn't speak OpenAI's API: {error}") from None
         raise error
 
     def post(self, path: str, body: Mapping[str, Any]) -> None:
@@ -126,10 +125,8 @@ class Endpoint:
         """
         try:
             self._runner.run(self._client.post(path, body=body, cast_to=str))
-        except openai.APIConnectionError as error:
-            raise BackendError(f"{self.url}{path}: {error}") from None
-        except openai.APIStatusError as error:
-            self._explain(error)
+        except openai.APIError as error:
+            raise self._explained(error) from None
 
     def close(self) -> None:
         """Closes the connections."""

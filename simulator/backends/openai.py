@@ -105,8 +105,8 @@ class OpenAIBackend:
             for (n, one), answer in zip(left.items(), answers, strict=True):
                 if isinstance(answer, TooLong):
                     again[n] = self._shorter(one)
-                elif isinstance(answer, Exception):
-                    raise BackendError(f"{self._config.url}: the endpoint is gone: {answer}")
+                elif isinstance(answer, BackendError):
+                    raise answer
                 else:
                     self._count(answer)
                     done[n] = one._replace(answer=answer)

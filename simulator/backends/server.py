@@ -5,6 +5,7 @@ is handed over in its environment and stored nowhere. Each of its processes carr
 identity in the environment, so that what a killed owner left behind is found by the next start.
 """
 
+import contextlib
 import http.client
 import os
 import secrets
@@ -79,6 +80,11 @@ class Server:
     def running(self) -> bool:
         """Has the server not ended by itself?"""
         return self._process.poll() is None
+
+    def await_end(self, seconds: float) -> None:
+        """Waits for the server to end by itself, for so long at most."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
 
     def stop(self) -> None:
         """Ends the whole process group: politely, then by force."""

@@ -36,7 +36,7 @@ T = TypeVar("T")
 class Part(NamedTuple):
     """Samples of one request that are decoded together."""
 
-    place: int  # of the request
+    number: int  # of the request
     request: GenerationRequest
     prompt: Encoded
     keys: tuple[Key, ...]
@@ -88,7 +88,7 @@ class TransformersBackend:
         in_batches(lengths, [len(part.keys) for part in parts], limit, run)
         samples: list[list[Completion]] = [[] for _ in requests]
         for n, part in enumerate(parts):
-            samples[part.place] += replies[n]
+            samples[part.number] += replies[n]
         return [
             Generation(prompt.text, tuple(drawn), prompt.dropped)
             for prompt, drawn in zip(prompts, samples, strict=True)

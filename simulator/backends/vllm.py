@@ -12,6 +12,7 @@ from simulator.backends.base import VLLMConfig
 from simulator.backends.endpoint import Endpoint, TooLong
 from simulator.backends.facts import end_tokens, longest_context
 from simulator.backends.server import Server
+from simulator.devices import device_of
 from simulator.errors import BackendError
 from simulator.randomness import seed31
 from simulator.rendering import Encoded, by_text, encoder_of, split_thought
@@ -32,6 +33,7 @@ from simulator.types import (
 BASE = "base"  # what the server calls the model without an adapter
 TOKENS_AT_ONCE = 128  # log-probabilities that one request may ask for
 RESTARTS = 3  # of a server that ends by itself, per batch
+FAREWELL = 10.0  # seconds that a failed server is given to end
 KEY = "VLLM_API_KEY"
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # that the server knows
 
@@ -100,6 +102,10 @@ class VLLMBackend:
         if config.context is not None:
             options["max-model-len"] = config.context
         flags = [f"--{name}={value}" for name, value in options.items()]
+        if device_of("auto").type == "cpu":
+            # Without a GPU, vLLM 0.32 ends with "CPU Generator does not use offset" when a batch
+            # has room for only a part of a prompt whose reply is sampled by a seed.
+            flags.append("--no-enable-chunked-prefill")
         entry = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
         return [*entry, *flags, "--enable-lora", *config.arguments]
 
@@ -109,6 +115,8 @@ class VLLMBackend:
             "VLLM_CPU_KVCACHE_SPACE": f"{self._config.cpu_cache_gib}",
             "VLLM_NO_USAGE_STATS": "1",
             "OMP_NUM_THREADS": f"{self._config.threads}",
+            # Else vLLM counts for itself, and binds every server of a machine to the same cores.
+            "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         }
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
@@ -218,25 +226,31 @@ class VLLMBackend:
         }
 
     def _ask(self, bodies: Sequence[dict[str, Any]]) -> list[Any]:
-        """Asks all, and again what a server that ended left unanswered."""
+        """Asks all, and again what a server that failed left unanswered."""
         answers: dict[int, Any] = {}
         with self._stopwatch.timing("model"):
             for _ in range(RESTARTS + 1):
                 due = [n for n in range(len(bodies)) if n not in answers]
-                if not due:
-                    break
                 self._revive()
                 found = self._endpoint.complete([bodies[n] for n in due])
-                if any(isinstance(answer, TooLong) for answer in found):
-                    raise BackendError(
-                        f"{self._endpoint.url}: the server's context is shorter than the model's; "
-                        "set backend.context to what it has"
-                    )
                 kept = zip(due, found, strict=True)
                 answers |= {n: a for n, a in kept if not isinstance(a, Exception)}
-        if len(answers) < len(bodies):
-            raise self._lost()
-        return [answers[n] for n in range(len(bodies))]
+                failures = [answer for answer in found if isinstance(answer, Exception)]
+                if not failures:
+                    return [answers[n] for n in range(len(bodies))]
+                self._see_off(failures[0])
+        raise failures[0] if self._server is None else self._server.failure(str(failures[0]))
+
+    def _see_off(self, failure: Exception) -> None:
+        """Waits for the end of our server, which takes a moment, or else gives up."""
+        if isinstance(failure, TooLong):
+            raise BackendError(
+                f"{self._endpoint.url}: the server's context is shorter than the model's; "
+                "set backend.context to what it has"
+            )
+        if self._server is None:
+            raise failure
+        self._server.await_end(FAREWELL)
 
     def _revive(self) -> None:
         """Starts a server of ours again if it ended, with the adapter that it served."""
@@ -248,11 +262,6 @@ class VLLMBackend:
         if self._adapter is not None:
             self._post("load", self._adapter)
         self._previous = None  # the new server never heard of it
-
-    def _lost(self) -> BackendError:
-        if self._server is None:
-            return BackendError(f"{self._config.url}: the server is gone")
-        return self._server.failure("the server kept ending")
 
     @contextmanager
     def without_adapter(self) -> Iterator[None]:

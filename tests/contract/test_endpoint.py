@@ -148,11 +148,11 @@ def test_what_passes_is_asked_again(server: Scripted) -> None:
         (401, {"error": {"message": "bad key"}}, "refused with 401: bad key"),
         (404, {"detail": "Not Found"}, "refused with 404: .*Not Found"),
         (400, {"error": {"message": "no such parameter"}}, "refused with 400: no such parameter"),
-        (200, "<html>please log in</html>", "doesn't answer as OpenAI's API does"),
-        (200, '{"choices": [', "doesn't answer as OpenAI's API does"),
-        (200, {"error": "overloaded"}, "doesn't answer as OpenAI's API does"),
-        (200, {"choices": []}, "doesn't answer as OpenAI's API does"),
-        (200, {"choices": [{"index": 0}]}, "doesn't answer as OpenAI's API does"),
+        (200, "<html>please log in</html>", "doesn't speak OpenAI's API"),
+        (200, '{"choices": [', "doesn't speak OpenAI's API"),
+        (200, {"error": "overloaded"}, "doesn't speak OpenAI's API"),
+        (200, {"choices": []}, "doesn't speak OpenAI's API"),
+        (200, {"choices": [{"index": 0}]}, "doesn't speak OpenAI's API"),
     ],
 )
 def test_what_does_not_pass_is_said(server: Scripted, status: int, body: Any, said: str) -> None:
@@ -229,7 +229,7 @@ def test_an_endpoint_that_hangs_or_is_gone(server: Scripted) -> None:
     with pytest.raises(BackendError, match="no answer within 1 s"):
         opened(server, deadline=1.0, retries=0).generate(ask())
     gone = OpenAIConfig(url="http://127.0.0.1:9/v1", retries=0)
-    with pytest.raises(BackendError, match=r"127\.0\.0\.1:9/v1: the endpoint is gone"):
+    with pytest.raises(BackendError, match=r"127\.0\.0\.1:9/v1: the server is gone"):
         open_backend(gone, "judge", Stopwatch()).generate(ask())
 
 

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -150,14 +149,30 @@ def test_what_the_server_refuses_is_said(served: VLLMBackend, tmp_path: Path) ->
     served._adapter = None
 
 
+def test_many_seeded_requests_at_once_leave_the_server_alive(served: VLLMBackend) -> None:
+    """More than one batch has room for: prompts cut in parts ended a server without a GPU."""
+    turns = ("what is the taste of zupos ?", "it is foul .") * 6
+    asked = [
+        GenerationRequest(chat(*turns, f"{word} ?"), ((word, n),), 4)
+        for n, word in enumerate(words_of(served))
+    ]
+    assert served._server is not None
+    before = served._server._process.pid
+    assert len(served.generate(asked)) == 300
+    assert served._server._process.pid == before
+
+
+@pytest.mark.parametrize("part", ["", "Engine"])
 def test_a_killed_server_is_started_again_and_answers_the_same(
-    served: VLLMBackend, adapters: list[Adapter]
+    served: VLLMBackend, adapters: list[Adapter], part: str
 ) -> None:
+    """Whole, or its engine alone: then the rest answers that it failed, and ends a little later."""
     served.load(adapters[1])
     before = served.generate(requests(2))
-    for process in carried_by(os.getpid()):
+    killed = [process for process in carried_by(os.getpid()) if part in process.name()]
+    assert killed
+    for process in killed:
         process.send_signal(signal.SIGKILL)
-    time.sleep(0.5)
     assert served.generate(requests(2)) == before
     served.load(None)
     served.settle()
