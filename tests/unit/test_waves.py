@@ -40,7 +40,7 @@ def wave(scenario: Scenario, user: Scripted, rater: Scripted, assistant: Scripte
 
 
 def likes(prompt: Prompt) -> dict[str, float]:
-    return {"9": 1.0}
+    return {"9": 0.9, "10": 0.1}  # whole numbers are tokens here, so the first one tells
 
 
 def test_everybody_is_asked_at_once_and_openings_are_nobodys_work() -> None:
