@@ -1,6 +1,7 @@
 """Sweeps: arms and axes, shared and resumed runs, and what goes wrong."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from simulator.errors import ScenarioError, StoreError
+from simulator.models import resolve
 from simulator.store import Run
 from simulator.sweep import progress_table, run_sweep
 from simulator.sweep_plan import plan
@@ -132,7 +134,13 @@ def test_a_run_that_fails_is_named_and_the_others_finish(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("file", sorted(Path("scenarios/sweeps").glob("*.yaml")), ids=str)
-def test_shipped_sweeps_are_valid(file: Path) -> None:
+def test_shipped_sweeps_are_valid(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = file.resolve()
+    monkeypatch.chdir(tmp_path)
+    for name in ("honest", "blank"):  # the bases that ablations.yaml says to build first
+        shutil.copytree(resolve("organism:0"), tmp_path / "bases" / name)
     config, cells = plan(file)
     assert config.name == file.stem
     folders = {cell.folder for cell in cells}
