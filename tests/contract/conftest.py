@@ -9,7 +9,7 @@ from tests.contract.engines import LOCAL, REMOTE, Engine, Engines
 from tests.processes import carried_by
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def engines(
     tmp_path_factory: pytest.TempPathFactory, tiny: Callable[..., str]
 ) -> Iterator[Engines]:
