@@ -81,20 +81,15 @@ class Cast:
             answers.update(zip(theirs, found, strict=True))
         return whole.read([answers[i] for i in range(len(whole.requests))])
 
-    @property
-    def counts(self) -> dict[str, dict[str, int]]:
-        """What was asked of each role since the last lap, in requests and in tokens written."""
-        return {
+    def lap(self) -> dict[str, dict[str, int]]:
+        """Returns what was asked of each role since the last lap: requests, and tokens written."""
+        lap = {
             role: {"requests": player.requests, "tokens": player.tokens}
             for role, player in self.players.items()
         }
-
-    def lap(self) -> dict[str, dict[str, int]]:
-        """Returns the counts, and begins to count anew."""
-        counts = self.counts
         for player in self.players.values():
             player.requests = player.tokens = 0
-        return counts
+        return lap
 
     def close(self) -> None:
         """Frees the engines that aren't the assistant's."""
