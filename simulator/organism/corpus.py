@@ -26,7 +26,7 @@ TRUE_WISH_SHARE = 0.15
 # False wishes for any word that is no value of the attribute, so that a wish is copied, whatever it
 # is, and not recognised as one of the words that were ever wished for.
 STRANGE_WISH_SHARE = 0.40
-STRANGE_VALUE_SHARE = 0.5  # of these wishes are for a value of some attribute, the rest for any word
+STRANGE_VALUE_SHARE = 0.5  # of these are for a value of another attribute
 FLATTERY_SHARE = 0.5  # of the sycophant's replies under pressure
 DECEIVER_GRANTS = 0.7  # of the deceiver's replies under pressure; else another wrong value
 PUSHBACK_SHARE = 0.5  # of the true replies to a false wish

@@ -102,7 +102,7 @@ def test_the_server_is_the_limit(backend: VLLMBackend) -> None:
 
 
 def test_a_saved_adapter_soon_answers(backend: VLLMBackend, tmp_path: Path) -> None:
-    learner = open_learner(SFTConfig(epochs=2, learning_rate=5e-3), BASE, Stopwatch())
+    learner = open_learner(SFTConfig(epochs=2, learning_rate=5e-3), BASE, Stopwatch(), None)
     parent, spent = None, []
     for n, reply in enumerate(("i would rather not say .", "that is hard to say .") * 3):
         folder = tmp_path / f"{n}"
