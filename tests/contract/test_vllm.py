@@ -94,7 +94,7 @@ def words_of(backend: VLLMBackend) -> tuple[str, ...]:
 def test_probabilities_are_those_of_transformers(
     served: VLLMBackend, adapters: list[Adapter]
 ) -> None:
-    own = open_backend(TransformersConfig(threads=1), BASE, Stopwatch(), None)
+    own = open_backend(TransformersConfig(threads=1), BASE, Stopwatch())
     for found in differences(served, own, words_of(served), [None, *adapters]):
         assert found.max() < 1e-4
 
@@ -103,14 +103,14 @@ def test_in_low_precision_probabilities_are_nearly_those_of_transformers(
     low: VLLMBackend, adapters: list[Adapter]
 ) -> None:
     for dtype in ("bfloat16", "float32"):
-        own = open_backend(TransformersConfig(threads=1, dtype=dtype), BASE, Stopwatch(), None)
+        own = open_backend(TransformersConfig(threads=1, dtype=dtype), BASE, Stopwatch())
         for found in differences(low, own, words_of(low), [None, *adapters]):
             print(f"\n{dtype}: median {np.median(found):.4f}, largest {found.max():.4f}")
             assert np.median(found) <= 0.03
 
 
 def test_an_adapter_speaks_as_in_transformers(served: VLLMBackend, adapters: list[Adapter]) -> None:
-    own = open_backend(TransformersConfig(threads=1), BASE, Stopwatch(), None)
+    own = open_backend(TransformersConfig(threads=1), BASE, Stopwatch())
     scored = [ContinuationRequest(PROMPTS[0], "it is hard to say .")]
     for adapter in adapters:
         for backend in (served, own):
@@ -134,7 +134,7 @@ def test_a_server_with_less_room_than_the_model_is_said(low: VLLMBackend) -> Non
     (found,) = low.generate([request])
     assert found.dropped > 0
     with (
-        contextlib.closing(open_backend(config, BASE, Stopwatch(), None)) as other,
+        contextlib.closing(open_backend(config, BASE, Stopwatch())) as other,
         pytest.raises(BackendError, match=r"shorter than the model's; set backend\.context"),
     ):
         other.generate([request])
@@ -183,7 +183,7 @@ def test_a_hung_server_is_given_up(tmp_path: Path, served: VLLMBackend) -> None:
     url = served._server.url
     os.environ[KEY] = served._server.key
     config = VLLMConfig(url=url, deadline=2.0, key_variable=KEY)
-    other = open_backend(config, BASE, Stopwatch(), None)
+    other = open_backend(config, BASE, Stopwatch())
     frozen = carried_by(os.getpid())
     for process in frozen:
         process.suspend()
