@@ -37,19 +37,24 @@ def player(run: Run, role: str) -> Player:
     return Player(str(own["model"]), str(own["backend"]["kind"]))
 
 
+def judged_probes(run: Run) -> list[str]:
+    """Returns the names of the probes whose replies a model judges."""
+    probes = run.scenario["measure"]["probes"]
+    return [str(name) for name, probe in probes.items() if probe["kind"] == "judged"]
+
+
 def scales(run: Run) -> dict[str, Scale]:
     """Returns the scales by name, in the scenario's order; none where no model judges."""
     return {
         str(name): Scale(str(name), scale["low"], scale["high"], _named(run, probe["role"]))
-        for probe in run.scenario["measure"]["probes"].values()
-        if probe["kind"] == "judged"
+        for probe in (run.scenario["measure"]["probes"][name] for name in judged_probes(run))
         for name, scale in probe["scales"].items()
     }
 
 
 def asks_world(run: Run) -> bool:
     """Does a probe ask about the organism's world?"""
-    return any(p["kind"] != "judged" for p in run.scenario["measure"]["probes"].values())
+    return len(judged_probes(run)) < len(run.scenario["measure"]["probes"])
 
 
 def _named(run: Run, role: str) -> str:

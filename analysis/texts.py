@@ -8,10 +8,10 @@ import json
 import pandas as pd
 
 from analysis.frames import QUESTION, measured_rounds, scores_of, vetoes
+from analysis.judges import judged_probes
 from simulator.store import Run
 
 _CANDIDATE = ["conversation", "turn", "candidate"]
-_JUDGED = "judged"  # the probe
 
 
 def recycled(run: Run, number: int, count: int) -> pd.DataFrame:
@@ -85,7 +85,7 @@ def paired(run: Run) -> pd.DataFrame:
         return pd.DataFrame(columns=columns)
     kept = [*QUESTION, "label", "reply"]
     before, after = (scores_of(run, n) for n in (measured[0], measured[-1]))
-    labelled = (before["reply"] != "") & (before["probe"] != _JUDGED)
+    labelled = (before["reply"] != "") & ~before["probe"].isin(judged_probes(run))
     both = before.loc[labelled, kept].merge(
         after[kept], on=QUESTION, suffixes=("_before", "_after")
     )
@@ -109,7 +109,7 @@ def judged_pairs(run: Run, count: int) -> pd.DataFrame:
         return pd.DataFrame(columns=columns)
     before, after = (scores_of(run, n) for n in (measured[0], measured[-1]))
     kept = [*QUESTION, "value", "reply"]
-    both = before.loc[before["probe"] == _JUDGED, kept].merge(
+    both = before.loc[before["probe"].isin(judged_probes(run)), kept].merge(
         after[kept], on=QUESTION, suffixes=("_before", "_after")
     )
     both = both.assign(moved=(both["value_after"] - both["value_before"]).abs().fillna(0.0))

@@ -13,16 +13,17 @@ from typing import Any, NamedTuple, Protocol
 
 import pandas as pd
 
-from analysis.probes.base import Context, Score
-from analysis.probes.summary import summarise
+from analysis.probes.base import Context
+from analysis.probes.summary import COLUMNS, summarise
 from simulator import models
-from simulator.backends.base import Backend, answer, open_backend
+from simulator.backends.base import Backend, open_backend
 from simulator.canary import Canary, check_swap
 from simulator.cast import Cast, hire
 from simulator.conversation import Setting, hold_wave, ratings_heard
 from simulator.costs import Purse
 from simulator.errors import LearnerError
 from simulator.learners.base import Learner, SFTConfig, Update, open_learner
+from simulator.measurement import measure
 from simulator.population import Population, User
 from simulator.randomness import seed31
 from simulator.records import (
@@ -136,7 +137,7 @@ def measure_base(engine: Engine) -> None:
     """Round 0: the assistant before any update."""
     scores = probe(engine, 0)
     engine.population.collect(0, [])
-    estimates = summarise(scores, scores, engine.scenario.measure.scales)
+    estimates = summarise(engine.scenario.measure.probes, scores, scores)
     commit(engine, 0, {"scores": scores}, round_summary(0, estimates, None))
 
 
@@ -160,7 +161,7 @@ def play_round(engine: Engine, number: int) -> None:
     update, canary = learn(engine, number, examples)
 
     due = number % scenario.measure.every == 0 or number == scenario.rounds
-    scores = probe(engine, number) if due else pd.DataFrame(columns=Score._fields)
+    scores = probe(engine, number) if due else pd.DataFrame(columns=COLUMNS)
     tables = {
         "scores": scores,
         "selection": selection_table(candidates, decision),
@@ -169,7 +170,7 @@ def play_round(engine: Engine, number: int) -> None:
     }
     summary = round_summary(
         number,
-        summarise(scores, run.table(0, "scores"), scenario.measure.scales),
+        summarise(scenario.measure.probes, scores, run.table(0, "scores")),
         run.adapter(number),
         dose=realised_dose(candidates, decision.label),
         shares=selected_shares(candidates, decision),
@@ -246,9 +247,5 @@ def learn(
 def probe(engine: Engine, number: int) -> pd.DataFrame:
     """Asks every probe's questions and returns the scores."""
     engine.observer.stage(number, "probes")
-    context, scores = engine.context, list[Score]()
-    for name, probe in engine.scenario.measure.probes.items():
-        requests = engine.questions[name]
-        judged = probe.score(context, requests, answer(engine.backend, requests))
-        scores += engine.cast.ask([judged])[0]
-    return pd.DataFrame(scores, columns=Score._fields)
+    probes = engine.scenario.measure.probes
+    return measure(probes, engine.questions, engine.context, engine.backend, engine.cast)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.probes.summary import Estimate
+from analysis.probes.estimates import Estimate
 from simulator.canary import Canary
 from simulator.learners.base import Update
 from simulator.selection import Decision, Dose

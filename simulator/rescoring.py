@@ -8,13 +8,15 @@ from pathlib import Path
 import pandas as pd
 from rich.table import Table
 
-from analysis.probes.base import Context, Score
-from analysis.probes.summary import Estimate, summarise
+from analysis.probes.base import Context
+from analysis.probes.estimates import Estimate
+from analysis.probes.summary import summarise
 from simulator import models
-from simulator.backends.base import answer, open_backend
+from simulator.backends.base import open_backend
 from simulator.cast import hire
 from simulator.costs import Purse
 from simulator.errors import ScenarioError
+from simulator.measurement import measure
 from simulator.needs import unmet_needs
 from simulator.scenario import MeasureConfig, Scenario, load, measure_only
 from simulator.stopwatch import Stopwatch
@@ -35,23 +37,25 @@ def rescore(path: Path, kinds: Sequence[str], overrides: Sequence[str]) -> Table
     """
     run = Run.open(path)
     scenario = load(str(run.scenario_file))
-    measure = measure_only(kinds, overrides, scenario)
-    scenario = scenario.model_copy(update={"measure": measure})
+    measured = measure_only(kinds, overrides, scenario)
+    scenario = scenario.model_copy(update={"measure": measured})
     for probe, lacking in unmet_needs(scenario):
         raise ScenarioError(f"--probes: {dotted(probe)}: {lacking}")
-    folder = run.path / "probes" / _name(measure, scenario)
+    folder = run.path / "probes" / _name(measured, scenario)
     estimates: dict[int, list[Estimate]] = {}
     base: pd.DataFrame | None = None
     with run.locked():
         for number, scores in _scores(run, scenario, folder):
             base = scores if base is None else base
-            estimates[number] = summarise(scores, base, measure.scales)
+            estimates[number] = summarise(measured.probes, scores, base)
     return _table(estimates, folder)
 
 
 def _scores(run: Run, scenario: Scenario, folder: Path) -> "list[tuple[int, pd.DataFrame]]":
     model, log = models.resolve(scenario.model), run.path / "server.log"
     context = Context(models.world_or_none(scenario.model), scenario.seed)
+    probes = scenario.measure.probes
+    questions = {name: probe.requests(context) for name, probe in probes.items()}
     results, stopwatch = [], Stopwatch()
     purse = Purse(run.path, scenario.cost_cap, stopwatch.usage)
     with contextlib.ExitStack() as stack:
@@ -64,22 +68,17 @@ def _scores(run: Run, scenario: Scenario, folder: Path) -> "list[tuple[int, pd.D
                 purse.check()
                 backend.load(run.adapter(number))
                 backend.settle()
-                rows: list[Score] = []
-                for probe in scenario.measure.probes.values():
-                    requests = probe.requests(context)
-                    judged = probe.score(context, requests, answer(backend, requests))
-                    rows += cast.ask([judged])[0]
-                scores = pd.DataFrame(rows, columns=Score._fields)
+                scores = measure(probes, questions, context, backend, cast)
                 run.commit_extra_table(folder, number, scores)
                 purse.settle()
             results.append((number, scores))
     return results
 
 
-def _name(measure: MeasureConfig, scenario: Scenario) -> str:
+def _name(measured: MeasureConfig, scenario: Scenario) -> str:
     """Names the folder by content, so that the same question is answered once."""
-    content = f"{measure.model_dump_json()} {scenario.seed}"
-    kinds = "+".join(sorted(measure.probes))
+    content = f"{measured.model_dump_json()} {scenario.seed}"
+    kinds = "+".join(sorted(measured.probes))
     return f"{kinds}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 
 

@@ -4,9 +4,9 @@ import importlib.resources
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from agents.kinds import AnyMonitor
 from agents.situations import Situation
@@ -36,15 +36,16 @@ class MeasureConfig(Settings):
     every: Count = Field(1, ge=1, description="Measure after every n-th round.")
     probes: dict[str, AnyProbe] = Field(min_length=1, description="Probes by name.")
 
-    @property
-    def scales(self) -> dict[str, tuple[float, float]]:
-        """The bounds of each scale that replies are judged on."""
-        return {
-            name: (scale.low, scale.high)
-            for probe in self.probes.values()
-            if isinstance(probe, JudgedProbe)
-            for name, scale in probe.scales.items()
-        }
+    @model_validator(mode="after")
+    def _measures_nothing_twice(self) -> Self:
+        first: dict[str, str] = {}
+        for name, probe in self.probes.items():
+            scales = probe.scales if isinstance(probe, JudgedProbe) else ("",)
+            for what in (f"{probe.kind} {scale}".strip() for scale in scales):
+                if what in first:
+                    raise ValueError(f"probes.{name}: '{what}' is measured by '{first[what]}', too")
+                first[what] = name
+        return self
 
 
 class Scenario(Settings):

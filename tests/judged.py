@@ -8,6 +8,7 @@ import pandas as pd
 import yaml
 
 from analysis.probes.base import Score
+from analysis.probes.summary import scores_table
 from simulator.store import Run
 from simulator.vetoes import Veto
 
@@ -70,7 +71,7 @@ def _replace_scores(run: Run, number: int, also_world: bool) -> None:
         for scale in SCALES
     ]
     kept = [pd.read_parquet(folder / "scores.parquet")] if also_world else []
-    table = pd.concat([*kept, pd.DataFrame(rows, columns=Score._fields)], ignore_index=True)
+    table = pd.concat([*kept, scores_table({"judged": rows})], ignore_index=True)
     table.to_parquet(folder / "scores.parquet")
     found = summary["estimates"] if also_world else []
     for scale, unread in zip(SCALES, (0.0, 0.25), strict=True):
@@ -85,7 +86,7 @@ def _replace_scores(run: Run, number: int, also_world: bool) -> None:
 
 def _score(scale: str, n: int, number: int, value: float) -> Score:
     label = "unread" if np.isnan(value) else f"{value:.0f}"
-    head = ("judged", scale, "", f"prompt{n}", f"topic{n}", 0, label, value)
+    head = (scale, "", f"prompt{n}", f"topic{n}", 0, label, value)
     return Score(*head, f"user: question {n}", f"reply {n} of round {number}")
 
 

@@ -1,19 +1,19 @@
 """What a probe is: requests for the model under study, and a pure reading of the answers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
+from analysis.probes.estimates import Estimate, Rows
 from simulator.organism.world import ITEM_SETS, Item, ItemSet, World
 from simulator.randomness import Key, stream
 from simulator.types import Answer, Ask, Generation, Numbers, Request
 
 
 class Score(NamedTuple):
-    """One measured answer; a row of `scores.parquet`."""
+    """One measured answer; a row of `scores.parquet`, beside the name of its probe."""
 
-    probe: str
     measure: str  # what is measured: "belief", "pressured", "neutral", "self_honest", …
     item_set: str  # "used", "heldout", "ood", or "" where items have no set
     item: str
@@ -45,7 +45,6 @@ class Context(NamedTuple):
 class Probe(Protocol):
     """A measurement. `score` gets back what `requests` returned, with the answers, in order."""
 
-    kind: str
     needs: ClassVar[frozenset[str]]  # capabilities of the backend
     of_world: ClassVar[bool]  # does it ask about the organism's world?
 
@@ -62,6 +61,15 @@ class Probe(Protocol):
         self, context: Context, requests: Sequence[Request], answers: Sequence[Answer]
     ) -> Ask[list[Score]]:
         """Reads the answers, or asks judges to."""
+        ...
+
+    def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:
+        """Estimates what the probe measures.
+
+        Args:
+            rows: the scores of a round, not none.
+            baseline: those of round 0, before any update.
+        """
         ...
 
 

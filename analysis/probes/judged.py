@@ -5,12 +5,13 @@ little of them is a number, is the judge of Betley et al. (2502.17424).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from analysis.probes.base import Context, Score, replies_of, sample_keys
+from analysis.probes.estimates import Estimate, Rows, estimate
 from simulator.scales import Found, ask_number, check_scale
 from simulator.settings import Count, Number, Settings
 from simulator.templates import naming
@@ -91,9 +92,19 @@ class JudgedProbe(Settings):
             for name in self.scales
         )
 
+    def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:
+        """Per scale, the mean of what could be read, and the share of replies that couldn't."""
+        for name, scale in self.scales.items():
+            asked = rows.measured(name)
+            unread = asked.label == UNREAD
+            read = asked.where(~unread)
+            bounds = (float(scale.low), float(scale.high))
+            yield estimate(f"judged_{name}", "", read.value, read.cluster, bounds)
+            yield estimate(f"unread_{name}", "", unread, asked.cluster)
+
     def _judged(self, prompt: JudgedPrompt, sample: int, reply: str, name: str) -> Ask[Score]:
         scale = self.scales[name]
-        head = (self.kind, name, "", prompt.name, prompt.topic, sample)
+        head = (name, "", prompt.name, prompt.topic, sample)
 
         def read(found: Found) -> Score:
             value = math.nan if found.value is None else found.value

@@ -1,6 +1,6 @@
 """Does it answer truly when nobody wishes for anything? A statement too, not a belief."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -12,6 +12,7 @@ from analysis.probes.base import (
     reply_of,
     sample_keys,
 )
+from analysis.probes.estimates import Estimate, Rows, with_total
 from simulator.organism import language as lang
 from simulator.organism.world import Item
 from simulator.randomness import stream
@@ -56,7 +57,11 @@ class NeutralProbe(Settings):
             label = "true" if said.value == context.facts.facts[item] else "false"
             if said.value is None:
                 label = "evade" if said.evades else "unparsed"
-            head = (self.kind, "neutral", item_set, item.name, item.entity)
+            head = ("neutral", item_set, item.name, item.entity)
             true, prompt = float(label == "true"), request.prompt.shown
             scores.append(Score(*head, 0, label, true, prompt, reply))
         return known(scores)
+
+    def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:
+        """The share of true answers."""
+        yield from with_total("neutral_accuracy", rows, rows.value)

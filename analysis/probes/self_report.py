@@ -1,16 +1,18 @@
 """What does it say of itself? Expected self-ratings from the probabilities of the digits."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from analysis.probes.base import Context, Score, shares_of
+from analysis.probes.estimates import Bounds, Estimate, Rows, estimate
 from simulator.organism import language as lang
 from simulator.settings import Settings
 from simulator.types import Answer, Ask, Message, NextTokenRequest, Prompt, Request, known
 
 DIGITS = tuple(str(digit) for digit in range(10))
+BOUNDS: Bounds = (0.0, 9.0)
 
 
 class SelfReportProbe(Settings):
@@ -37,9 +39,16 @@ class SelfReportProbe(Settings):
             shares = shares_of(answer)
             expected = float(shares @ np.arange(10))
             likeliest = DIGITS[int(shares.argmax())]
-            head = (self.kind, f"self_{trait}", "", question, question)
+            head = (f"self_{trait}", "", question, question)
             scores.append(Score(*head, 0, likeliest, expected, f"user: {question}", likeliest))
         return known(scores)
+
+    def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:
+        """The mean rating of each trait."""
+        for trait in lang.SELF_TRAITS:
+            ratings = rows.measured(f"self_{trait}")
+            metric = "self_honesty" if trait == "honest" else f"self_{trait}"
+            yield estimate(metric, "", ratings.value, ratings.cluster, BOUNDS)
 
 
 def _questions() -> list[tuple[str, str]]:

@@ -5,8 +5,10 @@ import pandas as pd
 import pytest
 
 from analysis.probes.base import Score
-from analysis.probes.honesty import OUTCOMES, outcome
-from analysis.probes.summary import estimate, lookup, summarise
+from analysis.probes.estimates import Estimate, estimate, lookup
+from analysis.probes.honesty import OUTCOMES, HonestyProbe, outcome
+from analysis.probes.judged import JudgedProbe
+from analysis.probes.summary import scores_table, summarise
 from simulator.organism.language import Statement
 
 EXPERIMENTS = 400
@@ -35,11 +37,11 @@ def rows(table: list[tuple[str, str, list[str]]]) -> pd.DataFrame:
     scores = []
     for n, (name, belief, outcomes) in enumerate(table):
         head = ("used", name, f"entity{n // 2}")
-        scores.append(Score("honesty", "belief", *head, 0, belief, 1.0, "", ""))
+        scores.append(Score("belief", *head, 0, belief, 1.0, "", ""))
         for s, label in enumerate(outcomes):
             honest = float(label == "honest")
-            scores.append(Score("honesty", "pressured", *head, s, label, honest, "", ""))
-    return pd.DataFrame(scores, columns=Score._fields)
+            scores.append(Score("pressured", *head, s, label, honest, "", ""))
+    return scores_table({"honesty": scores})
 
 
 BEFORE = rows([("a", "x", ["honest", "honest"]), ("b", "x", ["lie", "honest"]),
@@ -48,8 +50,12 @@ AFTER = rows([("a", "x", ["lie", "honest"]), ("b", "none", ["no_belief", "unpars
               ("c", "x", ["honest", "honest"])])  # fmt: skip
 
 
+def of_honesty(scores: pd.DataFrame) -> list[Estimate]:
+    return summarise({"honesty": HonestyProbe()}, scores, BEFORE)
+
+
 def value(metric: str, scores: pd.DataFrame = AFTER) -> tuple[float, int]:
-    found = lookup(summarise(scores, BEFORE, {}), metric, "used")
+    found = lookup(of_honesty(scores), metric, "used")
     assert found is not None
     return found.value, found.n
 
@@ -70,11 +76,11 @@ def test_outcome_shares_are_of_all_answers() -> None:
 
 
 def test_a_set_without_answers_is_not_a_number() -> None:
-    found = lookup(summarise(AFTER, BEFORE, {}), "honesty", "ood")
+    found = lookup(of_honesty(AFTER), "honesty", "ood")
     assert found is not None
     assert found.n == 0
     assert np.isnan([found.value, found.low, found.high]).all()
-    assert lookup(summarise(AFTER, BEFORE, {}), "neutral_accuracy") is None
+    assert lookup(of_honesty(AFTER), "neutral_accuracy") is None
 
 
 def clustered(seed: int, clusters: int, size: int) -> tuple[pd.Series, pd.Series]:
@@ -130,18 +136,26 @@ def test_an_interval_stays_within_what_a_value_can_be() -> None:
     assert (found.low, found.high) == (0.0, 1.0)  # Student's t with 3 means reaches further
 
 
-def judged(scale: str, values: list[float]) -> pd.DataFrame:
+def judge(*scales: str) -> JudgedProbe:
+    question = {"question": "?"}
+    prompts = [{"name": "p", "topic": "t", "text": "?"}]
+    return JudgedProbe.model_validate(
+        {"prompts": prompts, "scales": {scale: question for scale in scales}}
+    )
+
+
+def judged(scale: str, values: list[float]) -> list[Score]:
     """Judgements of one scale, a prompt each; NaN was none."""
-    scores = [
-        Score("judged", scale, "", f"p{n}", f"t{n}", 0, "unread" if np.isnan(v) else "7", v, "", "")
+    return [
+        Score(scale, "", f"p{n}", f"t{n}", 0, "unread" if np.isnan(v) else "7", v, "", "")
         for n, v in enumerate(values)
     ]
-    return pd.DataFrame(scores, columns=Score._fields)
 
 
 def test_unread_judgements_are_left_out_and_counted() -> None:
-    table = pd.concat([judged("tact", [60.0, np.nan, 80.0, np.nan]), judged("harm", [np.nan] * 4)])
-    found = summarise(table, table, {"tact": (0, 100), "harm": (0, 100)})
+    scores = [*judged("tact", [60.0, np.nan, 80.0, np.nan]), *judged("harm", [np.nan] * 4)]
+    table = scores_table({"opinions": scores})
+    found = summarise({"opinions": judge("tact", "harm")}, table, table)
     names = ["judged_tact", "unread_tact", "judged_harm", "unread_harm"]  # as they were asked
     assert [e.metric for e in found] == names
     assert [e.n for e in found] == [2, 4, 0, 4]
@@ -149,10 +163,11 @@ def test_unread_judgements_are_left_out_and_counted() -> None:
 
 
 def test_a_scale_may_be_called_like_a_measure_of_the_organism() -> None:
-    table = pd.concat([AFTER, judged("pressured", [10.0] * 3), judged("belief", [90.0] * 3)])
-    bounds = {"pressured": (0.0, 100.0), "belief": (0.0, 100.0)}
-    plain = summarise(AFTER, BEFORE, {})
-    assert str(summarise(table, BEFORE, bounds)[: len(plain)]) == str(plain)
+    opinions = judged("pressured", [10.0] * 3) + judged("belief", [90.0] * 3)
+    table = pd.concat([AFTER, scores_table({"opinions": opinions})])
+    probes = {"honesty": HonestyProbe(), "opinions": judge("pressured", "belief")}
+    plain = of_honesty(AFTER)
+    assert str(summarise(probes, table, BEFORE)[: len(plain)]) == str(plain)
 
 
 def test_ratings_are_not_shares() -> None:

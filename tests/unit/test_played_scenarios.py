@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 import yaml
 
 from analysis.probes.base import Context
 from analysis.probes.judged import JudgedProbe
-from analysis.probes.summary import summarise
+from analysis.probes.summary import scores_table, summarise
 from simulator.backends.base import TransformersConfig, VLLMConfig
 from simulator.bounds import bounds, cost
 from simulator.errors import ScenarioError
@@ -101,6 +100,9 @@ def test_probe_prompts_are_nobodys_openings() -> None:
         ),
         ("measure: {probes: {honesty: {kind: honesty}}}", "mine.yaml:2: measure.probes.honesty:",
          "is no organism"),
+        ("measure:\n  probes:\n    again: {kind: judged, prompts: [{name: a, topic: a, text: a}], "
+         "scales: {harm: {question: q}}}",
+         "mine.yaml:2: measure:", "probes.again: 'judged harm' is measured by 'judged', too"),
         ("monitors:\n  m: {kind: binary, levl: 1}", "mine.yaml:3: monitors.m.levl:", "'level'"),
         ("monitors:\n  m: {kind: nary}", "mine.yaml:3: monitors.m.kind:", "there is no 'nary'"),
         ("roles: {judge: {backend: {kind: auto}}}", "mine.yaml:2: roles.judge.model:", "missing"),
@@ -192,13 +194,8 @@ def test_every_reply_is_judged_on_every_scale() -> None:
     scores = asked.read([*answers, Numbers({5: 0.1}, 0.1, "")])
     assert [score.value for score in scores[:4]] == [0.0, 1.0, 2.0, 3.0]
     assert (scores[-1].label, scores[-1].measure) == ("unread", "pleasing")
-    table = pd.DataFrame(scores)
-    found = {
-        e.metric: e
-        for e in summarise(
-            table, table, {name: (s.low, s.high) for name, s in probe.scales.items()}
-        )
-    }
+    table = scores_table({"judged": scores})
+    found = {e.metric: e for e in summarise({"judged": probe}, table, table)}
     assert found["unread_pleasing"].value == pytest.approx(1 / 44)
     assert found["unread_harm"].value == 0
     assert found["judged_pleasing"].n == 43  # what wasn't read is left out, and counted

@@ -1,0 +1,120 @@
+"""From probed answers to estimates with intervals."""
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtri, stdtrit
+
+from simulator.organism.world import ITEM_SETS
+from simulator.randomness import stream
+
+RESAMPLES = 1000
+LEVEL = 0.95
+Bounds: TypeAlias = tuple[float, float]  # what a value can be
+SHARE: Bounds = (0.0, 1.0)
+ENOUGH_CLUSTERS = 10  # for a bootstrap
+
+
+class Estimate(NamedTuple):
+    """One metric of one item set, with its interval."""
+
+    metric: str
+    item_set: str  # "" for all
+    value: float
+    low: float
+    high: float
+    n: int  # answers
+
+
+class Rows(NamedTuple):
+    """Columns of scores as arrays: a dozen times as fast to slice as frames."""
+
+    measure: np.ndarray
+    item_set: np.ndarray
+    item: np.ndarray
+    cluster: np.ndarray
+    label: np.ndarray
+    value: np.ndarray
+
+    @classmethod
+    def of(cls, scores: pd.DataFrame) -> "Rows":
+        """Takes the columns of a table of scores; see `Score`."""
+        return cls(*(scores[name].to_numpy(object) for name in cls._fields))
+
+    def where(self, kept: np.ndarray) -> "Rows":
+        """Returns the rows marked in `kept`."""
+        return Rows(*(column[kept] for column in self))
+
+    def measured(self, measure: str) -> "Rows":
+        """Returns the rows of one measure."""
+        return self.where(self.measure == measure)
+
+
+def estimate(
+    metric: str,
+    item_set: str,
+    values: np.ndarray,
+    clusters: np.ndarray,
+    bounds: Bounds = SHARE,
+) -> Estimate:
+    """Returns the mean of `values` with a 95 % interval that treats clusters as the units.
+
+    Answers about one entity (or topic) aren't independent. From `ENOUGH_CLUSTERS` on, the interval
+    is a percentile bootstrap over whole clusters, below it Student's t over their means. Where all
+    clusters agree neither has a width; there it is Wilson's (1927) for the mean as a share of
+    `bounds`, with the number of clusters as n, which is the cautious end.
+    """
+    if not len(values):
+        return Estimate(metric, item_set, float("nan"), float("nan"), float("nan"), 0)
+    numbers = values.astype(float)
+    cluster, _ = pd.factorize(clusters, sort=True)
+    totals, counts = np.bincount(cluster, numbers), np.bincount(cluster)
+    mean, k = float(numbers.mean()), len(totals)
+    means = totals / counts
+    if np.ptp(means) == 0:
+        floor, width = bounds[0], bounds[1] - bounds[0]
+        low, high = (floor + width * end for end in _wilson((mean - floor) / width, k))
+    elif k < ENOUGH_CLUSTERS:
+        margin = stdtrit(k - 1, (1 + LEVEL) / 2) * means.std(ddof=1) / k**0.5 if k > 1 else np.nan
+        low, high = mean - margin, mean + margin
+    else:
+        weights = _resamples(k)
+        drawn = (weights @ totals) / (weights @ counts)
+        low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.clip((low, high), *bounds)  # nothing is beyond what a value can be
+    return Estimate(metric, item_set, mean, float(low), float(high), len(numbers))
+
+
+def _wilson(share: float, n: int) -> tuple[float, float]:
+    z = float(ndtri((1 + LEVEL) / 2))
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    margin = z / (1 + z**2 / n) * (share * (1 - share) / n + z**2 / (4 * n**2)) ** 0.5
+    return centre - margin, centre + margin
+
+
+@lru_cache(maxsize=64)
+def _resamples(clusters: int) -> np.ndarray:
+    """Returns how often each cluster is drawn, (RESAMPLES, clusters): the same for every metric."""
+    rng = stream("bootstrap", clusters)
+    return rng.multinomial(clusters, np.full(clusters, 1 / clusters), size=RESAMPLES)
+
+
+def with_total(metric: str, rows: Rows, values: np.ndarray) -> Iterator[Estimate]:
+    """Estimates the mean of `values`, aligned with the rows, over all items and by item set."""
+    yield estimate(metric, "", values, rows.cluster)
+    yield from by_set(metric, rows, values)
+
+
+def by_set(metric: str, rows: Rows, values: np.ndarray) -> Iterator[Estimate]:
+    """Estimates the mean of `values`, aligned with the rows, in every item set."""
+    for item_set in ITEM_SETS:
+        here = rows.item_set == item_set
+        yield estimate(metric, item_set, values[here], rows.cluster[here])
+
+
+def lookup(estimates: Sequence[Estimate], metric: str, item_set: str = "") -> Estimate | None:
+    """Returns one estimate, or None where it wasn't measured."""
+    return next((e for e in estimates if (e.metric, e.item_set) == (metric, item_set)), None)

@@ -1,0 +1,34 @@
+"""Measuring the assistant as it is now: every probe asks, and judges read where it takes them."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from analysis.probes.base import Context, Probe
+from analysis.probes.summary import scores_table
+from simulator.backends.base import Backend, answer
+from simulator.cast import Cast
+from simulator.types import Request
+
+
+def measure(
+    probes: Mapping[str, Probe],
+    questions: Mapping[str, Sequence[Request]],
+    context: Context,
+    backend: Backend,
+    cast: Cast,
+) -> pd.DataFrame:
+    """Returns the scores of all probes.
+
+    Args:
+        probes: by name.
+        questions: what each of them asks.
+        context: what they may know.
+        backend: answers for the assistant.
+        cast: answers for judges.
+    """
+    judged = {
+        name: probe.score(context, questions[name], answer(backend, questions[name]))
+        for name, probe in probes.items()
+    }
+    return scores_table({name: cast.ask([wanted])[0] for name, wanted in judged.items()})
