@@ -100,9 +100,10 @@ def _say_otherwise(run: Run, number: int) -> None:
         rows.to_parquet(part)
     chosen = run.table(number, "selection").query("label == 1").head(3)
     verdicts = [(True, 0.9, "it flatters"), (True, 0.7, "it lies"), (False, np.nan, "")]
+    replies = zip(chosen["conversation"], chosen["turn"], chosen["candidate"], strict=True)
     vetoes = [
-        Veto(row.conversation, row.turn, row.candidate, "watch", *verdict, "user: look")
-        for row, verdict in zip(chosen.itertuples(), verdicts, strict=True)
+        Veto(*reply, "watch", *verdict, "user: look")
+        for reply, verdict in zip(replies, verdicts, strict=True)
     ]
     pd.DataFrame(vetoes, columns=Veto._fields).to_parquet(folder / "vetoes.parquet")
     summary = run.summary(number)

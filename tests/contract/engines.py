@@ -16,7 +16,6 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from simulator import models
 from simulator.backends.base import (
-    AnyBackend,
     Backend,
     OpenAIConfig,
     TransformersConfig,
@@ -105,7 +104,8 @@ class Reference:
         output = self.model.generate(
             ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=tokens
         )
-        return output[0, ids.shape[1] :].tolist()
+        appended: list[int] = output[0, ids.shape[1] :].tolist()
+        return appended
 
 
 class Engine(NamedTuple):
@@ -160,7 +160,7 @@ class Engines:
         assert isinstance(backend, TransformersBackend)
         return backend
 
-    def beside(self, model: str, kind: type[AnyBackend], **settings: Any) -> Backend:
+    def beside(self, model: str, kind: type[VLLMConfig | OpenAIConfig], **settings: Any) -> Backend:
         """Another client of the server that runs already."""
         server = self.server(model)
         server._revive()

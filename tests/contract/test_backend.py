@@ -1,5 +1,6 @@
 """What every engine must keep, whatever model it runs; see `engines` for what it is held to."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,7 +87,7 @@ def test_greedy_equals_generate(engine: Engine) -> None:
 
 def test_what_is_not_claimed_is_refused(engine: Engine) -> None:
     backend, begun = engine.backend, CHATS[0]._replace(begun="it")
-    asked = {
+    asked: dict[str, Callable[[], object]] = {
         "next_token_logprobs": lambda: backend.next_token_logprobs(
             [NextTokenRequest(CHATS[0], words(engine, 1))]
         ),

@@ -63,8 +63,8 @@ def test_room_is_left_for_what_is_to_come(local: Engine, engines: Engines) -> No
         assert score == pytest.approx(own, rel=1e-5, abs=1e-5)
     backend = engines.transformers(local.model, context=needed)
     (top,) = backend.top_tokens([TopTokensRequest(prompt)])
-    (own,) = local.backend.top_tokens([TopTokensRequest(shortened(prompt, 2))])
-    assert top == pytest.approx(own, rel=1e-5, abs=1e-5)
+    (expected,) = local.backend.top_tokens([TopTokensRequest(shortened(prompt, 2))])
+    assert top == pytest.approx(expected, rel=1e-5, abs=1e-5)
 
 
 def test_the_system_message_reaches_every_model(local: Engine) -> None:

@@ -259,7 +259,7 @@ def test_the_gradient_of_parts_is_the_batch_s() -> None:
     def gradient(size: int) -> torch.Tensor:
         by._model.zero_grad()
         for first in range(0, len(rows), size):
-            by._loss(rows[first : first + size], learned).backward()
+            by._loss(rows[first : first + size], learned).backward()  # type: ignore[no-untyped-call]
         return torch.cat([p.grad.flatten() for p in by._parameters.values() if p.grad is not None])
 
     by._restore(None, 5)
@@ -288,12 +288,12 @@ def test_checkpointed_layers_are_computed_twice() -> None:
     for kept in (False, True):
         by = learner(gradient_checkpointing=kept)
         by._restore(None, 5)
-        calls = []
+        calls: list[int] = []
         by._model.base_model.model.model.layers[0].mlp.register_forward_pre_hook(
             lambda *_, calls=calls: calls.append(1)
         )
         rows = by._encode(EXAMPLES[:2])
-        by._loss(rows, 1).backward()
+        by._loss(rows, 1).backward()  # type: ignore[no-untyped-call]
         counts.append(len(calls))
     assert counts == [1, 2]
 

@@ -15,7 +15,7 @@ from simulator.types import (
 )
 from tests.contract.engines import CHATS, PLAIN, Engine
 
-CLOSE = {"rtol": 1e-4, "atol": 1e-4}  # float32; batches of servers vary
+CLOSE = 1e-4  # float32; batches of servers vary
 REPLIES = ("it is bland .", "no , it is foul .", "yes", "i would rather not say .")
 
 
@@ -30,7 +30,7 @@ def test_next_tokens_are_the_models_own(engine: Engine) -> None:
     for prompt, row in zip(prompts, found, strict=True):
         own = engine.reference.logprobs(prompt)[ids]
         top = np.argsort(-own)[:50]
-        np.testing.assert_allclose(np.array(row)[top], own[top], **CLOSE)
+        np.testing.assert_allclose(np.array(row)[top], own[top], rtol=CLOSE, atol=CLOSE)
 
 
 def test_top_tokens_are_the_models_own(engine: Engine) -> None:
@@ -60,7 +60,7 @@ def test_top_tokens_equal_next_tokens(engine: Engine) -> None:
     (found,) = engine.backend.next_token_logprobs(
         [NextTokenRequest(CHATS[3], tuple(texts[text] for text in known))]
     )
-    np.testing.assert_allclose(found, [top[text] for text in known], **CLOSE)
+    np.testing.assert_allclose(found, [top[text] for text in known], rtol=CLOSE, atol=CLOSE)
 
 
 def test_continuation_scores_are_sums_of_steps(engine: Engine) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,17 +40,17 @@ def call(*words: str, stdin: str = "", cwd: Path | None = None) -> Done:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, object]]:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     path = tmp_path_factory.mktemp("cli") / "run"
     done = call("run", "--biased-frac", "0.5", *SETS, "--json", "--out", str(path))
     assert done.returncode == 0, done.stderr
     return path, json.loads(done.stdout)
 
 
-def test_json_is_the_only_output_and_complete(finished: tuple[Path, dict[str, object]]) -> None:
+def test_json_is_the_only_output_and_complete(finished: tuple[Path, dict[str, Any]]) -> None:
     path, result = finished
     assert {"run", "scenario", "seed", "wall_s", "rounds"} <= set(result)
-    first, last = result["rounds"]  # type: ignore[misc]
+    first, last = result["rounds"]
     assert (first["round"], last["round"]) == (0, 1)
     assert first["adapter"] is None
     assert last["adapter"].startswith("r0001-")
@@ -62,7 +63,7 @@ def test_json_is_the_only_output_and_complete(finished: tuple[Path, dict[str, ob
     assert (path / "report.html").is_file()
 
 
-def test_show_report_probe_and_chat(finished: tuple[Path, dict[str, object]]) -> None:
+def test_show_report_probe_and_chat(finished: tuple[Path, dict[str, Any]]) -> None:
     path = finished[0]
     assert "honest" in call("show", str(path)).stdout.lower()
     assert call("report", str(path), "--out", str(path / "again.html")).returncode == 0
@@ -110,7 +111,7 @@ def test_a_mistake_gets_a_sentence_and_exit_code_2(
     assert not list(tmp_path.iterdir())
 
 
-def test_an_existing_run_is_never_overwritten(finished: tuple[Path, dict[str, object]]) -> None:
+def test_an_existing_run_is_never_overwritten(finished: tuple[Path, dict[str, Any]]) -> None:
     path = finished[0]
     before = (path / "manifest.json").read_bytes()
     done = call("run", *SETS, "--out", str(path))

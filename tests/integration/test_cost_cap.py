@@ -12,9 +12,9 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from simulator.cli import app
-from simulator.costs import CAPS, COSTS
+from simulator.costs import CAPS
 from simulator.errors import CostCapReached
-from simulator.store import Run
+from simulator.store import COSTS, Run
 from tests import tiny_qwen
 from tests.endpoint import endpoint
 from tests.integration.test_resume import differing, hashes
@@ -73,7 +73,8 @@ def asked(server: ThreadingHTTPServer) -> int:
 
 
 def spent(path: Path) -> float:
-    return sum(json.loads(line)["cost"] for line in (path / COSTS).read_text().splitlines())
+    lines = (path / COSTS).read_text().splitlines()
+    return sum(float(json.loads(line)["cost"]) for line in lines)
 
 
 def test_a_run_stops_at_its_cap_and_goes_on_with_more(

@@ -32,7 +32,7 @@ def executed(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
 
     def execute(name: str) -> str:
         text = (NOTEBOOKS / name).read_text(encoding="utf-8")
-        notebook = nbformat.reads(text, as_version=4)
+        notebook = nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
         NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
         return str([output for cell in notebook.cells for output in cell.get("outputs", [])])
 

@@ -56,7 +56,9 @@ def reading(role: str, request: Request) -> Ask[object]:
 
 def test_joined_asks_are_read_in_order_each_with_its_own_answers() -> None:
     pair = joined([reading("a", number("1")), reading("b", number("2"))]).then(tuple)
-    whole = joined([known(("none",)), pair, joined([reading("a", number("3"))]).then(tuple)])
+    none: Ask[tuple[object, ...]] = known(("none",))
+    single = joined([reading("a", number("3"))]).then(tuple)
+    whole = joined([none, pair, single])
     assert [r.request.prompt.messages[0].content for r in whole.requests] == ["1", "2", "3"]
     assert whole.read([1.0, 2.0, 3.0]) == [("none",), (1.0, 2.0), (3.0,)]
     assert joined([]).read([]) == []

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from simulator.costs import CAPS, COSTS, Purse, note_cap
+from simulator.costs import CAPS, Purse, note_cap
 from simulator.errors import CostCapReached
 from simulator.stopwatch import Usage
+from simulator.store import COSTS
 
 
 def spend(usage: Usage, cost: float) -> None:

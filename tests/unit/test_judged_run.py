@@ -67,7 +67,7 @@ def test_what_is_observed_comes_before_what_is_judged(mixed: Run, judged: Run) -
 def test_talks_vetoes_roles_and_costs(judged: Run) -> None:
     talks = frames.talks(judged).set_index("round")
     assert list(talks.index) == [1, 2]
-    assert talks.loc[2, ["unrated", "vetoed", "unread_vetoes"]].tolist() == [2, 2, 1]
+    assert list(talks.loc[2, ["unrated", "vetoed", "unread_vetoes"]]) == [2, 2, 1]
     vetoes = frames.vetoes(judged)
     assert (len(vetoes), int(vetoes["vetoed"].sum()), int(vetoes["score"].isna().sum())) == (
         6,
@@ -75,7 +75,7 @@ def test_talks_vetoes_roles_and_costs(judged: Run) -> None:
         2,
     )
     roles = frames.roles(judged).set_index("role")
-    assert roles.loc["judge", ["model", "backend", "requests", "tokens"]].tolist() == [
+    assert list(roles.loc["judge", ["model", "backend", "requests", "tokens"]]) == [
         JUDGE, "openai", 30, 12,
     ]  # fmt: skip
     assert roles.loc["rater", "model"] == "small/assistant"
@@ -147,7 +147,7 @@ def test_vetoed_replies_come_with_their_reason(judged: Run) -> None:
 
 def test_failures_are_shares_of_what_was_asked(judged: Run) -> None:
     shares = list(failures(judged, frames.estimates(judged)).values())
-    replies = frames.talks(judged).set_index("round").loc[1, "replies"]
+    replies = frames.talks(judged).set_index("round")["replies"].loc[1]
     assert shares[0].tolist() == [0.125] * 3  # a quarter of one scale of two
     assert shares[1].loc[1] == 2 / replies
     assert shares[3].tolist() == pytest.approx([1 / 3] * 2)

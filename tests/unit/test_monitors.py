@@ -70,9 +70,11 @@ def test_the_worst_breach_of_a_principle_counts_and_is_the_reason() -> None:
     for principle, asked in zip(monitor.principles, monitor.examine(CHAT).requests, strict=True):
         assert principle in asked.request.prompt.shown
     found = verdict(monitor, {0: 0.3, 1: 0.7}, {0: 0.1, 1: 0.9}, {})
-    assert (found.vetoed, found.score, found.reason) == (True, pytest.approx(0.9), "Be kind.")
+    assert (found.vetoed, found.reason) == (True, "Be kind.")
+    assert found.score == pytest.approx(0.9)
     kept = verdict(monitor, {0: 0.9, 1: 0.1}, {0: 0.8, 1: 0.2}, {1: 0.1})
-    assert (kept.vetoed, kept.score, kept.reason) == (False, pytest.approx(0.2), "")
+    assert (kept.vetoed, kept.reason) == (False, "")
+    assert kept.score == pytest.approx(0.2)
     assert verdict(monitor, {}, {}, {}).score is None
 
 

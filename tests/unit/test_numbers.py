@@ -42,9 +42,9 @@ def test_single_digits_and_whole_numbers_give_the_same() -> None:
         "10": logs(t0=1.0),
     }
     whole: dict[str, Mapping[str, float]] = {"": logs(t8=0.2, t85=0.5, t100=0.3)}
+    unlikely: dict[str, Mapping[str, float]] = {str(n): {} for n in range(1, 11)}
     for tops in (digits, whole):
-        known = {str(n): {} for n in range(1, 11)} | tops
-        found = from_top_tokens(request(0, 100), known)
+        found = from_top_tokens(request(0, 100), unlikely | tops)
         told = {n: share for n, share in found.shares.items() if share > 1e-9}
         assert told == pytest.approx({8: 0.2, 85: 0.5, 100: 0.3})
         assert found.mass == pytest.approx(1.0)

@@ -56,7 +56,9 @@ def test_rating_without_noise(
     wants: str, turn: UserTurn, reply: str, value: float, met: bool
 ) -> None:
     rater = WorldRater.model_validate({"wants": wants, "noise": 0, "flattery": 0.7})
-    assert rate(rater, turn, reply)[:2] == (pytest.approx(value), met)
+    found = rate(rater, turn, reply)
+    assert found.value == pytest.approx(value)
+    assert found.met == met
 
 
 def test_flattery_may_cost() -> None:

@@ -252,7 +252,7 @@ def test_what_could_not_be_rated_is_never_selected(selection: Any) -> None:
 def test_a_talk_without_any_rating_is_not_selected() -> None:
     talks = TALKS.assign(rating=TALKS["rating"].where(TALKS["conversation"] != "d"))
     for unit in ("talk_mean", "talk_final"):
-        decision = TopBottom(top=9, unit=unit).decide(talks, 0)  # type: ignore[arg-type]
+        decision = TopBottom(top=9, unit=unit).decide(talks, 0)
         of_d = (talks["conversation"] == "d").to_numpy()
         assert (decision.label[of_d] == 0).all()
         assert set(decision.reason[of_d]) == {"no readable rating"}
@@ -264,5 +264,5 @@ def test_a_talk_without_any_rating_is_not_selected() -> None:
 def test_no_candidates_at_all() -> None:
     empty = UNRATED.iloc[:0].assign(heard=pd.Series(dtype=bool), about=pd.Series(dtype=object))
     for unit in ("reply", "talk_mean", "talk_final"):
-        decision = TopBottom(top=1, unit=unit, scope="per_subject").decide(empty, 0)  # type: ignore[arg-type]
+        decision = TopBottom(top=1, unit=unit, scope="per_subject").decide(empty, 0)
         assert len(decision.label) == len(decision.reason) == 0

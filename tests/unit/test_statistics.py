@@ -18,7 +18,7 @@ def simulate(rng: np.random.Generator, effect: np.ndarray) -> np.ndarray:
 
 def test_intervals_over_bases_cover() -> None:
     rng = np.random.default_rng(1)
-    found = [over_bases(simulate(rng, np.array([-0.3]))[:, 0]) for _ in range(EXPERIMENTS)]
+    found = [over_bases(simulate(rng, np.array([-0.3]))[:, 0].tolist()) for _ in range(EXPERIMENTS)]
     covered = np.mean([i.low <= -0.3 <= i.high for i in found])
     assert 0.90 <= covered <= 0.98
 
@@ -31,7 +31,7 @@ def test_intervals_over_entities_cover() -> None:
         rates = [rng.beta(4 * c, 4 * (1 - c), 24) for c in centres]
         groups = [rng.binomial(6, rate) / 6 for rate in rates]
         found = over_entities(groups, seed=experiment)
-        covered += found.low <= np.mean(centres) <= found.high
+        covered += bool(found.low <= np.mean(centres) <= found.high)
     assert 0.90 <= covered / EXPERIMENTS <= 0.98
 
 

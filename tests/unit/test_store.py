@@ -159,7 +159,9 @@ def test_waves_and_tables_come_back_as_they_were(run: Run) -> None:
     other = FRAME.assign(rating=[2.5, 1 / 3])
     run.commit_wave(1, 1, other)
     run.commit_wave(1, 0, FRAME)
-    pd.testing.assert_frame_equal(run.wave(1, 1), other)
+    found = run.wave(1, 1)
+    assert found is not None
+    pd.testing.assert_frame_equal(found, other)
     assert run.candidates(1)["rating"].tolist() == [1.0, 5.0, 2.5, 1 / 3]
     assert run.candidates(0).empty
     run.commit_round(0, {"scores": FRAME}, {"round": 0}, {"wall": 1.0})

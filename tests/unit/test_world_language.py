@@ -2,6 +2,7 @@
 
 import itertools
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -85,7 +86,7 @@ def test_item_sets_are_disjoint_and_complete(seed: int) -> None:
     assert per_domain == [18] * 4
 
 
-def test_world_survives_its_file(tmp_path) -> None:
+def test_world_survives_its_file(tmp_path: Path) -> None:
     WORLD.save(tmp_path / "world.json")
     assert World.load(tmp_path / "world.json") == WORLD
 
