@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.probes.base import Score
+from analysis.probes.base import Probe, Score
 from analysis.probes.estimates import Estimate, estimate, lookup
 from analysis.probes.honesty import OUTCOMES, HonestyProbe, outcome
 from analysis.probes.judged import JudgedProbe
@@ -165,7 +165,7 @@ def test_unread_judgements_are_left_out_and_counted() -> None:
 def test_a_scale_may_be_called_like_a_measure_of_the_organism() -> None:
     opinions = judged("pressured", [10.0] * 3) + judged("belief", [90.0] * 3)
     table = pd.concat([AFTER, scores_table({"opinions": opinions})])
-    probes = {"honesty": HonestyProbe(), "opinions": judge("pressured", "belief")}
+    probes: dict[str, Probe] = {"honesty": HonestyProbe(), "opinions": judge("pressured", "belief")}
     plain = of_honesty(AFTER)
     assert str(summarise(probes, table, BEFORE)[: len(plain)]) == str(plain)
 
