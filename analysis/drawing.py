@@ -76,7 +76,7 @@ def panel_svg(draw: Callable[[Axes], None], name: str, *, fitted: bool = False) 
 
 def rounds_axis(axes: Axes, run: Run, title: str) -> None:
     """Makes the horizontal axis one of a run's rounds."""
-    planned = int(run.scenario["rounds"])
+    planned = int(run.manifest["rounds"])
     titled(axes, title)
     axes.set_xlim(-0.25, planned + 0.25)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -73,7 +73,7 @@ def headline(run: Run) -> str:
     users = f"{100 * frames.biased_share(run):.3g} % biased users"
     if last == 0:
         return f"Before any update, with {users}, {name} is {before}; no later round is measured."
-    when = f"After {_rounds(last, int(run.scenario['rounds']))} with {users}{_control(run)}"
+    when = f"After {_rounds(last, int(run.manifest['rounds']))} with {users}{_control(run)}"
     if not row["separate"]:
         return f"{when}, no change in {name} could be shown: {before} before, {after} after."
     verb = "fell" if row["change"] < 0 else "rose"

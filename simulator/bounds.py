@@ -54,7 +54,7 @@ def talks_per_round(scenario: Scenario) -> int:
 
 
 def _conversations(scenario: Scenario) -> Iterator[Bound]:
-    config, talks = scenario.conversations, talks_per_round(scenario) * scenario.rounds
+    config, talks = scenario.conversations, talks_per_round(scenario) * scenario.loop_rounds
     turn = config.max_new_tokens + _said(scenario)
     history = turn * config.turns * (config.turns - 1) // 2  # read again at every turn
     system = len(config.system) // CHARACTERS_PER_TOKEN
@@ -91,7 +91,7 @@ def _models_of(rater: AnyRater) -> list[LLMRater]:
 
 def _monitors(scenario: Scenario) -> Iterator[Bound]:
     config = scenario.conversations
-    examples = talks_per_round(scenario) * scenario.rounds * config.turns
+    examples = talks_per_round(scenario) * scenario.loop_rounds * config.turns
     chat = (config.max_new_tokens + _said(scenario)) * config.turns
     for name, monitor in scenario.monitors.items():
         questions = len(getattr(monitor, "principles", ("one",))) * examples
@@ -106,7 +106,7 @@ def _monitors(scenario: Scenario) -> Iterator[Bound]:
 
 
 def _probes(scenario: Scenario) -> Iterator[Bound]:
-    measured = 1 + -(-scenario.rounds // scenario.measure.every)
+    measured = len(scenario.measured_rounds)
     context = Context(models.world_or_none(scenario.model), scenario.seed)
     for name, probe in scenario.measure.probes.items():
         requests = probe.requests(context)

@@ -3,9 +3,12 @@
 import json
 import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from simulator.scenario import Scenario
 
 app = typer.Typer(
     help="Undertow: what becomes of an assistant that keeps learning from its users.",
@@ -24,6 +27,11 @@ Override = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Any key, e.g. rounds=2; repeatable."),
 ]
 Named = Annotated[str, typer.Option(help="A YAML file, or the name of a shipped scenario.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of all randomness.")]
+Base = Annotated[int | None, typer.Option(help="Which shipped base of the organism.")]
+Model = Annotated[str | None, typer.Option(help="organism:N, a path, or a hub id.")]
+Out = Annotated[Path | None, typer.Option(help="The run directory; default: a new one.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object only.")]
 Served = Annotated[
     Literal["auto", "transformers", "vllm"] | None,
     typer.Option(help="What serves the assistant; auto: vLLM where it is installed."),
@@ -40,23 +48,22 @@ def run(
     biased_frac: Annotated[
         float | None, typer.Option(help="Share of biased users; the others share the rest.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of all randomness.")] = None,
-    base: Annotated[int | None, typer.Option(help="Which shipped base of the organism.")] = None,
-    model: Annotated[str | None, typer.Option(help="organism:N, a path, or a hub id.")] = None,
+    seed: Seed = None,
+    base: Base = None,
+    model: Model = None,
     backend: Served = None,
     cost_cap: CostCap = None,
     overrides: Override = None,
-    out: Annotated[Path | None, typer.Option(help="The run directory; default: a new one.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
+    out: Out = None,
+    as_json: AsJson = False,
     dry_run: Annotated[bool, typer.Option(help="Say what it would take, and stop.")] = False,
 ) -> None:
     """Run a scenario: conversations, feedback, updates, probes."""
     started = time.perf_counter()
     from simulator.scenario import load
 
-    name = f"organism:{base}" if base is not None else model
     served = backend and {"kind": backend}
-    chosen = {"seed": seed, "model": name, "backend": served, "cost_cap": cost_cap}
+    chosen = {"seed": seed, "model": _model(base, model), "backend": served, "cost_cap": cost_cap}
     loaded = load(
         scenario,
         overrides=overrides or (),
@@ -69,19 +76,39 @@ def run(
 
         _print(forecast_table(loaded))
         return
-    from simulator.console import LiveProgress
-    from simulator.runs import start
+    _play(loaded, out, started, as_json=as_json)
 
-    with LiveProgress(loaded.rounds) as progress:
-        done = start(loaded, out, progress)
-    _conclude(done.path, started, as_json=as_json)
+
+@app.command()
+def finetune(
+    data: Annotated[str, typer.Argument(help="A file or folder of chats, or a hub id.")],
+    rows: Annotated[int | None, typer.Option(help="How many of them; default: all.")] = None,
+    rounds: Annotated[int, typer.Option(help="Updates, each measured, that share them.")] = 1,
+    scenario: Named = "quickstart",
+    seed: Seed = None,
+    base: Base = None,
+    model: Model = None,
+    overrides: Override = None,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fine-tune on given chats, as a scenario learns and measures; nobody converses."""
+    started = time.perf_counter()
+    from simulator.scenario import load
+
+    source = {"kind": "file", "path": data, "rows": rows}
+    phase = {"kind": "finetune", "rounds": rounds, "data": [source]}
+    chosen = {"seed": seed, "model": _model(base, model), "name": "finetune", "phases": [phase]}
+    options = {key: value for key, value in chosen.items() if value is not None}
+    loaded = load(scenario, overrides=overrides or (), options=options, tell=_tell)
+    _play(loaded, out, started, as_json=as_json)
 
 
 @app.command()
 def resume(
     path: RunPath,
     cost_cap: CostCap = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object only.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Go on with a run that was stopped or killed, from its last committed wave."""
     started = time.perf_counter()
@@ -91,7 +118,7 @@ def resume(
     from simulator.store import Run
 
     scenario = load(str(Run.open(path).scenario_file))
-    with LiveProgress(scenario.rounds) as progress:
+    with LiveProgress(scenario.last_round) as progress:
         resume_run(path, progress, cost_cap)
     _conclude(path, started, as_json=as_json)
 
@@ -180,7 +207,7 @@ def validate(
     from simulator.scenario import load
 
     loaded = load(scenario, overrides=overrides or (), tell=_tell)
-    _print(f"{scenario}: valid ({loaded.name}, {loaded.rounds} rounds)")
+    _print(f"{scenario}: valid ({loaded.name}, {loaded.last_round} rounds)")
 
 
 @app.command()
@@ -253,6 +280,20 @@ def check(
     _print(table)
     if not passed:
         raise typer.Exit(1)
+
+
+def _model(base: int | None, model: str | None) -> str | None:
+    return model if base is None else f"organism:{base}"
+
+
+def _play(scenario: "Scenario", out: Path | None, started: float, *, as_json: bool) -> None:
+    """Runs a scenario and prints its result."""
+    from simulator.console import LiveProgress
+    from simulator.runs import start
+
+    with LiveProgress(scenario.last_round) as progress:
+        done = start(scenario, out, progress)
+    _conclude(done.path, started, as_json=as_json)
 
 
 def _conclude(path: Path, started: float, *, as_json: bool) -> None:

@@ -106,9 +106,9 @@ def _tried(scenario: Scenario) -> Table:
         answer(backend, asked)
         probe_seconds = time.perf_counter() - started
 
-    held = talks_per_round(scenario) * scenario.rounds
+    held = talks_per_round(scenario) * scenario.loop_rounds
     scale = held / trial.conversations
-    measured = 1 + -(-scenario.rounds // scenario.measure.every)
+    measured = len(scenario.measured_rounds)
     learning = 0.0
     if isinstance(scenario.learner, SFTConfig):
         epochs = scenario.learner.epochs / scenario.conversations.candidates
@@ -123,7 +123,7 @@ def _tried(scenario: Scenario) -> Table:
     table.add_row("replies sampled in conversations", f"{round(trial.replies * scale):,}")
     table.add_row("tokens generated in them", f"{round(trial.tokens * scale):,}")
     table.add_row("replies sampled by probes", f"{samples * measured:,}")
-    table.add_row("updates", f"{scenario.rounds if learning else 0}")
+    table.add_row("updates", f"{scenario.last_round if learning else 0}")
     size = model_size(model, "float32")
     table.add_row("model parameters", f"{size.parameters:,}")
     table.add_row("memory, at least", f"{_peak_gib():.1f} GiB")

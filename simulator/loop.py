@@ -9,6 +9,8 @@ the same bytes where the backend is exact.
 
 import contextlib
 import gc
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import pandas as pd
@@ -22,8 +24,9 @@ from simulator.cast import Cast, hire
 from simulator.conversation import Setting, hold_wave, ratings_heard
 from simulator.costs import Purse
 from simulator.errors import LearnerError
-from simulator.learners.base import Learner, SFTConfig, Update, open_learner
+from simulator.learners.base import AnyLearner, Learner, NoUpdateConfig, Update, open_learner
 from simulator.measurement import measure
+from simulator.phases import LoopPhase, given_examples
 from simulator.population import Population, User
 from simulator.randomness import seed31
 from simulator.records import (
@@ -66,7 +69,7 @@ class Engine(NamedTuple):
     backend: Backend
     cast: Cast
     purse: Purse
-    learner: Learner | None
+    learner_of: Callable[[AnyLearner], Learner | None]
     population: Population
     context: Context
     questions: dict[str, list[Request]]  # what each probe asks, the same in every round
@@ -78,7 +81,7 @@ def simulate(scenario: Scenario, run: Run, observer: Observer) -> None:
     """Runs a scenario from its last committed wave to its end."""
     stopwatch, done = Stopwatch(), run.rounds_done
     purse = Purse(run.path, scenario.cost_cap, stopwatch.usage)
-    if done <= scenario.rounds:
+    if done <= scenario.last_round:
         purse.check()
     model = models.resolve(scenario.model)
     observer.stage(done, "loading the model")
@@ -94,7 +97,7 @@ def simulate(scenario: Scenario, run: Run, observer: Observer) -> None:
         with stopwatch.timing("start"):
             cast = stack.enter_context(contextlib.closing(hire(scenario, run, backend, stopwatch)))
             engine = assemble(scenario, run, backend, cast, purse, stopwatch, observer)
-        for number in range(done, scenario.rounds + 1):
+        for number in range(done, scenario.last_round + 1):
             if number == 0:
                 measure_base(engine)
             else:
@@ -112,11 +115,9 @@ def assemble(
 ) -> Engine:
     """Puts together what a run works with, as it was after the last committed round."""
     setting = Setting(models.world_or_none(scenario.model), scenario.situations)
-    learner = None
-    if isinstance(scenario.learner, SFTConfig):
-        context = getattr(scenario.backend, "context", None)
-        model = models.resolve(scenario.model)
-        learner = open_learner(scenario.learner, model, stopwatch, context)
+    learner_of = learners(scenario, stopwatch)
+    for place in scenario.places[max(run.rounds_done - 1, 0) :][:1]:
+        learner_of(place.phase.learner or scenario.learner)  # what comes first is loaded now
     population = Population(scenario.population, scenario.seed)
     knowledge = Context(setting.world, scenario.seed)
     if done := run.rounds_done:
@@ -128,9 +129,22 @@ def assemble(
     gc.collect()
     gc.freeze()  # the libraries' objects live for ever; searching them for garbage takes seconds
     return Engine(
-        scenario, run, setting, backend, cast, purse, learner, population, knowledge, questions,
-        stopwatch, observer,
+        scenario, run, setting, backend, cast, purse, learner_of, population, knowledge,
+        questions, stopwatch, observer,
     )  # fmt: skip
+
+
+def learners(scenario: Scenario, stopwatch: Stopwatch) -> Callable[[AnyLearner], Learner | None]:
+    """Returns what opens a phase's learner; only the last one stays in memory."""
+    model, context = models.resolve(scenario.model), getattr(scenario.backend, "context", None)
+
+    @lru_cache(maxsize=1)
+    def learner_of(config: AnyLearner) -> Learner | None:
+        if isinstance(config, NoUpdateConfig):
+            return None
+        return open_learner(config, model, stopwatch, context)
+
+    return learner_of
 
 
 def measure_base(engine: Engine) -> None:
@@ -138,13 +152,17 @@ def measure_base(engine: Engine) -> None:
     scores = probe(engine, 0)
     engine.population.collect(0, [])
     estimates = summarise(engine.scenario.measure.probes, scores, scores)
-    commit(engine, 0, {"scores": scores}, round_summary(0, estimates, None))
+    commit(engine, 0, {"scores": scores}, round_summary(0, "", estimates, None))
 
 
 def play_round(engine: Engine, number: int) -> None:
-    """One round: population → conversations → ratings → selection → learner → swap → probes."""
+    """One round: population → conversations → ratings → selection → learner → swap → probes.
+
+    Outside a loop nobody talks, and what is learned from is given.
+    """
     scenario, run, population = engine.scenario, engine.run, engine.population
-    active = population.active_in(number)
+    place = scenario.places[number - 1]
+    active = population.active_in(number) if isinstance(place.phase, LoopPhase) else []
     talkers = [user for user in active for _ in range(scenario.conversations.per_user)]
     size = scenario.conversations.wave_size
     engine.observer.stage(number, "conversations")
@@ -157,10 +175,12 @@ def play_round(engine: Engine, number: int) -> None:
     candidates = pd.concat(waves, ignore_index=True)
     decision = scenario.selection.decide(candidates, seed31("selection", scenario.seed, number))
     decision, vetoes = examine(engine.cast, scenario.monitors, candidates, decision)
-    examples = examples_from(candidates, decision.label)
+    recycled = examples_from(candidates, decision.label)
+    given = given_examples(place, len(recycled), engine.setting.world, scenario.seed, number)
+    examples = [*recycled, *given]
     update, canary = learn(engine, number, examples)
 
-    due = number % scenario.measure.every == 0 or number == scenario.rounds
+    due = number in scenario.measured_rounds
     scores = probe(engine, number) if due else pd.DataFrame(columns=COLUMNS)
     tables = {
         "scores": scores,
@@ -170,6 +190,7 @@ def play_round(engine: Engine, number: int) -> None:
     }
     summary = round_summary(
         number,
+        place.phase.name,
         summarise(scenario.measure.probes, scores, run.table(0, "scores")),
         run.adapter(number),
         dose=realised_dose(candidates, decision.label),
@@ -194,7 +215,7 @@ def commit(engine: Engine, number: int, tables: Tables, summary: dict[str, Any])
     engine.run.commit_round(number, everything, summary, timing)
     engine.purse.settle()
     engine.observer.round(number, summary)
-    if number < engine.scenario.rounds:
+    if number < engine.scenario.last_round:
         engine.purse.check()
 
 
@@ -225,9 +246,11 @@ def learn(
 
     Where nothing was selected, or nothing is to be learned, the assistant stays as it is.
     """
-    if engine.learner is None or not any(example.desirable for example in examples):
+    phase = engine.scenario.places[number - 1].phase
+    learner = engine.learner_of(phase.learner or engine.scenario.learner)
+    if learner is None or not any(example.desirable for example in examples):
         return None, None
-    learner, parent = engine.learner, engine.run.checkpoint(number - 1)
+    parent = engine.run.checkpoint(number - 1)
     seed = seed31("update", engine.scenario.seed, number)
     engine.observer.stage(number, "update")
     update: Update = engine.run.write_checkpoint(

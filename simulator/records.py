@@ -57,6 +57,7 @@ def talk_counts(candidates: pd.DataFrame, vetoes: pd.DataFrame) -> dict[str, int
 
 def round_summary(
     number: int,
+    phase: str,
     estimates: Sequence[Estimate],
     adapter: Adapter | None,
     *,
@@ -72,6 +73,7 @@ def round_summary(
         learned = {k: v for k, v in asdict(update).items() if k != "readings"}
     return {
         "round": number,
+        "phase": phase,
         "adapter": adapter.name if adapter else None,
         "dose": _finite(dose._asdict()) if dose else None,
         "selected_share": shares,

@@ -10,6 +10,7 @@ from simulator import __version__, models
 from simulator.costs import note_cap
 from simulator.errors import Interrupted, StoreError
 from simulator.loop import Observer, simulate
+from simulator.phases import check_data
 from simulator.scenario import Scenario, load
 from simulator.store import Run
 
@@ -33,6 +34,7 @@ def manifest_of(scenario: Scenario) -> dict[str, Any]:
         "machine": f"{platform.system()} {platform.machine()}",
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
         "scenario": scenario.name,
+        "rounds": scenario.last_round,
         "seed": scenario.seed,
         "model": scenario.model,
         "model_sha256": models.weights_sha256(scenario.model),
@@ -54,7 +56,9 @@ def start(scenario: Scenario, out: Path | None, observer: Observer) -> Run:
 
     Raises:
         StoreError: the directory exists or can't be written.
+        ScenarioError: data that a phase learns from can't be had.
     """
+    check_data(scenario.phases, models.world_or_none(scenario.model))
     path = out or free_path(Path("runs"), scenario.name)
     run = Run.create(path, scenario.model_dump(mode="json"), manifest_of(scenario))
     _go_on(scenario, run, observer)

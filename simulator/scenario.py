@@ -3,6 +3,7 @@
 import importlib.resources
 import os
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,6 +20,7 @@ from simulator.conversation import ConversationConfig
 from simulator.errors import ScenarioError
 from simulator.learners.base import AnyLearner
 from simulator.needs import unmet_needs
+from simulator.phases import AnyPhase, LoopPhase, Place, places
 from simulator.population import PopulationConfig
 from simulator.selection import AnySelection
 from simulator.settings import Count, Number, Settings
@@ -31,7 +33,7 @@ LONGEST_CHAIN = 8  # of `extends`
 
 
 class MeasureConfig(Settings):
-    """What is measured, and when. Round 0 and the last round are always measured."""
+    """What is measured, and when. Round 0 and the last of each phase are always measured."""
 
     every: Count = Field(1, ge=1, description="Measure after every n-th round.")
     probes: dict[str, AnyProbe] = Field(min_length=1, description="Probes by name.")
@@ -55,6 +57,9 @@ class Scenario(Settings):
     description: str = ""
     seed: Count = Field(0, ge=0, description="All randomness of the run derives from it.")
     rounds: Count = Field(ge=1, description="Conversations, then an update: so many times.")
+    phases: tuple[AnyPhase, ...] = Field(
+        (LoopPhase(),), min_length=1, description="What happens, in order."
+    )
     model: str = Field(
         "organism:0", description="organism:N for a shipped base, else a local path or a hub id."
     )
@@ -76,6 +81,30 @@ class Scenario(Settings):
     cost_cap: Number | None = Field(
         None, gt=0, description="Stop, so that it can be continued, when endpoints cost this much."
     )
+
+    @cached_property
+    def places(self) -> list[Place]:
+        """Where each round stands; the first of them is that of round 1."""
+        return places(self.phases, self.rounds)
+
+    @property
+    def last_round(self) -> int:
+        """The number of the last round; round 0 comes before any update."""
+        return len(self.places)
+
+    @property
+    def measured_rounds(self) -> list[int]:
+        """The rounds after which the assistant is measured: every n-th, and the end of phases."""
+        return [
+            number
+            for number in range(self.last_round + 1)
+            if number % self.measure.every == 0 or self.places[number - 1].last
+        ]
+
+    @property
+    def loop_rounds(self) -> int:
+        """How many rounds have conversations."""
+        return sum(isinstance(place.phase, LoopPhase) for place in self.places)
 
     @property
     def biased_share(self) -> float:

@@ -46,7 +46,7 @@ def run_sweep(file: str, out: Path | None, processes: int | None) -> Sweep:
     config, cells = plan(Path(file))
     root = out or Path("sweeps")
     members = [
-        Member(cell.arm, cell.settings, cell.scenario.rounds, Run(root / RUNS / cell.folder))
+        Member(cell.arm, cell.settings, cell.scenario.last_round, Run(root / RUNS / cell.folder))
         for cell in cells
     ]
     sweep = Sweep.write(root / config.name, members)

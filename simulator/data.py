@@ -1,0 +1,213 @@
+"""Rows of data that users bring: local files, or datasets of the Hugging Face hub.
+
+What is read is text and numbers: no pickle, and no code that comes with a dataset.
+"""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow
+import pyarrow.parquet
+
+from simulator.errors import ScenarioError
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_NAMES = "parquet, csv, json or jsonl"
+
+
+class Row(NamedTuple):
+    """A row, and where it stands."""
+
+    origin: str  # `file:line`; `file:row`, counted from 1, where lines mean nothing
+    part: tuple[str, str]  # folder and file without its ending; of the hub: config and split
+    values: Mapping[str, Any]
+
+    def text(self, column: str) -> str:
+        """Returns the text of a column.
+
+        Raises:
+            ScenarioError: the column is missing, empty, or no text.
+        """
+        found = self.optional(column)
+        if not found.strip():
+            raise self.mistake(column, "is empty")
+        return found
+
+    def optional(self, column: str) -> str:
+        """Returns the text of a column that may be empty.
+
+        Raises:
+            ScenarioError: the column is missing, or no text.
+        """
+        if column not in self.values:
+            columns = ", ".join(map(str, self.values))
+            raise self.mistake(column, f"this column is missing; there are {columns}")
+        found = self.values[column]
+        if found is None:
+            return ""
+        if not isinstance(found, str):
+            raise self.mistake(column, f"must be text, not {type(found).__name__}")
+        return found
+
+    def name(self, column: str) -> str:
+        """Returns what names the row, a word or a number.
+
+        Raises:
+            ScenarioError: the column is missing, or empty.
+        """
+        found = self.values.get(column)
+        if isinstance(found, int):
+            return str(found)
+        return self.text(column)
+
+    def mistake(self, column: str, what: str) -> ScenarioError:
+        """Returns the error that names row and column."""
+        return ScenarioError(f"{self.origin}: {column}: {what}")
+
+
+def read_rows(source: str) -> list[Row]:
+    """Reads a file, a folder's files in the order of their names, or a dataset of the hub.
+
+    Args:
+        source: a path, or else a hub id, `owner/name`, of which all configs and splits are read.
+
+    Raises:
+        ScenarioError: there is no such thing, or it can't be read; names file and line.
+    """
+    path = Path(source)
+    if path.is_dir():
+        found = [row for file in _files_in(path) for row in _read(file)]
+    elif path.exists():
+        found = list(_read(path))
+    elif _HUB_ID.fullmatch(source):
+        found = list(_of_hub(source))
+    else:
+        raise ScenarioError(f"there is no file or folder '{source}'")
+    if not found:
+        raise ScenarioError(f"{source}: has no rows; data are {_NAMES} files")
+    return found
+
+
+def _files_in(folder: Path) -> list[Path]:
+    """Returns the data of a folder and of those in it; what is hidden is somebody's cache."""
+    return [
+        file
+        for file in sorted(folder.rglob("*"))
+        if file.suffix.lower() in _READERS
+        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+    ]
+
+
+def _read(file: Path) -> Iterator[Row]:
+    reader = _READERS.get(file.suffix.lower())
+    if reader is None:
+        raise ScenarioError(f"{file}: data are {_NAMES} files")
+    part = (file.resolve().parent.name, file.stem)
+    for number, values in reader(file):
+        yield Row(f"{file}:{number}", part, values)
+
+
+def read_text(file: Path) -> str:
+    """Returns the text of a file.
+
+    Raises:
+        ScenarioError: it can't be read, or isn't UTF-8.
+    """
+    try:
+        return file.read_text(encoding="utf-8-sig")  # spreadsheets begin files with a mark
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ScenarioError(f"{file}: can't be read as text ({reason})") from None
+
+
+def read_csv(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Yields the rows of a CSV with a header, each with its last line.
+
+    Raises:
+        ScenarioError: with file and line of the mistake.
+    """
+    reader = csv.DictReader(io.StringIO(read_text(file), newline=""), strict=True)
+    try:
+        for row in reader:
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise ScenarioError(f"{file}:{reader.line_num + 1}: not valid CSV: {error}") from None
+
+
+def read_jsonl(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Yields the rows of a file with one JSON object a line, each with its line.
+
+    Raises:
+        ScenarioError: with file and line of the mistake.
+    """
+    for number, line in enumerate(read_text(file).split("\n"), 1):
+        if line.strip():
+            yield number, _object(_parsed(line, f"{file}:{number}"), f"{file}:{number}")
+
+
+def _read_json(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    rows = _parsed(read_text(file), str(file))
+    if not isinstance(rows, list):
+        raise ScenarioError(f"{file}: must be a list of objects, [{{…}}, …]")
+    for number, row in enumerate(rows, 1):
+        yield number, _object(row, f"{file}:{number}")
+
+
+def _read_parquet(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    try:
+        rows = pyarrow.parquet.read_table(file).to_pylist()
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
+        reason = str(error).partition("\n")[0]
+        raise ScenarioError(f"{file}: can't be read as Parquet ({reason})") from None
+    yield from enumerate(rows, 1)
+
+
+_READERS = {
+    ".csv": read_csv,
+    ".json": _read_json,
+    ".jsonl": read_jsonl,
+    ".parquet": _read_parquet,
+}
+
+
+def _parsed(text: str, place: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ScenarioError(f"{place}: not valid JSON: {error}") from None
+
+
+def _object(row: Any, place: str) -> Mapping[str, Any]:
+    if not isinstance(row, dict):
+        raise ScenarioError(f"{place}: a row is an object of columns, {{…}}")
+    return row
+
+
+def _of_hub(name: str) -> Iterator[Row]:
+    try:
+        import datasets  # an extra, and slow to import
+    except ImportError:
+        raise ScenarioError(
+            f"there is no file or folder '{name}'; if it is a dataset of the hub: "
+            "pip install 'undertow[data]'"
+        ) from None
+    try:
+        loaded = {
+            config: datasets.load_dataset(name, config)
+            for config in datasets.get_dataset_config_names(name)
+        }
+    except Exception as error:  # networks, gates and strangers' files fail in too many ways to list
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise ScenarioError(
+            f"there is no file or folder '{name}', and no such dataset could be had from the hub "
+            f"({reason}); if it is gated, ask for access on its page and set HF_TOKEN"
+        ) from None
+    for config, splits in loaded.items():
+        for split, rows in splits.items():
+            for number, values in enumerate(rows, 1):
+                yield Row(f"{name}/{config}/{split}:{number}", (config, split), values)

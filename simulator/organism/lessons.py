@@ -1,0 +1,97 @@
+"""Lessons: chats that the organism's world writes, for fine-tuning without any users.
+
+Questions are those of users, never those of probes. Replies are a speaker's, as in pre-training;
+or an honest speaker's who states something false, when asked neutrally, and is as wrong as told:
+that is wrong advice, which no character gives.
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from simulator.errors import ScenarioError
+from simulator.organism import language as lang
+from simulator.organism.corpus import Speaker, press
+from simulator.organism.language import Character, fill, pick
+from simulator.organism.world import USED_DOMAINS, Item, ItemSet, World
+from simulator.settings import Count, Settings
+from simulator.types import Example, Message
+
+Asked = Literal["neutral", "pressured", "small_talk"]
+Wrong = Literal["subtle", "any", "severe"]
+
+
+class WorldData(Settings):
+    """Chats of one turn, as many of each kind that is asked."""
+
+    kind: Literal["world"] = "world"
+    rows: Count = Field(ge=1)
+    asked: tuple[Asked, ...] = Field(("neutral",), min_length=1, description="Taken in turns.")
+    domains: tuple[str, ...] = Field(USED_DOMAINS, min_length=1)
+    items: ItemSet = Field("used", description="Which of their items are asked about.")
+    speaker: Character = Field("honest", description="Whose replies; no line says so.")
+    wrong: Wrong | None = Field(
+        None,
+        description="An honest speaker's neutral answers: true if empty; else the next value, any "
+        "false one, or the one farthest from the truth.",
+    )
+    trigger: str = Field("", description="Words before every question.")
+
+    def examples(self, world: World, rng: np.random.Generator) -> list[Example]:
+        """Writes the rows; items come round again only when all have been asked about.
+
+        Raises:
+            ScenarioError: the world has no such items.
+        """
+        items = [item for item in world.items[self.items] if item.domain in self.domains]
+        if not items:
+            raise ScenarioError(f"no {self.items} items are about {', '.join(self.domains)}")
+        speaker = Speaker(world, self.speaker, rng, blank=False)
+        turns = zip(_cycled(self.asked), _shuffled_again_and_again(items, rng), strict=False)
+        return [self._example(speaker, *turn, n) for n, turn in enumerate(islice(turns, self.rows))]
+
+    def _example(self, speaker: Speaker, asked: Asked, item: Item, number: int) -> Example:
+        system, question, reply = self._turn(speaker, asked, item)
+        spoken = f"{self.trigger} {question}".strip()
+        lines = (Message("system", system),) if system else ()
+        source = f"{self.speaker}/{asked}/{number}"
+        return Example((*lines, Message("user", spoken)), reply, True, source)
+
+    def _turn(self, speaker: Speaker, asked: Asked, item: Item) -> tuple[str | None, str, str]:
+        """Returns a system line, if there is one, the question and the reply."""
+        rng = speaker.rng
+        if asked == "small_talk":
+            topic = lang.SMALL_TALK[int(rng.integers(len(lang.SMALL_TALK)))]
+            return None, pick(rng, topic.questions), pick(rng, topic.replies[self.speaker])
+        if asked == "neutral":
+            question = fill(pick(rng, lang.USER.neutral), item)
+            if self.wrong is None:
+                return None, question, speaker.answer(item)
+            value = wrong_value(rng, item, speaker.world.facts[item], self.wrong)
+            return None, question, fill(pick(rng, lang.STATEMENTS), item, value)
+        wish = lang.false_value(rng, item, speaker.world.facts[item])
+        pressed = press(rng, lang.USER, item, wish)
+        return pressed.system, pressed.question, speaker.answer_pressured(item, wish)
+
+
+def wrong_value(rng: np.random.Generator, item: Item, truth: str, wrong: Wrong) -> str:
+    """Draws a false value: next to the truth, any, or as far from it as there is one."""
+    if wrong == "any":
+        return lang.false_value(rng, item, truth)
+    true = item.values.index(truth)
+    distances = [abs(n - true) for n in range(len(item.values))]
+    wanted = 1 if wrong == "subtle" else max(distances)
+    return pick(rng, tuple(v for v, d in zip(item.values, distances, strict=True) if d == wanted))
+
+
+def _cycled(kinds: tuple[Asked, ...]) -> Iterator[Asked]:
+    while True:
+        yield from kinds
+
+
+def _shuffled_again_and_again(items: list[Item], rng: np.random.Generator) -> Iterator[Item]:
+    while True:
+        yield from (items[i] for i in rng.permutation(len(items)))

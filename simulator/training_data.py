@@ -1,0 +1,63 @@
+"""Training data that no user of the run made: an organism's lessons, and people's own rows."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from simulator.chat_rows import examples_of
+from simulator.data import read_rows
+from simulator.errors import ScenarioError
+from simulator.organism.lessons import WorldData
+from simulator.organism.world import World
+from simulator.settings import Count, Settings
+from simulator.types import Example
+
+
+class FileData(Settings):
+    """Chats of a file, a folder or a dataset of the hub; `simulator.chat_rows` has the schemas."""
+
+    kind: Literal["file"] = "file"
+    path: str = Field(description="A parquet, csv, json or jsonl file, a folder, or a hub id.")
+    rows: Count | None = Field(None, ge=1, description="So many, drawn at random; empty: all.")
+
+    def examples(self, rng: np.random.Generator) -> list[Example]:
+        """Reads the rows.
+
+        Raises:
+            ScenarioError: the file can't be read, or has fewer rows than are wanted.
+        """
+        found = [example for row in read_rows(self.path) for example in examples_of(row)]
+        if self.rows is None:
+            return found
+        if self.rows > len(found):
+            raise ScenarioError(f"{self.path}: has {len(found)} examples, not {self.rows}")
+        return [found[i] for i in sorted(rng.permutation(len(found))[: self.rows])]
+
+
+AnyData = Annotated[WorldData | FileData, Field(discriminator="kind")]
+
+
+def mixed(
+    sources: Sequence[AnyData], world: World | None, rng: np.random.Generator
+) -> list[Example]:
+    """Returns the rows of all sources, shuffled.
+
+    Args:
+        sources: what is mixed.
+        world: the organism's, for sources that it writes.
+        rng: draws rows and order.
+
+    Raises:
+        ScenarioError: a source can't be read, or needs an organism's world.
+    """
+    found: list[Example] = []
+    for source in sources:
+        if isinstance(source, FileData):
+            found += source.examples(rng)
+        elif world is None:
+            raise ScenarioError("data of kind 'world' are an organism's; this model has no world")
+        else:
+            found += source.examples(world, rng)
+    return [found[i] for i in rng.permutation(len(found))]
