@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from analysis.course import spans
 from simulator.store import Run
 
 MARGIN = 0.025  # of an axis, beyond the ends of its scale
@@ -76,9 +77,15 @@ def panel_svg(draw: Callable[[Axes], None], name: str, *, fitted: bool = False) 
 
 def rounds_axis(axes: Axes, run: Run, title: str) -> None:
     """Makes the horizontal axis one of a run's rounds."""
-    planned = int(run.manifest["rounds"])
+    course = spans(run)
     titled(axes, title)
-    axes.set_xlim(-0.25, planned + 0.25)
+    axes.set_xlim(-0.25, course[-1].last + 0.25)
+    for span in course if len(course) > 1 else ():
+        axes.axvline(span.first - 0.5, color=FAINT, linewidth=0.8, linestyle=(0, (1, 2)))
+        place = (span.first - 0.42, 1.0)
+        axes.annotate(
+            span.name, place, xycoords=("data", "axes fraction"), va="top", fontsize=8, color=INK
+        ).set_parse_math(False)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("round (one update each)", color=INK)
     axes.grid(axis="y", color=FAINT, alpha=0.3, linewidth=0.7)

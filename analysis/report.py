@@ -13,6 +13,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from analysis import drawing, frames, judged_plots, plots, texts
+from analysis.course import spans
 from analysis.judges import asks_world, scales
 from analysis.metrics import ITEM_SETS, described, full_name, interval, metric_name, shown_change
 from analysis.report_models import models_content
@@ -77,7 +78,7 @@ def visible(value: T) -> T | str:
 def _content(run: Run) -> dict[str, Any]:
     scenario, rows = run.scenario, frames.estimates(run)
     updates = frames.updates(run)
-    done, planned = max(run.rounds_done - 1, 0), int(scenario["rounds"])
+    done, planned = max(run.rounds_done - 1, 0), spans(run)[-1].last
     return {
         "name": run.path.resolve().name,
         "headline": headline(run),

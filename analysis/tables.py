@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis import frames
+from analysis.course import told
 from analysis.judges import Scale, scales
 from analysis.metrics import JUDGED, UNREAD, full_name, interval, metric_name, shown_change
 from simulator.store import Run
@@ -70,10 +71,10 @@ def headline(run: Run) -> str:
     before = interval(metric, row["value_first"], row["low_first"], row["high_first"])
     after = interval(metric, row["value_last"], row["low_last"], row["high_last"])
     name, last = _subject(run, metric, str(row["item_set"])), int(row["round"])
-    users = f"{100 * frames.biased_share(run):.3g} % biased users"
     if last == 0:
+        users = f"{100 * frames.biased_share(run):.3g} % biased users"
         return f"Before any update, with {users}, {name} is {before}; no later round is measured."
-    when = f"After {_rounds(last, int(run.manifest['rounds']))} with {users}{_control(run)}"
+    when = f"After {told(run, last)}"
     if not row["separate"]:
         return f"{when}, no change in {name} could be shown: {before} before, {after} after."
     verb = "fell" if row["change"] < 0 else "rose"
@@ -89,16 +90,6 @@ def _subject(run: Run, metric: str, item_set: str) -> str:
 def scale_of(run: Run, metric: str) -> Scale | None:
     """Returns the judge's scale that a metric is on, or None for what no model judged."""
     return scales(run).get(metric.removeprefix(JUDGED)) if metric.startswith(JUDGED) else None
-
-
-def _rounds(done: int, planned: int) -> str:
-    count = f"{done}" if done >= planned else f"{done} of {planned}"
-    return f"{count} round{'' if count == '1' else 's'}"
-
-
-def _control(run: Run) -> str:
-    nothing = run.scenario["learner"]["kind"] == "none"
-    return " and no learning" if nothing else ""
 
 
 def summary_table(run: Run) -> Table:

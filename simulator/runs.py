@@ -34,7 +34,6 @@ def manifest_of(scenario: Scenario) -> dict[str, Any]:
         "machine": f"{platform.system()} {platform.machine()}",
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
         "scenario": scenario.name,
-        "rounds": scenario.last_round,
         "seed": scenario.seed,
         "model": scenario.model,
         "model_sha256": models.weights_sha256(scenario.model),

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from analysis.course import told
+from analysis.tables import headline
 from simulator.errors import ScenarioError
 from simulator.runs import resume, start
 from simulator.scenario import load
@@ -89,3 +91,10 @@ def test_data_that_cannot_be_had_are_said_before_any_work(tmp_path: Path) -> Non
     file = scenario_file(tmp_path, [{"kind": "loop"}, {"kind": "finetune", "data": data}])
     with pytest.raises(ScenarioError, match=r"phases\.1\.data\.0.*there is no file"):
         start(load(file, overrides=TINY), tmp_path / "run", Silent())
+
+
+def test_the_course_is_told(phased: Run) -> None:
+    assert told(phased, 1) == "induce (1 of 2 rounds)"
+    whole = "induce (2 rounds), probe (1 round), users (1 round), loop (1 round)"
+    assert told(phased, 5) == f"{whole}, with 50 % biased users"
+    assert f"After {whole}" in headline(phased)
