@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM
 
 from simulator.backends.base import TransformersConfig
 from simulator.backends.decode import Row, decode, in_batches, left_padded, positions_of
-from simulator.backends.facts import end_tokens, longest_context
+from simulator.backends.facts import context_of, end_tokens
 from simulator.backends.merging import changes_of
 from simulator.devices import device_of, dtype_of
 from simulator.randomness import Key, uniforms
@@ -49,6 +49,7 @@ class TransformersBackend:
         torch.set_num_threads(config.threads)
         self.capabilities = config.capabilities
         self._batch_size, self._stopwatch = config.batch_size, stopwatch
+        self._context = context_of(model, config.context)
         self.encoder = encoder_of(model)
         self.tokenizer = self.encoder.tokenizer
         device = device_of(config.device)
@@ -59,7 +60,6 @@ class TransformersBackend:
             use_safetensors=True,
         )
         self.model.to(device).eval().requires_grad_(False)
-        self._context = config.context or longest_context(model)
         self._ends = frozenset(end_tokens(model))
         self._adapter: Adapter | None = None
         self._originals: dict[str, torch.Tensor] = {}  # weights as they were before a merge
