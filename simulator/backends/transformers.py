@@ -1,6 +1,6 @@
 """The in-process engine: any causal language model that transformers loads."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple, TypeVar
 
@@ -61,7 +61,6 @@ class TransformersBackend:
         )
         self.model.to(device).eval().requires_grad_(False)
         self._ends = frozenset(end_tokens(model))
-        self._adapter: Adapter | None = None
         self._originals: dict[str, torch.Tensor] = {}  # weights as they were before a merge
         self._pad: int = self.tokenizer.pad_token_id or 0  # any will do: it is never attended to
 
@@ -194,13 +193,20 @@ class TransformersBackend:
 
     @contextmanager
     def without_adapter(self) -> Iterator[None]:
-        """Serves the original weights for a while."""
-        served = self._adapter
-        self.load(None)
+        """Serves the original weights for a while; nothing is copied for it, or merged again."""
+        merged = self._put(self._originals)
         try:
             yield
         finally:
-            self.load(served)
+            self._put(merged)
+
+    def _put(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Puts tensors in the place of the model's, by name, and returns those."""
+        weights = dict(self.model.named_parameters())
+        before = {name: weights[name].data for name in tensors}
+        for name, tensor in tensors.items():
+            weights[name].data = tensor
+        return before
 
     @torch.inference_mode()
     def load(self, adapter: Adapter | None) -> None:
@@ -212,7 +218,6 @@ class TransformersBackend:
         self._originals = {name: weights[name].detach().clone() for name in changes}
         for name, change in changes.items():
             weights[name].add_(change.of(weights[name]))
-        self._adapter = adapter
 
     def settle(self) -> None:
         """Nothing to drop: there is one set of weights."""
