@@ -21,6 +21,7 @@ from simulator.learners.base import AnyLearner
 from simulator.needs import unmet_needs
 from simulator.population import PopulationConfig
 from simulator.selection import AnySelection
+from simulator.serving import with_memory_shares
 from simulator.settings import Count, Number, Settings
 from simulator.situations import load_situations
 from simulator.validation import origin_of, validated
@@ -162,7 +163,8 @@ def _decided(scenario: Scenario, tell: Callable[[str], None]) -> Scenario:
         for name, role in scenario.roles.items()
     }
     backend = decide(scenario.backend, "backend")
-    return scenario.model_copy(update={"backend": backend, "roles": roles})
+    decided = scenario.model_copy(update={"backend": backend, "roles": roles})
+    return with_memory_shares(decided)
 
 
 def _with_situations(document: Document) -> Document:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from simulator.backends.base import VLLMConfig
+from simulator.backends.base import SERVERS_SHARE, VLLMConfig
 from simulator.backends.endpoint import Endpoint, TooLong
 from simulator.backends.facts import context_of, end_tokens
 from simulator.backends.server import Server
@@ -94,7 +94,7 @@ class VLLMBackend:
             "port": port,
             "dtype": config.dtype,
             "generation-config": "vllm",  # the scenario says how to sample, not the model's folder
-            "gpu-memory-utilization": config.memory_share,
+            "gpu-memory-utilization": config.memory_share or SERVERS_SHARE,
             "max-lora-rank": rank,
             "max-loras": 2,
             "max-cpu-loras": 4,

@@ -234,14 +234,16 @@ def test_another_engine_keeps_what_engines_have_in_common(
     own = "backend: {kind: transformers, dtype: bfloat16, context: 99, threads: 3, batch_size: 7}"
     file.write_text(f"{BASE}{own}\n")
     assert load(str(file), **given).backend == VLLMConfig(
-        dtype="bfloat16", context=99, threads=3, arguments=("--x",)
+        dtype="bfloat16", context=99, threads=3, arguments=("--x",), memory_share=0.5
     )
 
 
 def test_an_endpoint_has_nothing_in_common_with_other_engines(file: Path) -> None:
     """Its URL ends in /v1, and vLLM's doesn't; its threads are nobody's business."""
     file.write_text(f"{BASE}backend: {{kind: openai, url: http://x/v1, deadline: 5.0}}\n")
-    assert load(str(file), options={"backend": {"kind": "vllm"}}).backend == VLLMConfig()
+    assert load(str(file), options={"backend": {"kind": "vllm"}}).backend == VLLMConfig(
+        memory_share=0.5
+    )
     with pytest.raises(ScenarioError, match="which 'openai' lacks"):  # and no unknown key
         load(overrides=["learner.kind=none", "backend={kind: openai, url: http://x/v1}"])
 
