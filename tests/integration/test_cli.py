@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 
 from simulator.scenario import Scenario
 from simulator.store import Run
+from tests.commands import command
 
 SMALL = [
     "rounds=1",
@@ -23,10 +23,6 @@ SMALL = [
     "measure.probes.small_talk.samples=1",
 ]
 SETS = [word for setting in SMALL for word in ("--set", setting)]
-
-
-def command(*words: str) -> list[str]:
-    return [sys.executable, "-m", "simulator", *words]
 
 
 Done = subprocess.CompletedProcess[str]
