@@ -116,7 +116,9 @@ def test_an_existing_run_is_never_overwritten(finished: tuple[Path, dict[str, An
     assert (path / "manifest.json").read_bytes() == before
 
 
-def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(tmp_path: Path, stop: signal.Signals) -> None:
+    """To be told to end is the same."""
     path = tmp_path / "run"
     words = command("run", *SETS, "--set", "rounds=40", "--out", str(path))
     process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
@@ -124,7 +126,7 @@ def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(tmp_path: Path) -> None:
     while not (path / "rounds" / "0001" / "DONE").is_file():
         assert time.monotonic() < deadline, "no round was committed in time"
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(stop)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert f"resume {path}" in stderr
