@@ -1,6 +1,7 @@
 """`python -m simulator`: runs a command, and turns every foreseen error into one sentence."""
 
 import os
+import signal
 import sys
 
 # Threads that wait should sleep: two busy processes whose threads spin slow each other tenfold.
@@ -10,6 +11,8 @@ os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 def main() -> None:
     """Entry point of the command line; exit code 2 for a user's mistake, 130 for Ctrl-C."""
+    # Who is told to end stops as by Ctrl-C, and ends the servers that it has started.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         from simulator.cli import app
         from simulator.errors import UndertowError

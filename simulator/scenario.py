@@ -2,7 +2,7 @@
 
 import importlib.resources
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -23,6 +23,7 @@ from simulator.needs import unmet_needs
 from simulator.phases import AnyPhase, LoopPhase, Place, places
 from simulator.population import PopulationConfig
 from simulator.selection import AnySelection
+from simulator.serving import with_memory_shares
 from simulator.settings import Count, Number, Settings
 from simulator.situations import load_situations
 from simulator.validation import origin_of, validated
@@ -30,6 +31,7 @@ from simulator.yaml_source import Document, Origin, YamlPath, dotted
 
 DEFAULT = "quickstart"
 LONGEST_CHAIN = 8  # of `extends`
+LOCAL = ("auto", "transformers", "vllm")  # kinds of engines that load the model themselves
 
 
 class MeasureConfig(Settings):
@@ -158,7 +160,7 @@ def load(
 
     Args:
         source: a path, or the name of a shipped scenario.
-        overrides: `path.to.key=value`, the value in YAML.
+        overrides: `path.to.key=value`, the value in YAML; laid over the options.
         biased_frac: the biased types' share in all; the others share the rest as before.
         options: values of top-level keys from options such as `--seed`.
         tell: is told what was chosen for each backend of kind `auto`, and why.
@@ -167,12 +169,8 @@ def load(
         ScenarioError: with file, line and YAML path of the mistake.
     """
     document = _with_parents(find(source), ())
-    for override in overrides:
-        document = yaml_source.merged(document, _parse_override(override))
-    for key, value in (options or {}).items():
-        origin = Origin(f"--{key.replace('_', '-')}", None)
-        given = Document({key: value}, {(key,): origin})
-        document = yaml_source.merged(document, given)
+    for given in (*_from_options(options or {}), *map(_parse_override, overrides)):
+        document = yaml_source.merged(_with_kind_of_backend(document, given), given)
     if biased_frac is not None:
         document = _with_biased_fraction(document, biased_frac)
     return _decided(validate(_with_situations(document), source), tell)
@@ -194,7 +192,8 @@ def _decided(scenario: Scenario, tell: Callable[[str], None]) -> Scenario:
         for name, role in scenario.roles.items()
     }
     backend = decide(scenario.backend, "backend")
-    return scenario.model_copy(update={"backend": backend, "roles": roles})
+    decided = scenario.model_copy(update={"backend": backend, "roles": roles})
+    return with_memory_shares(decided)
 
 
 def _with_situations(document: Document) -> Document:
@@ -223,6 +222,28 @@ def _with_parents(path: Path, children: tuple[Path, ...]) -> Document:
     except ScenarioError as error:
         raise ScenarioError(f"{document.origins[('extends',)]}: extends: {error}") from None
     return yaml_source.merged(_with_parents(found, (*children, path.resolve())), document)
+
+
+def _from_options(options: dict[str, Any]) -> Iterator[Document]:
+    for key, value in options.items():
+        origin = Origin(f"--{key.replace('_', '-')}", None)
+        yield Document({key: value}, {(key,): origin})
+
+
+def _with_kind_of_backend(document: Document, given: Document) -> Document:
+    """Changes the assistant's engine to a given kind, and keeps what engines have in common.
+
+    That is what `auto` leaves to the scenario; an endpoint has nothing of it.
+    """
+    before, named = document.data.get("backend"), given.data.get("backend")
+    if not isinstance(before, dict) or not isinstance(named, dict):
+        return document
+    kind = named.get("kind", before.get("kind"))
+    if kind == before.get("kind"):
+        return document
+    common = AutoConfig.model_fields if kind in LOCAL else ()
+    kept = {key: value for key, value in before.items() if key in common}
+    return document._replace(data={**document.data, "backend": {**kept, "kind": kind}})
 
 
 def _parse_override(override: str) -> Document:

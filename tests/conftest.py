@@ -28,6 +28,7 @@ TINY = [
     "backend.threads=1",
 ]
 PLANTED = {0.0: 0.9, 0.1: 0.85, 0.5: 0.3}  # honesty on every item set
+LIKED = 16.0  # nats: hardly anything else is said
 BASES, SEEDS = (1, 2, 3), (0, 1)
 
 
@@ -95,6 +96,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
 
     @cache
     def built(family: str, favour: tuple[str, ...] = ()) -> str:
-        return tiny_models.build(family, tmp_path_factory.mktemp(family), favour)
+        liked = dict.fromkeys(favour, LIKED)
+        return tiny_models.build(family, tmp_path_factory.mktemp(family), liked)
 
     return built

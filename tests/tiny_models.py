@@ -6,7 +6,8 @@ thoughts. A head can be told to favour some tokens, so that the rare case is a c
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,6 +40,9 @@ SHAPE = {
     "num_key_value_heads": 1, "head_dim": 32, "max_position_embeddings": CONTEXT,
     "initializer_range": 0.3,
 }  # fmt: skip
+CALM = {**SHAPE, "initializer_range": 0.1, "max_position_embeddings": 8192}
+DIGITS = tuple("0123456789")
+QWEN_END = "<|im_end|>"
 WINDOW = {"sliding_window": 16, "layer_types": ["sliding_attention", "full_attention"]}
 LLAMA_WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
@@ -59,20 +63,20 @@ class Family(NamedTuple):
 def build(
     family: str,
     folder: Path,
-    favour: Sequence[str] = (),
-    strength: float = 6.0,
+    favour: Mapping[str, float] | None = None,
     shape: Mapping[str, Any] = SHAPE,
     device: str = "cpu",
+    seed: int = 1,
 ) -> str:
     """Writes a random model in the Hugging Face format, and returns its path.
 
     Args:
         family: a key of `FAMILIES`.
         folder: where to.
-        favour: tokens that the head prefers, wherever it stands.
-        strength: how much.
+        favour: tokens that the head prefers, wherever it stands, and by about how many nats.
         shape: settings of the configuration; a vocabulary larger than the tokenizer's is possible.
         device: where the weights are drawn.
+        seed: of the weights.
     """
     kind = FAMILIES[family]
     tokenizer = kind.tokenizer()
@@ -83,15 +87,36 @@ def build(
     settings = {"vocab_size": len(tokenizer), "dtype": torch.float32, **kind.settings, **shape}
     config = kind.config(**special, **settings)
     with torch.random.fork_rng(), torch.device(device):
-        torch.manual_seed(1)
+        torch.manual_seed(seed)
         model = AutoModelForCausalLM.from_config(config, dtype=settings["dtype"])
     _enliven(model)
     if favour:
-        _favour(model, tokenizer.convert_tokens_to_ids(list(favour)), strength)
+        tokens = tokenizer.convert_tokens_to_ids(list(favour))
+        _favour(model, dict(zip(tokens, favour.values(), strict=True)))
     model.generation_config = GenerationConfig(eos_token_id=ends)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return str(folder)
+
+
+def build_rambler(
+    folder: Path, *, numbers: float, seed: int = 1, shape: Mapping[str, Any] = CALM
+) -> str:
+    """Writes a Qwen2 that speaks nonsense, of which as much is numbers as is wanted.
+
+    Its layers say little, so every next token is drawn from nearly the same distribution, give or
+    take what the context adds: a rater of this kind rates near the middle, and replies end soon.
+
+    Args:
+        folder: where to.
+        numbers: about which share of the next token's probability is a digit.
+        seed: of the weights.
+        shape: see `build`.
+    """
+    shares = {**dict.fromkeys(DIGITS, max(numbers, 1e-4) / len(DIGITS)), QWEN_END: 0.05}
+    others = (1 - numbers - 0.05) / VOCABULARY
+    favour = {token: math.log(share / others) for token, share in shares.items()}
+    return build("qwen2", folder, favour, shape, seed=seed)
 
 
 @torch.no_grad()
@@ -104,18 +129,20 @@ def _enliven(model: PreTrainedModel) -> None:
 
 
 @torch.no_grad()
-def _favour(model: PreTrainedModel, tokens: list[int], strength: float) -> None:
+def _favour(model: PreTrainedModel, nats: Mapping[int, float]) -> None:
     """Makes the first hidden feature a constant, and lets the head of these tokens read it."""
     embedding = model.get_input_embeddings().weight
     head = model.get_output_embeddings().weight
     for parameter in model.parameters():
-        if parameter.ndim == 2 and len(parameter) == SHAPE["hidden_size"]:
+        if parameter.ndim == 2 and len(parameter) == model.config.hidden_size:
             parameter[0] = 0.0  # no layer writes to it
     gemma = model.config.model_type.startswith("gemma")
     embedding[:, 0] = 2.0 if gemma else 16.0  # Gemma multiplies by the root of the size
     if head is not embedding:
         head[:, 0] = 0.0
-    head[tokens, 0] += strength
+    some = torch.arange(64, 128, device=head.device)[None]
+    constant = model.base_model(some).last_hidden_state[..., 0].mean()  # as the head reads it
+    head[list(nats), 0] += torch.tensor(list(nats.values()), device=head.device) / constant
 
 
 def _llama3() -> PreTrainedTokenizerFast:
@@ -192,8 +219,8 @@ FAMILIES = {
         LlamaConfig, {}, _llama3, "llama", ("<|end_of_text|>", "<|eot_id|>")
     ),  # an untied head
     "qwen2": Family(Qwen2Config, {"tie_word_embeddings": True}, _qwen, "qwen2",
-                    ("<|im_end|>", "<|endoftext|>")),  # biases
-    "qwen3": Family(Qwen3Config, {}, _qwen, "qwen3", ("<|im_end|>", "<|endoftext|>")),
+                    (QWEN_END, "<|endoftext|>")),  # biases
+    "qwen3": Family(Qwen3Config, {}, _qwen, "qwen3", (QWEN_END, "<|endoftext|>")),
     "gemma2": Family(Gemma2Config, WINDOW, _gemma, "gemma2", ("<eos>", "<end_of_turn>")),
     "gemma3": Family(Gemma3TextConfig, WINDOW, _gemma, "gemma3", ("<eos>", "<end_of_turn>")),
 }  # fmt: skip

@@ -38,6 +38,7 @@ Capability = Literal[
     "adapters",
     "exact",
 ]
+SERVERS_SHARE = 0.5  # of a GPU's memory, for all servers of a run together
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 
 
@@ -119,11 +120,11 @@ class VLLMConfig(Settings):
     context: Count | None = Field(
         None, ge=16, description="Longest prompt with reply, in tokens; empty: as the model has it."
     )
-    memory_share: Number = Field(
-        0.5,
+    memory_share: Number | None = Field(
+        None,
         gt=0,
         lt=1,
-        description="Share of the GPU's memory for the server; learning needs some.",
+        description="Share of the GPU's memory; empty: servers divide half, learning has the rest.",
     )
     adapter_rank: Count = Field(16, ge=1, description="Largest rank of an adapter.")
     concurrency: Count = Field(256, ge=1, description="Requests under way at most.")

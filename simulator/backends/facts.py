@@ -4,11 +4,22 @@ import contextlib
 
 from transformers import AutoConfig, GenerationConfig
 
+from simulator.errors import BackendError
 
-def longest_context(model: str) -> int:
-    """Returns how many tokens the model can read and write."""
-    found: int = AutoConfig.from_pretrained(model).get_text_config().max_position_embeddings
-    return found
+
+def context_of(model: str, wanted: int | None) -> int:
+    """Returns how many tokens may be read and written: what is wanted, or all that the model can.
+
+    Raises:
+        BackendError: the model can't do as much as is wanted.
+    """
+    longest: int = AutoConfig.from_pretrained(model).get_text_config().max_position_embeddings
+    if wanted is not None and wanted > longest:
+        raise BackendError(
+            f"the model '{model}' reads and writes {longest} tokens at most, but its "
+            f"backend.context is {wanted}; lower it, or leave it empty"
+        )
+    return wanted or longest
 
 
 def end_tokens(model: str) -> list[int]:

@@ -1,6 +1,6 @@
 """The in-process engine: any causal language model that transformers loads."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple, TypeVar
 
@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM
 
 from simulator.backends.base import TransformersConfig
 from simulator.backends.decode import Row, decode, in_batches, left_padded, positions_of
-from simulator.backends.facts import end_tokens, longest_context
+from simulator.backends.facts import context_of, end_tokens
 from simulator.backends.merging import changes_of
 from simulator.devices import device_of, dtype_of
 from simulator.randomness import Key, uniforms
@@ -49,6 +49,7 @@ class TransformersBackend:
         torch.set_num_threads(config.threads)
         self.capabilities = config.capabilities
         self._batch_size, self._stopwatch = config.batch_size, stopwatch
+        self._context = context_of(model, config.context)
         self.encoder = encoder_of(model)
         self.tokenizer = self.encoder.tokenizer
         device = device_of(config.device)
@@ -59,9 +60,7 @@ class TransformersBackend:
             use_safetensors=True,
         )
         self.model.to(device).eval().requires_grad_(False)
-        self._context = config.context or longest_context(model)
         self._ends = frozenset(end_tokens(model))
-        self._adapter: Adapter | None = None
         self._originals: dict[str, torch.Tensor] = {}  # weights as they were before a merge
         self._pad: int = self.tokenizer.pad_token_id or 0  # any will do: it is never attended to
 
@@ -194,13 +193,20 @@ class TransformersBackend:
 
     @contextmanager
     def without_adapter(self) -> Iterator[None]:
-        """Serves the original weights for a while."""
-        served = self._adapter
-        self.load(None)
+        """Serves the original weights for a while; nothing is copied for it, or merged again."""
+        merged = self._put(self._originals)
         try:
             yield
         finally:
-            self.load(served)
+            self._put(merged)
+
+    def _put(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Puts tensors in the place of the model's, by name, and returns those."""
+        weights = dict(self.model.named_parameters())
+        before = {name: weights[name].data for name in tensors}
+        for name, tensor in tensors.items():
+            weights[name].data = tensor
+        return before
 
     @torch.inference_mode()
     def load(self, adapter: Adapter | None) -> None:
@@ -212,7 +218,6 @@ class TransformersBackend:
         self._originals = {name: weights[name].detach().clone() for name in changes}
         for name, change in changes.items():
             weights[name].add_(change.of(weights[name]))
-        self._adapter = adapter
 
     def settle(self) -> None:
         """Nothing to drop: there is one set of weights."""

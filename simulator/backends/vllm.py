@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from simulator.backends.base import VLLMConfig
+from simulator.backends.base import SERVERS_SHARE, VLLMConfig
 from simulator.backends.endpoint import Endpoint, TooLong
-from simulator.backends.facts import end_tokens, longest_context
+from simulator.backends.facts import context_of, end_tokens
 from simulator.backends.server import Server
 from simulator.devices import device_of
 from simulator.errors import BackendError
@@ -54,7 +54,7 @@ class VLLMBackend:
         self._log, self._on_wait = log, on_wait
         self.capabilities = config.capabilities
         self.encoder = encoder_of(model)
-        self._context = config.context or longest_context(model)
+        self._context = context_of(model, config.context)
         self._ends = end_tokens(model)
         self._adapter: Adapter | None = None
         self._bare = False  # is the base model asked, though the server has an adapter?
@@ -94,7 +94,7 @@ class VLLMBackend:
             "port": port,
             "dtype": config.dtype,
             "generation-config": "vllm",  # the scenario says how to sample, not the model's folder
-            "gpu-memory-utilization": config.memory_share,
+            "gpu-memory-utilization": config.memory_share or SERVERS_SHARE,
             "max-lora-rank": rank,
             "max-loras": 2,
             "max-cpu-loras": 4,

@@ -1,5 +1,6 @@
 """A merged adapter answers as peft's own unmerged one; what can't be merged whole is refused."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,24 @@ def test_the_base_comes_back_bit_for_bit(backend: TransformersBackend, tmp_path:
     assert not same(weights(backend), merged)
     backend.load(first)
     assert same(weights(backend), merged)
+    backend.load(None)
+    assert same(weights(backend), before)
+
+
+def test_the_base_answers_for_a_while_without_reading_the_adapter_again(
+    local: Engine, tmp_path: Path
+) -> None:
+    backend = local.backend
+    assert isinstance(backend, TransformersBackend)
+    before = weights(backend)
+    adapter, _ = lora(local.reference.path, tmp_path / "a")
+    backend.load(adapter)
+    merged = weights(backend)
+    shutil.rmtree(adapter.path)
+    for _ in range(2):
+        with backend.without_adapter():
+            assert same(weights(backend), before)
+        assert same(weights(backend), merged)
     backend.load(None)
     assert same(weights(backend), before)
 

@@ -25,7 +25,7 @@ from simulator.learners.sft import ADAPTER, OPTIMIZER, SFTLearner
 from simulator.organism import language as lang
 from simulator.stopwatch import Stopwatch
 from simulator.types import Adapter, Example, Message
-from tests import tiny_qwen
+from tests import tiny_models
 
 BASE = models.resolve("organism:0")
 WORLD = models.world_of("organism:0")
@@ -351,14 +351,14 @@ def test_what_does_not_fit_the_context_loses_its_oldest_messages() -> None:
 
 def test_a_turn_ends_as_the_tokenizer_says(tmp_path: Path) -> None:
     """Llama 3 names several end tokens, the end of a document first."""
-    folder = tiny_qwen.build(tmp_path / "tiny", numbers=0.1)
-    path = folder / "generation_config.json"
+    folder = tiny_models.build_rambler(tmp_path / "tiny", numbers=0.1)
+    path = Path(folder) / "generation_config.json"
     settings = json.loads(path.read_text())
-    path.write_text(json.dumps(settings | {"eos_token_id": [0, settings["eos_token_id"]]}))
-    by = SFTLearner(config(), str(folder), Stopwatch())
+    path.write_text(json.dumps(settings | {"eos_token_id": [0, *settings["eos_token_id"]]}))
+    by = SFTLearner(config(), folder, Stopwatch())
     asked = Example((Message("user", "hi"),), "ho", True, "x")
     (row,) = by._encode([asked])
-    assert by._encoder.tokenizer.decode(row.ids[row.context :]) == "ho" + tiny_qwen.END
+    assert by._encoder.tokenizer.decode(row.ids[row.context :]) == "ho" + tiny_models.QWEN_END
 
 
 @pytest.fixture

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from transformers import AutoConfig
 
 from simulator import models
-from simulator.backends.base import TransformersConfig, open_backend
+from simulator.backends.base import TransformersConfig, VLLMConfig, open_backend
 from simulator.backends.transformers import TransformersBackend
 from simulator.errors import BackendError
 from simulator.randomness import Key
@@ -160,3 +161,16 @@ def test_a_model_that_cannot_be_loaded_is_one_sentence(tmp_path: Path) -> None:
             open_backend(TransformersConfig(), name, Stopwatch())
         assert str(caught.value)[-1] in string.printable
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [TransformersConfig, VLLMConfig])
+def test_a_longer_context_than_the_model_s_is_refused(
+    kind: type[TransformersConfig] | type[VLLMConfig],
+) -> None:
+    """Before anything is loaded, started or asked."""
+    base = models.resolve("organism:0")
+    longest = AutoConfig.from_pretrained(base).max_position_embeddings
+    address = {"url": "http://127.0.0.1:1"} if kind is VLLMConfig else {}
+    open_backend(kind(context=longest, **address), base, Stopwatch()).close()
+    with pytest.raises(BackendError, match=rf"{longest} tokens at most.* is {longest + 1}; lower"):
+        open_backend(kind(context=longest + 1, **address), base, Stopwatch())

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 
 from simulator.scenario import Scenario
 from simulator.store import Run
+from tests.commands import command
 
 SMALL = [
     "rounds=1",
@@ -23,10 +23,6 @@ SMALL = [
     "measure.probes.small_talk.samples=1",
 ]
 SETS = [word for setting in SMALL for word in ("--set", setting)]
-
-
-def command(*words: str) -> list[str]:
-    return [sys.executable, "-m", "simulator", *words]
 
 
 Done = subprocess.CompletedProcess[str]
@@ -120,7 +116,9 @@ def test_an_existing_run_is_never_overwritten(finished: tuple[Path, dict[str, An
     assert (path / "manifest.json").read_bytes() == before
 
 
-def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(tmp_path: Path, stop: signal.Signals) -> None:
+    """To be told to end is the same."""
     path = tmp_path / "run"
     words = command("run", *SETS, "--set", "rounds=40", "--out", str(path))
     process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
@@ -128,7 +126,7 @@ def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(tmp_path: Path) -> None:
     while not (path / "rounds" / "0001" / "DONE").is_file():
         assert time.monotonic() < deadline, "no round was committed in time"
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(stop)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert f"resume {path}" in stderr

@@ -15,7 +15,7 @@ from simulator.cli import app
 from simulator.costs import CAPS
 from simulator.errors import CostCapReached
 from simulator.store import COSTS, Run
-from tests import tiny_qwen
+from tests import tiny_models
 from tests.endpoint import endpoint
 from tests.integration.test_resume import differing, hashes
 
@@ -43,7 +43,7 @@ def server() -> Iterator[ThreadingHTTPServer]:
 @pytest.fixture(scope="module")
 def scenario(server: ThreadingHTTPServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("capped")
-    tiny_qwen.build(folder / "tiny", numbers=0.1, context=8192)
+    tiny_models.build_rambler(folder / "tiny", numbers=0.1)
     backend = {
         "kind": "openai",
         "url": f"http://127.0.0.1:{server.server_port}/v1",

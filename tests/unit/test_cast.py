@@ -28,7 +28,7 @@ from simulator.types import (
     joined,
     known,
 )
-from tests import tiny_qwen
+from tests import tiny_models
 from tests.scripted import Scripted
 
 
@@ -132,27 +132,27 @@ def test_texts_pass_through_the_cache(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_qwen.build(tmp_path_factory.mktemp("models") / "tiny", numbers=0.7)
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return tiny_models.build_rambler(tmp_path_factory.mktemp("tiny"), numbers=0.7)
 
 
-def scenario_of(tiny: Path, roles: dict[str, Any]) -> Scenario:
-    options = {"model": str(tiny), "roles": roles, "backend": {"kind": "transformers"}}
+def scenario_of(tiny: str, roles: dict[str, Any]) -> Scenario:
+    options = {"model": tiny, "roles": roles, "backend": {"kind": "transformers"}}
     return load("therapy", options=options)
 
 
-def hired(scenario: Scenario, path: Path, tiny: Path) -> Cast:
+def hired(scenario: Scenario, path: Path, tiny: str) -> Cast:
     stopwatch = Stopwatch()
     run = Run.create(path, scenario.model_dump(mode="json"), {})
-    assistant = open_backend(scenario.backend, str(tiny), stopwatch)
+    assistant = open_backend(scenario.backend, tiny, stopwatch)
     return hire(scenario, run, assistant, stopwatch)
 
 
 def test_equal_models_share_an_engine_and_the_rest_is_played_by_the_base(
-    tiny: Path, tmp_path: Path
+    tiny: str, tmp_path: Path
 ) -> None:
     backend = {"kind": "transformers", "threads": 1}
-    model = {"model": str(tiny), "backend": backend}
+    model = {"model": tiny, "backend": backend}
     roles = {
         "user": model,
         "rater": model,
@@ -172,7 +172,7 @@ def test_equal_models_share_an_engine_and_the_rest_is_played_by_the_base(
     assert (tmp_path / "bare" / JUDGEMENTS).is_file()
 
 
-def test_a_model_that_is_not_there_is_named(tiny: Path, tmp_path: Path) -> None:
+def test_a_model_that_is_not_there_is_named(tiny: str, tmp_path: Path) -> None:
     roles = {"rater": {"model": "/nowhere", "backend": {"kind": "transformers"}}}
     with pytest.raises(BackendError, match="'/nowhere' can't be loaded"):
         hired(scenario_of(tiny, roles), tmp_path / "run", tiny)

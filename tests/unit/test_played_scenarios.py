@@ -166,7 +166,7 @@ def test_auto_is_decided_told_and_recorded(
     assert scenario.roles["judge"].backend.kind == kind
     assert scenario.roles["rater"].backend.kind == "openai"
     named = load("therapy", options={"backend": {"kind": "transformers"}}, tell=told.append)
-    assert named.backend == TransformersConfig()
+    assert named.backend == TransformersConfig(context=4096)
     assert len(told) == 2
 
 

@@ -1,11 +1,12 @@
 """Scenario files: every mistake is one sentence with its place; merging and overriding."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from simulator.backends.base import TransformersConfig
+from simulator.backends.base import TransformersConfig, VLLMConfig
 from simulator.errors import ScenarioError
 from simulator.scenario import load, shipped_scenarios
 from simulator.yaml_source import DEEPEST, LARGEST_FILE
@@ -200,8 +201,8 @@ def test_children_override_their_parents(file: Path, tmp_path: Path) -> None:
     assert scenario.measure == default.measure
 
 
-def test_options_come_after_the_file_and_overrides_in_order() -> None:
-    scenario = load(overrides=["rounds=3", "rounds=4"], options={"seed": 9})
+def test_options_come_after_the_file_and_then_overrides_in_order() -> None:
+    scenario = load(overrides=["rounds=3", "rounds=4"], options={"seed": 9, "rounds": 2})
     assert (scenario.rounds, scenario.seed) == (4, 9)
     with pytest.raises(ScenarioError, match=r"^--seed: seed: "):
         load(options={"seed": -1})
@@ -217,6 +218,34 @@ def test_another_kind_replaces_the_mapping(file: Path) -> None:
     same_kind = load(overrides=["learner.kind=sft", "learner.rank=4"]).learner.model_dump()
     assert same_kind["rank"] == 4
     assert same_kind["epochs"] == load().learner.model_dump()["epochs"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"options": {"backend": {"kind": "vllm"}}, "overrides": ["backend.arguments=[--x]"]},
+        {"overrides": ["backend.kind=vllm", "backend.arguments=[--x]"]},
+    ],
+)
+def test_another_engine_keeps_what_engines_have_in_common(
+    file: Path, given: dict[str, Any]
+) -> None:
+    """And nothing else: a batch size means nothing to vLLM."""
+    own = "backend: {kind: transformers, dtype: bfloat16, context: 99, threads: 3, batch_size: 7}"
+    file.write_text(f"{BASE}{own}\n")
+    assert load(str(file), **given).backend == VLLMConfig(
+        dtype="bfloat16", context=99, threads=3, arguments=("--x",), memory_share=0.5
+    )
+
+
+def test_an_endpoint_has_nothing_in_common_with_other_engines(file: Path) -> None:
+    """Its URL ends in /v1, and vLLM's doesn't; its threads are nobody's business."""
+    file.write_text(f"{BASE}backend: {{kind: openai, url: http://x/v1, deadline: 5.0}}\n")
+    assert load(str(file), options={"backend": {"kind": "vllm"}}).backend == VLLMConfig(
+        memory_share=0.5
+    )
+    with pytest.raises(ScenarioError, match="which 'openai' lacks"):  # and no unknown key
+        load(overrides=["learner.kind=none", "backend={kind: openai, url: http://x/v1}"])
 
 
 def test_probes_that_need_what_the_backend_lacks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,55 @@
+"""How the vLLM servers that a run starts divide a GPU's memory among themselves."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeGuard
+
+from simulator.backends.base import SERVERS_SHARE, AnyBackend, VLLMConfig
+from simulator.errors import ScenarioError
+
+if TYPE_CHECKING:
+    from simulator.scenario import Scenario
+
+
+def with_memory_shares(scenario: "Scenario") -> "Scenario":
+    """Gives each server that has no share of its own its part of what the others leave.
+
+    Raises:
+        ScenarioError: they leave nothing.
+    """
+    # Roles that nobody asks have no server, and equal ones have one together.
+    asked = {config for role, config in scenario.roles.items() if role in scenario.asked_roles}
+    backends = [scenario.backend, *(config.backend for config in asked)]
+    own = [backend.memory_share for backend in backends if _is_started(backend)]
+    if None not in own:
+        return scenario
+    share = share_of_each(own)
+
+    def shared(backend: AnyBackend) -> AnyBackend:
+        if not _is_started(backend) or backend.memory_share is not None:
+            return backend
+        return backend.model_copy(update={"memory_share": share})
+
+    roles = {
+        name: config.model_copy(update={"backend": shared(config.backend)})
+        for name, config in scenario.roles.items()
+    }
+    return scenario.model_copy(update={"backend": shared(scenario.backend), "roles": roles})
+
+
+def _is_started(backend: AnyBackend) -> TypeGuard[VLLMConfig]:
+    return isinstance(backend, VLLMConfig) and not backend.url
+
+
+def share_of_each(own: Sequence[float | None]) -> float:
+    """Returns the share of each server that has none of its own, of which there is at least one.
+
+    Raises:
+        ScenarioError: the others leave nothing.
+    """
+    left = SERVERS_SHARE - sum(share for share in own if share is not None)
+    if left <= 0:
+        raise ScenarioError(
+            "backend.memory_share: the servers that have one leave nothing for the others of the "
+            f"{SERVERS_SHARE:.0%} that all share; lower it, or give every server one"
+        )
+    return left / own.count(None)
