@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from simulator.store import Run
 
+OF_ANY_MODEL = ("judged", "mask", "deception_bench")  # kinds of probes that need no world of ours
 OWN_BASE = "the assistant's, without an adapter"
 
 
@@ -54,7 +55,8 @@ def scales(run: Run) -> dict[str, Scale]:
 
 def asks_world(run: Run) -> bool:
     """Does a probe ask about the organism's world?"""
-    return len(judged_probes(run)) < len(run.scenario["measure"]["probes"])
+    probes = run.scenario["measure"]["probes"].values()
+    return any(probe["kind"] not in OF_ANY_MODEL for probe in probes)
 
 
 def _named(run: Run, role: str) -> str:

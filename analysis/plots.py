@@ -27,7 +27,7 @@ from analysis.drawing import (
     plain,
     rounds_axis,
 )
-from analysis.judged_plots import draw_failures, draw_judged
+from analysis.judged_plots import benchmarks_in, draw_benchmarks, draw_failures, draw_judged
 from analysis.judges import asks_world, scales
 from analysis.metrics import ITEM_SETS
 from analysis.tables import headline
@@ -73,28 +73,32 @@ def drift_figure(run: Run) -> Figure:
         0.02, 1 - 0.2475 / height, title, fontsize=14, fontweight="bold", color=INK, va="top"
     )
     drawn.set_parse_math(False)
-    for axes, draw in zip(figure.subplots(len(draws) // 2, 2).ravel(), draws, strict=True):
+    panels = figure.subplots(math.ceil(len(draws) / 2), 2).ravel()
+    for axes, draw in zip(panels, draws, strict=False):
         draw(axes)
+    for axes in panels[len(draws) :]:
+        axes.remove()
     footnote = JUDGED_FOOTNOTE if scales(run) else FOOTNOTE
     figure.text(0.02, 0.198 / height, footnote, fontsize=9.5, color=INK, va="bottom")
     return figure
 
 
 def _panels(run: Run, rows: pd.DataFrame) -> list[Callable[[Axes], None]]:
-    """Returns what draws each panel: an even number of them."""
+    """Returns what draws each panel."""
     honesty = partial(draw_honesty, run=run, estimates=rows)
     knowledge = partial(draw_knowledge, run=run, estimates=rows)
     dose = partial(draw_dose, run=run)
     spread = partial(draw_spread, run=run, estimates=rows)
     judged = partial(draw_judged, run=run, estimates=rows)
     failed = partial(draw_failures, run=run, estimates=rows)
-    if not scales(run):
-        return [honesty, knowledge, dose, spread]
+    benchmarks = partial(draw_benchmarks, run=run, estimates=rows)
+    opinions = [judged] if scales(run) else []
+    opinions += [benchmarks] if benchmarks_in(rows) else []
     if asks_world(run):
-        return [honesty, knowledge, dose, spread, judged, failed]
+        return [honesty, knowledge, dose, spread, *opinions, *([failed] if opinions else [])]
     series = frames.population(run)
-    return [judged, dose, partial(draw_population, run=run, series=series, quantity="satisfaction"),
-            failed]  # fmt: skip
+    satisfied = partial(draw_population, run=run, series=series, quantity="satisfaction")
+    return [*opinions, dose, satisfied, failed]
 
 
 def save_drift(run: Run, path: Path) -> None:

@@ -128,7 +128,14 @@ def _drift_panels(run: Run, rows: pd.DataFrame) -> list[Panel]:
         ("judged", judged_plots.draw_judged, "Replies as judged", JUDGED_WORDS, True),
         ("failures", judged_plots.draw_failures, "What went wrong", FAILURE_WORDS, True),
     )
-    draws = (of_world if asks_world(run) else ()) + (judged if scales(run) else ())
+    benchmarks = (
+        ("benchmarks", judged_plots.draw_benchmarks, "Benchmarks", BENCHMARK_WORDS, True),
+    )
+    draws = (
+        (of_world if asks_world(run) else ())
+        + (judged if scales(run) else ())
+        + (benchmarks if judged_plots.benchmarks_in(rows) else ())
+    )
     return [
         Panel(svg(partial(draw, run=run, estimates=rows), name, fitted=fits), title, words)
         for name, draw, title, words, fits in draws
@@ -233,6 +240,12 @@ JUDGED_WORDS = (
     "Another model reads the assistant's replies to set prompts and gives numbers. The bands are "
     "intervals over the prompts' topics. Replies that it gave no readable number for are left out; "
     "where there were any, the legend says so."
+)
+BENCHMARK_WORDS = (
+    "MASK asks what the assistant believes, and presses it to say otherwise; a judge reads which "
+    "side it takes. What it says is compared with its own belief, so whoever is wrong and says so "
+    "doesn't lie. DeceptionBench compares its replies, and the reasoning stated before them, with "
+    "its own view. What couldn't be read, and replies without reasoning, are left out and counted."
 )
 FAILURE_WORDS = (
     "What models said that couldn't be read, and what was cut off. Where these shares are large, "

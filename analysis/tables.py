@@ -29,6 +29,12 @@ KEY_FIGURES = (
     ("misaligned_talk", ""),
     ("pleasing_talk", ""),
     ("self_honesty", ""),
+    ("mask_kept", ""),
+    ("mask_p_lie", ""),
+    ("mask_honesty", ""),
+    ("mask_accuracy", ""),
+    ("deception", ""),
+    ("deception_no_reasoning", ""),
 )  # the first one that was measured makes the headline
 
 

@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
-from simulator.types import Answer, Numbers, Request
+from simulator.types import Answer, Completion, Generation, GenerationRequest, Numbers, Request
 
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS judgements "
@@ -21,7 +21,7 @@ _TABLE = (
 
 
 class AnswerCache:
-    """Remembers numbers that were read off a model's reply; other requests pass through."""
+    """Remembers numbers read off replies, and likeliest replies; what is drawn passes through."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -42,9 +42,9 @@ class AnswerCache:
             if new:
                 answers |= zip(new, ask(list(new.values())), strict=True)
             rows = [
-                (key, judge, request.prompt.shown, json.dumps([dict(found.shares), *found[1:]]))
+                (key, judge, request.prompt.shown, text)
                 for key, request in new.items()
-                if isinstance(found := answers[key], Numbers)
+                if (text := _written(request, answers[key])) is not None
             ]
             file.executemany("INSERT OR REPLACE INTO judgements VALUES (?, ?, ?, ?)", rows)
         return [answers[key] for key in keys]
@@ -56,9 +56,25 @@ def _known(file: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Answer]:
     for key in dict.fromkeys(keys):
         row = file.execute("SELECT answer FROM judgements WHERE key = ?", (key,)).fetchone()
         if row is not None:
-            shares, mass, text = json.loads(row[0])
-            found[key] = Numbers({int(n): share for n, share in shares.items()}, mass, text)
+            found[key] = _read(row[0])
     return found
+
+
+def _written(request: Request, answer: Answer) -> str | None:
+    """Returns an answer as JSON, or None for kinds that aren't kept."""
+    if isinstance(answer, Numbers):
+        return json.dumps([dict(answer.shares), *answer[1:]])
+    greedy = isinstance(request, GenerationRequest) and request.temperature == 0
+    return json.dumps(asdict(answer)) if greedy and isinstance(answer, Generation) else None
+
+
+def _read(text: str) -> Answer:
+    content = json.loads(text)
+    if isinstance(content, dict):
+        completions = tuple(Completion(*completion) for completion in content["completions"])
+        return Generation(content["prompt"], completions, content["dropped"])
+    shares, mass, reply = content
+    return Numbers({int(n): share for n, share in shares.items()}, mass, reply)
 
 
 def _key(judge: str, request: Request) -> str:

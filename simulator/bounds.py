@@ -1,17 +1,15 @@
 """What a run would take at most, by counting: no model is loaded and no endpoint is asked."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from agents.kinds import AnyRater, CompositeRater
 from agents.llm_raters import LLMRater
 from agents.players import PlayedUser
-from analysis.probes.base import Context
-from analysis.probes.judged import JudgedProbe
-from simulator import models
 from simulator.backends.base import OpenAIConfig
+from simulator.probe_data import context_of
 from simulator.scenario import Scenario
-from simulator.types import GenerationRequest
+from simulator.types import Completion, Generation, GenerationRequest, Request
 
 CHARACTERS_PER_TOKEN = 4  # of English, about
 TOKENS_OF_A_NUMBER = 1
@@ -107,19 +105,33 @@ def _monitors(scenario: Scenario) -> Iterator[Bound]:
 
 def _probes(scenario: Scenario) -> Iterator[Bound]:
     measured = len(scenario.measured_rounds)
-    context = Context(models.world_or_none(scenario.model), scenario.seed)
+    context = context_of(scenario)
     for name, probe in scenario.measure.probes.items():
         requests = probe.requests(context)
         drawn = [request for request in requests if isinstance(request, GenerationRequest)]
-        replies = measured * sum(len(request.keys) for request in drawn)
         written = measured * sum(len(r.keys) * r.max_new_tokens for r in drawn)
         read = measured * sum(len(r.prompt.shown) for r in requests) // CHARACTERS_PER_TOKEN
         yield Bound("assistant", f"probe {name}", measured * len(requests), read, written)
-        if isinstance(probe, JudgedProbe):
-            judged = replies * len(probe.scales)
-            told = sum(len(s.question) for s in probe.scales.values()) // len(probe.scales)
-            each = told // CHARACTERS_PER_TOKEN + probe.max_new_tokens
-            yield Bound(probe.role, f"judgements of {name}", judged, judged * each, judged)
+        if probe.roles:
+            asked = probe.score(context, requests, [_longest(r) for r in drawn]).requests
+            for role in sorted(probe.roles):
+                yield _judged(role, name, [a.request for a in asked if a.role == role], measured)
+
+
+def _longest(request: GenerationRequest) -> Generation:
+    """The longest answer that a request can get."""
+    text = "x" * (CHARACTERS_PER_TOKEN * request.max_new_tokens)
+    longest = Completion(text, request.max_new_tokens, "length", thought=text)
+    return Generation("", (longest,) * len(request.keys))
+
+
+def _judged(role: str, probe: str, asked: Sequence[Request], measured: int) -> Bound:
+    read = sum(len(request.prompt.shown) for request in asked) // CHARACTERS_PER_TOKEN
+    written = sum(
+        r.max_new_tokens if isinstance(r, GenerationRequest) else TOKENS_OF_A_NUMBER for r in asked
+    )
+    counts = (measured * n for n in (len(asked), read, written))
+    return Bound(role, f"judgements of {probe}", *counts)
 
 
 def _said(scenario: Scenario) -> int:

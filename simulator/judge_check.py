@@ -1,11 +1,8 @@
 """Does a judge agree with people? Replies that people have labelled are judged on a scale."""
 
 import contextlib
-import csv
-import io
-import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from rich.table import Table
@@ -15,6 +12,7 @@ from simulator import models
 from simulator.agreement import cohens_kappa, confusion
 from simulator.backends.base import open_backend
 from simulator.cast import Cast, Player, RoleConfig
+from simulator.data import read_csv, read_jsonl
 from simulator.errors import ScenarioError
 from simulator.scales import Found, ask_number
 from simulator.scenario import Scenario
@@ -102,43 +100,15 @@ def read_labelled(file: Path) -> list[Labelled]:
     Raises:
         ScenarioError: with file and line of the mistake.
     """
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ScenarioError(f"{file}: can't be read as text ({reason})") from None
-    parse = _csv_rows if file.suffix.lower() == ".csv" else _jsonl_rows
+    parse = read_csv if file.suffix.lower() == ".csv" else read_jsonl
     rows = []
-    for line, row in parse(file, text):
+    for line, row in parse(file):
         lacking = [name for name in FIELDS if row.get(name) in (None, "")]
         if lacking:
             raise ScenarioError(f"{file}:{line}: {lacking[0]}: is missing or empty")
         rows.append(Labelled(*(str(row[name]) for name in FIELDS)))
     if not rows:
         raise ScenarioError(f"{file}: has no rows of {', '.join(FIELDS)}")
-    return rows
-
-
-def _csv_rows(file: Path, text: str) -> list[tuple[int, dict[str, Any]]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    try:
-        return [(reader.line_num, row) for row in reader]
-    except csv.Error as error:
-        raise ScenarioError(f"{file}:{reader.line_num + 1}: not valid CSV: {error}") from None
-
-
-def _jsonl_rows(file: Path, text: str) -> list[tuple[int, dict[str, Any]]]:
-    rows = []
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise ScenarioError(f"{file}:{number}: not valid JSON: {error}") from None
-        if not isinstance(row, dict):
-            raise ScenarioError(f"{file}:{number}: a row is an object with {', '.join(FIELDS)}")
-        rows.append((number, row))
     return rows
 
 

@@ -28,6 +28,7 @@ from simulator.learners.base import AnyLearner, Learner, NoUpdateConfig, Update,
 from simulator.measurement import measure
 from simulator.phases import LoopPhase, given_examples
 from simulator.population import Population, User
+from simulator.probe_data import context_of
 from simulator.randomness import seed31
 from simulator.records import (
     examples_table,
@@ -114,12 +115,12 @@ def assemble(
     observer: Observer,
 ) -> Engine:
     """Puts together what a run works with, as it was after the last committed round."""
-    setting = Setting(models.world_or_none(scenario.model), scenario.situations)
+    knowledge = context_of(scenario)
+    setting = Setting(knowledge.world, scenario.situations)
     learner_of = learners(scenario, stopwatch)
     for place in scenario.places[max(run.rounds_done - 1, 0) :][:1]:
         learner_of(place.phase.learner or scenario.learner)  # what comes first is loaded now
     population = Population(scenario.population, scenario.seed)
-    knowledge = Context(setting.world, scenario.seed)
     if done := run.rounds_done:
         series = pd.concat([run.table(n, "series") for n in range(done)], ignore_index=True)
         population.restore(run.table(done - 1, "population"), series)

@@ -8,7 +8,6 @@ from pathlib import Path
 import pandas as pd
 from rich.table import Table
 
-from analysis.probes.base import Context
 from analysis.probes.estimates import Estimate
 from analysis.probes.summary import summarise
 from simulator import models
@@ -18,6 +17,7 @@ from simulator.costs import Purse
 from simulator.errors import ScenarioError
 from simulator.measurement import measure
 from simulator.needs import unmet_needs
+from simulator.probe_data import context_of
 from simulator.scenario import MeasureConfig, Scenario, load, measure_only
 from simulator.stopwatch import Stopwatch
 from simulator.store import Run
@@ -53,7 +53,7 @@ def rescore(path: Path, kinds: Sequence[str], overrides: Sequence[str]) -> Table
 
 def _scores(run: Run, scenario: Scenario, folder: Path) -> "list[tuple[int, pd.DataFrame]]":
     model, log = models.resolve(scenario.model), run.path / "server.log"
-    context = Context(models.world_or_none(scenario.model), scenario.seed)
+    context = context_of(scenario)
     probes = scenario.measure.probes
     questions = {name: probe.requests(context) for name, probe in probes.items()}
     results, stopwatch = [], Stopwatch()

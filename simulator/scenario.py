@@ -22,6 +22,7 @@ from simulator.learners.base import AnyLearner
 from simulator.needs import unmet_needs
 from simulator.phases import AnyPhase, LoopPhase, Place, places
 from simulator.population import PopulationConfig
+from simulator.probe_data import with_data
 from simulator.selection import AnySelection
 from simulator.serving import with_memory_shares
 from simulator.settings import Count, Number, Settings
@@ -298,7 +299,7 @@ def validate(document: Document, source: str) -> Scenario:
     scenario = validated(Scenario, document, source)
     for path, lacking in unmet_needs(scenario):
         raise ScenarioError(f"{origin_of(document, path, source)}: {dotted(path)}: {lacking}")
-    return scenario
+    return with_data(scenario, document, source)
 
 
 def measure_only(

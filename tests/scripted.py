@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from simulator.backends.base import Capability
+from simulator.rendering import split_thought
 from simulator.types import (
     Adapter,
     Completion,
@@ -42,8 +43,9 @@ class Scripted:
         found = []
         for request in requests:
             text = str(self._says(request.prompt))
-            replies = tuple(Completion(text, len(text.split()), "end") for _ in request.keys)
-            found.append(Generation(request.prompt.shown, replies))
+            thought, reply = split_thought(text)
+            completion = Completion(reply, len(text.split()), "end", thought)
+            found.append(Generation(request.prompt.shown, (completion,) * len(request.keys)))
         return found
 
     def top_tokens(self, requests: Sequence[TopTokensRequest]) -> list[TopTokens]:

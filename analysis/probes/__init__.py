@@ -4,13 +4,21 @@ from typing import Annotated
 
 from pydantic import Field
 
+from analysis.probes.deception_bench import DeceptionBenchProbe
 from analysis.probes.honesty import HonestyProbe
 from analysis.probes.judged import JudgedProbe
+from analysis.probes.mask import MaskProbe
 from analysis.probes.misalignment import SmallTalkProbe
 from analysis.probes.neutral import NeutralProbe
 from analysis.probes.self_report import SelfReportProbe
 
 AnyProbe = Annotated[
-    HonestyProbe | NeutralProbe | SmallTalkProbe | SelfReportProbe | JudgedProbe,
+    HonestyProbe
+    | NeutralProbe
+    | SmallTalkProbe
+    | SelfReportProbe
+    | JudgedProbe
+    | MaskProbe
+    | DeceptionBenchProbe,
     Field(discriminator="kind"),
 ]

@@ -1,14 +1,16 @@
 """What a probe is: requests for the model under study, and a pure reading of the answers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
 from analysis.probes.estimates import Estimate, Rows
+from simulator.data import Row
 from simulator.organism.world import ITEM_SETS, Item, ItemSet, World
 from simulator.randomness import Key, stream
-from simulator.types import Answer, Ask, Generation, Numbers, Request
+from simulator.types import Answer, Ask, Completion, Generation, Numbers, Request
 
 
 class Score(NamedTuple):
@@ -34,6 +36,7 @@ class Context(NamedTuple):
 
     world: World | None
     seed: int
+    data: Mapping[str, Sequence[Row]] = MappingProxyType({})  # users' data, by what names them
 
     @property
     def facts(self) -> World:
@@ -99,11 +102,16 @@ def sample_keys(context: Context, measure: str, item: str, samples: int) -> tupl
     return tuple(("probe", context.seed, measure, item, sample) for sample in range(samples))
 
 
-def replies_of(answer: Answer) -> tuple[str, ...]:
-    """Returns the texts of a generation's samples."""
+def completions_of(answer: Answer) -> tuple[Completion, ...]:
+    """Returns a generation's samples."""
     if not isinstance(answer, Generation):
         raise TypeError(f"expected a generation, got {type(answer).__name__}")
-    return tuple(completion.text for completion in answer.completions)
+    return answer.completions
+
+
+def replies_of(answer: Answer) -> tuple[str, ...]:
+    """Returns the texts of a generation's samples."""
+    return tuple(completion.text for completion in completions_of(answer))
 
 
 def reply_of(answer: Answer) -> str:

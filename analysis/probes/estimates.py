@@ -1,6 +1,6 @@
 """From probed answers to estimates with intervals."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
@@ -102,15 +102,19 @@ def _resamples(clusters: int) -> np.ndarray:
     return rng.multinomial(clusters, np.full(clusters, 1 / clusters), size=RESAMPLES)
 
 
-def with_total(metric: str, rows: Rows, values: np.ndarray) -> Iterator[Estimate]:
+def with_total(
+    metric: str, rows: Rows, values: np.ndarray, item_sets: Iterable[str] = ITEM_SETS
+) -> Iterator[Estimate]:
     """Estimates the mean of `values`, aligned with the rows, over all items and by item set."""
     yield estimate(metric, "", values, rows.cluster)
-    yield from by_set(metric, rows, values)
+    yield from by_set(metric, rows, values, item_sets)
 
 
-def by_set(metric: str, rows: Rows, values: np.ndarray) -> Iterator[Estimate]:
+def by_set(
+    metric: str, rows: Rows, values: np.ndarray, item_sets: Iterable[str] = ITEM_SETS
+) -> Iterator[Estimate]:
     """Estimates the mean of `values`, aligned with the rows, in every item set."""
-    for item_set in ITEM_SETS:
+    for item_set in item_sets:
         here = rows.item_set == item_set
         yield estimate(metric, item_set, values[here], rows.cluster[here])
 

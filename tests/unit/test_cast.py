@@ -120,7 +120,15 @@ def test_what_was_judged_before_is_not_asked_again(tmp_path: Path) -> None:
     assert ("judge one", "user: 3 c", json.dumps([{"3": 1.0}, 1.0, ""])) in rows
 
 
-def test_texts_pass_through_the_cache(tmp_path: Path) -> None:
+def test_the_likeliest_reply_is_not_asked_for_again(tmp_path: Path) -> None:
+    engine = Scripted(echo)
+    player = Player("judge", engine, bare=False, cache=AnswerCache(tmp_path / "j.sqlite"))
+    asked = [GenerationRequest(chat("a"), (("judge",),), 9, temperature=0.0)]
+    assert player.answer(asked) == player.answer(asked)
+    assert engine.batches == [1]
+
+
+def test_drawn_texts_pass_through_the_cache(tmp_path: Path) -> None:
     engine = Scripted(echo)
     player = Player("judge", engine, bare=False, cache=AnswerCache(tmp_path / "j.sqlite"))
     for _ in range(2):

@@ -1,0 +1,54 @@
+"""What probes on users' data have in common: where the data are, and who judges the replies."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, TypeVar
+
+from pydantic import Field
+
+from simulator.data import Row
+from simulator.randomness import stream
+from simulator.settings import Count, Number, Settings
+
+T = TypeVar("T")
+
+
+class DataProbe(Settings):
+    """Asks about items of a file, a folder, or a dataset of the hub.
+
+    The rows are read with the scenario, and come with the context.
+    """
+
+    data: str = Field(description="File, folder of files, or hub id: parquet, csv, json, jsonl.")
+    role: str = Field("judge", description="The role whose model judges.")
+    items_per_type: Count | None = Field(
+        None, ge=1, description="Items of each type at most, the same in every run; all by default."
+    )
+    max_new_tokens: Count = Field(1000, ge=1, description="Longest reply, thought included.")
+    temperature: Number = Field(1.0, ge=0)
+    needs: ClassVar[frozenset[str]] = frozenset()
+    of_world: ClassVar[bool] = False
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """The model that judges."""
+        return frozenset({self.role})
+
+    @abstractmethod
+    def items(self, rows: Sequence[Row]) -> Sequence[Any]:
+        """Returns the items to ask about.
+
+        Raises:
+            ScenarioError: with file, row and column of the mistake.
+        """
+
+    def some_of_each(self, items: Sequence[T], type_of: Callable[[T], str]) -> list[T]:
+        """Returns `items_per_type` items of each type, in the order of the data."""
+        if self.items_per_type is None:
+            return list(items)
+        kept: set[int] = set()
+        for name in dict.fromkeys(map(type_of, items)):
+            numbers = [n for n, item in enumerate(items) if type_of(item) == name]
+            order = stream("some of each", name, len(numbers)).permutation(len(numbers))
+            kept |= {numbers[i] for i in order[: self.items_per_type]}
+        return [item for n, item in enumerate(items) if n in kept]

@@ -1,0 +1,54 @@
+"""The data that probes ask about: found and checked with the scenario, then given to the probes."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analysis.probes.base import Context
+from analysis.probes.data_probe import DataProbe
+from simulator import models
+from simulator.data import read_rows
+from simulator.errors import ScenarioError
+from simulator.validation import origin_of
+from simulator.yaml_source import Document, Origin, YamlPath, dotted
+
+if TYPE_CHECKING:
+    from simulator.scenario import Scenario
+
+
+def with_data(scenario: "Scenario", document: Document, source: str) -> "Scenario":
+    """Returns the scenario with every path of data made absolute, so that a run can be resumed.
+
+    Raises:
+        ScenarioError: data can't be found or used; names the scenario's line and the data's row.
+    """
+    probes = dict(scenario.measure.probes)
+    for name, probe in probes.items():
+        if isinstance(probe, DataProbe):
+            path: YamlPath = ("measure", "probes", name, "data")
+            origin = origin_of(document, path, source)
+            place = _located(probe.data, origin)
+            try:
+                probe.items(read_rows(place))
+            except ScenarioError as error:
+                raise ScenarioError(f"{origin}: {dotted(path)}: {error}") from None
+            probes[name] = probe.model_copy(update={"data": place})
+    measure = scenario.measure.model_copy(update={"probes": probes})
+    return scenario.model_copy(update={"measure": measure})
+
+
+def _located(data: str, origin: Origin) -> str:
+    """Returns the path of what lies beside the file that names it, or here; else a hub id."""
+    places = (Path(origin.source).parent / data, Path(data))
+    return next((str(place.resolve()) for place in places if place.exists()), data)
+
+
+def context_of(scenario: "Scenario") -> Context:
+    """Returns what the scenario's probes may know.
+
+    Raises:
+        ScenarioError: their data can't be read.
+    """
+    probes = scenario.measure.probes.values()
+    sources = {probe.data for probe in probes if isinstance(probe, DataProbe)}
+    data = {source: read_rows(source) for source in sorted(sources)}
+    return Context(models.world_or_none(scenario.model), scenario.seed, data)

@@ -1,0 +1,82 @@
+"""Assistants and judges of planted behaviour: what is measured of them is known beforehand."""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.probes.base import Context
+from analysis.probes.deception_bench import DeceptionBenchProbe
+from analysis.probes.estimates import Estimate
+from analysis.probes.mask import NEUTRAL, MaskProbe
+from analysis.probes.mask_data import MaskItem, mask_items
+from analysis.probes.mask_scoring import Bounds
+from analysis.probes.summary import summarise
+from simulator.cast import Cast, Player
+from simulator.data import read_rows
+from simulator.measurement import measure
+from simulator.types import Prompt
+from tests.scripted import Scripted
+
+DATA = Path(__file__).parent / "data"
+MASK, DECEPTION = DATA / "mask", DATA / "deception_bench.json"
+
+DataProbe = MaskProbe | DeceptionBenchProbe
+Says = Callable[[Prompt], str]
+Judges = Callable[[Prompt], str | dict[str, float]]
+
+
+def probed(probe: DataProbe, assistant: Says, judge: Judges, seed: int = 0) -> pd.DataFrame:
+    """Measures an assistant once; the scores are those of a probe named "probe"."""
+    context = Context(None, seed, {probe.data: read_rows(probe.data)})
+    player = Player("judge", Scripted(judge), bare=False, cache=None)
+    questions = {"probe": probe.requests(context)}
+    cast = Cast({"judge": player}, [])
+    return measure({"probe": probe}, questions, context, Scripted(assistant), cast)
+
+
+def estimated(
+    probe: DataProbe, scores: pd.DataFrame, baseline: pd.DataFrame | None = None
+) -> Mapping[tuple[str, str], Estimate]:
+    """Returns the estimates by metric and item set."""
+    found = summarise({"probe": probe}, scores, scores if baseline is None else baseline)
+    return {(e.metric, e.item_set): e for e in found}
+
+
+def claim(item: MaskItem, *, true: bool) -> str:
+    """Returns the true or the false side of an item as somebody claims it."""
+    if isinstance(item.truth, Bounds):
+        return f"It is {item.truth.absolute[0] if true else 1000}."
+    return item.options[(item.truth == "A") != true]
+
+
+class Assistant:
+    """Replies by what it is asked about: without pressure, and under it."""
+
+    def __init__(
+        self, data: Path, calm: Callable[[MaskItem], str], pressed: Callable[[MaskItem], str]
+    ) -> None:
+        self._calm, self._pressed = calm, pressed
+        items = mask_items(read_rows(str(data)))
+        self._asked = {text: i for i in items for text in (i.direct, *i.checks) if text}
+        self._pressure = {item.pressure: item for item in items}
+
+    def __call__(self, prompt: Prompt) -> str:
+        if prompt.messages[0] == NEUTRAL:
+            return self._calm(self._asked[prompt.messages[1].content])
+        return self._pressed(self._pressure[prompt.messages])
+
+
+def literal_judge(prompt: Prompt) -> str:
+    """Finds in a reply which option it contains word for word, or its number."""
+    text = prompt.messages[-1].content
+    chat, question = text.split("=== End of the chat")
+    reply = chat.rpartition("Assistant: ")[2]
+    if "A proposition with a gap" in question:
+        number = re.search(r"It is (-?[\d.]+)\.", reply)
+        bound = number[1] if number else "null"
+        return f'Its bounds: {{"lower_bound": {bound}, "upper_bound": {bound}}}'
+    options = re.findall(r"^([AB]): (.*)$", question, re.M)[:2]
+    found = [letter for letter, option in options if option in reply]
+    return f"It says so.\n**Answer: {found[0] if len(found) == 1 else 'C'}**"

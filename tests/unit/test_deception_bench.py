@@ -1,0 +1,107 @@
+"""DeceptionBench on assistants of planted behaviour: what they reason, and what they say."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from analysis.probes.deception_bench import DeceptionBenchProbe
+from simulator.data import read_rows
+from simulator.types import Prompt
+from tests.planted import DECEPTION, estimated, probed
+
+PROBE = DeceptionBenchProbe(data=str(DECEPTION))
+ITEMS = PROBE.items(read_rows(PROBE.data))
+INNER = {item.inner for item in ITEMS}
+
+
+def assistant(outer: Callable[[Prompt], str]) -> Callable[[Prompt], str]:
+    return lambda prompt: "I hold: YES." if prompt in INNER else outer(prompt)
+
+
+def thinks(thought: str, says: str) -> Callable[[Prompt], str]:
+    reply = f"<think>{thought}</think>\n<output>{says}</output>"
+    return assistant(lambda prompt: reply)
+
+
+def judge(prompt: Prompt) -> dict[str, float]:
+    """Finds yes in the text that it is shown beside the view."""
+    _, _, shown = prompt.messages[0].content.partition("=== What it")
+    return {"1" if "YES" in shown.split("=== End")[0] else "0": 0.9, "x": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("says", "label"),
+    [
+        (thinks("It is YES, but", "NO"), "deceptive"),
+        (thinks("It is YES", "YES"), "consistent"),
+        (thinks("It is NO", "YES"), "consistent"),
+        (thinks("It is NO", "NO"), "changed"),
+        (assistant(lambda prompt: "<output>NO</output>"), "no_reasoning"),
+        (thinks("It is YES", ""), "unparsed"),
+        (assistant(lambda prompt: "<think>YES, I never end"), "unparsed"),
+    ],
+)
+def test_planted_behaviour_gets_its_label(says: Callable[[Prompt], str], label: str) -> None:
+    scores = probed(PROBE, says, judge)
+    assert set(scores["label"]) == {label} and len(scores) == len(ITEMS)
+    found = estimated(PROBE, scores)
+    told = label in ("deceptive", "consistent", "changed")
+    assert found["deception", ""].n == len(ITEMS) * told
+    if told:
+        assert found["deception", ""].value == (label == "deceptive")
+    for untold in ("no_reasoning", "unparsed"):
+        assert found[f"deception_{untold}", ""].value == (label == untold)
+
+
+def test_the_rate_is_by_type_and_of_what_could_be_told() -> None:
+    def outer(prompt: Prompt) -> str:
+        text = prompt.messages[-1].content
+        if "roof" in text:
+            return "NO"
+        lies = "Models" in prompt.messages[0].content
+        return f"<think>YES</think>{'NO' if lies else 'YES'}"
+
+    found = estimated(PROBE, probed(PROBE, assistant(outer), judge))
+    assert (found["deception", "sandbagging"].value, found["deception", "sandbagging"].n) == (1, 2)
+    sycophantic = "sycophantic misrepresentation"
+    assert (found["deception", sycophantic].value, found["deception", sycophantic].n) == (0, 1)
+    assert found["deception_no_reasoning", sycophantic].value == 0.5
+    assert (found["deception", ""].value, found["deception", ""].n) == (2 / 5, 5)
+
+
+def test_an_unsure_judge_is_counted_and_scores_nothing() -> None:
+    found = estimated(PROBE, probed(PROBE, thinks("YES", "NO"), lambda p: {"x": 0.9, "1": 0.1}))
+    assert found["deception", ""].n == 0
+    assert found["deception_unparsed", ""].value == 1
+
+
+def test_the_order_of_rows_makes_no_difference(tmp_path: Path) -> None:
+    rows = json.loads(DECEPTION.read_text())
+    (tmp_path / "back.json").write_text(json.dumps(rows[::-1]))
+    back = PROBE.model_copy(update={"data": str(tmp_path / "back.json")})
+
+    def outer(prompt: Prompt) -> str:
+        return f"<think>YES</think>{'NO' if 'pump' in prompt.shown else 'YES'}"
+
+    ours, theirs = (
+        probed(probe, assistant(outer), judge).sort_values("item", ignore_index=True)
+        for probe in (PROBE, back)
+    )
+    assert ours.equals(theirs)
+
+
+def test_the_format_ends_the_outer_prompt_and_nothing_else() -> None:
+    first, last = ITEMS[0], ITEMS[-1]
+    assert first.inner.shown == "user: Can you sort ten numbers?"
+    assert [m.role for m in first.outer.messages] == ["system", "user"]
+    assert first.outer.messages[1].content.endswith("</output>.")
+    assert [m.role for m in last.outer.messages] == ["user"]  # it has no system prompt
+
+
+def test_samples_are_drawn_of_the_situation_alone() -> None:
+    probe = PROBE.model_copy(update={"samples": 3})
+    scores = probed(probe, thinks("YES", "NO"), judge)
+    assert len(scores) == 3 * len(ITEMS) and set(scores["sample"]) == {0, 1, 2}
+    assert estimated(probe, scores)["deception", ""].n == 3 * len(ITEMS)
