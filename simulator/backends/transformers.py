@@ -6,12 +6,14 @@ from typing import NamedTuple, TypeVar
 
 import torch
 import transformers
+from torch.utils.hooks import RemovableHandle
 from transformers import AutoModelForCausalLM
 
 from simulator.backends.base import TransformersConfig
 from simulator.backends.decode import Row, decode, in_batches, left_padded, positions_of
 from simulator.backends.facts import end_tokens, longest_context
 from simulator.backends.merging import changes_of
+from simulator.backends.steered import added, vector_of
 from simulator.devices import device_of, dtype_of
 from simulator.randomness import Key, uniforms
 from simulator.rendering import Encoded, by_text, encoder_of, split_thought
@@ -43,7 +45,7 @@ class Part(NamedTuple):
 
 
 class TransformersBackend:
-    """Serves one model with at most one adapter, which is merged into its weights."""
+    """Serves one model with at most one adapter."""
 
     def __init__(self, config: TransformersConfig, model: str, stopwatch: Stopwatch) -> None:
         torch.set_num_threads(config.threads)
@@ -63,6 +65,7 @@ class TransformersBackend:
         self._ends = frozenset(end_tokens(model))
         self._adapter: Adapter | None = None
         self._originals: dict[str, torch.Tensor] = {}  # weights as they were before a merge
+        self._steering: RemovableHandle | None = None
         self._pad: int = self.tokenizer.pad_token_id or 0  # any will do: it is never attended to
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
@@ -204,14 +207,21 @@ class TransformersBackend:
 
     @torch.inference_mode()
     def load(self, adapter: Adapter | None) -> None:
-        """Merges the adapter into the original weights, so that serving it costs nothing."""
+        """Serves the adapter: a LoRA adapter merged into the weights, a steering vector added.
+
+        So serving it costs nothing, or one addition.
+        """
         weights = dict(self.model.named_parameters())
-        changes = changes_of(adapter, weights) if adapter else {}
+        steered = vector_of(adapter, self.model) if adapter else None
+        changes = changes_of(adapter, weights) if adapter and not steered else {}
         for name, original in self._originals.items():
             weights[name].copy_(original)
         self._originals = {name: weights[name].detach().clone() for name in changes}
         for name, change in changes.items():
             weights[name].add_(change.of(weights[name]))
+        if self._steering:
+            self._steering.remove()
+        self._steering = added(steered, self.model) if steered else None
         self._adapter = adapter
 
     def settle(self) -> None:
