@@ -17,16 +17,18 @@ from analysis.probes.base import Context
 from analysis.probes.summary import COLUMNS, summarise
 from simulator import models
 from simulator.backends.base import Backend, open_backend
-from simulator.canary import Canary, check_swap
+from simulator.canary import check_swap
 from simulator.cast import Cast, hire
 from simulator.conversation import Setting, hold_wave, ratings_heard
 from simulator.costs import Purse
-from simulator.errors import LearnerError
-from simulator.learners.base import Learner, SFTConfig, Update, open_learner
+from simulator.errors import Diverged, LearnerError
+from simulator.learners.base import Learner, Update, open_learner
+from simulator.learners.config import UpdateConfig
 from simulator.measurement import measure
 from simulator.population import Population, User
 from simulator.randomness import seed31
 from simulator.records import (
+    Learning,
     examples_table,
     round_summary,
     selected_shares,
@@ -113,7 +115,7 @@ def assemble(
     """Puts together what a run works with, as it was after the last committed round."""
     setting = Setting(models.world_or_none(scenario.model), scenario.situations)
     learner = None
-    if isinstance(scenario.learner, SFTConfig):
+    if isinstance(scenario.learner, UpdateConfig):
         context = getattr(scenario.backend, "context", None)
         model = models.resolve(scenario.model)
         learner = open_learner(scenario.learner, model, stopwatch, context)
@@ -158,7 +160,7 @@ def play_round(engine: Engine, number: int) -> None:
     decision = scenario.selection.decide(candidates, seed31("selection", scenario.seed, number))
     decision, vetoes = examine(engine.cast, scenario.monitors, candidates, decision)
     examples = examples_from(candidates, decision.label)
-    update, canary = learn(engine, number, examples)
+    learning = learn(engine, number, examples)
 
     due = number % scenario.measure.every == 0 or number == scenario.rounds
     scores = probe(engine, number) if due else pd.DataFrame(columns=COLUMNS)
@@ -174,8 +176,7 @@ def play_round(engine: Engine, number: int) -> None:
         run.adapter(number),
         dose=realised_dose(candidates, decision.label),
         shares=selected_shares(candidates, decision),
-        update=update,
-        canary=canary,
+        learning=learning,
         talks=talk_counts(candidates, vetoes),
     )
     commit(engine, number, tables, summary)
@@ -218,21 +219,27 @@ def converse(engine: Engine, number: int, wave: int, users: list[User]) -> pd.Da
     return committed
 
 
-def learn(
-    engine: Engine, number: int, examples: list[Example]
-) -> tuple[Update | None, Canary | None]:
+def learn(engine: Engine, number: int, examples: list[Example]) -> Learning:
     """Makes the round's adapter, swaps it in, and proves that it is the one that answers.
 
-    Where nothing was selected, or nothing is to be learned, the assistant stays as it is.
+    The assistant stays as it is where nothing is to be learned, where selection left too little to
+    learn from, and where an update that diverged is rolled back.
     """
-    if engine.learner is None or not any(example.desirable for example in examples):
-        return None, None
-    learner, parent = engine.learner, engine.run.checkpoint(number - 1)
-    seed = seed31("update", engine.scenario.seed, number)
+    config, learner = engine.scenario.learner, engine.learner
+    if learner is None or not isinstance(config, UpdateConfig):
+        return Learning()
+    if lacking := config.lacking(examples):
+        return Learning(unchanged=f"no {lacking} was selected")
+    parent, seed = engine.run.checkpoint(number - 1), seed31("update", engine.scenario.seed, number)
     engine.observer.stage(number, "update")
-    update: Update = engine.run.write_checkpoint(
-        number, lambda out: learner.fit(parent, examples, seed, out)
-    )
+    try:
+        update: Update = engine.run.write_checkpoint(
+            number, lambda out: learner.fit(parent, examples, seed, out)
+        )
+    except Diverged as error:
+        if config.on_divergence == "end":
+            raise
+        return Learning(unchanged=f"the update was rolled back: {error}")
     engine.backend.load(engine.run.adapter(number))
     canary = check_swap(engine.backend, update.readings)
     if canary.verdict == "failed":
@@ -241,7 +248,7 @@ def learn(
             f"({canary.to_parent:.2g} nats) than to the new adapter ({canary.to_new:.2g})"
         )
     engine.backend.settle()
-    return update, canary
+    return Learning(update, canary)
 
 
 def probe(engine: Engine, number: int) -> pd.DataFrame:

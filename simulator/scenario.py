@@ -17,7 +17,7 @@ from simulator.backends.base import AnyBackend, AutoConfig, TransformersConfig
 from simulator.cast import RoleConfig
 from simulator.conversation import ConversationConfig
 from simulator.errors import ScenarioError
-from simulator.learners.base import AnyLearner
+from simulator.learners.config import AnyLearner
 from simulator.needs import unmet_needs
 from simulator.population import PopulationConfig
 from simulator.selection import AnySelection
