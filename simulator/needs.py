@@ -5,17 +5,24 @@ from typing import TYPE_CHECKING
 
 from simulator import models
 from simulator.cast import ROLES
+from simulator.learners.config import UpdateConfig
+from simulator.types import Lesson
 from simulator.yaml_source import YamlPath
 
 if TYPE_CHECKING:
     from simulator.scenario import Scenario
 
+# What not every selection gives, and which do.
+LESSONS: dict[Lesson, tuple[str, str]] = {
+    "avoid": ("replies to avoid, too", "{kind: best_worst}, or a top_bottom with a bottom"),
+    "pairs": ("pairs of a better and a worse reply to one context", "{kind: best_worst}"),
+}
+
 
 def unmet_needs(scenario: "Scenario") -> Iterator[tuple[YamlPath, str]]:
     """Yields where something lacks what it needs, and what that is."""
     backend = scenario.backend
-    if scenario.learner.kind != "none" and "adapters" not in backend.capabilities:
-        yield ("backend",), f"'{backend.kind}' serves no adapters, but this run has updates"
+    yield from _of_learner(scenario)
     for name, probe in scenario.measure.probes.items():
         path: YamlPath = ("measure", "probes", name)
         if lacking := probe.needs - backend.capabilities:
@@ -30,6 +37,33 @@ def unmet_needs(scenario: "Scenario") -> Iterator[tuple[YamlPath, str]]:
             yield from _of_roles(scenario, path, asker.roles)
     for name, monitor in scenario.monitors.items():
         yield from _of_roles(scenario, ("monitors", name), monitor.roles)
+
+
+def _of_learner(scenario: "Scenario") -> Iterator[tuple[YamlPath, str]]:
+    learner, backend, selection = scenario.learner, scenario.backend, scenario.selection
+    if "pairs" in selection.gives and scenario.conversations.candidates < 2:
+        yield (
+            ("conversations", "candidates"),
+            f"selection '{selection.kind}' compares the replies of one turn; set it to 2 or more",
+        )
+    if not isinstance(learner, UpdateConfig):
+        return
+    if "adapters" not in backend.capabilities:
+        yield ("backend",), f"'{backend.kind}' serves no adapters, but this run has updates"
+    if learner.adapter.kind == "steering" and "steering" not in backend.capabilities:
+        yield (
+            ("learner", "adapter"),
+            f"'{backend.kind}' serves no steering vectors; set backend: {{kind: transformers}}, or "
+            "adapter: {kind: lora}",
+        )
+    vetoed = any(monitor.on_veto == "negative" for monitor in scenario.monitors.values())
+    if learner.needs not in selection.gives and not (learner.needs == "avoid" and vetoed):
+        lesson, remedy = LESSONS[learner.needs]
+        yield (
+            ("learner",),
+            f"'{learner.kind}' learns from {lesson}, but selection '{selection.kind}' gives none; "
+            f"set selection: {remedy}",
+        )
 
 
 def _of_roles(
