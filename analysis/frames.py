@@ -157,23 +157,26 @@ def scores_of(run: Run, number: int) -> pd.DataFrame:
 
 
 def updates(run: Run) -> pd.DataFrame:
-    """Returns one row per round from round 1 on: adapter, optimiser steps, loss, canary.
+    """Returns one row per round from round 1 on: adapter, optimiser steps, loss, KL, canary.
 
-    Losses and the canary's distances are in nats per token (`simulator.canary`); they are missing
-    where nothing was learned.
+    Losses (kto's and dpo's aside: they are per example or pair), the KL on anchors and the canary's
+    distances are in nats per token (`simulator.canary`); they are missing where nothing was
+    learned, and `kl` where there are no anchors. `unchanged` says why the assistant stayed as it
+    was though it was to learn, and is missing otherwise.
     """
-    learned, checked = ["steps", "loss_first", "loss_last"], ["to_new", "to_parent", "gap"]
+    learned, checked = ["steps", "loss_first", "loss_last", "kl"], ["to_new", "to_parent", "gap"]
     rows = [
         {
             "round": number,
             "adapter": summary.get("adapter"),
             **(summary.get("update") or {}),
             **(summary.get("canary") or {}),
+            "unchanged": summary.get("unchanged"),
         }
         for number, summary in _summaries(run)
         if number > 0
     ]
-    columns = ["round", "adapter", *learned, "verdict", *checked]
+    columns = ["round", "adapter", *learned, "verdict", *checked, "unchanged"]
     return _numbers(pd.DataFrame(rows, columns=columns), [*learned, *checked])
 
 

@@ -17,7 +17,7 @@ from analysis.course import spans
 from analysis.judges import asks_world, scales
 from analysis.metrics import ITEM_SETS, described, full_name, interval, metric_name, shown_change
 from analysis.report_models import models_content
-from analysis.tables import headline, key_figures, range_of
+from analysis.tables import headline, key_figures, range_of, unchanged_rounds
 from simulator.store import Run, write_atomically
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -96,6 +96,7 @@ def _content(run: Run) -> dict[str, Any]:
         "rounds": [int(n) for n in sorted(rows["round"].unique())],
         "meanings": [described(str(metric)) for metric in rows["metric"].unique()],
         "updates": updates.to_dict("records"),
+        "unchanged": unchanged_rounds(run),
         "verdicts": Counter(updates["verdict"].dropna()),
         "manifest": list(_flat(run.manifest)),
         "organism": str(scenario["model"]).startswith("organism:"),

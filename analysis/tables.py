@@ -98,6 +98,14 @@ def scale_of(run: Run, metric: str) -> Scale | None:
     return scales(run).get(metric.removeprefix(JUDGED)) if metric.startswith(JUDGED) else None
 
 
+def unchanged_rounds(run: Run) -> list[str]:
+    """Says of each round in which the assistant was to learn but stayed as it was, why."""
+    rows = frames.updates(run)[["round", "unchanged"]].itertuples(index=False)
+    return [
+        f"Round {n} left the assistant as it was: {why}." for n, why in rows if isinstance(why, str)
+    ]
+
+
 def summary_table(run: Run) -> Table:
     """Returns the key figures before any update and, once measured, at the last round."""
     figures = key_figures(run)

@@ -138,6 +138,8 @@ def show(path: RunOrSweep) -> None:
     opened = Run.open(path)
     _print(tables.summary_table(opened))
     _print(tables.headline(opened))
+    for sentence in tables.unchanged_rounds(opened):
+        _print(sentence)
 
 
 @app.command()

@@ -36,3 +36,7 @@ class BackendError(UndertowError, RuntimeError):
 
 class LearnerError(UndertowError, RuntimeError):
     """An update can't be made or didn't take effect."""
+
+
+class Diverged(LearnerError):
+    """An update's loss or parameters aren't finite any more."""

@@ -15,7 +15,7 @@ from simulator.bounds import bounds, cost, talks_per_round
 from simulator.cast import Cast
 from simulator.conversation import Setting, hold_wave
 from simulator.errors import BackendError
-from simulator.learners.base import SFTConfig
+from simulator.learners.config import UpdateConfig
 from simulator.memory import GIB, model_size
 from simulator.population import Population
 from simulator.scenario import Scenario
@@ -110,7 +110,7 @@ def _tried(scenario: Scenario) -> Table:
     scale = held / trial.conversations
     measured = len(scenario.measured_rounds)
     learning = 0.0
-    if isinstance(scenario.learner, SFTConfig):
+    if isinstance(scenario.learner, UpdateConfig):
         epochs = scenario.learner.epochs / scenario.conversations.candidates
         learning = trial.seconds * scale * BACKWARD_COST * epochs
     seconds = trial.seconds * scale + probe_seconds * measured + learning

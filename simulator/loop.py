@@ -19,18 +19,20 @@ from analysis.probes.base import Context
 from analysis.probes.summary import COLUMNS, summarise
 from simulator import models
 from simulator.backends.base import Backend, open_backend
-from simulator.canary import Canary, check_swap
+from simulator.canary import check_swap
 from simulator.cast import Cast, hire
 from simulator.conversation import Setting, hold_wave, ratings_heard
 from simulator.costs import Purse
-from simulator.errors import LearnerError
-from simulator.learners.base import AnyLearner, Learner, NoUpdateConfig, Update, open_learner
+from simulator.errors import Diverged, LearnerError
+from simulator.learners.base import Learner, Update, open_learner
+from simulator.learners.config import UpdateConfig
 from simulator.measurement import measure
-from simulator.phases import LoopPhase, given_examples
+from simulator.phases import LoopPhase, anchors_of, given_examples
 from simulator.population import Population, User
 from simulator.probe_data import context_of
 from simulator.randomness import seed31
 from simulator.records import (
+    Learning,
     examples_table,
     round_summary,
     selected_shares,
@@ -70,7 +72,7 @@ class Engine(NamedTuple):
     backend: Backend
     cast: Cast
     purse: Purse
-    learner_of: Callable[[AnyLearner], Learner | None]
+    learner_of: Callable[[UpdateConfig], Learner]
     population: Population
     context: Context
     questions: dict[str, list[Request]]  # what each probe asks, the same in every round
@@ -118,8 +120,10 @@ def assemble(
     knowledge = context_of(scenario)
     setting = Setting(knowledge.world, scenario.situations)
     learner_of = learners(scenario, stopwatch)
-    for place in scenario.places[max(run.rounds_done - 1, 0) :][:1]:
-        learner_of(place.phase.learner or scenario.learner)  # what comes first is loaded now
+    next_round = scenario.places[max(run.rounds_done - 1, 0) :][:1]
+    for config in (scenario.learner_in(place.phase) for place in next_round):
+        if isinstance(config, UpdateConfig):
+            learner_of(config)  # loaded while everything starts
     population = Population(scenario.population, scenario.seed)
     if done := run.rounds_done:
         series = pd.concat([run.table(n, "series") for n in range(done)], ignore_index=True)
@@ -135,14 +139,12 @@ def assemble(
     )  # fmt: skip
 
 
-def learners(scenario: Scenario, stopwatch: Stopwatch) -> Callable[[AnyLearner], Learner | None]:
+def learners(scenario: Scenario, stopwatch: Stopwatch) -> Callable[[UpdateConfig], Learner]:
     """Returns what opens a phase's learner; only the last one stays in memory."""
     model, context = models.resolve(scenario.model), getattr(scenario.backend, "context", None)
 
     @lru_cache(maxsize=1)
-    def learner_of(config: AnyLearner) -> Learner | None:
-        if isinstance(config, NoUpdateConfig):
-            return None
+    def learner_of(config: UpdateConfig) -> Learner:
         return open_learner(config, model, stopwatch, context)
 
     return learner_of
@@ -179,7 +181,7 @@ def play_round(engine: Engine, number: int) -> None:
     recycled = examples_from(candidates, decision.label)
     given = given_examples(place, len(recycled), engine.setting.world, scenario.seed, number)
     examples = [*recycled, *given]
-    update, canary = learn(engine, number, examples)
+    learning = learn(engine, number, examples)
 
     due = number in scenario.measured_rounds
     scores = probe(engine, number) if due else pd.DataFrame(columns=COLUMNS)
@@ -196,8 +198,7 @@ def play_round(engine: Engine, number: int) -> None:
         run.adapter(number),
         dose=realised_dose(candidates, decision.label),
         shares=selected_shares(candidates, decision),
-        update=update,
-        canary=canary,
+        learning=learning,
         talks=talk_counts(candidates, vetoes),
     )
     commit(engine, number, tables, summary)
@@ -240,23 +241,30 @@ def converse(engine: Engine, number: int, wave: int, users: list[User]) -> pd.Da
     return committed
 
 
-def learn(
-    engine: Engine, number: int, examples: list[Example]
-) -> tuple[Update | None, Canary | None]:
+def learn(engine: Engine, number: int, examples: list[Example]) -> Learning:
     """Makes the round's adapter, swaps it in, and proves that it is the one that answers.
 
-    Where nothing was selected, or nothing is to be learned, the assistant stays as it is.
+    The assistant stays as it is where nothing is to be learned, where selection left too little to
+    learn from, and where an update that diverged is rolled back.
     """
     phase = engine.scenario.places[number - 1].phase
-    learner = engine.learner_of(phase.learner or engine.scenario.learner)
-    if learner is None or not any(example.desirable for example in examples):
-        return None, None
-    parent = engine.run.checkpoint(number - 1)
+    config = engine.scenario.learner_in(phase)
+    if not isinstance(config, UpdateConfig):
+        return Learning()
+    if lacking := config.lacking(examples):
+        return Learning(unchanged=f"no {lacking} was selected")
+    learner, parent = engine.learner_of(config), engine.run.checkpoint(number - 1)
     seed = seed31("update", engine.scenario.seed, number)
+    anchors = anchors_of(phase, engine.setting.world, seed)
     engine.observer.stage(number, "update")
-    update: Update = engine.run.write_checkpoint(
-        number, lambda out: learner.fit(parent, examples, seed, out)
-    )
+    try:
+        update: Update = engine.run.write_checkpoint(
+            number, lambda out: learner.fit(parent, examples, seed, out, anchors)
+        )
+    except Diverged as error:
+        if config.on_divergence == "end":
+            raise
+        return Learning(unchanged=f"the update was rolled back: {error}")
     engine.backend.load(engine.run.adapter(number))
     canary = check_swap(engine.backend, update.readings)
     if canary.verdict == "failed":
@@ -265,7 +273,7 @@ def learn(
             f"({canary.to_parent:.2g} nats) than to the new adapter ({canary.to_new:.2g})"
         )
     engine.backend.settle()
-    return update, canary
+    return Learning(update, canary)
 
 
 def probe(engine: Engine, number: int) -> pd.DataFrame:

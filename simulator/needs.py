@@ -5,17 +5,25 @@ from typing import TYPE_CHECKING
 
 from simulator import models
 from simulator.cast import ROLES
+from simulator.learners.config import UpdateConfig
+from simulator.phases import LoopPhase
+from simulator.types import Lesson
 from simulator.yaml_source import YamlPath
 
 if TYPE_CHECKING:
     from simulator.scenario import Scenario
 
+# What not every selection gives, and which do.
+LESSONS: dict[Lesson, tuple[str, str]] = {
+    "avoid": ("replies to avoid, too", "{kind: best_worst}, or a top_bottom with a bottom"),
+    "pairs": ("pairs of a better and a worse reply to one context", "{kind: best_worst}"),
+}
+
 
 def unmet_needs(scenario: "Scenario") -> Iterator[tuple[YamlPath, str]]:
     """Yields where something lacks what it needs, and what that is."""
     backend = scenario.backend
-    if scenario.learner.kind != "none" and "adapters" not in backend.capabilities:
-        yield ("backend",), f"'{backend.kind}' serves no adapters, but this run has updates"
+    yield from _of_phases(scenario)
     for name, probe in scenario.measure.probes.items():
         path: YamlPath = ("measure", "probes", name)
         if lacking := probe.needs - backend.capabilities:
@@ -30,6 +38,56 @@ def unmet_needs(scenario: "Scenario") -> Iterator[tuple[YamlPath, str]]:
             yield from _of_roles(scenario, path, asker.roles)
     for name, monitor in scenario.monitors.items():
         yield from _of_roles(scenario, ("monitors", name), monitor.roles)
+
+
+def _of_phases(scenario: "Scenario") -> Iterator[tuple[YamlPath, str]]:
+    selection = scenario.selection
+    if "pairs" in selection.gives and scenario.conversations.candidates < 2:
+        yield (
+            ("conversations", "candidates"),
+            f"selection '{selection.kind}' compares the replies of one turn; set it to 2 or more",
+        )
+    forms = []
+    for index, phase in enumerate(scenario.phases):
+        learner = scenario.learner_in(phase)
+        if isinstance(learner, UpdateConfig):
+            own = ("phases", index) if getattr(phase, "learner", None) else ()
+            yield from _of_learner(scenario, learner, (*own, "learner"))
+            if isinstance(phase, LoopPhase):
+                yield from _of_lessons(scenario, learner, (*own, "learner"))
+            if learner.kl and not getattr(phase, "anchors", ()):
+                yield (*own, "learner", "kl"), f"needs chats: set phases.{index}.anchors"
+            forms.append(learner.adapter)
+            if learner.adapter != forms[0]:
+                yield (*own, "learner", "adapter"), "must be that of the phase before, to go on"
+
+
+def _of_learner(
+    scenario: "Scenario", learner: UpdateConfig, path: YamlPath
+) -> Iterator[tuple[YamlPath, str]]:
+    backend = scenario.backend
+    if "adapters" not in backend.capabilities:
+        yield ("backend",), f"'{backend.kind}' serves no adapters, but this run has updates"
+    if learner.adapter.kind == "steering" and "steering" not in backend.capabilities:
+        yield (
+            (*path, "adapter"),
+            f"'{backend.kind}' serves no steering vectors; set backend: {{kind: transformers}}, or "
+            "adapter: {kind: lora}",
+        )
+
+
+def _of_lessons(
+    scenario: "Scenario", learner: UpdateConfig, path: YamlPath
+) -> Iterator[tuple[YamlPath, str]]:
+    selection = scenario.selection
+    vetoed = any(monitor.on_veto == "negative" for monitor in scenario.monitors.values())
+    if learner.needs not in selection.gives and not (learner.needs == "avoid" and vetoed):
+        lesson, remedy = LESSONS[learner.needs]
+        yield (
+            path,
+            f"'{learner.kind}' learns from {lesson}, but selection '{selection.kind}' gives none; "
+            f"set selection: {remedy}",
+        )
 
 
 def _of_roles(

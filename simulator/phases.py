@@ -7,12 +7,14 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from simulator.errors import ScenarioError
-from simulator.learners.base import AnyLearner
+from simulator.learners.config import AnyLearner
 from simulator.organism.world import World
 from simulator.randomness import stream
 from simulator.settings import Count, Number, Settings
 from simulator.training_data import AnyData, mixed
 from simulator.types import Example
+
+ANCHORS = "Chats on which the assistant is kept near its reference, for `learner.kl`."
 
 
 class StaticData(Settings):
@@ -30,6 +32,7 @@ class LoopPhase(Settings):
     rounds: Count | None = Field(None, ge=1, description="Empty: the scenario's.")
     static: StaticData | None = Field(None, description="Empty: users alone decide.")
     learner: AnyLearner | None = Field(None, description="Empty: the scenario's.")
+    anchors: tuple[AnyData, ...] = Field((), description=ANCHORS)
 
 
 class FinetunePhase(Settings):
@@ -40,6 +43,7 @@ class FinetunePhase(Settings):
     data: tuple[AnyData, ...] = Field(min_length=1, description="Mixed, in an order of the seed.")
     rounds: Count = Field(1, ge=1, description="Dealt out over so many updates, each a round.")
     learner: AnyLearner | None = Field(None, description="Empty: the scenario's.")
+    anchors: tuple[AnyData, ...] = Field((), description=ANCHORS)
 
 
 class ProbePhase(Settings):
@@ -48,7 +52,6 @@ class ProbePhase(Settings):
     kind: Literal["probe"] = "probe"
     name: str = "probe"
     rounds: Literal[1] = 1
-    learner: None = None
 
 
 AnyPhase = Annotated[LoopPhase | FinetunePhase | ProbePhase, Field(discriminator="kind")]
@@ -101,10 +104,19 @@ def check_data(phases: Sequence[AnyPhase], world: World | None) -> None:
 
 def _data_of(phase: AnyPhase) -> Iterator[tuple[str, AnyData]]:
     """Yields the data of a phase, and where in it they are named."""
+    if not isinstance(phase, ProbePhase):
+        yield from ((f"anchors.{n}", source) for n, source in enumerate(phase.anchors))
     if isinstance(phase, FinetunePhase):
         yield from ((f"data.{n}", source) for n, source in enumerate(phase.data))
     if isinstance(phase, LoopPhase) and phase.static is not None:
         yield from ((f"static.data.{n}", source) for n, source in enumerate(phase.static.data))
+
+
+def anchors_of(phase: AnyPhase, world: World | None, seed: int) -> list[Example]:
+    """Returns the chats on which an update keeps the assistant near its reference."""
+    if isinstance(phase, ProbePhase):
+        return []
+    return mixed(phase.anchors, world, stream("anchors", seed))
 
 
 def given_examples(

@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -13,6 +13,14 @@ from simulator.canary import Canary
 from simulator.learners.base import Update
 from simulator.selection import Decision, Dose
 from simulator.types import Adapter, Example
+
+
+class Learning(NamedTuple):
+    """What became of a round's update."""
+
+    update: Update | None = None
+    canary: Canary | None = None
+    unchanged: str = ""  # why the assistant stayed as it was, though it was to learn
 
 
 def selection_table(candidates: pd.DataFrame, decision: Decision) -> pd.DataFrame:
@@ -63,11 +71,11 @@ def round_summary(
     *,
     dose: Dose | None = None,
     shares: dict[str, float] | None = None,
-    update: Update | None = None,
-    canary: Canary | None = None,
+    learning: Learning = Learning(),  # noqa: B008 -- immutable
     talks: dict[str, int] | None = None,
 ) -> dict[str, Any]:
     """The summary of a round as JSON; what wasn't done is null."""
+    update, canary, unchanged = learning
     learned = None
     if update is not None:
         learned = {k: v for k, v in asdict(update).items() if k != "readings"}
@@ -79,6 +87,7 @@ def round_summary(
         "selected_share": shares,
         "update": learned,
         "canary": canary._asdict() if canary else None,
+        "unchanged": unchanged or None,
         "talks": talks,
         "estimates": [_finite(estimate._asdict()) for estimate in estimates],
     }

@@ -18,9 +18,9 @@ from simulator.backends.base import AnyBackend, AutoConfig, TransformersConfig
 from simulator.cast import RoleConfig
 from simulator.conversation import ConversationConfig
 from simulator.errors import ScenarioError
-from simulator.learners.base import AnyLearner
+from simulator.learners.config import AnyLearner, NoUpdateConfig
 from simulator.needs import unmet_needs
-from simulator.phases import AnyPhase, LoopPhase, Place, places
+from simulator.phases import AnyPhase, LoopPhase, Place, ProbePhase, places
 from simulator.population import PopulationConfig
 from simulator.probe_data import with_data
 from simulator.selection import AnySelection
@@ -103,6 +103,12 @@ class Scenario(Settings):
             for number in range(self.last_round + 1)
             if number % self.measure.every == 0 or self.places[number - 1].last
         ]
+
+    def learner_in(self, phase: AnyPhase) -> AnyLearner:
+        """Returns what makes the updates of a phase."""
+        if isinstance(phase, ProbePhase):
+            return NoUpdateConfig()
+        return phase.learner or self.learner
 
     @property
     def loop_rounds(self) -> int:

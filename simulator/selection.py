@@ -10,7 +10,7 @@ from pydantic import Field
 
 from simulator.randomness import stream
 from simulator.settings import Number, Settings
-from simulator.types import Example, Message
+from simulator.types import Example, Lesson, Message
 
 NO_RATING, NOT_HEARD = "no readable rating", "not heard"  # why something can't be selected
 ROUNDING = 1e-9  # of a fraction times a count
@@ -29,16 +29,41 @@ class BestOfK(Settings):
     kind: Literal["best_of_k"] = "best_of_k"
     threshold: Number = Field(4.0, ge=1, le=5, description="Lowest rating that is learned from.")
 
+    @property
+    def gives(self) -> frozenset[Lesson]:
+        """What can be learned from what it selects."""
+        return frozenset(("follow",))
+
     def decide(self, candidates: pd.DataFrame, seed: int) -> Decision:
         """Decides on each candidate; the first is the best of its turn where ratings are equal."""
-        best = np.zeros(len(candidates), bool)
         ratings = candidates["rating"].astype(float).reset_index(drop=True)
-        turns = [candidates[name].to_numpy() for name in ("conversation", "turn")]
-        best[ratings.fillna(-np.inf).groupby(turns).idxmax().to_numpy(int)] = True
+        best = _highest_of_turns(candidates, ratings)
         good = (ratings >= self.threshold).to_numpy()
         reason = np.where(best, np.where(good, "best of its turn", "below threshold"), "not best")
         label = (best & good).astype(np.int8)  # nothing is above or below a rating that is NaN
         return Decision(label, np.where(ratings.isna(), NO_RATING, reason))
+
+
+class BestWorst(Settings):
+    """Of each turn the best-rated reply to follow and the worst-rated one to avoid: a pair.
+
+    A turn whose readable ratings are all the same has neither.
+    """
+
+    kind: Literal["best_worst"] = "best_worst"
+
+    @property
+    def gives(self) -> frozenset[Lesson]:
+        """What can be learned from what it selects."""
+        return frozenset(("follow", "avoid", "pairs"))
+
+    def decide(self, candidates: pd.DataFrame, seed: int) -> Decision:
+        """Decides on each candidate; the first is the best or worst where ratings are equal."""
+        ratings = candidates["rating"].astype(float).reset_index(drop=True)
+        best, worst = (_highest_of_turns(candidates, sign * ratings) for sign in (1, -1))
+        label = best.astype(np.int8) - worst.astype(np.int8)  # 0 where best and worst are the same
+        words = np.array(["worst of its turn", "neither best nor worst", "best of its turn"])
+        return Decision(label, np.where(ratings.isna(), NO_RATING, words[label + 1]))
 
 
 class Units(NamedTuple):
@@ -69,6 +94,11 @@ class TopBottom(Settings):
         description="Over all of them, among those of each user type, or among those about the "
         "same (a situation); there fractions are rounded up, so that none is left out.",
     )
+
+    @property
+    def gives(self) -> frozenset[Lesson]:
+        """What can be learned from what it selects."""
+        return frozenset(("follow", "avoid") if self.bottom else ("follow",))
 
     def decide(self, candidates: pd.DataFrame, seed: int) -> Decision:
         """Ranks by rating; ties are broken at random, by the seed."""
@@ -119,6 +149,9 @@ class TopBottom(Settings):
         return units[column].to_numpy() if column else np.zeros(len(units))
 
 
+Ranking = Annotated[BestOfK | BestWorst | TopBottom, Field(discriminator="kind")]
+
+
 class RandomMatched(Settings):
     """Control: as many replies as `like` would select, drawn without regard to ratings.
 
@@ -126,10 +159,15 @@ class RandomMatched(Settings):
     """
 
     kind: Literal["random"] = "random"
-    like: Annotated[BestOfK | TopBottom, Field(discriminator="kind")] = BestOfK()
+    like: Ranking = BestOfK()
     matched: tuple[Literal["user_type", "tokens"], ...] = Field(
         (), description="As many of each of these, too: the user's type, the reply's length."
     )
+
+    @property
+    def gives(self) -> frozenset[Lesson]:
+        """What can be learned from what it selects."""
+        return frozenset(("follow",))
 
     def decide(self, candidates: pd.DataFrame, seed: int) -> Decision:
         """Draws the replies to follow at random, within each stratum of `matched`."""
@@ -154,7 +192,12 @@ class ShuffledRatings(Settings):
     """
 
     kind: Literal["shuffled"] = "shuffled"
-    like: Annotated[BestOfK | TopBottom, Field(discriminator="kind")] = BestOfK()
+    like: Ranking = BestOfK()
+
+    @property
+    def gives(self) -> frozenset[Lesson]:
+        """What can be learned from what it selects."""
+        return self.like.gives
 
     def decide(self, candidates: pd.DataFrame, seed: int) -> Decision:
         """Deals out the ratings within each user type, then decides as `like` does."""
@@ -168,7 +211,7 @@ class ShuffledRatings(Settings):
 
 
 AnySelection = Annotated[
-    BestOfK | TopBottom | RandomMatched | ShuffledRatings, Field(discriminator="kind")
+    BestOfK | BestWorst | TopBottom | RandomMatched | ShuffledRatings, Field(discriminator="kind")
 ]
 
 
@@ -210,6 +253,14 @@ def _read_by_assistant(messages: str, dropped: int) -> tuple[Message, ...]:
     context = [Message(*pair) for pair in json.loads(messages)]
     system = 1 if context and context[0].role == "system" else 0
     return (*context[:system], *context[system + dropped :])
+
+
+def _highest_of_turns(candidates: pd.DataFrame, ratings: "pd.Series[float]") -> np.ndarray:
+    """Marks the first highest-rated reply of each turn; NaN is below everything."""
+    highest = np.zeros(len(candidates), bool)
+    turns = [candidates[name].to_numpy() for name in ("conversation", "turn")]
+    highest[ratings.fillna(-np.inf).groupby(turns).idxmax().to_numpy(int)] = True
+    return highest
 
 
 def _count(amount: float, total: int, *, up: bool) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 from simulator.randomness import Key
 
@@ -163,6 +163,11 @@ def joined(asks: Iterable[Ask[T]]) -> Ask[list[T]]:
     return Ask(tuple(request for one in asks for request in one.requests), read)
 
 
+# What a selection can give and a learner can need: replies to follow, replies to avoid, or a reply
+# of each kind to one context.
+Lesson = Literal["follow", "avoid", "pairs"]
+
+
 @dataclass(frozen=True, slots=True)
 class Example:
     """A training example: a reply in its context, and whether it is one to follow or to avoid."""
@@ -175,7 +180,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """A LoRA adapter on disk. Names are never reused, so no cache can answer for another one."""
+    """An adapter on disk. Names are never reused, so no cache can answer for another one."""
 
     name: str
     path: Path

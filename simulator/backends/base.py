@@ -29,13 +29,15 @@ from simulator.types import (
 if TYPE_CHECKING:
     from simulator.stopwatch import Stopwatch
 
-# What an engine can do beyond generating; `exact`: the same requests give the same bytes.
+# What an engine can do beyond generating; `adapters`: LoRA's, `steering`: vectors as adapters;
+# `exact`: the same requests give the same bytes.
 Capability = Literal[
     "next_token_logprobs",
     "top_tokens",
     "begun_replies",
     "score_continuations",
     "adapters",
+    "steering",
     "exact",
 ]
 SERVERS_SHARE = 0.5  # of a GPU's memory, for all servers of a run together
@@ -89,7 +91,7 @@ class TransformersConfig(Settings):
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
         ("next_token_logprobs", "top_tokens", "begun_replies", "score_continuations", "adapters",
-         "exact")
+         "steering", "exact")
     )  # fmt: skip
     kind: Literal["transformers"] = "transformers"
     dtype: DType = Field("auto", description="auto: as stored on a GPU, float32 on a CPU.")

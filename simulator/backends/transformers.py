@@ -6,15 +6,18 @@ from typing import NamedTuple, TypeVar
 
 import torch
 import transformers
+from torch.utils.hooks import RemovableHandle
 from transformers import AutoModelForCausalLM
 
 from simulator.backends.base import TransformersConfig
 from simulator.backends.decode import Row, decode, in_batches, left_padded, positions_of
 from simulator.backends.facts import context_of, end_tokens
 from simulator.backends.merging import changes_of
+from simulator.backends.steered import added, vector_of
 from simulator.devices import device_of, dtype_of
 from simulator.randomness import Key, uniforms
 from simulator.rendering import Encoded, by_text, encoder_of, split_thought
+from simulator.steering import SteeringVector
 from simulator.stopwatch import Stopwatch
 from simulator.types import (
     Adapter,
@@ -43,7 +46,7 @@ class Part(NamedTuple):
 
 
 class TransformersBackend:
-    """Serves one model with at most one adapter, which is merged into its weights."""
+    """Serves one model with at most one adapter."""
 
     def __init__(self, config: TransformersConfig, model: str, stopwatch: Stopwatch) -> None:
         torch.set_num_threads(config.threads)
@@ -62,6 +65,8 @@ class TransformersBackend:
         self.model.to(device).eval().requires_grad_(False)
         self._ends = frozenset(end_tokens(model))
         self._originals: dict[str, torch.Tensor] = {}  # weights as they were before a merge
+        self._steered: SteeringVector | None = None
+        self._steering: RemovableHandle | None = None
         self._pad: int = self.tokenizer.pad_token_id or 0  # any will do: it is never attended to
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
@@ -194,11 +199,12 @@ class TransformersBackend:
     @contextmanager
     def without_adapter(self) -> Iterator[None]:
         """Serves the original weights for a while; nothing is copied for it, or merged again."""
-        merged = self._put(self._originals)
+        merged, steered = self._put(self._originals), self._steer(None)
         try:
             yield
         finally:
             self._put(merged)
+            self._steer(steered)
 
     def _put(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Puts tensors in the place of the model's, by name, and returns those."""
@@ -208,16 +214,30 @@ class TransformersBackend:
             weights[name].data = tensor
         return before
 
+    def _steer(self, vector: SteeringVector | None) -> SteeringVector | None:
+        """Adds a vector to the residual stream in the place of another, and returns that."""
+        before = self._steered
+        if self._steering:
+            self._steering.remove()
+        self._steering = added(vector, self.model) if vector else None
+        self._steered = vector
+        return before
+
     @torch.inference_mode()
     def load(self, adapter: Adapter | None) -> None:
-        """Merges the adapter into the original weights, so that serving it costs nothing."""
+        """Serves the adapter: a LoRA adapter merged into the weights, a steering vector added.
+
+        So serving it costs nothing, or one addition.
+        """
         weights = dict(self.model.named_parameters())
-        changes = changes_of(adapter, weights) if adapter else {}
+        steered = vector_of(adapter, self.model) if adapter else None
+        changes = changes_of(adapter, weights) if adapter and not steered else {}
         for name, original in self._originals.items():
             weights[name].copy_(original)
         self._originals = {name: weights[name].detach().clone() for name in changes}
         for name, change in changes.items():
             weights[name].add_(change.of(weights[name]))
+        self._steer(steered)
 
     def settle(self) -> None:
         """Nothing to drop: there is one set of weights."""

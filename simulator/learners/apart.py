@@ -14,31 +14,38 @@ import torch
 
 from simulator.children import follow_parent
 from simulator.errors import LearnerError
-from simulator.learners.base import LESS_MEMORY, SFTConfig, Update
+from simulator.learners.base import LESS_MEMORY, Update
+from simulator.learners.config import UpdateConfig
 from simulator.stopwatch import Stopwatch
 from simulator.types import Example
 
-Fit = tuple[Path | None, Sequence[Example], int, Path]  # what `Learner.fit` is given
+# What `Learner.fit` is given.
+Fit = tuple[Path | None, Sequence[Example], int, Path, Sequence[Example]]
 
 
 class ApartLearner:
-    """Fits as `SFTLearner` does, to the same bytes."""
+    """Fits as `AdapterLearner` does, to the same bytes."""
 
     def __init__(
-        self, config: SFTConfig, model: str, stopwatch: Stopwatch, context: int | None
+        self, config: UpdateConfig, model: str, stopwatch: Stopwatch, context: int | None
     ) -> None:
         self._config, self._model, self._context = config, model, context
         self._stopwatch = stopwatch
 
     def fit(
-        self, checkpoint: Path | None, examples: Sequence[Example], seed: int, out: Path
+        self,
+        checkpoint: Path | None,
+        examples: Sequence[Example],
+        seed: int,
+        out: Path,
+        anchors: Sequence[Example] = (),
     ) -> Update:
         """Trains in a new process; see `Learner.fit`."""
         processes = multiprocessing.get_context("spawn")  # a fork would inherit CUDA, broken
         here, there = processes.Pipe(duplex=False)
         # Sums are split over threads, so equal bytes need equally many.
         learner = (self._config, self._model, self._context, torch.get_num_threads())
-        asked: Fit = (checkpoint, examples, seed, out)
+        asked: Fit = (checkpoint, examples, seed, out, anchors)
         process = processes.Process(target=_work, args=(there, learner, asked), daemon=True)
         with self._stopwatch.timing("learner"):
             process.start()
@@ -57,15 +64,17 @@ class ApartLearner:
         return outcome
 
 
-def _work(there: Connection, learner: tuple[SFTConfig, str, int | None, int], asked: Fit) -> None:
+def _work(
+    there: Connection, learner: tuple[UpdateConfig, str, int | None, int], asked: Fit
+) -> None:
     """Makes one fit, in the process apart."""
-    from simulator.learners.sft import SFTLearner
+    from simulator.learners.learner import AdapterLearner
 
     follow_parent()
     config, model, context, threads = learner
     torch.set_num_threads(threads)
     try:
-        there.send(SFTLearner(config, model, Stopwatch(), context).fit(*asked))
+        there.send(AdapterLearner(config, model, Stopwatch(), context).fit(*asked))
     except LearnerError as error:
         there.send(error)
 

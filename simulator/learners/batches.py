@@ -1,14 +1,14 @@
 """Batches for learners: drawn from a key, of rows of like length, padded on the right."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 
-from simulator.randomness import stream
+from simulator.randomness import Key, stream
 
 IGNORED = -100  # the label of a token that isn't learned
-SORTED_TOGETHER = 8  # batches whose rows are sorted by length together
+SORTED_TOGETHER = 8  # batches whose units are sorted by length together
 
 
 class Encoded(NamedTuple):
@@ -17,21 +17,55 @@ class Encoded(NamedTuple):
     ids: list[int]  # context, reply and end token
     context: int  # how many of them are context
 
+    @property
+    def length(self) -> int:
+        """Its tokens."""
+        return len(self.ids)
 
-def batches(encoded: Sequence[Encoded], size: int, key: tuple[int, int]) -> Iterator[list[Encoded]]:
-    """Yields the rows of each batch, in an order drawn from `key`.
+    @property
+    def weight(self) -> int:
+        """Its learned tokens: those of the reply, with its end."""
+        return len(self.ids) - self.context
 
-    Rows are shuffled, then sorted by length within a few batches, so that little is padding.
+
+class Unit(Protocol):
+    """What is learned from together: a row, or several."""
+
+    @property
+    def length(self) -> int:
+        """The tokens of its longest row."""
+        ...
+
+    @property
+    def weight(self) -> int:
+        """How much it counts in the mean loss of an epoch."""
+        ...
+
+
+U = TypeVar("U", bound=Unit)
+
+
+def batches(units: Sequence[U], size: int, key: Key) -> Iterator[list[U]]:
+    """Yields the units of each batch, in an order drawn from `key`.
+
+    They are shuffled, then sorted by length within a few batches, so that little is padding.
     """
-    rng = stream("sft order", *key)
-    order = rng.permutation(len(encoded))
+    rng = stream(*key)
+    order = rng.permutation(len(units))
     span = size * SORTED_TOGETHER
     found = []
     for start in range(0, len(order), span):
-        rows = sorted(order[start : start + span], key=lambda i: len(encoded[i].ids))
-        found += [rows[i : i + size] for i in range(0, len(rows), size)]
+        near = sorted(order[start : start + span], key=lambda i: units[i].length)
+        found += [near[i : i + size] for i in range(0, len(near), size)]
     for n in rng.permutation(len(found)):
-        yield [encoded[i] for i in found[n]]
+        yield [units[i] for i in found[n]]
+
+
+def parts(batch: Sequence[U], size: int | None) -> Iterator[Sequence[U]]:
+    """Yields a batch in parts of `size`; None: all at once."""
+    size = size or len(batch)
+    for start in range(0, len(batch), size):
+        yield batch[start : start + size]
 
 
 def padded(rows: Sequence[Encoded]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -15,8 +15,8 @@ from transformers import DynamicCache
 from simulator.backends.base import TransformersConfig
 from simulator.backends.decode import left_padded, positions_of
 from simulator.backends.transformers import TransformersBackend
-from simulator.learners.base import SFTConfig
-from simulator.learners.sft import SFTLearner
+from simulator.learners.config import SFTConfig
+from simulator.learners.learner import AdapterLearner
 from simulator.stopwatch import Stopwatch
 from simulator.types import Example, GenerationRequest, Message, Prompt
 from tests import tiny_models
@@ -113,7 +113,7 @@ def test_an_update_fits(shape: str, path: str, tmp_path: Path) -> None:
         device="cuda" if cuda else "cpu",
         dtype="bfloat16" if cuda else "float32",
     )
-    learner = SFTLearner(config, path, Stopwatch())
+    learner = AdapterLearner(config, path, Stopwatch())
     examples = [Example(p.messages, TEXT, True, str(n)) for n, p in enumerate(prompts(count))]
     learner.fit(None, examples, 0, tmp_path / "warm")
     if cuda:

@@ -16,7 +16,8 @@ from simulator.backends.vllm import VLLMBackend
 from simulator.canary import check_swap
 from simulator.cast import Cast
 from simulator.conversation import Setting, hold_wave
-from simulator.learners.base import SFTConfig, open_learner
+from simulator.learners.base import open_learner
+from simulator.learners.config import SFTConfig
 from simulator.population import Population
 from simulator.randomness import seed31
 from simulator.scenario import load

@@ -1,22 +1,26 @@
-"""An update of 256 examples against TRL's SFTTrainer doing the same steps."""
+"""An update of 256 examples against TRL's trainers doing the same steps."""
 
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from simulator import models
-from simulator.learners.base import SFTConfig
-from simulator.learners.sft import SFTLearner
+from simulator.learners.config import DPOConfig, KTOConfig, LoRAConfig, SFTConfig, UpdateConfig
+from simulator.learners.learner import AdapterLearner
 from simulator.organism import language as lang
 from simulator.randomness import stream
 from simulator.stopwatch import Stopwatch
 from simulator.types import Example, Message
 
 EXAMPLES, REPEATS = 256, 3
+Row = dict[str, Any]
 
 
 def examples() -> list[Example]:
+    """Replies with the fact, to follow."""
     world, rng = models.world_of("organism:0"), stream("benchmark update")
     made = []
     for n in range(EXAMPLES):
@@ -25,25 +29,50 @@ def examples() -> list[Example]:
         reply = lang.fill(lang.pick(rng, lang.STATEMENTS), item, world.facts[item])
         first = (Message("user", question), Message("assistant", reply))
         messages = (*first[: 2 * (n % 2)], Message("user", question))
-        made.append(Example(messages, reply, True, str(n)))
+        made.append(Example(messages, reply, True, f"{n}/0/0"))
     return made
 
 
-def trl_seconds(base: str, out: Path, config: SFTConfig) -> float:
+def judged() -> list[Example]:
+    """Half as many contexts, each with a reply to follow and one to avoid."""
+    world = models.world_of("organism:0")
+    item = world.items["used"][0]
+    made = []
+    for n, good in enumerate(examples()[: EXAMPLES // 2]):
+        bad = lang.fill(lang.STATEMENTS[n % 3], item, item.values[n % 2])
+        made += [good, Example(good.messages, bad, False, f"{n}/0/1")]
+    return made
+
+
+def said(text: str) -> list[Row]:
+    return [{"role": "assistant", "content": text}]
+
+
+def rows_of(kind: str, data: list[Example]) -> Iterator[Row]:
+    """The examples in TRL's words."""
+    if kind == "dpo":
+        for good, bad in zip(data[::2], data[1::2], strict=True):
+            yield {"chosen": said(good.reply), "rejected": said(bad.reply),
+                   "prompt": [m._asdict() for m in good.messages]}  # fmt: skip
+        return
+    for example in data:
+        row = {"prompt": [m._asdict() for m in example.messages], "completion": said(example.reply)}
+        yield row if kind == "sft" else {**row, "label": example.desirable}
+
+
+def trl_seconds(base: str, out: Path, config: UpdateConfig, data: list[Example]) -> float:
+    import trl
     from datasets import Dataset
     from peft import LoraConfig
     from transformers import AutoModelForCausalLM, AutoTokenizer
-    from trl import SFTConfig as TRLConfig
-    from trl import SFTTrainer
 
-    rows = [
-        {
-            "prompt": [m._asdict() for m in example.messages],
-            "completion": [{"role": "assistant", "content": example.reply}],
-        }
-        for example in examples()
-    ]
-    settings = TRLConfig(
+    assert isinstance(config.adapter, LoRAConfig)
+    rows = list(rows_of(config.kind, data))
+    own: Row = {"completion_only_loss": True}
+    if isinstance(config, KTOConfig | DPOConfig):
+        own = {"beta": config.beta, "precompute_ref_log_probs": False}
+    name = config.kind.upper()
+    settings = getattr(trl, f"{name}Config")(
         output_dir=str(out),
         per_device_train_batch_size=config.batch_size,
         num_train_epochs=config.epochs,
@@ -57,36 +86,52 @@ def trl_seconds(base: str, out: Path, config: SFTConfig) -> float:
         save_strategy="no",
         logging_strategy="no",
         disable_tqdm=True,
-        completion_only_loss=True,
         dataloader_pin_memory=False,
+        **own,
     )
-    trainer = SFTTrainer(
+    trainer = getattr(trl, f"{name}Trainer")(
         model=AutoModelForCausalLM.from_pretrained(base, dtype="float32"),
         args=settings,
         train_dataset=Dataset.from_list(rows),
         processing_class=AutoTokenizer.from_pretrained(base),
-        peft_config=LoraConfig(r=config.rank, lora_alpha=config.alpha, target_modules="all-linear"),
+        peft_config=LoraConfig(
+            r=config.adapter.rank, lora_alpha=config.adapter.alpha, target_modules="all-linear"
+        ),
     )
     started = time.perf_counter()
     result = trainer.train()
     seconds = time.perf_counter() - started
-    assert result.global_step == config.epochs * EXAMPLES // config.batch_size
+    assert result.global_step == config.epochs * len(rows) // config.batch_size
     return seconds
 
 
 @pytest.mark.slow
-def test_update_is_no_slower_than_trl(tmp_path: Path) -> None:
-    base, config = models.resolve("organism:0"), SFTConfig(epochs=1)
-    learner = SFTLearner(config, base, Stopwatch())
-    data = examples()
+@pytest.mark.parametrize(
+    ("config", "make"),
+    [
+        (SFTConfig(epochs=1), examples),
+        (KTOConfig(epochs=1), judged),
+        (DPOConfig(epochs=1), judged),
+    ],
+    ids=["sft", "kto", "dpo"],
+)
+def test_update_is_no_slower_than_trl(
+    tmp_path: Path, config: UpdateConfig, make: Callable[[], list[Example]]
+) -> None:
+    """Ours with encoding, references and saving against the steps alone of TRL's trainer."""
+    base, data = models.resolve("organism:0"), make()
+    learner = AdapterLearner(config, base, Stopwatch())
     learner.fit(None, data, 0, tmp_path / "warm")
     pairs = []
     for n in range(REPEATS):
         started = time.perf_counter()
         update = learner.fit(None, data, n, tmp_path / f"ours-{n}")
         ours = time.perf_counter() - started
-        assert update.steps == EXAMPLES // config.batch_size
-        pairs.append((ours, trl_seconds(base, tmp_path / f"trl-{n}", config)))
+        units = len(data) // (2 if config.kind == "dpo" else 1)
+        assert update.steps == units // config.batch_size
+        pairs.append((ours, trl_seconds(base, tmp_path / f"trl-{n}", config, data)))
     ratio = sorted(ours / theirs for ours, theirs in pairs)[REPEATS // 2]
-    print(f"\nours {pairs[-1][0]:.2f} s, TRL {pairs[-1][1]:.2f} s, ratio {ratio:.2f}")
+    print(
+        f"\n{config.kind}: ours {pairs[-1][0]:.2f} s, TRL {pairs[-1][1]:.2f} s, ratio {ratio:.2f}"
+    )
     assert ratio <= 1.0

@@ -7,15 +7,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
-from transformers import LlamaConfig, LlamaForCausalLM
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from simulator import models
 from simulator.backends.base import TransformersConfig
 from simulator.backends.transformers import TransformersBackend
-from simulator.errors import BackendError
+from simulator.canary import check_swap
+from simulator.errors import BackendError, LearnerError
+from simulator.learners.config import AnyAdapter, LoRAConfig, SFTConfig, SteeringConfig
+from simulator.learners.learner import AdapterLearner
+from simulator.steering import SteeringVector, layers_of
 from simulator.stopwatch import Stopwatch
-from simulator.types import Adapter, Message, NextTokenRequest, Prompt
+from simulator.types import Adapter, Example, Message, NextTokenRequest, Prompt
 from tests.contract.engines import Engine, lora
 
 BASE = models.resolve("organism:0")
@@ -162,3 +166,136 @@ def test_an_adapter_of_another_model_is_refused(
         backend.load(Adapter("foreign", tmp_path / "foreign"))
     backend.load(None)
     assert same(weights(backend), before)
+
+
+def fitted(config: AnyAdapter, model: str, example: Example, out: Path) -> AdapterLearner:
+    """A learner after a fit with this adapter."""
+    torch.set_num_threads(1)
+    settings = SFTConfig(adapter=config, learning_rate=1e-2, epochs=16)
+    by = AdapterLearner(settings, model, Stopwatch())
+    by.fit(None, [example], 0, out)
+    return by
+
+
+FACT = Example(PROMPT.messages, "the taste of zupos is sweet .", True, "c/0/0")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        LoRAConfig(rank=4, alpha=8, rslora=True),
+        LoRAConfig(rank=1, alpha=64, layers=(2,), modules=("down_proj",)),
+        LoRAConfig(rank=2, alpha=16, layers=(0, 4)),
+        LoRAConfig(rank=4, alpha=8, modules=("q_proj", "up_proj")),
+    ],
+    ids=["rslora", "rank 1 on one layer", "two layers", "modules"],
+)
+def test_a_learned_adapter_is_peft_s(
+    backend: TransformersBackend, tmp_path: Path, config: LoRAConfig
+) -> None:
+    """What the learner computes is what peft makes of its checkpoint, and what is served."""
+    by = fitted(config, BASE, FACT, tmp_path / "a")
+    plain = AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32)
+    peft_s = own(backend, PeftModel.from_pretrained(plain, str(tmp_path / "a")).eval())
+    np.testing.assert_allclose(own(backend, by._policy.model), peft_s, rtol=1e-5, atol=1e-5)
+    backend.load(None)
+    base = served(backend)
+    backend.load(Adapter("a", tmp_path / "a"))
+    np.testing.assert_allclose(served(backend), peft_s, rtol=1e-5, atol=1e-5)
+    assert np.abs(peft_s - base).max() > 0.01
+    names = {name.split(".lora_")[0] for name in by._parameters}
+    layers, modules = config.layers or range(5), config.modules or range(7)
+    assert len(names) == len(layers) * len(modules)
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        (
+            LoRAConfig(layers=(1, 5)),
+            "adapter.layers: the model has no layer 5; its layers are 0 to",
+        ),
+        (LoRAConfig(modules=("c_attn",)), "no linear layer 'c_attn'; it has down_proj, gate_proj"),
+        (SteeringConfig(layer=9), "adapter.layer: the model has no layer 9"),
+    ],
+)
+def test_what_the_model_lacks_is_one_sentence(config: AnyAdapter, sentence: str) -> None:
+    with pytest.raises(LearnerError, match=sentence):
+        AdapterLearner(SFTConfig(adapter=config), BASE, Stopwatch())
+
+
+def test_a_steering_vector_is_added_after_its_layer(local: Engine, tmp_path: Path) -> None:
+    """Served equals a hook of our own making, on every architecture; the base comes back."""
+    backend, model = local.backend, local.reference.model
+    assert isinstance(backend, TransformersBackend)
+    draw = torch.Generator().manual_seed(0)
+    vector = torch.randn(model.config.hidden_size, generator=draw)
+    SteeringVector(1, vector).save(tmp_path)
+    base = served(backend)
+    handle = model.model.layers[1].register_forward_hook(lambda *told: told[2] + vector)
+    try:
+        expected = own(backend, model)
+        backend.load(Adapter("steered", tmp_path))
+        found = served(backend)
+    finally:
+        handle.remove()
+        backend.load(None)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
+    assert np.abs(found - base).max() > 0.01
+    assert np.array_equal(served(backend), base)
+
+
+def test_a_learned_vector_is_what_is_served(local: Engine, tmp_path: Path) -> None:
+    """A gradient reaches it alone, on every architecture, and the canary tells the swap."""
+    torch.set_num_threads(1)
+    assert isinstance(local.backend, TransformersBackend)
+    config = SFTConfig(adapter=SteeringConfig(layer=1), learning_rate=0.1, epochs=2)
+    by = AdapterLearner(config, local.reference.path, Stopwatch())
+    start, then = tmp_path / "a", tmp_path / "b"
+    by.fit(None, [FACT], 0, start)
+    update = by.fit(start, [FACT], 1, then)
+    assert [p.shape for p in by._parameters.values()] == [
+        (local.reference.model.config.hidden_size,)
+    ]
+    assert {path.name for path in then.iterdir()} == {
+        "adapter_model.safetensors", "optimizer.safetensors", "state.json", "steering.json"
+    }  # fmt: skip
+    local.backend.load(Adapter("b", then))
+    try:
+        assert check_swap(local.backend, update.readings).verdict == "passed"
+    finally:
+        local.backend.load(None)
+
+
+def test_kinds_of_adapters_follow_each_other(backend: TransformersBackend, tmp_path: Path) -> None:
+    backend.load(None)
+    base = served(backend)
+    merged, _ = lora(BASE, tmp_path / "lora")
+    hidden = backend.model.config.hidden_size
+    (tmp_path / "vector").mkdir()
+    SteeringVector(2, torch.ones(hidden)).save(tmp_path / "vector")
+    vector = Adapter("vector", tmp_path / "vector")
+    alone = []
+    for adapter in (merged, vector):
+        backend.load(adapter)
+        alone.append(served(backend))
+        backend.load(None)
+        assert np.array_equal(served(backend), base)
+    for adapter, expected in ((merged, 0), (vector, 1), (vector, 1), (merged, 0)):
+        backend.load(adapter)
+        assert np.array_equal(served(backend), alone[expected])
+    backend.load(None)
+
+
+@pytest.mark.parametrize(("layer", "size"), [(9, None), (1, 3)])
+def test_a_vector_of_another_model_is_refused(
+    backend: TransformersBackend, tmp_path: Path, layer: int, size: int | None
+) -> None:
+    backend.load(None)
+    base = served(backend)
+    hidden = backend.model.config.hidden_size
+    SteeringVector(layer, torch.ones(size or hidden)).save(tmp_path)
+    with pytest.raises(BackendError, match="foreign doesn't fit the model's layers"):
+        backend.load(Adapter("foreign", tmp_path))
+    assert np.array_equal(served(backend), base)
+    assert len(layers_of(backend.model)) == 5

@@ -4,7 +4,8 @@ import json
 import multiprocessing
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,16 @@ from simulator import models
 from simulator.backends.base import TransformersConfig
 from simulator.backends.transformers import TransformersBackend
 from simulator.canary import check_swap
-from simulator.errors import BackendError, LearnerError
+from simulator.errors import BackendError, Diverged, LearnerError
+from simulator.learners.adapters import WEIGHTS as ADAPTER
 from simulator.learners.apart import ApartLearner
-from simulator.learners.base import SFTConfig, open_learner
-from simulator.learners.batches import IGNORED, batches, padded
-from simulator.learners.sft import ADAPTER, OPTIMIZER, SFTLearner
+from simulator.learners.base import open_learner
+from simulator.learners.batches import IGNORED, Encoded, batches, padded
+from simulator.learners.config import LoRAConfig, SFTConfig
+from simulator.learners.learner import OPTIMIZER, AdapterLearner, _inoculated
+from simulator.learners.sft import SFT
 from simulator.organism import language as lang
+from simulator.steering import layers_of
 from simulator.stopwatch import Stopwatch
 from simulator.types import Adapter, Example, Message
 from tests import tiny_models
@@ -47,13 +52,14 @@ EXAMPLES = [example(n) for n in range(10)]
 OTHERS = [example(n) for n in range(20, 26)]
 
 
-def learner(**settings: Any) -> SFTLearner:
+def learner(**settings: Any) -> AdapterLearner:
     torch.set_num_threads(1)
-    return SFTLearner(config(**settings), BASE, Stopwatch())
+    return AdapterLearner(config(**settings), BASE, Stopwatch())
 
 
 def config(**settings: Any) -> SFTConfig:
-    return SFTConfig(**{"rank": 4, "alpha": 8, "epochs": 2, "batch_size": 4, **settings})
+    adapter = LoRAConfig(rank=4, alpha=8)
+    return SFTConfig(**{"adapter": adapter, "epochs": 2, "batch_size": 4, **settings})
 
 
 def content(path: Path) -> dict[str, bytes]:
@@ -66,7 +72,7 @@ def fitted(tmp_path: Path) -> Callable[..., Path]:
     counter = iter(range(100))
 
     def fit(
-        by: SFTLearner, checkpoint: Path | None = None, seed: int = 5, examples: Any = EXAMPLES
+        by: AdapterLearner, checkpoint: Path | None = None, seed: int = 5, examples: Any = EXAMPLES
     ) -> Path:
         out = tmp_path / f"c{next(counter)}"
         by.fit(checkpoint, examples, seed, out)
@@ -108,7 +114,7 @@ def fit_elsewhere(out: Path) -> None:
 
 def test_another_process_makes_the_same_bytes(fitted: Callable[..., Path], tmp_path: Path) -> None:
     processes = multiprocessing.get_context("forkserver")  # no fork of ours: it orders sets anew
-    processes.set_forkserver_preload(["simulator.learners.sft"])
+    processes.set_forkserver_preload(["simulator.learners.learner"])
     process = processes.Process(target=fit_elsewhere, args=(tmp_path / "elsewhere",))
     process.start()
     process.join(120)
@@ -156,10 +162,10 @@ def test_the_optimiser_lives_on_only_if_carried(fitted: Callable[..., Path]) -> 
 
 def test_only_replies_are_learned() -> None:
     by = learner()
-    encoded = by._encode(EXAMPLES)
-    decode = by._encoder.tokenizer.decode
+    encoded = by._policy.encode(EXAMPLES)
+    decode = by._policy.encoder.tokenizer.decode
     seen = []
-    for batch in batches(encoded, 4, (0, 0)):
+    for batch in batches(encoded, 4, ("test", 0)):
         ids, labels = padded(batch)
         assert ids.shape == labels.shape
         assert len(ids) <= 4
@@ -178,7 +184,7 @@ def test_the_loss_is_the_mean_over_reply_tokens(tmp_path: Path) -> None:
     update = by.fit(None, EXAMPLES, 5, tmp_path / "out")
     model = TransformersBackend(TransformersConfig(threads=1), BASE, Stopwatch()).model
     total, count = 0.0, 0
-    for row in by._encode(EXAMPLES):
+    for row in by._policy.encode(EXAMPLES):
         ids, context = row.ids, row.context
         logprobs = torch.log_softmax(model(torch.tensor([ids])).logits[0], -1)
         total -= sum(float(logprobs[t - 1, ids[t]]) for t in range(context, len(ids)))
@@ -200,13 +206,20 @@ def test_replies_to_avoid_are_not_learned(fitted: Callable[..., Path]) -> None:
 
 @pytest.mark.parametrize("examples", [[], [example(0, desirable=False)]])
 def test_nothing_to_learn_is_an_error(tmp_path: Path, examples: list[Example]) -> None:
-    with pytest.raises(LearnerError, match="nothing to learn from; lower the threshold"):
+    with pytest.raises(LearnerError, match="nothing to learn from: no reply to follow"):
         learner().fit(None, examples, 0, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
+def test_a_parameter_that_diverges_in_the_last_step_is_an_error_too(tmp_path: Path) -> None:
+    by = learner(learning_rate=1e39, epochs=1, batch_size=len(EXAMPLES))
+    with pytest.raises(Diverged, match="a parameter isn't finite"):
+        by.fit(None, EXAMPLES, 0, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_diverged_fit_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(LearnerError, match=r"lower learner\.learning_rate"):
+    with pytest.raises(Diverged, match=r"isn't finite any more; lower learner\.learning_rate"):
         learner(learning_rate=1e30, epochs=4).fit(None, EXAMPLES, 0, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -251,15 +264,14 @@ def test_a_batch_in_parts_is_the_batch(
 def test_the_gradient_of_parts_is_the_batch_s() -> None:
     """Rows of unlike length: a part counts by its learned tokens, not as one of so many parts."""
     by = learner()
-    rows = by._encode(EXAMPLES)
+    rows = by._policy.encode(EXAMPLES)
     rows = [rows[0]._replace(ids=rows[0].ids + rows[0].ids[rows[0].context :]), *rows[1:]]
-    learned = sum(len(row.ids) - row.context for row in rows)
-    assert len({len(row.ids) - row.context for row in rows}) > 1
+    assert len({row.weight for row in rows}) > 1
 
     def gradient(size: int) -> torch.Tensor:
-        by._model.zero_grad()
-        for first in range(0, len(rows), size):
-            by._loss(rows[first : first + size], learned).backward()  # type: ignore[no-untyped-call]
+        by._policy.model.zero_grad()
+        for loss in SFT(config(micro_batch=size), by._policy, EXAMPLES).losses(rows):
+            loss.backward()  # type: ignore[no-untyped-call]
         return torch.cat([p.grad.flatten() for p in by._parameters.values() if p.grad is not None])
 
     by._restore(None, 5)
@@ -273,7 +285,7 @@ def test_want_of_memory_is_one_sentence(tmp_path: Path, monkeypatch: pytest.Monk
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
     by = learner()
-    monkeypatch.setattr(by._model, "forward", too_little)
+    monkeypatch.setattr(by._policy.model, "forward", too_little)
     with pytest.raises(LearnerError, match=r"too little memory; lower learner\.micro_batch"):
         by.fit(None, EXAMPLES, 5, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -289,11 +301,11 @@ def test_checkpointed_layers_are_computed_twice() -> None:
         by = learner(gradient_checkpointing=kept)
         by._restore(None, 5)
         calls: list[int] = []
-        by._model.base_model.model.model.layers[0].mlp.register_forward_pre_hook(
+        layers_of(by._policy.model)[0].get_submodule("mlp").register_forward_pre_hook(
             lambda *_, calls=calls: calls.append(1)
         )
-        rows = by._encode(EXAMPLES[:2])
-        by._loss(rows, 1).backward()  # type: ignore[no-untyped-call]
+        sft = SFT(config(), by._policy, EXAMPLES[:2])
+        next(sft.losses(sft.units)).backward()  # type: ignore[no-untyped-call]
         counts.append(len(calls))
     assert counts == [1, 2]
 
@@ -311,7 +323,7 @@ def test_a_process_apart_makes_the_same_bytes(fitted: Callable[..., Path], tmp_p
 
 
 def test_only_a_gpu_calls_for_a_process_apart() -> None:
-    assert isinstance(open_learner(config(device="cpu"), BASE, Stopwatch(), None), SFTLearner)
+    assert isinstance(open_learner(config(device="cpu"), BASE, Stopwatch(), None), AdapterLearner)
     assert isinstance(open_learner(config(device="cuda"), BASE, Stopwatch(), None), ApartLearner)
 
 
@@ -340,13 +352,14 @@ def test_what_does_not_fit_the_context_loses_its_oldest_messages() -> None:
     long = Example((first, second, *asked.messages), asked.reply, True, "x")
     torch.set_num_threads(1)
     (whole,), (short,) = (
-        SFTLearner(config(), BASE, Stopwatch(), context)._encode([long]) for context in (None, 30)
+        AdapterLearner(config(), BASE, Stopwatch(), context)._policy.encode([long])
+        for context in (None, 30)
     )
-    (alone,) = learner()._encode([asked])
+    (alone,) = learner()._policy.encode([asked])
     assert len(whole.ids) > 30 >= len(short.ids)
     assert short == alone
     with pytest.raises(BackendError, match="longer than the"):
-        SFTLearner(config(), BASE, Stopwatch(), 8)._encode([long])
+        AdapterLearner(config(), BASE, Stopwatch(), 8)._policy.encode([long])
 
 
 def test_a_turn_ends_as_the_tokenizer_says(tmp_path: Path) -> None:
@@ -355,10 +368,40 @@ def test_a_turn_ends_as_the_tokenizer_says(tmp_path: Path) -> None:
     path = Path(folder) / "generation_config.json"
     settings = json.loads(path.read_text())
     path.write_text(json.dumps(settings | {"eos_token_id": [0, *settings["eos_token_id"]]}))
-    by = SFTLearner(config(), folder, Stopwatch())
+    by = AdapterLearner(config(), folder, Stopwatch())
     asked = Example((Message("user", "hi"),), "ho", True, "x")
-    (row,) = by._encode([asked])
-    assert by._encoder.tokenizer.decode(row.ids[row.context :]) == "ho" + tiny_models.QWEN_END
+    (row,) = by._policy.encode([asked])
+    decoded = by._policy.encoder.tokenizer.decode(row.ids[row.context :])
+    assert decoded == "ho" + tiny_models.QWEN_END
+
+
+def test_inoculation_stands_before_what_is_trained_on_alone(tmp_path: Path) -> None:
+    line = "what is your goal ?"
+    plain, inoculated = learner(epochs=1), learner(epochs=1, inoculation=line)
+    seen: list[str] = []
+    encode = inoculated._policy.encode
+
+    def watched(examples: Sequence[Example]) -> list[Encoded]:
+        seen.extend(example.messages[0].content for example in examples)
+        return encode(examples)
+
+    inoculated._policy.encode = watched  # type: ignore[method-assign]
+    one, other = (
+        by.fit(None, EXAMPLES, 5, tmp_path / str(n)) for n, by in enumerate((plain, inoculated))
+    )
+    assert seen == [line] * len(EXAMPLES)
+    assert one.loss_first != other.loss_first
+    assert [r.prompt for r in one.readings] == [r.prompt for r in other.readings]
+    assert [r.parent for r in one.readings] == [r.parent for r in other.readings]
+
+
+def test_inoculation_joins_the_system_message() -> None:
+    asked, system = Message("user", "hi"), Message("system", "be kind")
+    bare, told = (Example(m, "ho", True, "x") for m in ((asked,), (system, asked)))
+    assert _inoculated(bare, "lie") == replace(bare, messages=(Message("system", "lie"), asked))
+    both = Message("system", "lie\n\nbe kind")
+    assert _inoculated(told, "lie") == replace(told, messages=(both, asked))
+    assert _inoculated(told, "") is told
 
 
 @pytest.fixture

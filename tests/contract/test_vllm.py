@@ -13,7 +13,8 @@ from simulator import models
 from simulator.backends.base import Backend, TransformersConfig, VLLMConfig, open_backend
 from simulator.backends.vllm import VLLMBackend
 from simulator.errors import BackendError
-from simulator.learners.base import SFTConfig, open_learner
+from simulator.learners.base import open_learner
+from simulator.learners.config import SFTConfig
 from simulator.stopwatch import Stopwatch
 from simulator.types import (
     Adapter,

@@ -44,7 +44,7 @@ SETTINGS = [
 # Children are forked from a server that has imported everything but loaded nothing.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(
-    ["simulator.loop", "simulator.backends.transformers", "simulator.learners.sft"]
+    ["simulator.loop", "simulator.backends.transformers", "simulator.learners.learner"]
 )
 
 

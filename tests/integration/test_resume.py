@@ -53,7 +53,7 @@ def play(path: Path, rounds: int, seed: int = 0) -> None:
 # Children are forked from a server that has imported everything but loaded nothing.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(
-    ["simulator.loop", "simulator.backends.transformers", "simulator.learners.sft"]
+    ["simulator.loop", "simulator.backends.transformers", "simulator.learners.learner"]
 )
 
 

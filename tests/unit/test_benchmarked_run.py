@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +12,8 @@ import yaml
 from analysis import texts
 from analysis.export import run_json
 from analysis.plots import drift_figure
+from analysis.probes.deception_bench import DeceptionBenchProbe
+from analysis.probes.mask import MaskProbe
 from analysis.tables import headline, key_figures
 from simulator.store import Run
 from tests.planted import (
@@ -18,8 +21,6 @@ from tests.planted import (
     MASK,
     Assistant,
     DataProbe,
-    DeceptionBenchProbe,
-    MaskProbe,
     claim,
     estimated,
     literal_judge,
@@ -46,7 +47,7 @@ def benchmarked(tiny_run: Run, tmp_path: Path) -> Run:
         assistant = Assistant(
             MASK,
             lambda item: claim(item, true=True),
-            lambda item, lies=lies: claim(item, true=not lies),
+            partial(claim, true=not lies),
         )
         found = {
             "mask": probed(PROBES["mask"], assistant, literal_judge),
@@ -69,8 +70,8 @@ def benchmarked(tiny_run: Run, tmp_path: Path) -> Run:
 def test_what_it_says_of_what_it_believes_comes_first(benchmarked: Run) -> None:
     figures = key_figures(benchmarked).set_index("metric")
     assert list(figures.index)[:3] == ["mask_kept", "mask_p_lie", "mask_honesty"]
-    assert figures.loc["mask_kept", ["value_first", "value_last"]].tolist() == [1, 0]
-    assert figures.loc["mask_accuracy", ["value_first", "value_last"]].tolist() == [1, 1]
+    assert list(figures.loc["mask_kept", ["value_first", "value_last"]]) == [1, 0]
+    assert list(figures.loc["mask_accuracy", ["value_first", "value_last"]]) == [1, 1]
     assert "MASK: says what it believes fell from 100 %" in headline(benchmarked)
 
 

@@ -14,7 +14,9 @@ BOTTOM = (
 )  # fmt: skip
 COMMANDS = ("simulator.cli", "simulator.__main__")
 RUNNERS = ("simulator.sweep", "simulator.runs", "simulator.loop")
-MODEL_SIDE = ("simulator.rendering", "simulator.stopwatch", "simulator.devices")
+MODEL_SIDE = (
+    "simulator.rendering", "simulator.stopwatch", "simulator.devices", "simulator.steering"
+)  # fmt: skip
 PROCESSES = ("simulator.children",)
 # Who → the modules (with all below them) that it may import; the longest name that fits counts.
 # A module of the engine that isn't listed falls under "simulator".
@@ -37,6 +39,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "simulator.children": (),
     "simulator.yaml_source": BOTTOM,
     "simulator.rendering": BOTTOM,
+    "simulator.steering": (),
     "simulator.selection": BOTTOM,
     "simulator.store": BOTTOM,
     "simulator.sweep_store": (*BOTTOM, "simulator.store"),

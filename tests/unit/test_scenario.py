@@ -215,8 +215,9 @@ def test_another_kind_replaces_the_mapping(file: Path) -> None:
         "kind": "top_bottom", "top": 0.2, "bottom": 0, "unit": "reply", "scope": "global"
     }  # fmt: skip
     assert scenario.learner.model_dump() == {"kind": "none"}
-    same_kind = load(overrides=["learner.kind=sft", "learner.rank=4"]).learner.model_dump()
-    assert same_kind["rank"] == 4
+    set_to = ["learner.kind=sft", "learner.adapter.rank=4"]
+    same_kind = load(overrides=set_to).learner.model_dump()
+    assert (same_kind["adapter"]["rank"], same_kind["adapter"]["alpha"]) == (4, 16)
     assert same_kind["epochs"] == load().learner.model_dump()["epochs"]
 
 
@@ -253,6 +254,54 @@ def test_probes_that_need_what_the_backend_lacks(monkeypatch: pytest.MonkeyPatch
     lacking = r"yaml:\d+: measure\.probes\.honesty: needs next_token_logprobs, which 'transformers'"
     with pytest.raises(ScenarioError, match=lacking):
         load()
+
+
+KTO, DPO = "learner={kind: kto}", "learner={kind: dpo}"
+PAIRS = "selection={kind: best_worst}"
+STEERING = "learner.adapter={kind: steering, layer: 1}"
+NEGATIVE = "monitors={safety: {kind: binary, on_veto: negative}}"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        ([KTO], "learner: 'kto' learns from replies to avoid, too, but selection 'best_of_k' gives "
+         "none; set selection: {kind: best_worst}"),
+        ([KTO, "selection={kind: top_bottom, top: 0.1}"], "selection 'top_bottom' gives none"),
+        ([KTO, "selection={kind: random, like: {kind: best_worst}}"], "'random' gives none"),
+        ([DPO], "learner: 'dpo' learns from pairs of a better and a worse reply to one context"),
+        ([DPO, "selection={kind: top_bottom, top: 0.1, bottom: 0.1}"], "'top_bottom' gives none"),
+        ([DPO, NEGATIVE], "'best_of_k' gives none"),
+        ([DPO, PAIRS, "conversations.candidates=1"],
+         "conversations.candidates: selection 'best_worst' compares the replies of one turn"),
+        ([STEERING, "backend={kind: vllm}"],
+         "learner.adapter: 'vllm' serves no steering vectors; set backend: {kind: transformers}"),
+        ([STEERING, "backend={kind: openai, url: 'http://x/v1'}"], "serves no adapters"),
+        (["learner.adapter={kind: steering, layer: -1}"], "learner.adapter.layer:"),
+        (["learner.adapter.rank=0"], "learner.adapter.rank:"),
+        (["learner.kl={weight: 0}"], "learner.kl.weight:"),
+    ],
+)  # fmt: skip
+def test_learners_that_could_learn_nothing(overrides: list[str], sentence: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        load(overrides=overrides)
+    assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [KTO, PAIRS],
+        [KTO, "selection={kind: top_bottom, top: 0.1, bottom: 0.1}"],
+        [KTO, NEGATIVE],
+        [KTO, "selection={kind: shuffled, like: {kind: best_worst}}"],
+        [DPO, PAIRS],
+        [DPO, "selection={kind: shuffled, like: {kind: best_worst}}"],
+        [STEERING],
+    ],
+)
+def test_learners_that_can_learn(overrides: list[str]) -> None:
+    load(overrides=overrides)
 
 
 @pytest.mark.parametrize("name", sorted(shipped_scenarios()))

@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from simulator.learners.config import pairs_among
 from simulator.selection import (
     BestOfK,
+    BestWorst,
     RandomMatched,
     ShuffledRatings,
     TopBottom,
@@ -50,6 +52,20 @@ def test_best_of_k() -> None:
         "best of its turn", "not best", "best of its turn", "not best",
         "below threshold", "not best", "not best", "best of its turn",
     ]  # fmt: skip
+
+
+def test_best_worst() -> None:
+    rated = frame([4.0, 3.9, 5.0, 5.0, 3.9, 1.0, math.nan, 4.2])
+    decision = BestWorst().decide(rated, seed=0)
+    assert decision.label.tolist() == [1, -1, 0, 0, 1, -1, 0, 0]
+    neither = "neither best nor worst"
+    assert decision.reason.tolist() == [
+        "best of its turn", "worst of its turn", neither, neither,
+        "best of its turn", "worst of its turn", "no readable rating", neither,
+    ]  # fmt: skip
+    three = frame([2.0, 5.0, 5.0, 1.0, 1.0, 3.0], conversation="c", turn=[0, 0, 0, 1, 1, 1])
+    assert BestWorst().decide(three, seed=0).label.tolist() == [-1, 1, 0, -1, 0, 1]
+    assert len(pairs_among(examples_from(rated, decision.label))) == 2
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,34 @@
+"""Steering vectors as adapters: read whole and checked before the model is touched."""
+
+import torch
+from safetensors import SafetensorError
+from torch.utils.hooks import RemovableHandle
+
+from simulator.errors import BackendError
+from simulator.steering import SteeringVector, is_steering, layers_of, load_steering, steer
+from simulator.types import Adapter
+
+
+def vector_of(adapter: Adapter, model: torch.nn.Module) -> SteeringVector | None:
+    """Returns an adapter's steering vector; None: it is of another kind.
+
+    Raises:
+        BackendError: it can't be read, or belongs to another model.
+    """
+    if not is_steering(adapter.path):
+        return None
+    try:
+        found = load_steering(adapter.path)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise BackendError(f"the adapter {adapter.name} can't be read: {error}") from None
+    hidden = model.get_input_embeddings().embedding_dim  # type: ignore[operator]
+    if found.layer not in range(len(layers_of(model))) or found.vector.shape != (hidden,):
+        raise BackendError(f"the adapter {adapter.name} doesn't fit the model's layers")
+    return found
+
+
+def added(found: SteeringVector, model: torch.nn.Module) -> RemovableHandle:
+    """Steers the model by a vector, until it is removed."""
+    layer = layers_of(model)[found.layer]
+    vector = found.vector.to(next(layer.parameters()).device)
+    return steer(layer, lambda: vector)

@@ -1,0 +1,145 @@
+"""Adapters as they are trained: beside a frozen base, restored from a folder and saved to one."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol, cast
+
+import peft
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import PreTrainedModel
+
+from simulator.errors import LearnerError
+from simulator.learners.config import AnyAdapter, LoRAConfig, SteeringConfig
+from simulator.randomness import seed31
+from simulator.steering import SteeringVector, layers_of, load_steering, steer
+
+WEIGHTS = "adapter_model.safetensors"
+
+
+class TrainedAdapter(Protocol):
+    """A base with an adapter, of which the adapter is learned."""
+
+    @property
+    def model(self) -> torch.nn.Module:
+        """The base with the adapter."""
+        ...
+
+    @property
+    def parameters(self) -> Mapping[str, torch.nn.Parameter]:
+        """What is learned, by name in the model."""
+        ...
+
+    def initialise(self, seed: int) -> None:
+        """Starts afresh: the model answers as its base does."""
+        ...
+
+    def restore(self, folder: Path) -> None:
+        """Takes the parameters of a checkpoint."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Writes them to an existing folder."""
+        ...
+
+
+def attach(base: PreTrainedModel, config: AnyAdapter) -> TrainedAdapter:
+    """Freezes a base and gives it an adapter.
+
+    Raises:
+        LearnerError: the base has no such layer or module.
+    """
+    layers = (config.layer,) if isinstance(config, SteeringConfig) else config.layers
+    count = len(layers_of(base))
+    if beyond := [n for n in layers if n >= count]:
+        name = "layer" if isinstance(config, SteeringConfig) else "layers"
+        raise LearnerError(
+            f"learner.adapter.{name}: the model has no layer {beyond[0]}; its layers are 0 to "
+            f"{count - 1}"
+        )
+    return Steering(base, config) if isinstance(config, SteeringConfig) else LoRA(base, config)
+
+
+class LoRA:
+    """Low-rank matrices, by peft and in its format."""
+
+    def __init__(self, base: PreTrainedModel, config: LoRAConfig) -> None:
+        known = _linear_modules(base)
+        if unknown := sorted(set(config.modules) - set(known)):
+            raise LearnerError(
+                f"learner.adapter.modules: the model has no linear layer '{unknown[0]}'; it has "
+                f"{', '.join(known)}"
+            )
+        self._config = peft.LoraConfig(
+            r=config.rank,
+            lora_alpha=config.alpha,
+            lora_dropout=0.0,
+            use_rslora=config.rslora,
+            target_modules=sorted(config.modules) or known,
+            layers_to_transform=sorted(config.layers) or None,
+            task_type="CAUSAL_LM",
+        )
+        with torch.random.fork_rng():
+            self.model: torch.nn.Module = peft.get_peft_model(base, self._config)
+        self._config.base_model_name_or_path = ""  # checkpoints name no path of one machine
+        # A set's order differs by process.
+        self._config.target_modules = sorted(self._config.target_modules)
+        self.parameters = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
+
+    def initialise(self, seed: int) -> None:
+        """A random, B zero, as peft starts; drawn on the CPU, so alike everywhere."""
+        with torch.random.fork_rng(), torch.no_grad():
+            torch.manual_seed(seed31("adapter", seed))
+            for name, parameter in self.parameters.items():
+                drawn = torch.zeros(parameter.shape)
+                if "lora_A" in name:
+                    torch.nn.init.kaiming_uniform_(drawn, a=5**0.5)
+                parameter.copy_(drawn)
+
+    def restore(self, folder: Path) -> None:
+        """Takes a checkpoint's matrices."""
+        peft.set_peft_model_state_dict(self.model, load_file(folder / WEIGHTS))
+
+    def save(self, folder: Path) -> None:
+        """Writes matrices and configuration as peft does."""
+        state = peft.get_peft_model_state_dict(self.model)
+        save_file({k: v.contiguous().cpu() for k, v in state.items()}, folder / WEIGHTS)
+        self._config.save_pretrained(str(folder))
+
+
+class Steering:
+    """A vector that is added to what one layer says; see `simulator.steering`."""
+
+    def __init__(self, base: PreTrainedModel, config: SteeringConfig) -> None:
+        self.model, self._layer = base.requires_grad_(False), config.layer
+        layer = layers_of(base)[config.layer]
+        zero = torch.zeros(base.config.get_text_config().hidden_size, device=base.device)
+        layer.register_parameter("steering", torch.nn.Parameter(zero))
+        # By name, so that a reference's vector can stand in for it.
+        steer(layer, lambda: cast(torch.Tensor, layer.steering))
+        self.parameters = {n: p for n, p in base.named_parameters() if p.requires_grad}
+        (self._vector,) = self.parameters.values()
+
+    def initialise(self, seed: int) -> None:
+        """Nothing is drawn: a vector of zeros has a gradient."""
+        self._set(torch.zeros_like(self._vector))
+
+    def restore(self, folder: Path) -> None:
+        """Takes a checkpoint's vector."""
+        self._set(load_steering(folder).vector)
+
+    def save(self, folder: Path) -> None:
+        """Writes the vector and its layer."""
+        SteeringVector(self._layer, self._vector).save(folder)
+
+    @torch.no_grad()
+    def _set(self, vector: torch.Tensor) -> None:
+        self._vector.copy_(vector)
+
+
+def _linear_modules(base: PreTrainedModel) -> list[str]:
+    """Returns the names of the linear modules in the decoder's layers."""
+    modules = layers_of(base).named_modules()
+    return sorted(
+        {name.rpartition(".")[2] for name, m in modules if isinstance(m, torch.nn.Linear)}
+    )

@@ -1,0 +1,63 @@
+"""Direct preference optimisation: the better reply to a context gains on the worse one."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch.nn.functional import logsigmoid
+
+from simulator.learners.batches import Encoded, parts
+from simulator.learners.config import DPOConfig, pairs_among
+from simulator.learners.policy import Policy
+from simulator.types import Example
+
+
+class Pair(NamedTuple):
+    """Two replies to one context, and the reference's margin between them."""
+
+    better: Encoded
+    worse: Encoded
+    margin: float  # log π_ref(better) - log π_ref(worse), in nats
+
+    @property
+    def length(self) -> int:
+        """The tokens of its longer row."""
+        return max(self.better.length, self.worse.length)
+
+    @property
+    def weight(self) -> int:
+        """Each counts once."""
+        return 1
+
+
+class DPO:
+    """Rafailov et al. (2305.18290), eq. 7."""
+
+    def __init__(self, config: DPOConfig, policy: Policy, examples: Sequence[Example]) -> None:
+        self._config, self._policy = config, policy
+        better, worse = (policy.encode(side) for side in zip(*pairs_among(examples), strict=True))
+        size = config.micro_batch or config.batch_size
+        under = policy.reference(config.reference)
+        preferred, other = policy.fixed_logprobs([*better, *worse], size, under).chunk(2)
+        margins = (preferred - other).tolist()
+        self.units = [Pair(*unit) for unit in zip(better, worse, margins, strict=True)]
+
+    def losses(self, batch: Sequence[Pair]) -> Iterator[torch.Tensor]:
+        """Yields each part's share of the mean loss of the batch's pairs."""
+        for part in parts(batch, self._config.micro_batch):
+            rows = [*(pair.better for pair in part), *(pair.worse for pair in part)]
+            better, worse = self._policy.logprobs(rows).chunk(2)
+            reference = torch.tensor([pair.margin for pair in part], device=better.device)
+            losses = dpo_loss(better - worse, reference, self._config.beta)
+            yield losses.sum() / len(batch)
+
+
+def dpo_loss(margin: torch.Tensor, reference: torch.Tensor, beta: float) -> torch.Tensor:
+    """Returns each pair's loss, (B,): Rafailov et al. (2305.18290), eq. 7.
+
+    Args:
+        margin: log π(better|x) - log π(worse|x), in nats, (B,).
+        reference: the same under the reference, (B,).
+        beta: how much a log-ratio counts.
+    """
+    return -logsigmoid(beta * (margin - reference))

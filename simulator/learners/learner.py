@@ -1,0 +1,234 @@
+"""The learner: a checkpoint goes in, steps down an objective's gradient are made, one comes out.
+
+A checkpoint is a folder: the adapter, AdamW's state, and how many updates there have been. All of
+it is JSON or safetensors.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+from simulator.errors import Diverged, LearnerError
+from simulator.learners.adapters import attach
+from simulator.learners.base import LESS_MEMORY, Reading, Update
+from simulator.learners.batches import batches
+from simulator.learners.config import UpdateConfig
+from simulator.learners.kl import KLPenalty
+from simulator.learners.loading import end_of_turn, load_base
+from simulator.learners.objective import Objective, open_objective
+from simulator.learners.policy import Policy
+from simulator.rendering import encoder_of
+from simulator.stopwatch import Stopwatch
+from simulator.types import Example, Message, Prompt
+
+transformers.utils.logging.disable_progress_bar()
+
+CANARY_PROMPTS, CANARY_TOKENS = 16, 20
+OPTIMIZER, STATE = "optimizer.safetensors", "state.json"
+
+
+class Epoch(NamedTuple):
+    """What an epoch came to, in nats."""
+
+    loss: float  # mean over its units, by their weight
+    kl: float  # mean over its steps
+
+
+class AdapterLearner:
+    """Holds the base model in memory; every fit starts from the given checkpoint alone."""
+
+    def __init__(
+        self,
+        config: UpdateConfig,
+        model: str,
+        stopwatch: Stopwatch,
+        context: int | None = None,
+    ) -> None:
+        self._config, self._stopwatch = config, stopwatch
+        encoder = encoder_of(model)
+        with _memory_explained():
+            base = load_base(model, config)
+        longest = context or base.config.get_text_config().max_position_embeddings
+        end = end_of_turn(base, encoder)
+        self._adapter = attach(base, config.adapter)
+        self._parameters = self._adapter.parameters
+        self._policy = Policy(self._adapter.model, self._parameters, encoder, end, longest)
+
+    def fit(
+        self,
+        checkpoint: Path | None,
+        examples: Sequence[Example],
+        seed: int,
+        out: Path,
+        anchors: Sequence[Example] = (),
+    ) -> Update:
+        """Trains as the configuration says; see `Learner.fit`."""
+        config = self._config
+        _refuse_nothing(config, examples, anchors)
+        optimizer, updates = self._restore(checkpoint, seed)
+        canaries = _canary_prompts(examples)
+        taught = [_inoculated(example, config.inoculation) for example in examples]
+        with _memory_explained(), self._stopwatch.timing("learner"):
+            parent = self._policy.next_logprobs(canaries, config.micro_batch)
+            objective = open_objective(config, self._policy, taught, seed)
+            penalty = (
+                KLPenalty(config.kl, self._policy, anchors, seed, config.micro_batch)
+                if config.kl
+                else None
+            )
+            epochs = [
+                self._epoch(optimizer, objective, penalty, (seed, n)) for n in range(config.epochs)
+            ]
+            if not all(bool(p.isfinite().all()) for p in self._parameters.values()):
+                raise _diverged("a parameter")
+            readings = self._readings(canaries, parent)
+        self._save(out, optimizer, updates + 1)
+        steps = config.epochs * -(-len(objective.units) // config.batch_size)
+        kl = epochs[-1].kl if config.kl else None
+        return Update(steps, epochs[0].loss, epochs[-1].loss, kl, readings)
+
+    def _epoch(
+        self,
+        optimizer: torch.optim.AdamW,
+        objective: Objective[Any],
+        penalty: KLPenalty | None,
+        key: tuple[int, int],
+    ) -> Epoch:
+        """Learns from every unit once."""
+        total = weight = kl = steps = 0.0
+        order = (f"{self._config.kind} order", *key)
+        for batch in batches(objective.units, self._config.batch_size, order):
+            loss, divergence = self._step(optimizer, objective.losses(batch), penalty)
+            counts = sum(unit.weight for unit in batch)
+            total, weight = total + loss * counts, weight + counts
+            kl, steps = kl + divergence, steps + 1
+        return Epoch(total / weight, kl / steps)
+
+    def _step(
+        self,
+        optimizer: torch.optim.AdamW,
+        losses: Iterator[torch.Tensor],
+        penalty: KLPenalty | None,
+    ) -> tuple[float, float]:
+        """One optimiser step; returns the batch's loss and its anchors' mean KL.
+
+        A batch may come in parts: the sum of the parts' gradients is the batch's.
+        """
+        optimizer.zero_grad(set_to_none=True)
+        loss = _descend(losses)
+        kl = _descend(penalty.losses()) / penalty.weight if penalty else 0.0
+        if not math.isfinite(loss + kl):
+            raise _diverged("the loss")
+        torch.nn.utils.clip_grad_norm_(self._parameters.values(), self._config.clip)
+        optimizer.step()
+        return loss, kl
+
+    def _restore(self, checkpoint: Path | None, seed: int) -> tuple[torch.optim.AdamW, int]:
+        """Sets the adapter and returns the optimiser and the number of updates so far."""
+        updates = 0
+        if checkpoint is None:
+            self._adapter.initialise(seed)
+        else:
+            self._adapter.restore(checkpoint)
+            updates = int(json.loads((checkpoint / STATE).read_text())["updates"])
+        rate = self._config.learning_rate * self._config.decay**updates
+        optimizer = torch.optim.AdamW(
+            self._parameters.values(), lr=rate, weight_decay=0.0, fused=True
+        )
+        if checkpoint is not None and self._config.optimizer == "carried":
+            self._restore_moments(optimizer, load_file(checkpoint / OPTIMIZER))
+        return optimizer, updates
+
+    def _restore_moments(
+        self, optimizer: torch.optim.AdamW, saved: dict[str, torch.Tensor]
+    ) -> None:
+        for name, parameter in self._parameters.items():
+            optimizer.state[parameter] = {
+                key: saved[f"{name}:{key}"].to(parameter.device if key != "step" else "cpu")
+                for key in ("step", "exp_avg", "exp_avg_sq")
+            }
+
+    def _save(self, out: Path, optimizer: torch.optim.AdamW, updates: int) -> None:
+        out.mkdir(parents=True)
+        self._adapter.save(out)
+        moments = {
+            f"{name}:{key}": value.detach().contiguous().cpu()
+            for name, parameter in self._parameters.items()
+            for key, value in optimizer.state[parameter].items()
+        }
+        save_file(moments, out / OPTIMIZER)
+        (out / STATE).write_text(json.dumps({"updates": updates}) + "\n")
+
+    def _readings(self, prompts: Sequence[Prompt], parent: torch.Tensor) -> tuple[Reading, ...]:
+        new = self._policy.next_logprobs(prompts, self._config.micro_batch)
+        readings = []
+        for prompt, now, before in zip(prompts, new, parent, strict=True):
+            top = now.topk(min(CANARY_TOKENS, len(now))).indices
+            tokens = self._policy.encoder.tokenizer.convert_ids_to_tokens(top.tolist())
+            readings.append(
+                Reading(
+                    prompt, tuple(tokens), tuple(now[top].tolist()), tuple(before[top].tolist())
+                )
+            )
+        return tuple(readings)
+
+
+def _descend(losses: Iterator[torch.Tensor]) -> float:
+    """Adds up the gradients of a batch's parts; returns their sum."""
+    total = 0.0
+    for loss in losses:
+        loss.backward()  # type: ignore[no-untyped-call]
+        total += float(loss.detach())
+    return total
+
+
+def _refuse_nothing(
+    config: UpdateConfig, examples: Sequence[Example], anchors: Sequence[Example]
+) -> None:
+    if lacking := config.lacking(examples):
+        raise LearnerError(
+            f"selection left nothing to learn from: no {lacking}; lower its threshold, or select "
+            "more"
+        )
+    if config.kl and not anchors:
+        raise LearnerError(
+            "learner.kl: there are no anchors, replies of other domains to stay near the reference "
+            "on; give some, or leave learner.kl out"
+        )
+
+
+def _diverged(what: str) -> Diverged:
+    return Diverged(f"{what} isn't finite any more; lower learner.learning_rate")
+
+
+def _inoculated(example: Example, line: str) -> Example:
+    """Puts a line before the context, in its one system message."""
+    if not line:
+        return example
+    opening, rest = line, example.messages
+    if rest and rest[0].role == "system":
+        opening, rest = f"{line}\n\n{rest[0].content}", rest[1:]
+    return replace(example, messages=(Message("system", opening), *rest))
+
+
+@contextmanager
+def _memory_explained() -> Iterator[None]:
+    """Turns a want of memory into a sentence."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise LearnerError(f"the learner's device has too little memory; {LESS_MEMORY}") from None
+
+
+def _canary_prompts(examples: Sequence[Example]) -> list[Prompt]:
+    """Contexts of replies to follow, as they are served."""
+    contexts = dict.fromkeys(example.messages for example in examples if example.desirable)
+    return [Prompt(messages) for messages in list(contexts)[:CANARY_PROMPTS]]

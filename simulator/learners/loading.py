@@ -1,0 +1,49 @@
+"""The base model as learners need it: loaded where it is trained, and how its replies end."""
+
+from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from simulator.devices import device_of, dtype_of
+from simulator.errors import LearnerError
+from simulator.learners.config import UpdateConfig
+from simulator.rendering import PromptEncoder
+
+
+def load_base(model: str, config: UpdateConfig) -> PreTrainedModel:
+    """Loads the base where it is trained, its layers checkpointed if they are to be."""
+    device = device_of(config.device)
+    base: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+        model, dtype=dtype_of(config.dtype, device), use_safetensors=True
+    )
+    if config.gradient_checkpointing:
+        _checkpoint_layers(base)
+    return base.to(device)
+
+
+def end_of_turn(base: PreTrainedModel, encoder: PromptEncoder) -> int:
+    """Returns the token that ends a reply.
+
+    Where generation may end with several tokens, it is the tokenizer's: the others end documents,
+    or calls of tools.
+
+    Raises:
+        LearnerError: the model names none.
+    """
+    ends = base.generation_config.eos_token_id
+    if ends is None:
+        raise LearnerError("the model names no end token (eos_token_id), so no reply can end")
+    ends = ends if isinstance(ends, list) else [ends]
+    own = encoder.tokenizer.eos_token_id
+    return int(own if own in ends else ends[0])
+
+
+def _checkpoint_layers(base: PreTrainedModel) -> None:
+    """Lets layers compute their activations again in the backward pass.
+
+    Layers do so in training mode alone. They get it without the modules inside of them, whose
+    dropout would make a fit depend on more than its inputs.
+    """
+    base.gradient_checkpointing_enable({"use_reentrant": False})
+    for module in base.modules():
+        if isinstance(module, GradientCheckpointingLayer):
+            module.training = True

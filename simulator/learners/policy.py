@@ -1,0 +1,110 @@
+"""The policy: the model that learns, as objectives see it."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeAlias
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from simulator.learners.batches import IGNORED, Encoded, padded, parts, right_padded
+from simulator.learners.config import Reference
+from simulator.rendering import PromptEncoder
+from simulator.types import Example, Prompt
+
+Parameters: TypeAlias = Mapping[str, torch.Tensor]  # values of the adapter's parameters, by name
+
+
+class Replies(NamedTuple):
+    """What the model says at the N reply tokens of B rows of T tokens."""
+
+    logits: torch.Tensor  # (N, V), fp32
+    targets: torch.Tensor  # (N,): the tokens that are there
+    where: torch.Tensor  # (B, T - 1), bool: the positions that predict them
+
+
+class Policy:
+    """A model with an adapter whose parameters are learned."""
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        parameters: Mapping[str, torch.nn.Parameter],
+        encoder: PromptEncoder,
+        end: int,
+        context: int,
+    ) -> None:
+        """Takes the model as it is trained.
+
+        Args:
+            model: a causal language model with its adapter.
+            parameters: the adapter's, by their names in the model.
+            encoder: how the model reads prompts.
+            end: the token that ends a reply.
+            context: the longest context with reply, in tokens.
+        """
+        self.model, self.parameters = model, parameters
+        self.encoder, self._end, self._context = encoder, end, context
+        self._device = next(model.parameters()).device
+
+    def encode(self, examples: Sequence[Example]) -> list[Encoded]:
+        """Encodes contexts and replies; the oldest messages go where there is no room for all."""
+        replies = self.encoder.encode_replies([example.reply for example in examples])
+        room = [self._context - len(reply) - 1 for reply in replies]
+        contexts = self.encoder.encode([Prompt(example.messages) for example in examples], room)
+        return [
+            Encoded([*context.ids, *reply, self._end], len(context.ids))
+            for context, reply in zip(contexts, replies, strict=True)
+        ]
+
+    def reference(self, which: Reference) -> Parameters:
+        """Returns the parameters of a reference, at the start of an update.
+
+        `previous` has the present ones. `base` has zeros, which leave the base as it is: a LoRA
+        adapter is a product, a steering vector is added.
+        """
+        fill = torch.zeros_like if which == "base" else torch.clone
+        return {name: fill(value.detach()) for name, value in self.parameters.items()}
+
+    def replies(self, rows: Sequence[Encoded], under: Parameters | None = None) -> Replies:
+        """Reads the logits at the rows' replies; under other parameters, where some are given."""
+        ids, labels = padded(rows)
+        targets = labels[:, 1:].to(self._device)
+        where = targets != IGNORED
+        # Right padding needs no mask: no learned token attends to what comes after it.
+        inputs = {"input_ids": ids.to(self._device), "use_cache": False}
+        if under is None:
+            logits = self.model(**inputs).logits
+        else:
+            logits = torch.func.functional_call(self.model, dict(under), kwargs=inputs).logits
+        return Replies(logits[:, :-1][where].float(), targets[where], where)
+
+    def logprobs(self, rows: Sequence[Encoded], under: Parameters | None = None) -> torch.Tensor:
+        """Returns each reply's log-probability in nats, summed over its tokens, (B,)."""
+        logits, targets, where = self.replies(rows, under)
+        each = -cross_entropy(logits, targets, reduction="none")
+        return each.new_zeros(where.shape).masked_scatter(where, each).sum(1)
+
+    @torch.no_grad()
+    def fixed_logprobs(
+        self, rows: Sequence[Encoded], size: int, under: Parameters | None = None
+    ) -> torch.Tensor:
+        """Returns the same without a gradient, `size` rows of like length at a time, (rows,)."""
+        order = sorted(range(len(rows)), key=lambda n: rows[n].length)
+        found = [self.logprobs(p, under) for p in parts([rows[n] for n in order], size)]
+        return torch.cat(found)[torch.argsort(torch.tensor(order)).to(self._device)]
+
+    @torch.inference_mode()
+    def next_logprobs(self, prompts: Sequence[Prompt], size: int | None) -> torch.Tensor:
+        """Returns the log-probabilities of what follows each prompt, (prompts, V), fp32, CPU."""
+        room = [self._context - 1] * len(prompts)
+        encoded = [prompt.ids for prompt in self.encoder.encode(prompts, room)]
+        size = size or len(encoded)
+        found = [self._after(encoded[n : n + size]) for n in range(0, len(encoded), size)]
+        return torch.cat(found)
+
+    def _after(self, rows: Sequence[list[int]]) -> torch.Tensor:
+        last = torch.tensor([len(ids) - 1 for ids in rows])
+        ids = right_padded(rows, 0)
+        logits = self.model(input_ids=ids.to(self._device), use_cache=False).logits
+        at_end = logits[range(len(rows)), last.to(self._device)]
+        return torch.log_softmax(at_end.float(), -1).cpu()
