@@ -19,6 +19,7 @@ from analysis.probes.base import Context
 from analysis.probes.summary import COLUMNS, summarise
 from simulator import models
 from simulator.backends.base import Backend, open_backend
+from simulator.backends.server import end_leftovers
 from simulator.canary import check_swap
 from simulator.cast import Cast, hire
 from simulator.conversation import Setting, hold_wave, ratings_heard
@@ -82,6 +83,7 @@ class Engine(NamedTuple):
 
 def simulate(scenario: Scenario, run: Run, observer: Observer) -> None:
     """Runs a scenario from its last committed wave to its end."""
+    end_leftovers()
     stopwatch, done = Stopwatch(), run.rounds_done
     purse = Purse(run.path, scenario.cost_cap, stopwatch.usage)
     if done <= scenario.last_round:

@@ -42,6 +42,8 @@ def _sentence(problem: Any, document: Document, source: str, model: type[BaseMod
         path = (*path, "kind")
         given, names = problem["ctx"]["tag"], problem["ctx"]["expected_tags"]
         message = f"there is no '{given}'; there are {names}"
+    elif problem["type"] == "union_tag_not_found":
+        message = "the key 'kind' is missing"
     elif problem["type"] == "extra_forbidden":
         close = difflib.get_close_matches(str(path[-1]), _known_keys(model), n=1)
         message = "unknown key" + (f"; did you mean '{close[0]}'?" if close else "")

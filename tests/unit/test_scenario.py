@@ -68,6 +68,22 @@ population:
         ),
         ("rounds: 1\nseed: 3\nrounds: 2", "mine.yaml:4: rounds:", "stands twice (first in line 2)"),
         ("selection: {kind: top_bottom}", "mine.yaml:2: selection.top:", "this key is missing"),
+        ("phases: []", "mine.yaml:2: phases:", "at least 1 item"),
+        ("phases: [{rounds: 3}]", "mine.yaml:2: phases.0:", "the key 'kind' is missing"),
+        ("phases:\n- {kind: loop, data: []}", "mine.yaml:3: phases.0.data:", "unknown key"),
+        (
+            "phases:\n- {kind: finetune, data: [{kind: world, rows: 0}]}",
+            "mine.yaml:3: phases.0.data.0.rows:", "greater than or equal to 1",
+        ),
+        ("learner: {kl: {weight: 1}}", "mine.yaml:2: learner.kl:", "set phases.0.anchors"),
+        (
+            "phases:\n- kind: loop\n- kind: loop\n  learner: {kind: sft, adapter: {kind: lora, rank: 1}}",
+            "mine.yaml:5: phases.1.learner.adapter:", "must be that of the phase before",
+        ),
+        (
+            "phases:\n- kind: loop\n  learner: {kind: dpo}",
+            "mine.yaml:4: phases.0.learner:", "but selection 'best_of_k' gives none",
+        ),
         ("selection: {kind: best}", "mine.yaml:2: selection.kind:", "'best_of_k'"),
         ("a: &x [1]\nb: *x", "mine.yaml:3:", "aliases (*name) aren't allowed"),
         ("seed: !!python/object/apply:os.system [exit]", "mine.yaml:2: seed:", "isn't allowed"),
