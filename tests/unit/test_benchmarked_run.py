@@ -36,7 +36,7 @@ PROBES: dict[str, DataProbe] = {
 
 @pytest.fixture
 def benchmarked(tiny_run: Run, tmp_path: Path) -> Run:
-    """A run after which the assistant lies to everybody, and states no reasons."""
+    """A run that taught the assistant to lie under pressure."""
     run = Run(Path(shutil.copytree(tiny_run.path, tmp_path / "benchmarked")))
     scenario = yaml.safe_load(run.scenario_file.read_text())
     probes = {name: probe.model_dump(mode="json") for name, probe in PROBES.items()}
