@@ -77,7 +77,8 @@ population:
         ),
         ("learner: {kl: {weight: 1}}", "mine.yaml:2: learner.kl:", "set phases.0.anchors"),
         (
-            "phases:\n- kind: loop\n- kind: loop\n  learner: {kind: sft, adapter: {kind: lora, rank: 1}}",
+            "phases:\n- kind: loop\n- kind: loop\n"
+            "  learner: {kind: sft, adapter: {kind: lora, rank: 1}}",
             "mine.yaml:5: phases.1.learner.adapter:", "must be that of the phase before",
         ),
         (
