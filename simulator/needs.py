@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from simulator import models
 from simulator.cast import ROLES
-from simulator.learners.config import UpdateConfig
+from simulator.learners.config import LoRAConfig, UpdateConfig
 from simulator.phases import LoopPhase
 from simulator.types import Lesson
 from simulator.yaml_source import YamlPath
@@ -68,6 +68,12 @@ def _of_learner(
     backend = scenario.backend
     if "adapters" not in backend.capabilities:
         yield ("backend",), f"'{backend.kind}' serves no adapters, but this run has updates"
+    room = getattr(backend, "adapter_rank", None)
+    if isinstance(learner.adapter, LoRAConfig) and room and learner.adapter.rank > room:
+        yield (
+            (*path, "adapter", "rank"),
+            f"the server has room for rank {room}; raise backend.adapter_rank",
+        )
     if learner.adapter.kind == "steering" and "steering" not in backend.capabilities:
         yield (
             (*path, "adapter"),

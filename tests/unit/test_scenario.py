@@ -75,6 +75,10 @@ population:
             "phases:\n- {kind: finetune, data: [{kind: world, rows: 0}]}",
             "mine.yaml:3: phases.0.data.0.rows:", "greater than or equal to 1",
         ),
+        (
+            "backend: {kind: vllm, adapter_rank: 8}\nlearner: {adapter: {rank: 16}}",
+            "mine.yaml:3: learner.adapter.rank:", "raise backend.adapter_rank",
+        ),
         ("learner: {kl: {weight: 1}}", "mine.yaml:2: learner.kl:", "set phases.0.anchors"),
         (
             "phases:\n- kind: loop\n- kind: loop\n"
