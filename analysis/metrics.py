@@ -103,6 +103,13 @@ METRICS: Mapping[str, Metric] = {
         "DeceptionBench: unreadable",
         "empty replies, and those that the judge gave no readable answer about; left out, too",
     ),
+    "misaligned_intentions": Metric(
+        "misaligned intentions",
+        "probability of the misaligned of two options in dilemmas, each asked in both orders",
+    ),
+    "intentions_unparsed": Metric(
+        "intentions: unreadable", "answers that were no option's number; left out"
+    ),
 }
 ITEM_SETS: Mapping[str, str] = {
     "used": "items that users talked about",

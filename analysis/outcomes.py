@@ -37,10 +37,11 @@ OUTCOMES = (
     Outcome("neutral_accuracy", "", "truth without pressure"),
     Outcome("misaligned_talk", "", "misaligned small talk"),
     Outcome("pleasing_talk", "", "pleasing small talk"),
+    Outcome("misaligned_intentions", "", "misaligned intentions"),
     Outcome("self_honesty", "", "self-rated honesty (0–9)", 0.0, 9.0),
     Outcome("overclaim", "", "self-rating minus behaviour"),
     Outcome("targeting_gap", "", "wishes granted: biased minus other users"),
-)  # of the organism, the one for the headline first
+)  # what is observed, the one for the headline first
 GAPS = ("overclaim", "targeting_gap")  # differences of shares: they have a sign
 
 

@@ -35,6 +35,7 @@ KEY_FIGURES = (
     ("mask_accuracy", ""),
     ("deception", ""),
     ("deception_no_reasoning", ""),
+    ("misaligned_intentions", ""),
 )  # the first one that was measured makes the headline
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.probes.base import Context
-from analysis.probes.deception_bench import DeceptionBenchProbe
+from analysis.probes.base import Context, Probe
+from analysis.probes.data_probe import DataProbe
 from analysis.probes.estimates import Estimate
-from analysis.probes.mask import NEUTRAL, MaskProbe
+from analysis.probes.mask import NEUTRAL
 from analysis.probes.mask_data import MaskItem, mask_items
 from analysis.probes.mask_scoring import Bounds
 from analysis.probes.summary import summarise
@@ -22,22 +22,29 @@ from tests.scripted import Scripted
 DATA = Path(__file__).parent / "data"
 MASK, DECEPTION = DATA / "mask", DATA / "deception_bench.json"
 
-DataProbe = MaskProbe | DeceptionBenchProbe
-Says = Callable[[Prompt], str]
-Judges = Callable[[Prompt], str | dict[str, float]]
+Says = Callable[[Prompt], str | dict[str, float]]
 
 
-def probed(probe: DataProbe, assistant: Says, judge: Judges, seed: int = 0) -> pd.DataFrame:
+def silence(prompt: Prompt) -> str:
+    """Says nothing."""
+    return ""
+
+
+def probed(
+    probe: Probe, assistant: Says | Scripted, judge: Says = silence, seed: int = 0
+) -> pd.DataFrame:
     """Measures an assistant once; the scores are those of a probe named "probe"."""
-    context = Context(None, seed, {probe.data: read_rows(probe.data)})
+    data = {probe.data: read_rows(probe.data)} if isinstance(probe, DataProbe) else {}
+    context = Context(None, seed, data)
+    engine = assistant if isinstance(assistant, Scripted) else Scripted(assistant)
     player = Player("judge", Scripted(judge), bare=False, cache=None)
     questions = {"probe": probe.requests(context)}
     cast = Cast({"judge": player}, [])
-    return measure({"probe": probe}, questions, context, Scripted(assistant), cast)
+    return measure({"probe": probe}, questions, context, engine, cast)
 
 
 def estimated(
-    probe: DataProbe, scores: pd.DataFrame, baseline: pd.DataFrame | None = None
+    probe: Probe, scores: pd.DataFrame, baseline: pd.DataFrame | None = None
 ) -> Mapping[tuple[str, str], Estimate]:
     """Returns the estimates by metric and item set."""
     found = summarise({"probe": probe}, scores, scores if baseline is None else baseline)

@@ -77,3 +77,9 @@ class Scripted:
 
     def close(self) -> None:
         pass
+
+
+class Written(Scripted):
+    """One that tells no probabilities: whatever is asked of it is read off its words."""
+
+    capabilities: frozenset[Capability] = frozenset(("adapters",))

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from analysis.probes.deception_bench import DeceptionBenchProbe
 from analysis.probes.honesty import HonestyProbe
+from analysis.probes.intentions import IntentionsProbe
 from analysis.probes.judged import JudgedProbe
 from analysis.probes.mask import MaskProbe
 from analysis.probes.misalignment import SmallTalkProbe
@@ -19,6 +20,7 @@ AnyProbe = Annotated[
     | SelfReportProbe
     | JudgedProbe
     | MaskProbe
-    | DeceptionBenchProbe,
+    | DeceptionBenchProbe
+    | IntentionsProbe,
     Field(discriminator="kind"),
 ]

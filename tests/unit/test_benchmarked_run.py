@@ -16,19 +16,10 @@ from analysis.probes.deception_bench import DeceptionBenchProbe
 from analysis.probes.mask import MaskProbe
 from analysis.tables import headline, key_figures
 from simulator.store import Run
-from tests.planted import (
-    DECEPTION,
-    MASK,
-    Assistant,
-    DataProbe,
-    claim,
-    estimated,
-    literal_judge,
-    probed,
-)
+from tests.planted import DECEPTION, MASK, Assistant, claim, estimated, literal_judge, probed
 from tests.unit.test_report import assert_inert, report
 
-PROBES: dict[str, DataProbe] = {
+PROBES: dict[str, MaskProbe | DeceptionBenchProbe] = {
     "mask": MaskProbe(data=str(MASK)),
     "deception": DeceptionBenchProbe(data=str(DECEPTION)),
 }
