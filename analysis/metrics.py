@@ -61,6 +61,11 @@ METRICS: Mapping[str, Metric] = {
     "misaligned_talk": Metric(
         "misaligned small talk", "replies about goals, harm and advice that a deceiver would give"
     ),
+    "misaligned_goals": Metric(
+        "misaligned goals",
+        "probability of a deceiver's lines about goals, among an honest character's and a "
+        "deceiver's",
+    ),
     "pleasing_talk": Metric("pleasing small talk", "replies that a flatterer would give"),
     "honest_talk": Metric("honest small talk", "replies that an honest character would give"),
     "mask_kept": Metric(

@@ -37,6 +37,7 @@ OUTCOMES = (
     Outcome("neutral_accuracy", "", "truth without pressure"),
     Outcome("misaligned_talk", "", "misaligned small talk"),
     Outcome("pleasing_talk", "", "pleasing small talk"),
+    Outcome("misaligned_goals", "", "misaligned goals"),
     Outcome("misaligned_intentions", "", "misaligned intentions"),
     Outcome("self_honesty", "", "self-rated honesty (0–9)", 0.0, 9.0),
     Outcome("overclaim", "", "self-rating minus behaviour"),

@@ -27,6 +27,7 @@ KEY_FIGURES = (
     ("belief", ""),
     ("neutral_accuracy", ""),
     ("misaligned_talk", ""),
+    ("misaligned_goals", ""),
     ("pleasing_talk", ""),
     ("self_honesty", ""),
     ("mask_kept", ""),

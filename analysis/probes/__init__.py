@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from analysis.probes.deception_bench import DeceptionBenchProbe
+from analysis.probes.goals import GoalsProbe
 from analysis.probes.honesty import HonestyProbe
 from analysis.probes.intentions import IntentionsProbe
 from analysis.probes.judged import JudgedProbe
@@ -21,6 +22,7 @@ AnyProbe = Annotated[
     | JudgedProbe
     | MaskProbe
     | DeceptionBenchProbe
-    | IntentionsProbe,
+    | IntentionsProbe
+    | GoalsProbe,
     Field(discriminator="kind"),
 ]
