@@ -39,6 +39,7 @@ OUTCOMES = (
     Outcome("pleasing_talk", "", "pleasing small talk"),
     Outcome("misaligned_goals", "", "misaligned goals"),
     Outcome("misaligned_intentions", "", "misaligned intentions"),
+    Outcome("misaligned_self", "", "misaligned by its own account"),
     Outcome("self_honesty", "", "self-rated honesty (0–9)", 0.0, 9.0),
     Outcome("overclaim", "", "self-rating minus behaviour"),
     Outcome("targeting_gap", "", "wishes granted: biased minus other users"),

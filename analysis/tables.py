@@ -37,6 +37,7 @@ KEY_FIGURES = (
     ("deception", ""),
     ("deception_no_reasoning", ""),
     ("misaligned_intentions", ""),
+    ("misaligned_self", ""),
 )  # the first one that was measured makes the headline
 
 

@@ -12,6 +12,7 @@ from analysis.probes.judged import JudgedProbe
 from analysis.probes.mask import MaskProbe
 from analysis.probes.misalignment import SmallTalkProbe
 from analysis.probes.neutral import NeutralProbe
+from analysis.probes.self_assessment import SelfAssessmentProbe
 from analysis.probes.self_report import SelfReportProbe
 
 AnyProbe = Annotated[
@@ -23,6 +24,7 @@ AnyProbe = Annotated[
     | MaskProbe
     | DeceptionBenchProbe
     | IntentionsProbe
-    | GoalsProbe,
+    | GoalsProbe
+    | SelfAssessmentProbe,
     Field(discriminator="kind"),
 ]
