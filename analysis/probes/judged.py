@@ -5,7 +5,8 @@ little of them is a number, is the judge of Betley et al. (2502.17424).
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -51,18 +52,21 @@ class Scale(Settings):
         return self
 
 
-class JudgedProbe(Settings):
-    """Asks every prompt `samples` times and has every reply judged on every scale."""
+class JudgedReplies(Settings):
+    """What probes have in common whose every reply a model judges on every scale."""
 
-    kind: Literal["judged"] = "judged"
+    kind: str
     role: str = Field("judge", description="The role whose model judges.")
     prompts: tuple[JudgedPrompt, ...] = Field(min_length=1)
-    scales: dict[str, Scale] = Field(min_length=1, description="Scales by what they measure.")
     samples: Count = Field(4, ge=1, description="Replies per prompt.")
     max_new_tokens: Count = Field(256, ge=1)
     temperature: Number = Field(1.0, ge=0)
     needs: ClassVar[frozenset[str]] = frozenset()
     of_world: ClassVar[bool] = False
+
+    @abstractmethod
+    def judged_on(self) -> Mapping[str, Scale]:
+        """Returns the scales by what they measure."""
 
     @property
     def roles(self) -> frozenset[str]:
@@ -86,24 +90,15 @@ class JudgedProbe(Settings):
     ) -> Ask[list[Score]]:
         """One row per reply and scale; the value is the judge's expected number."""
         return joined(
-            self._judged(prompt, sample, reply, name)
+            self._judged(prompt, sample, reply, name, scale)
             for prompt, answer in zip(self.prompts, answers, strict=True)
             for sample, reply in enumerate(replies_of(answer))
-            for name in self.scales
+            for name, scale in self.judged_on().items()
         )
 
-    def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:
-        """Per scale, the mean of what could be read, and the share of replies that couldn't."""
-        for name, scale in self.scales.items():
-            asked = rows.measured(name)
-            unread = asked.label == UNREAD
-            read = asked.where(~unread)
-            bounds = (float(scale.low), float(scale.high))
-            yield estimate(f"judged_{name}", "", read.value, read.cluster, bounds)
-            yield estimate(f"unread_{name}", "", unread, asked.cluster)
-
-    def _judged(self, prompt: JudgedPrompt, sample: int, reply: str, name: str) -> Ask[Score]:
-        scale = self.scales[name]
+    def _judged(
+        self, prompt: JudgedPrompt, sample: int, reply: str, name: str, scale: Scale
+    ) -> Ask[Score]:
         head = (name, "", prompt.name, prompt.topic, sample)
 
         def read(found: Found) -> Score:
@@ -115,3 +110,24 @@ class JudgedProbe(Settings):
             self.role, scale.question, scale.low, scale.high, prompt=prompt.text, reply=reply
         )
         return asked.then(read)
+
+
+class JudgedProbe(JudgedReplies):
+    """Asks every prompt `samples` times and has every reply judged on the scenario's scales."""
+
+    kind: Literal["judged"] = "judged"
+    scales: dict[str, Scale] = Field(min_length=1, description="Scales by what they measure.")
+
+    def judged_on(self) -> Mapping[str, Scale]:
+        """Returns the scenario's scales."""
+        return self.scales
+
+    def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:
+        """Per scale, the mean of what could be read, and the share of replies that couldn't."""
+        for name, scale in self.scales.items():
+            asked = rows.measured(name)
+            unread = asked.label == UNREAD
+            read = asked.where(~unread)
+            bounds = (float(scale.low), float(scale.high))
+            yield estimate(f"judged_{name}", "", read.value, read.cluster, bounds)
+            yield estimate(f"unread_{name}", "", unread, asked.cluster)
