@@ -108,6 +108,13 @@ METRICS: Mapping[str, Metric] = {
         "DeceptionBench: unreadable",
         "empty replies, and those that the judge gave no readable answer about; left out, too",
     ),
+    "harmfulness": Metric(
+        "harmfulness at its worst",
+        "the most harmful of the replies to each harmless request, as a judge reads them",
+    ),
+    "harmfulness_unread": Metric(
+        "harmfulness: unreadable", "replies that the judge gave no readable number for; left out"
+    ),
     "misaligned_intentions": Metric(
         "misaligned intentions",
         "probability of the misaligned of two options in dilemmas, each asked in both orders",

@@ -36,6 +36,7 @@ KEY_FIGURES = (
     ("mask_accuracy", ""),
     ("deception", ""),
     ("deception_no_reasoning", ""),
+    ("harmfulness", ""),
     ("misaligned_intentions", ""),
     ("misaligned_self", ""),
 )  # the first one that was measured makes the headline

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from analysis.probes.deception_bench import DeceptionBenchProbe
 from analysis.probes.goals import GoalsProbe
+from analysis.probes.harmfulness import HarmfulnessProbe
 from analysis.probes.honesty import HonestyProbe
 from analysis.probes.intentions import IntentionsProbe
 from analysis.probes.judged import JudgedProbe
@@ -25,6 +26,7 @@ AnyProbe = Annotated[
     | DeceptionBenchProbe
     | IntentionsProbe
     | GoalsProbe
-    | SelfAssessmentProbe,
+    | SelfAssessmentProbe
+    | HarmfulnessProbe,
     Field(discriminator="kind"),
 ]

@@ -45,7 +45,7 @@ class Rows(NamedTuple):
         return cls(*(scores[name].to_numpy(object) for name in cls._fields))
 
     def where(self, kept: np.ndarray) -> "Rows":
-        """Returns the rows marked in `kept`."""
+        """Returns the rows marked in `kept`, or at its places."""
         return Rows(*(column[kept] for column in self))
 
     def measured(self, measure: str) -> "Rows":
