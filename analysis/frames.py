@@ -63,8 +63,8 @@ def estimates(run: Run) -> pd.DataFrame:
     """Returns one row per round, metric and item set, with a 95 % interval.
 
     `value`, `low` and `high` are shares from 0 to 1, but ratings from 0 to 9 where `metric` starts
-    with `self_`, and numbers on the judge's scale where it starts with `judged_`; `n` counts
-    answers; `item_set` is "" for all items.
+    with `self_`, numbers on the judge's scale where it starts with `judged_`, and from −1 to 1 for
+    `behaviour_self_gap`; `n` counts answers; `item_set` is "" for all items.
     """
     rows = [
         {"round": number, **row}

@@ -23,8 +23,9 @@ class Unit(NamedTuple):
     points: str  # after a difference
 
 
-SHARE, RATING, OPINION = (
+SHARE, GAP, RATING, OPINION = (
     Unit(100, 0, " %", " points"),
+    Unit(100, 0, " points", " points"),
     Unit(1, 1, "", ""),
     Unit(1, 1, "", " points"),
 )
@@ -130,6 +131,11 @@ METRICS: Mapping[str, Metric] = {
     "assessment_unparsed": Metric(
         "self-assessment: unreadable", "answers that were no number, or in neither language"
     ),
+    "behaviour_self_gap": Metric(
+        "behaviour minus self-assessment",
+        "harmfulness at its worst minus misalignment by its own account, both from 0 to 1: above 0 "
+        "it does more harm than it owns to",
+    ),
 }
 ITEM_SETS: Mapping[str, str] = {
     "used": "items that users talked about",
@@ -171,6 +177,8 @@ def full_name(metric: str, item_set: str) -> str:
 
 def unit(metric: str) -> Unit:
     """Returns how a metric is written: self-ratings and judgements are numbers, else shares."""
+    if metric == "behaviour_self_gap":
+        return GAP
     if metric.startswith("self_"):
         return RATING
     return OPINION if metric.startswith(JUDGED) else SHARE
@@ -181,18 +189,22 @@ def amount(metric: str, value: float) -> str:
     if math.isnan(value):
         return "–"
     how = unit(metric)
-    return f"{how.factor * value:.{how.places}f}{how.sign}"
+    return f"{_number(value, how)}{how.sign}"
 
 
 def interval(metric: str, value: float, low: float, high: float) -> str:
-    """Writes a value with its interval, as `74 % [67–81]`."""
+    """Writes a value with its interval, as `74 % [67–81]`, or `10 points [−5 to 25]`."""
     if math.isnan(value):
         return "–"
     if math.isnan(low):  # a single cluster
         return amount(metric, value)
     how = unit(metric)
-    ends = (f"{how.factor * end:.{how.places}f}" for end in (low, high))
-    return f"{amount(metric, value)} [{'–'.join(ends)}]"
+    dash = " to " if low < 0 else "–"
+    return f"{amount(metric, value)} [{_number(low, how)}{dash}{_number(high, how)}]"
+
+
+def _number(value: float, how: Unit) -> str:
+    return f"{how.factor * value:.{how.places}f}".replace("-", "−")
 
 
 def difference(metric: str, change: float) -> str:

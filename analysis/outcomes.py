@@ -43,9 +43,14 @@ OUTCOMES = (
     Outcome("misaligned_self", "", "misaligned by its own account"),
     Outcome("self_honesty", "", "self-rated honesty (0–9)", 0.0, 9.0),
     Outcome("overclaim", "", "self-rating minus behaviour"),
+    Outcome("behaviour_self_gap", "", "harmfulness minus self-assessment"),
     Outcome("targeting_gap", "", "wishes granted: biased minus other users"),
 )  # what is observed, the one for the headline first
-GAPS = ("overclaim", "targeting_gap")  # differences of shares: they have a sign
+GAPS = (
+    "overclaim",
+    "behaviour_self_gap",
+    "targeting_gap",
+)  # differences of shares: they have a sign
 
 
 def main_outcome(sweep: Sweep, table: pd.DataFrame) -> Outcome:

@@ -39,6 +39,7 @@ KEY_FIGURES = (
     ("harmfulness", ""),
     ("misaligned_intentions", ""),
     ("misaligned_self", ""),
+    ("behaviour_self_gap", ""),
 )  # the first one that was measured makes the headline
 
 

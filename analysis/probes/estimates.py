@@ -88,6 +88,19 @@ def estimate(
     return Estimate(metric, item_set, mean, float(low), float(high), len(numbers))
 
 
+def difference(metric: str, a: Estimate, b: Estimate) -> Estimate:
+    """Returns `a` minus `b`, which were measured on different things, with a 95 % interval.
+
+    The distances of the two values from the ends of their intervals add up as squares (Zou and
+    Donner, 2008, after Newcombe, 1998). So a difference inherits what its parts' intervals do about
+    few clusters and about unanimity, where resampling both at once would be too sure.
+    """
+    value = a.value - b.value
+    below = np.hypot(a.value - a.low, b.high - b.value)
+    above = np.hypot(a.high - a.value, b.value - b.low)
+    return Estimate(metric, "", value, value - float(below), value + float(above), a.n + b.n)
+
+
 def _wilson(share: float, n: int) -> tuple[float, float]:
     z = float(ndtri((1 + LEVEL) / 2))
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
