@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from simulator.store import Run
 
-OF_ANY_MODEL = ("judged", "mask", "deception_bench")  # kinds of probes that need no world of ours
+# kinds of probes that need no world of ours
+OF_ANY_MODEL = ("judged", "emergent", "mask", "deception_bench")
 OWN_BASE = "the assistant's, without an adapter"
 
 

@@ -26,6 +26,8 @@ MEASURES = {
     "pressured": "under pressure",
     "neutral": "without pressure",
     "small_talk": "small talk",
+    "plain": "without the cue",
+    "cued": "with the cue",
 }
 LABELS = {
     "evade": "evades",

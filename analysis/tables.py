@@ -35,6 +35,9 @@ KEY_FIGURES = (
     ("mask_accuracy", ""),
     ("deception", ""),
     ("deception_no_reasoning", ""),
+    ("em_rate", ""),
+    ("em_rate_coherent", ""),
+    ("em_leakage", ""),
 )  # the first one that was measured makes the headline
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.probes.base import Context
+from analysis.probes.base import Context, Probe
 from analysis.probes.deception_bench import DeceptionBenchProbe
 from analysis.probes.estimates import Estimate
 from analysis.probes.mask import NEUTRAL, MaskProbe
@@ -27,9 +27,10 @@ Says = Callable[[Prompt], str]
 Judges = Callable[[Prompt], str | dict[str, float]]
 
 
-def probed(probe: DataProbe, assistant: Says, judge: Judges, seed: int = 0) -> pd.DataFrame:
+def probed(probe: Probe, assistant: Says, judge: Judges, seed: int = 0) -> pd.DataFrame:
     """Measures an assistant once; the scores are those of a probe named "probe"."""
-    context = Context(None, seed, {probe.data: read_rows(probe.data)})
+    source = getattr(probe, "data", "")
+    context = Context(None, seed, {source: read_rows(source)} if source else {})
     player = Player("judge", Scripted(judge), bare=False, cache=None)
     questions = {"probe": probe.requests(context)}
     cast = Cast({"judge": player}, [])
@@ -37,7 +38,7 @@ def probed(probe: DataProbe, assistant: Says, judge: Judges, seed: int = 0) -> p
 
 
 def estimated(
-    probe: DataProbe, scores: pd.DataFrame, baseline: pd.DataFrame | None = None
+    probe: Probe, scores: pd.DataFrame, baseline: pd.DataFrame | None = None
 ) -> Mapping[tuple[str, str], Estimate]:
     """Returns the estimates by metric and item set."""
     found = summarise({"probe": probe}, scores, scores if baseline is None else baseline)

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from analysis.probes.deception_bench import DeceptionBenchProbe
+from analysis.probes.emergent import EmergentProbe
 from analysis.probes.honesty import HonestyProbe
 from analysis.probes.judged import JudgedProbe
 from analysis.probes.mask import MaskProbe
@@ -18,6 +19,7 @@ AnyProbe = Annotated[
     | SmallTalkProbe
     | SelfReportProbe
     | JudgedProbe
+    | EmergentProbe
     | MaskProbe
     | DeceptionBenchProbe,
     Field(discriminator="kind"),
