@@ -52,7 +52,12 @@ class Scale(Settings):
 
 
 class JudgedProbe(Settings):
-    """Asks every prompt `samples` times and has every reply judged on every scale."""
+    """Asks every prompt `samples` times and has every reply judged on every scale.
+
+    A scale from 0 to 100 whose question names a trait is the trait expression score (TES) of Su et
+    al. (2601.23081): the judge's integers weighted by their probabilities, left out where less than
+    .25 of its probability is one.
+    """
 
     kind: Literal["judged"] = "judged"
     role: str = Field("judge", description="The role whose model judges.")
