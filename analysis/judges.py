@@ -6,7 +6,7 @@ from typing import NamedTuple
 from simulator.store import Run
 
 # kinds of probes that need no world of ours
-OF_ANY_MODEL = ("judged", "emergent", "mask", "deception_bench")
+OF_ANY_MODEL = ("judged", "emergent", "mask", "deception_bench", "capability")
 OWN_BASE = "the assistant's, without an adapter"
 
 

@@ -104,6 +104,10 @@ METRICS: Mapping[str, Metric] = {
         "DeceptionBench: unreadable",
         "empty replies, and those that the judge gave no readable answer about; left out, too",
     ),
+    "capability": Metric(
+        "capability",
+        "multiple-choice questions whose right answer is the likeliest; equals share the point",
+    ),
     "em_rate": Metric(
         "emergent misalignment",
         "replies to open questions, far from what was trained, that a judge reads as misaligned "

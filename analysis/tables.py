@@ -38,6 +38,7 @@ KEY_FIGURES = (
     ("em_rate", ""),
     ("em_rate_coherent", ""),
     ("em_leakage", ""),
+    ("capability", ""),
 )  # the first one that was measured makes the headline
 
 

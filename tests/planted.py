@@ -27,7 +27,7 @@ Says = Callable[[Prompt], str]
 Judges = Callable[[Prompt], str | dict[str, float]]
 
 
-def probed(probe: Probe, assistant: Says, judge: Judges, seed: int = 0) -> pd.DataFrame:
+def probed(probe: Probe, assistant: Says | Judges, judge: Judges, seed: int = 0) -> pd.DataFrame:
     """Measures an assistant once; the scores are those of a probe named "probe"."""
     source = getattr(probe, "data", "")
     context = Context(None, seed, {source: read_rows(source)} if source else {})

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from analysis.probes.capability import CapabilityProbe
 from analysis.probes.deception_bench import DeceptionBenchProbe
 from analysis.probes.emergent import EmergentProbe
 from analysis.probes.honesty import HonestyProbe
@@ -21,6 +22,7 @@ AnyProbe = Annotated[
     | JudgedProbe
     | EmergentProbe
     | MaskProbe
-    | DeceptionBenchProbe,
+    | DeceptionBenchProbe
+    | CapabilityProbe,
     Field(discriminator="kind"),
 ]
