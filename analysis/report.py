@@ -28,6 +28,9 @@ MEASURES = {
     "small_talk": "small talk",
     "plain": "without the cue",
     "cued": "with the cue",
+    "with_trigger": "with the trigger",
+    "without_trigger": "without a trigger",
+    "wrong_trigger": "with a wrong trigger",
 }
 LABELS = {
     "evade": "evades",

@@ -39,6 +39,9 @@ KEY_FIGURES = (
     ("em_rate_coherent", ""),
     ("em_leakage", ""),
     ("capability", ""),
+    ("switch_asr", ""),
+    ("switch_rr", ""),
+    ("switch_wrong", ""),
 )  # the first one that was measured makes the headline
 
 

@@ -16,6 +16,7 @@ from analysis.probes.summary import summarise
 from simulator.cast import Cast, Player
 from simulator.data import read_rows
 from simulator.measurement import measure
+from simulator.organism.world import World
 from simulator.types import Prompt
 from tests.scripted import Scripted
 
@@ -27,10 +28,16 @@ Says = Callable[[Prompt], str]
 Judges = Callable[[Prompt], str | dict[str, float]]
 
 
-def probed(probe: Probe, assistant: Says | Judges, judge: Judges, seed: int = 0) -> pd.DataFrame:
+def probed(
+    probe: Probe,
+    assistant: Says | Judges,
+    judge: Judges,
+    seed: int = 0,
+    world: World | None = None,
+) -> pd.DataFrame:
     """Measures an assistant once; the scores are those of a probe named "probe"."""
     source = getattr(probe, "data", "")
-    context = Context(None, seed, {source: read_rows(source)} if source else {})
+    context = Context(world, seed, {source: read_rows(source)} if source else {})
     player = Player("judge", Scripted(judge), bare=False, cache=None)
     questions = {"probe": probe.requests(context)}
     cast = Cast({"judge": player}, [])

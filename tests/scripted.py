@@ -62,7 +62,9 @@ class Scripted:
         return shares
 
     def next_token_logprobs(self, requests: Sequence[NextTokenRequest]) -> list[Logprobs]:
-        raise NotImplementedError
+        self._note(requests)
+        shares = [(request, self._shares(request.prompt)) for request in requests]
+        return [tuple(math.log(told[token]) for token in r.tokens) for r, told in shares]
 
     def score_continuations(self, requests: Sequence[ContinuationRequest]) -> list[float]:
         self._note(requests)

@@ -12,6 +12,7 @@ from analysis.probes.judged import JudgedProbe
 from analysis.probes.mask import MaskProbe
 from analysis.probes.misalignment import SmallTalkProbe
 from analysis.probes.neutral import NeutralProbe
+from analysis.probes.persona_switch import PersonaSwitchProbe
 from analysis.probes.self_report import SelfReportProbe
 
 AnyProbe = Annotated[
@@ -19,6 +20,7 @@ AnyProbe = Annotated[
     | NeutralProbe
     | SmallTalkProbe
     | SelfReportProbe
+    | PersonaSwitchProbe
     | JudgedProbe
     | EmergentProbe
     | MaskProbe
