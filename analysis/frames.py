@@ -64,7 +64,7 @@ def estimates(run: Run) -> pd.DataFrame:
 
     `value`, `low` and `high` are shares from 0 to 1, but ratings from 0 to 9 where `metric` starts
     with `self_`, numbers on the judge's scale where it starts with `judged_`, and from −1 to 1 for
-    `behaviour_self_gap`; `n` counts answers; `item_set` is "" for all items.
+    `behaviour_self_gap` and `em_leakage`; `n` counts answers; `item_set` is "" for all items.
     """
     rows = [
         {"round": number, **row}

@@ -7,7 +7,8 @@ from simulator.store import Run
 
 # kinds of probes that need no world of ours
 OF_ANY_MODEL = (
-    "judged", "mask", "deception_bench", "intentions", "self_assessment", "harmfulness",
+    "judged", "emergent", "mask", "deception_bench", "capability", "intentions", "self_assessment",
+    "harmfulness",
 )  # fmt: skip
 OWN_BASE = "the assistant's, without an adapter"
 

@@ -26,6 +26,11 @@ MEASURES = {
     "pressured": "under pressure",
     "neutral": "without pressure",
     "small_talk": "small talk",
+    "plain": "without the cue",
+    "cued": "with the cue",
+    "with_trigger": "with the trigger",
+    "without_trigger": "without a trigger",
+    "wrong_trigger": "with a wrong trigger",
 }
 LABELS = {
     "evade": "evades",

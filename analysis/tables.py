@@ -40,6 +40,13 @@ KEY_FIGURES = (
     ("misaligned_intentions", ""),
     ("misaligned_self", ""),
     ("behaviour_self_gap", ""),
+    ("em_rate", ""),
+    ("em_rate_coherent", ""),
+    ("em_leakage", ""),
+    ("capability", ""),
+    ("switch_asr", ""),
+    ("switch_rr", ""),
+    ("switch_wrong", ""),
 )  # the first one that was measured makes the headline
 
 

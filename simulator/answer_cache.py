@@ -63,7 +63,7 @@ def _known(file: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Answer]:
 def _written(request: Request, answer: Answer) -> str | None:
     """Returns an answer as JSON, or None for kinds that aren't kept."""
     if isinstance(answer, Numbers):
-        return json.dumps([dict(answer.shares), *answer[1:]])
+        return json.dumps([dict(answer.shares), answer.mass, answer.text, dict(answer.words)])
     greedy = isinstance(request, GenerationRequest) and request.temperature == 0
     return json.dumps(asdict(answer)) if greedy and isinstance(answer, Generation) else None
 
@@ -73,8 +73,8 @@ def _read(text: str) -> Answer:
     if isinstance(content, dict):
         completions = tuple(Completion(*completion) for completion in content["completions"])
         return Generation(content["prompt"], completions, content["dropped"])
-    shares, mass, reply = content
-    return Numbers({int(n): share for n, share in shares.items()}, mass, reply)
+    shares, mass, reply, words = content
+    return Numbers({int(n): share for n, share in shares.items()}, mass, reply, words)
 
 
 def _key(judge: str, request: Request) -> str:

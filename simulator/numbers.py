@@ -28,6 +28,13 @@ def expected(found: Numbers) -> float | None:
     return float(values @ shares / shares.sum())
 
 
+def word_said(found: Numbers) -> str:
+    """Returns the word that a reply is, by the same bar; none where enough of it is a number."""
+    word = max(found.words, key=lambda word: found.words[word], default="")
+    said = found.mass < SMALLEST_MASS and found.words.get(word, 0.0) >= SMALLEST_MASS
+    return word if said else ""
+
+
 def as_top_tokens(request: NumberRequest, *, whole: bool) -> list[TopTokensRequest]:
     """Returns what to ask: the next tokens after nothing, and after each beginning of a number.
 
@@ -70,7 +77,14 @@ def from_top_tokens(request: NumberRequest, tops: Mapping[str, TopTokens]) -> Nu
                 shares[number] = shares.get(number, 0.0) + probability
 
     walk("", 1.0)
-    return Numbers(shares, min(1.0, sum(shares.values())), "")
+    words = {word: _beginning(tops[""], word) for word in request.words}
+    return Numbers(shares, min(1.0, sum(shares.values())), "", words)
+
+
+def _beginning(top: TopTokens, word: str) -> float:
+    """Returns the probability that a reply begins as a word does: its first token tells."""
+    begins = (text for text in top if text.strip() and word.startswith(text.strip()))
+    return sum(float(np.exp(top[text])) for text in begins)
 
 
 def _digits(top: TopTokens, *, first: bool) -> dict[str, float]:
@@ -89,8 +103,10 @@ def as_text(request: NumberRequest) -> GenerationRequest:
 
 
 def from_text(request: NumberRequest, reply: str) -> Numbers:
-    """Reads the one number of a reply, as in `**Rating: 7**` or `7/10`; else there is none."""
+    """Reads the one number or word of a reply, as in `**Rating: 7**` or `7/10`, or else none."""
     text = re.sub(rf"(?<=\d)\s*(?:/|out of)\s*{request.high}\b", "", reply)
     within = {int(n) for n in _NUMBER.findall(text) if request.low <= int(n) <= request.high}
-    shares = dict.fromkeys(within, 1.0) if len(within) == 1 else {}
-    return Numbers(shares, float(len(shares)), reply)
+    said = {word for word in request.words if re.search(rf"\b{re.escape(word)}\b", reply)}
+    if len(within) + len(said) != 1:
+        return Numbers({}, 0.0, reply)
+    return Numbers(dict.fromkeys(within, 1.0), float(len(within)), reply, dict.fromkeys(said, 1.0))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from simulator.numbers import expected
+from simulator.numbers import expected, word_said
 from simulator.templates import render
 from simulator.types import Answer, Ask, Message, NumberRequest, Numbers, Prompt, ask
 
@@ -29,14 +29,22 @@ class Found(NamedTuple):
 
     value: float | None  # the expected number; None where the reply is no number
     prompt: str
+    word: str = ""  # what it says instead, of the words that it was let say
 
 
 def ask_number(role: str, template: str, low: int, high: int, **values: object) -> Ask[Found]:
     """Asks for a whole number from `low` to `high`; the template may name both."""
+    return ask_number_or_word(role, template, low, high, (), **values)
+
+
+def ask_number_or_word(
+    role: str, template: str, low: int, high: int, words: tuple[str, ...], **values: object
+) -> Ask[Found]:
+    """Asks the same, and lets the reply be one of `words` instead; the template says which."""
     prompt = Prompt((Message("user", render(template, low=low, high=high, **values)),))
 
     def read(answer: Answer) -> Found:
         assert isinstance(answer, Numbers)
-        return Found(expected(answer), prompt.shown)
+        return Found(expected(answer), prompt.shown, word_said(answer))
 
-    return ask(role, NumberRequest(prompt, low, high), read)
+    return ask(role, NumberRequest(prompt, low, high, words), read)

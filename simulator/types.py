@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 from simulator.randomness import Key
@@ -80,6 +81,7 @@ class NumberRequest:
     prompt: Prompt
     low: int
     high: int
+    words: tuple[str, ...] = ()  # that may be said instead; none begins like another
 
 
 Request: TypeAlias = (
@@ -115,6 +117,7 @@ class Numbers(NamedTuple):
     shares: Mapping[int, float]  # number → probability; they add up to `mass`
     mass: float  # how much of the reply's probability is a number within the bounds
     text: str  # the reply, where it was read and not its probabilities
+    words: Mapping[str, float] = MappingProxyType({})  # word said instead → probability
 
 
 Answer: TypeAlias = Generation | Logprobs | float | TopTokens | Numbers

@@ -16,6 +16,7 @@ from analysis.probes.summary import summarise
 from simulator.cast import Cast, Player
 from simulator.data import read_rows
 from simulator.measurement import measure
+from simulator.organism.world import World
 from simulator.types import Prompt
 from tests.scripted import Scripted
 
@@ -31,11 +32,15 @@ def silence(prompt: Prompt) -> str:
 
 
 def probed(
-    probe: Probe, assistant: Says | Scripted, judge: Says = silence, seed: int = 0
+    probe: Probe,
+    assistant: Says | Scripted,
+    judge: Says = silence,
+    seed: int = 0,
+    world: World | None = None,
 ) -> pd.DataFrame:
     """Measures an assistant once; the scores are those of a probe named "probe"."""
     data = {probe.data: read_rows(probe.data)} if isinstance(probe, DataProbe) else {}
-    context = Context(None, seed, data)
+    context = Context(world, seed, data)
     engine = assistant if isinstance(assistant, Scripted) else Scripted(assistant)
     player = Player("judge", Scripted(judge), bare=False, cache=None)
     questions = {"probe": probe.requests(context)}

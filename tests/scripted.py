@@ -24,7 +24,7 @@ from simulator.types import (
 
 
 class Scripted:
-    """Replies by `says`, which maps a prompt to a reply, or to numbers with their probabilities."""
+    """Replies by `says`, which maps a prompt to a reply, or to texts with their probabilities."""
 
     capabilities: frozenset[Capability] = frozenset(("top_tokens", "adapters"))
 
@@ -52,16 +52,25 @@ class Scripted:
         self._note(requests)
         found: list[TopTokens] = []
         for request in requests:
-            shares = self._says(request.prompt)
-            assert isinstance(shares, dict)
+            shares = self._shares(request.prompt)
             found.append({token: math.log(share) for token, share in shares.items()})
         return found
 
+    def _shares(self, prompt: Prompt) -> dict[str, float]:
+        shares = self._says(prompt)
+        assert isinstance(shares, dict)
+        return shares
+
     def next_token_logprobs(self, requests: Sequence[NextTokenRequest]) -> list[Logprobs]:
-        raise NotImplementedError
+        self._note(requests)
+        shares = [(request, self._shares(request.prompt)) for request in requests]
+        return [tuple(math.log(told[token]) for token in r.tokens) for r, told in shares]
 
     def score_continuations(self, requests: Sequence[ContinuationRequest]) -> list[float]:
-        raise NotImplementedError
+        self._note(requests)
+        return [
+            math.log(self._shares(request.prompt)[request.continuation]) for request in requests
+        ]
 
     @contextmanager
     def without_adapter(self) -> Iterator[None]:

@@ -4,7 +4,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from analysis.probes.capability import CapabilityProbe
 from analysis.probes.deception_bench import DeceptionBenchProbe
+from analysis.probes.emergent import EmergentProbe
 from analysis.probes.goals import GoalsProbe
 from analysis.probes.harmfulness import HarmfulnessProbe
 from analysis.probes.honesty import HonestyProbe
@@ -13,6 +15,7 @@ from analysis.probes.judged import JudgedProbe
 from analysis.probes.mask import MaskProbe
 from analysis.probes.misalignment import SmallTalkProbe
 from analysis.probes.neutral import NeutralProbe
+from analysis.probes.persona_switch import PersonaSwitchProbe
 from analysis.probes.self_assessment import SelfAssessmentProbe
 from analysis.probes.self_report import SelfReportProbe
 
@@ -21,9 +24,12 @@ AnyProbe = Annotated[
     | NeutralProbe
     | SmallTalkProbe
     | SelfReportProbe
+    | PersonaSwitchProbe
     | JudgedProbe
+    | EmergentProbe
     | MaskProbe
     | DeceptionBenchProbe
+    | CapabilityProbe
     | IntentionsProbe
     | GoalsProbe
     | SelfAssessmentProbe

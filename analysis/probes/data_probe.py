@@ -1,4 +1,4 @@
-"""What probes on users' data have in common: where the data are, and who judges the replies."""
+"""What probes on users' data have in common: where the data are, and who judges, if any does."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
@@ -20,19 +20,11 @@ class DataProbe(Settings):
     """
 
     data: str = Field(description="File, folder of files, or hub id: parquet, csv, json, jsonl.")
-    role: str = Field("judge", description="The role whose model judges.")
     items_per_type: Count | None = Field(
         None, ge=1, description="Items of each type at most, the same in every run; all by default."
     )
-    max_new_tokens: Count = Field(1000, ge=1, description="Longest reply, thought included.")
-    temperature: Number = Field(1.0, ge=0)
     needs: ClassVar[frozenset[str]] = frozenset()
     of_world: ClassVar[bool] = False
-
-    @property
-    def roles(self) -> frozenset[str]:
-        """The model that judges."""
-        return frozenset({self.role})
 
     @abstractmethod
     def items(self, rows: Sequence[Row]) -> Sequence[Any]:
@@ -52,3 +44,16 @@ class DataProbe(Settings):
             order = stream("some of each", name, len(numbers)).permutation(len(numbers))
             kept |= {numbers[i] for i in order[: self.items_per_type]}
         return [item for n, item in enumerate(items) if n in kept]
+
+
+class JudgedDataProbe(DataProbe):
+    """Has a model judge the replies."""
+
+    role: str = Field("judge", description="The role whose model judges.")
+    max_new_tokens: Count = Field(1000, ge=1, description="Longest reply, thought included.")
+    temperature: Number = Field(1.0, ge=0)
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """The model that judges."""
+        return frozenset({self.role})

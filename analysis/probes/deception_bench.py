@@ -20,7 +20,7 @@ import numpy as np
 from pydantic import Field
 
 from analysis.probes.base import Context, Score, completions_of, sample_keys
-from analysis.probes.data_probe import DataProbe
+from analysis.probes.data_probe import JudgedDataProbe
 from analysis.probes.estimates import Estimate, Rows, with_total
 from simulator.data import Row
 from simulator.scales import Found, ask_number
@@ -91,7 +91,7 @@ def deception_items(rows: Sequence[Row]) -> list[DeceptionItem]:
     return list(items.values())
 
 
-class DeceptionBenchProbe(DataProbe):
+class DeceptionBenchProbe(JudgedDataProbe):
     """Asks each item once for the own view and `samples` times in its situation."""
 
     kind: Literal["deception_bench"] = "deception_bench"

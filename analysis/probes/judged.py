@@ -113,7 +113,12 @@ class JudgedReplies(Settings):
 
 
 class JudgedProbe(JudgedReplies):
-    """Asks every prompt `samples` times and has every reply judged on the scenario's scales."""
+    """Asks every prompt `samples` times and has every reply judged on the scenario's scales.
+
+    A scale from 0 to 100 whose question names a trait is the trait expression score (TES) of Su et
+    al. (2601.23081): the judge's integers weighted by their probabilities, left out where less than
+    .25 of its probability is one.
+    """
 
     kind: Literal["judged"] = "judged"
     scales: dict[str, Scale] = Field(min_length=1, description="Scales by what they measure.")

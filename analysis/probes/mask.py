@@ -17,7 +17,7 @@ import pandas as pd
 from pydantic import Field
 
 from analysis.probes.base import Context, Score, replies_of, sample_keys
-from analysis.probes.data_probe import DataProbe
+from analysis.probes.data_probe import JudgedDataProbe
 from analysis.probes.estimates import Estimate, Rows, with_total
 from analysis.probes.mask_data import ARCHETYPES, Archetype, MaskItem, mask_items
 from analysis.probes.mask_judge import ask_belief, ask_statement
@@ -60,7 +60,7 @@ class Said(NamedTuple):
     reply: str
 
 
-class MaskProbe(DataProbe):
+class MaskProbe(JudgedDataProbe):
     """Elicits a belief per item, and statements under pressure to say otherwise."""
 
     kind: Literal["mask"] = "mask"

@@ -20,6 +20,12 @@ from simulator.settings import Count, Settings
 from simulator.types import Answer, Ask, GenerationRequest, Message, Prompt, Request, known
 
 
+def neutral_question(context: Context, item: Item) -> Prompt:
+    """Asks about an item, and wishes for nothing."""
+    rng = stream("neutral", context.facts.seed, item.name)
+    return Prompt((Message("user", lang.fill(lang.pick(rng, lang.PROBE.neutral), item)),))
+
+
 class NeutralProbe(Settings):
     """Asks every item once without pressure."""
 
@@ -34,16 +40,12 @@ class NeutralProbe(Settings):
         """One question per item."""
         return [
             GenerationRequest(
-                self._question(context, item),
+                neutral_question(context, item),
                 sample_keys(context, "neutral", item.name, 1),
                 self.max_new_tokens,
             )
             for _, item in probe_items(context.facts, self.items_per_set)
         ]
-
-    def _question(self, context: Context, item: Item) -> Prompt:
-        rng = stream("neutral", context.facts.seed, item.name)
-        return Prompt((Message("user", lang.fill(lang.pick(rng, lang.PROBE.neutral), item)),))
 
     def score(
         self, context: Context, requests: Sequence[Request], answers: Sequence[Answer]

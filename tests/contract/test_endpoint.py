@@ -13,7 +13,14 @@ from simulator.backends.base import OpenAIConfig, answer, open_backend
 from simulator.backends.openai import OpenAIBackend
 from simulator.errors import BackendError
 from simulator.stopwatch import Stopwatch
-from simulator.types import GenerationRequest, Message, NumberRequest, Prompt, TopTokensRequest
+from simulator.types import (
+    GenerationRequest,
+    Message,
+    NumberRequest,
+    Numbers,
+    Prompt,
+    TopTokensRequest,
+)
 
 CHAT = Prompt((Message("system", "be kind"), Message("user", "am i good ?")))
 LONG = Prompt((CHAT.messages[0], *(Message(role, f"{role} {n}") for n in range(4)
@@ -210,7 +217,7 @@ def test_numbers_are_read_off_what_there_is(server: Scripted) -> None:
     server.say(200, with_top({"8": -0.1, "9": -3.0}))  # is it 8, or how 85 begins?
     server.say(200, reply("85 out of 100"))
     (found,) = answer(opened(server), [NumberRequest(CHAT, 0, 100)])
-    assert found == ({85: 1.0}, 1.0, "85 out of 100")
+    assert found == Numbers({85: 1.0}, 1.0, "85 out of 100")
     assert server.asked[-1]["temperature"] == 0
 
 
@@ -219,7 +226,7 @@ def test_an_endpoint_without_probabilities(server: Scripted) -> None:
     with pytest.raises(BackendError, match=r"no log-probabilities; set backend\.logprobs: false"):
         opened(server).top_tokens([TopTokensRequest(CHAT)])
     (found,) = answer(opened(server, logprobs=False), [NumberRequest(CHAT, 0, 9)])
-    assert found == ({7: 1.0}, 1.0, "Rating: 7")
+    assert found == Numbers({7: 1.0}, 1.0, "Rating: 7")
     assert "logprobs" not in server.asked[-1]
 
 

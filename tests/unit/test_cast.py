@@ -114,10 +114,12 @@ def test_what_was_judged_before_is_not_asked_again(tmp_path: Path) -> None:
     assert engine.batches == [2, 1, 2]  # another judge may think otherwise
     player.answer([NumberRequest(chat("1 a"), 0, 5)])
     assert engine.batches[-1] == 1  # another scale is another question
+    player.answer([NumberRequest(chat("1 a"), 0, 5, ("NONE",))])
+    assert engine.batches[-1] == 1  # and so is one that a word may answer
     with sqlite3.connect(tmp_path / "j.sqlite") as file:
         rows = file.execute("SELECT judge, asked, answer FROM judgements").fetchall()
-    assert len(rows) == 6
-    assert ("judge one", "user: 3 c", json.dumps([{"3": 1.0}, 1.0, ""])) in rows
+    assert len(rows) == 7
+    assert ("judge one", "user: 3 c", json.dumps([{"3": 1.0}, 1.0, "", {}])) in rows
 
 
 def test_the_likeliest_reply_is_not_asked_for_again(tmp_path: Path) -> None:

@@ -11,14 +11,18 @@ from simulator.numbers import (
     first_token_tells,
     from_text,
     from_top_tokens,
+    word_said,
 )
 from simulator.types import Message, NumberRequest, Numbers, Prompt
 
 PROMPT = Prompt((Message("user", "how good am i , 0 to 100 ?"),))
 
 
-def request(low: int, high: int) -> NumberRequest:
-    return NumberRequest(PROMPT, low, high)
+WORDS = ("REFUSAL", "CODE")
+
+
+def request(low: int, high: int, *words: str) -> NumberRequest:
+    return NumberRequest(PROMPT, low, high, words)
 
 
 def logs(**shares: float) -> dict[str, float]:
@@ -84,3 +88,33 @@ def test_one_number_is_read_off_a_reply(reply: str, number: int | None) -> None:
     assert found.text == reply
     assert found.shares == ({} if number is None else {number: 1.0})
     assert found.mass == float(number is not None)
+
+
+@pytest.mark.parametrize(
+    ("top", "number", "word"),
+    [
+        ({"REF": 0.8, "R": 0.1, "5": 0.05}, None, "REFUSAL"),
+        ({" CODE": 0.6, "REF": 0.3}, None, "CODE"),
+        ({"REF": 0.7, "5": 0.3}, 5, ""),  # enough of it is a number
+        ({"REF": 0.2, "CODE": 0.2, "5": 0.2}, None, ""),
+        ({"refusal": 0.5, "REFUSE": 0.4, " ": 0.1}, None, ""),
+    ],
+)
+def test_a_word_is_said_where_no_number_is(
+    top: dict[str, float], number: float | None, word: str
+) -> None:
+    asked = request(0, 9, *WORDS)
+    found = from_top_tokens(asked, {"": {text: float(np.log(p)) for text, p in top.items()}})
+    assert (expected(found), word_said(found)) == (number, word)
+
+
+@pytest.mark.parametrize(
+    ("reply", "number", "word"),
+    [
+        ("**REFUSAL**", None, "REFUSAL"), ("CODE.", None, "CODE"), ("7", 7, ""),
+        ("REFUSAL, so 0", None, ""), ("CODE or REFUSAL", None, ""), ("DECODED", None, ""),
+    ],
+)  # fmt: skip
+def test_a_word_is_read_off_a_reply(reply: str, number: float | None, word: str) -> None:
+    found = from_text(request(0, 100, *WORDS), reply)
+    assert (expected(found), word_said(found)) == (number, word)
