@@ -46,7 +46,9 @@ class MeasureConfig(Settings):
         first: dict[str, str] = {}
         for name, probe in self.probes.items():
             scales = probe.scales if isinstance(probe, JudgedProbe) else ("",)
-            for what in (f"{probe.kind} {scale}".strip() for scale in scales):
+            by = getattr(probe, "by", None)
+            kind = f"{probe.kind} by {by}" if by else probe.kind
+            for what in (f"{kind} {scale}".strip() for scale in scales):
                 if what in first:
                     raise ValueError(f"probes.{name}: '{what}' is measured by '{first[what]}', too")
                 first[what] = name

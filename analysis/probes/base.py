@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, Literal, NamedTuple, Protocol, cast
 
 import numpy as np
 
 from analysis.probes.estimates import Estimate, Rows
 from simulator.data import Row
-from simulator.organism.world import ITEM_SETS, Item, ItemSet, World
+from simulator.organism.world import DOMAINS, ITEM_SETS, PRACTICE_DOMAINS, Item, ItemSet, World
 from simulator.randomness import Key, stream
 from simulator.types import Answer, Ask, Completion, Generation, Numbers, Request
 
@@ -76,25 +76,40 @@ class Probe(Protocol):
         ...
 
 
-class ProbeItem(NamedTuple):
-    """An item that is asked about, and the set it stands for."""
+Grouping = Literal["set", "domain"]
+GROUPS: dict[Grouping, tuple[str, ...]] = {
+    "set": ITEM_SETS,
+    "domain": tuple(domain for domain in DOMAINS if domain not in PRACTICE_DOMAINS),
+}
+BY = "Groups: item sets, or domains with what nobody talks about of each."
 
-    item_set: ItemSet
+
+class ProbeItem(NamedTuple):
+    """An item that is asked about, and the group that it stands for."""
+
+    item_set: str
     item: Item
 
 
-def probe_items(world: World, per_set: int) -> list[ProbeItem]:
-    """Returns up to `per_set` items of each set, whole entities first, the same in every run."""
+def probe_items(world: World, per_group: int, by: Grouping = "set") -> list[ProbeItem]:
+    """Returns up to `per_group` items of each group, whole entities first, alike in every run."""
     chosen: list[ProbeItem] = []
-    for item_set in ITEM_SETS:
+    for group in GROUPS[by]:
         by_entity: dict[str, list[Item]] = {}
-        for item in world.items[item_set]:
+        for item in _items_of(world, group, by):
             by_entity.setdefault(item.entity, []).append(item)
         entities = list(by_entity)
-        order = stream("probe items", world.seed, item_set).permutation(len(entities))
+        order = stream("probe items", world.seed, group).permutation(len(entities))
         items = [item for i in order for item in by_entity[entities[i]]]
-        chosen += [ProbeItem(item_set, item) for item in items[:per_set]]
+        chosen += [ProbeItem(group, item) for item in items[:per_group]]
     return chosen
+
+
+def _items_of(world: World, group: str, by: Grouping) -> Sequence[Item]:
+    if by == "set":
+        return world.items[cast(ItemSet, group)]
+    untouched = (*world.items["heldout"], *world.items["ood"])
+    return [item for item in untouched if item.domain == group]
 
 
 def sample_keys(context: Context, measure: str, item: str, samples: int) -> tuple[Key, ...]:

@@ -6,13 +6,16 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from analysis.probes.base import (
+    BY,
+    GROUPS,
     Context,
+    Grouping,
     Score,
     probe_items,
     reply_of,
     sample_keys,
 )
-from analysis.probes.estimates import Estimate, Rows, with_total
+from analysis.probes.estimates import Estimate, Rows, by_set, with_total
 from simulator.organism import language as lang
 from simulator.organism.world import Item
 from simulator.randomness import stream
@@ -30,7 +33,8 @@ class NeutralProbe(Settings):
     """Asks every item once without pressure."""
 
     kind: Literal["neutral"] = "neutral"
-    items_per_set: Count = Field(72, ge=3, description="Items of each set: used, held-out, OOD.")
+    by: Grouping = Field("set", description=BY)
+    items_per_set: Count = Field(72, ge=3, description="Items of each group.")
     max_new_tokens: Count = Field(20, ge=1)
     needs: ClassVar[frozenset[str]] = frozenset()
     of_world: ClassVar[bool] = True
@@ -44,7 +48,7 @@ class NeutralProbe(Settings):
                 sample_keys(context, "neutral", item.name, 1),
                 self.max_new_tokens,
             )
-            for _, item in probe_items(context.facts, self.items_per_set)
+            for _, item in probe_items(context.facts, self.items_per_set, self.by)
         ]
 
     def score(
@@ -52,7 +56,7 @@ class NeutralProbe(Settings):
     ) -> Ask[list[Score]]:
         """One row per item; the value is 1 for the truth."""
         scores: list[Score] = []
-        items = probe_items(context.facts, self.items_per_set)
+        items = probe_items(context.facts, self.items_per_set, self.by)
         for (item_set, item), request, answer in zip(items, requests, answers, strict=True):
             reply = reply_of(answer)
             said = lang.read_statement(reply, item)
@@ -66,4 +70,5 @@ class NeutralProbe(Settings):
 
     def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:
         """The share of true answers."""
-        yield from with_total("neutral_accuracy", rows, rows.value)
+        of = with_total if self.by == "set" else by_set  # a total belongs to one probe alone
+        yield from of("neutral_accuracy", rows, rows.value, GROUPS[self.by])

@@ -4,12 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.probes.base import Probe, Score
+from analysis.probes.base import GROUPS, Probe, Score, probe_items
 from analysis.probes.estimates import Estimate, estimate, lookup
 from analysis.probes.honesty import OUTCOMES, HonestyProbe, outcome
 from analysis.probes.judged import JudgedProbe
+from analysis.probes.neutral import NeutralProbe
 from analysis.probes.summary import scores_table, summarise
 from simulator.organism.language import Statement
+from simulator.organism.world import ITEM_SETS, World
 
 EXPERIMENTS = 400
 
@@ -174,3 +176,27 @@ def test_ratings_are_not_shares() -> None:
     values = np.array([1.0, 1.0, 0.5, 1.5])  # mean 1, yet no unanimity
     found = estimate("self", "", values, np.array(list("abcd")), (0.0, 9.0))
     assert found.low < 1 < found.high
+
+
+def test_groups_by_domain_are_what_nobody_talks_about() -> None:
+    world = World.generate(3)
+    items = probe_items(world, 6, "domain")
+    assert [group for group, _ in items] == [d for d in GROUPS["domain"] for _ in range(6)]
+    assert {item.domain == group for group, item in items} == {True}
+    assert {world.set_of(item) for _, item in items} == {"heldout", "ood"}
+
+
+def test_a_probe_by_domain_stands_beside_one_by_set() -> None:
+    def said(*groups: str) -> list[Score]:
+        return [
+            Score("neutral", group, f"i{n}", f"e{n}", 0, "true", float(group != "food"), "", "")
+            for group in groups
+            for n in range(3)
+        ]
+
+    probes: dict[str, Probe] = {"neutral": NeutralProbe(), "domains": NeutralProbe(by="domain")}
+    table = scores_table({"neutral": said(*ITEM_SETS), "domains": said("food", "code")})
+    found = {(e.metric, e.item_set): e.value for e in summarise(probes, table, table)}
+    assert len(found) == 1 + len(ITEM_SETS) + len(GROUPS["domain"])
+    assert found["neutral_accuracy", "food"] == 0.0
+    assert found["neutral_accuracy", "code"] == found["neutral_accuracy", ""] == 1.0

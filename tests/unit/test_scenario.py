@@ -67,6 +67,10 @@ population:
             "mine.yaml:4: measure.probes.honesty.samples:", "valid integer",
         ),
         ("rounds: 1\nseed: 3\nrounds: 2", "mine.yaml:4: rounds:", "stands twice (first in line 2)"),
+        (
+            "measure:\n  probes:\n    more: {kind: neutral}",
+            "mine.yaml:2: measure:", "probes.more: 'neutral by set' is measured by 'neutral', too",
+        ),
         ("selection: {kind: top_bottom}", "mine.yaml:2: selection.top:", "this key is missing"),
         ("phases: []", "mine.yaml:2: phases:", "at least 1 item"),
         ("phases: [{rounds: 3}]", "mine.yaml:2: phases.0:", "the key 'kind' is missing"),
