@@ -326,7 +326,7 @@ def test_learners_that_could_learn_nothing(overrides: list[str], sentence: str) 
     ],
 )
 def test_learners_that_can_learn(overrides: list[str]) -> None:
-    load(overrides=overrides)
+    assert load(overrides=overrides).learner.kind != "none"
 
 
 @pytest.mark.parametrize("name", sorted(shipped_scenarios()))
