@@ -35,8 +35,8 @@ from simulator.store import Run
 
 BELOW, ABOVE, PER_ROW = 1.9305, 1.188, 3.39075  # inches: legends and footnote, title, a row
 FOOTNOTE = (
-    "Bands and numbers in [ ]: 95 % intervals. Round 0 is before any update; in every round of a loop\n"
-    "users talk with the assistant, which then learns from replies that they rated highly."
+    "Bands and numbers in [ ]: 95 % intervals. Round 0 is before any update; in every round of a\n"
+    "loop users talk with the assistant, which then learns from replies that they rated highly."
 )
 JUDGED_FOOTNOTE = (
     "Bands and numbers in [ ]: 95 % intervals. A judge's numbers are a model's opinion of replies "
