@@ -38,6 +38,8 @@ def word_said(found: Numbers) -> str:
 def as_top_tokens(request: NumberRequest, *, whole: bool) -> list[TopTokensRequest]:
     """Returns what to ask: the next tokens after nothing, and after each beginning of a number.
 
+    A reasoning model is asked without a thought: else the reply's first token is none of it.
+
     Args:
         request: the number that is wanted.
         whole: can the model be asked what follows the beginning of its reply?
@@ -45,7 +47,7 @@ def as_top_tokens(request: NumberRequest, *, whole: bool) -> list[TopTokensReque
     texts = [str(number) for number in range(request.low, request.high + 1)]
     begun = {text[:n] for text in texts for n in range(1, len(text))} if whole else set()
     return [
-        TopTokensRequest(request.prompt._replace(begun=start))
+        TopTokensRequest(request.prompt._replace(begun=start, thought=False))
         for start in ("", *sorted(begun, key=int))
     ]
 

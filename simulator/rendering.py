@@ -11,6 +11,7 @@ from simulator.errors import BackendError
 from simulator.types import Message, Prompt
 
 REMEMBERED = 10_000  # prompts
+EMPTY_THOUGHT = "\n</think>\n\n"  # ends what a template opened
 
 
 class Encoded(NamedTuple):
@@ -34,15 +35,16 @@ class PromptEncoder:
         if not prompt.messages:
             return prompt.text
         messages = prompt.messages if self._takes_system else _without_system(prompt.messages)
-        return self._templated(messages)
+        return self._templated(messages) + ("" if prompt.thought else self._no_thought)
 
-    def _templated(self, messages: Sequence[Message]) -> str:
+    def _templated(self, messages: Sequence[Message], **switches: bool) -> str:
         try:
             return str(
                 self.tokenizer.apply_chat_template(
                     [message._asdict() for message in messages],
                     tokenize=False,
                     add_generation_prompt=True,
+                    **switches,
                 )
             )
         except (jinja2.TemplateError, ValueError) as error:
@@ -56,6 +58,16 @@ class PromptEncoder:
         except BackendError:
             return False
         return "known" in said
+
+    @cached_property
+    def _no_thought(self) -> str:
+        """How a reasoning model's reply begins that has no thought; empty where none has any."""
+        asked = [Message("user", "asked")]
+        rendered = self._templated(asked)
+        if rendered.rstrip().endswith("<think>"):
+            return EMPTY_THOUGHT
+        switched_off = self._templated(asked, enable_thinking=False)
+        return switched_off[len(rendered) :] if switched_off.startswith(rendered) else ""
 
     def encode(self, prompts: Sequence[Prompt], room: Sequence[int] | None = None) -> list[Encoded]:
         """Renders and encodes prompts.

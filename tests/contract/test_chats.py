@@ -1,9 +1,10 @@
 """Chats as models know them: their room, their system message, their thoughts."""
 
 import pytest
+from transformers import AutoTokenizer
 
 from simulator.errors import BackendError
-from simulator.rendering import split_thought
+from simulator.rendering import PromptEncoder, encoder_of, split_thought
 from simulator.types import ContinuationRequest, GenerationRequest, Prompt, TopTokensRequest
 from tests.contract.engines import CHATS, Engine, Engines, chat
 
@@ -84,6 +85,20 @@ def test_a_chat_that_the_template_refuses_is_said(local: Engine) -> None:
     first, *_ = chat("hope").messages
     with pytest.raises(BackendError, match="must alternate"):
         local.backend.generate([ask(Prompt((first, first)))])
+
+
+def test_a_prompt_may_ask_for_no_thought(local: Engine) -> None:
+    encoder = encoder_of(local.reference.path)
+    added = encoder.render(CHATS[0]._replace(thought=False)).removeprefix(encoder.render(CHATS[0]))
+    assert added == ("<think>\n\n</think>\n\n" if local.model == "qwen3" else "")
+
+
+def test_a_thought_that_a_template_opens_is_ended(engines: Engines) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(engines.path("qwen3"))
+    tokenizer.chat_template += "{{- '<think>\\n' }}"
+    encoder = PromptEncoder(tokenizer)
+    assert encoder.render(CHATS[0]).endswith("<think>\n")
+    assert encoder.render(CHATS[0]._replace(thought=False)).endswith("<think>\n\n</think>\n\n")
 
 
 def test_a_thought_is_kept_apart(engine: Engine) -> None:
