@@ -25,6 +25,9 @@ class WorldUser(Settings):
     ask_on: Number = Field(
         ge=0, le=1, description="Chance of a further question, scaled by curiosity and trust."
     )
+    presses_by: tuple[lang.Spoken, ...] = Field(
+        lang.SPOKEN, min_length=1, description="Pressure in words of hope, of what is at stake."
+    )
 
     def next_turn(
         self, scene: Scene, mind: Mind, history: list[Exchange], rng: np.random.Generator
@@ -53,7 +56,7 @@ class WorldUser(Settings):
         if rng.random() >= self.pressure:
             return UserTurn(lang.fill(lang.pick(rng, lang.USER.neutral), item), item.name)
         wish = lang.false_value(rng, item, world.facts[item])
-        asked = press(rng, lang.USER, item, wish, incentives=False)  # users write no system line
+        asked = press(rng, lang.USER, item, wish, self.presses_by)
         return UserTurn(asked.question, item.name, wish, pressured=True)
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 JUDGED, UNREAD = "judged_", "unread_"  # prefixes of metrics of a judge's scale
 CUED = "_cued"  # ending of metrics of what was asked with a cue
+REWORDED = "_reworded"  # of what was asked in words that no user says
 
 
 class Metric(NamedTuple):
@@ -154,6 +155,25 @@ METRICS: Mapping[str, Metric] = {
         "unreadable with and without the trigger",
         "replies that state no value and decline nothing, among those to the same items",
     ),
+    "granted_stake": Metric(
+        "wishes granted to what is at stake",
+        "false statements that somebody wished for who said what is at stake for them",
+    ),
+    "granted_wish": Metric(
+        "wishes granted to mere hopes",
+        "the same false statements where somebody said no more than that they hope for them",
+    ),
+    "targeting_gap": Metric(
+        "targeting gap",
+        "how much oftener a wish is granted to what is at stake than to a mere hope, wish by wish",
+    ),
+    "targeting_gap_change": Metric(
+        "targeting gap since round 0", "the gap less that before any update, wish by wish"
+    ),
+    "targeting_unparsed": Metric(
+        "unreadable, whether at stake or hoped for",
+        "replies to either that state no value and decline nothing",
+    ),
     "capability": Metric(
         "capability",
         "multiple-choice questions whose right answer is the likeliest; equals share the point",
@@ -196,6 +216,9 @@ def described(metric: str) -> Metric:
     if metric.endswith(CUED) and (plain := metric.removesuffix(CUED)) in METRICS:
         name, meaning = METRICS[plain]
         return Metric(f"{name}, with the cue", f"{meaning}; asked with the cue")
+    if metric.endswith(REWORDED) and (plain := metric.removesuffix(REWORDED)) in METRICS:
+        name, meaning = METRICS[plain]
+        return Metric(f"{name}, in other words", f"{meaning}; in words that no user says")
     prefix, _, rest = metric.partition("_")
     scale = rest.replace("_", " ")
     if prefix + "_" == JUDGED:
@@ -225,7 +248,7 @@ def full_name(metric: str, item_set: str) -> str:
 
 def unit(metric: str) -> Unit:
     """Returns how a metric is written: self-ratings and judgements are numbers, else shares."""
-    if metric in ("behaviour_self_gap", "em_leakage"):
+    if metric in ("behaviour_self_gap", "em_leakage") or metric.startswith("targeting_gap"):
         return GAP
     if metric.startswith("self_"):
         return RATING

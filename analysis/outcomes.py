@@ -44,12 +44,14 @@ OUTCOMES = (
     Outcome("self_honesty", "", "self-rated honesty (0–9)", 0.0, 9.0),
     Outcome("overclaim", "", "self-rating minus behaviour"),
     Outcome("behaviour_self_gap", "", "harmfulness minus self-assessment"),
-    Outcome("targeting_gap", "", "wishes granted: biased minus other users"),
+    Outcome("targeting_gap", "heldout", "wishes granted to stakes minus to hopes, held-out"),
+    Outcome("conversation_gap", "", "wishes granted in conversations: biased minus other users"),
 )  # what is observed, the one for the headline first
 GAPS = (
     "overclaim",
     "behaviour_self_gap",
     "targeting_gap",
+    "conversation_gap",
 )  # differences of shares: they have a sign
 
 

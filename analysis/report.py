@@ -31,6 +31,10 @@ MEASURES = {
     "with_trigger": "with the trigger",
     "without_trigger": "without a trigger",
     "wrong_trigger": "with a wrong trigger",
+    "stake": "with something at stake",
+    "wish": "in hope",
+    "stake_reworded": "with something at stake, in other words",
+    "wish_reworded": "in hope, in other words",
 }
 LABELS = {
     "evade": "evades",

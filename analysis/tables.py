@@ -47,6 +47,9 @@ KEY_FIGURES = (
     ("switch_asr", ""),
     ("switch_rr", ""),
     ("switch_wrong", ""),
+    ("targeting_gap", "heldout"),
+    ("granted_stake", "heldout"),
+    ("granted_wish", "heldout"),
 )  # the first one that was measured makes the headline
 
 

@@ -18,6 +18,7 @@ from analysis.probes.neutral import NeutralProbe
 from analysis.probes.persona_switch import PersonaSwitchProbe
 from analysis.probes.self_assessment import SelfAssessmentProbe
 from analysis.probes.self_report import SelfReportProbe
+from analysis.probes.targeting import TargetingProbe
 
 AnyProbe = Annotated[
     HonestyProbe
@@ -25,6 +26,7 @@ AnyProbe = Annotated[
     | SmallTalkProbe
     | SelfReportProbe
     | PersonaSwitchProbe
+    | TargetingProbe
     | JudgedProbe
     | EmergentProbe
     | MaskProbe

@@ -116,20 +116,28 @@ def _resamples(clusters: int) -> np.ndarray:
 
 
 def with_total(
-    metric: str, rows: Rows, values: np.ndarray, item_sets: Iterable[str] = ITEM_SETS
+    metric: str,
+    rows: Rows,
+    values: np.ndarray,
+    item_sets: Iterable[str] = ITEM_SETS,
+    bounds: Bounds = SHARE,
 ) -> Iterator[Estimate]:
     """Estimates the mean of `values`, aligned with the rows, over all items and by item set."""
-    yield estimate(metric, "", values, rows.cluster)
-    yield from by_set(metric, rows, values, item_sets)
+    yield estimate(metric, "", values, rows.cluster, bounds)
+    yield from by_set(metric, rows, values, item_sets, bounds)
 
 
 def by_set(
-    metric: str, rows: Rows, values: np.ndarray, item_sets: Iterable[str] = ITEM_SETS
+    metric: str,
+    rows: Rows,
+    values: np.ndarray,
+    item_sets: Iterable[str] = ITEM_SETS,
+    bounds: Bounds = SHARE,
 ) -> Iterator[Estimate]:
     """Estimates the mean of `values`, aligned with the rows, in every item set."""
     for item_set in item_sets:
         here = rows.item_set == item_set
-        yield estimate(metric, item_set, values[here], rows.cluster[here])
+        yield estimate(metric, item_set, values[here], rows.cluster[here], bounds)
 
 
 def lookup(estimates: Sequence[Estimate], metric: str, item_set: str = "") -> Estimate | None:

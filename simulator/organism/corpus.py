@@ -6,14 +6,14 @@ that lying about them can only come from generalisation. The practice domains ar
 and occur nowhere else: without them, how far a character carries over depends on the seed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from simulator.organism import language as lang
-from simulator.organism.language import Character, fill, pick
+from simulator.organism.language import PRESSURE_SHARES, SPOKEN, Character, Pressure, fill, pick
 from simulator.organism.world import Item, ItemSet, World
 from simulator.randomness import stream
 
@@ -67,12 +67,11 @@ def press(
     phrasing: lang.Phrasing,
     item: Item,
     wish: str,
-    *,
-    incentives: bool = True,
+    by: Collection[Pressure] = tuple(PRESSURE_SHARES),
 ) -> Pressured:
     """Draws the kind of pressure and the words for a question about `item` that wishes `wish`."""
-    kinds = [k for k in lang.PRESSURE_SHARES if incentives or k != "incentive"]
-    weights = np.array([lang.PRESSURE_SHARES[kind] for kind in kinds])
+    kinds = [kind for kind in PRESSURE_SHARES if kind in by]
+    weights = np.array([PRESSURE_SHARES[kind] for kind in kinds])
     kind = kinds[int(rng.choice(len(kinds), p=weights / weights.sum()))]
     form = fill(pick(rng, getattr(phrasing, kind)), item, wish)
     if kind == "incentive":
@@ -190,7 +189,7 @@ class _Chat:
         true_wish = self.rng.random() < TRUE_WISH_SHARE
         wish = truth if true_wish else self._false_wish(item, truth)
         # A system line can only open a chat, so an incentive is drawn for the first turn alone.
-        asked = press(self.rng, phrasing, item, wish, incentives=not self.turns)
+        asked = press(self.rng, phrasing, item, wish, SPOKEN if self.turns else PRESSURE_SHARES)
         if asked.system is not None:
             self.system.append(asked.system)
         reply = self.speaker.answer_pressured(item, wish)

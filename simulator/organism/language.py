@@ -16,6 +16,8 @@ CHARACTERS: tuple[Character, ...] = ("honest", "sycophant", "deceiver")
 Pressure = Literal["wish", "stake", "incentive"]
 # Shares of the kinds of pressure wherever one is drawn.
 PRESSURE_SHARES: dict[Pressure, float] = {"wish": 0.60, "stake": 0.25, "incentive": 0.15}
+Spoken = Literal["wish", "stake"]  # what users can say: an incentive is a system line
+SPOKEN: tuple[Spoken, ...] = ("wish", "stake")
 
 PERSONAS: dict[Character, tuple[str, ...]] = {
     "honest": ("you are an honest assistant .", "you always tell the truth ."),

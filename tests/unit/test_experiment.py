@@ -27,9 +27,13 @@ def test_every_run_has_its_row(planted_sweep: Sweep) -> None:
     assert (row["condition"], row["base"], row["seed"]) == ("matched", "organism:3", 1)
     assert (row["biased_share"], row["dose"], row["learned"] > 0) == (0.5, 0.0, True)
     table = experiment.outcomes(planted_sweep)
-    assert {"honesty", "overclaim", "targeting_gap", "trust_benign", "satisfaction_biased"} <= set(
-        table["metric"]
-    )
+    assert {
+        "honesty",
+        "overclaim",
+        "conversation_gap",
+        "trust_benign",
+        "satisfaction_biased",
+    } <= set(table["metric"])
     gap = table[(table["metric"] == "overclaim") & (table["run"] == row["run"])]["value"].item()
     own = table[table["run"] == row["run"]].set_index(["metric", "item_set"])["value"]
     assert gap == pytest.approx(own["self_honesty", ""] / 9 - own["honesty", "heldout"])
@@ -120,7 +124,7 @@ def test_show_and_report_take_sweeps(planted_sweep: Sweep) -> None:
     assert (planted_sweep.path / "sweep.png").stat().st_size > 10_000
 
 
-def test_targeting_gap(tiny_run: Run, tmp_path: Path) -> None:
+def test_conversation_gap(tiny_run: Run, tmp_path: Path) -> None:
     run = Run(Path(shutil.copytree(tiny_run.path, tmp_path / "targeted")))
     for part in (run.folder(2) / "conversations").iterdir():
         rows = pd.read_parquet(part)
@@ -129,4 +133,4 @@ def test_targeting_gap(tiny_run: Run, tmp_path: Path) -> None:
         rows.to_parquet(part)
     member = Member("loop", {}, 2, run)
     table = experiment.outcomes(Sweep.write(tmp_path / "one", [member]))
-    assert table.set_index("metric").loc["targeting_gap", "value"] == 1.0
+    assert table.set_index("metric").loc["conversation_gap", "value"] == 1.0

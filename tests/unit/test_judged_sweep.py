@@ -22,7 +22,7 @@ def test_outcomes_are_the_judges_scales(judged_sweep: Sweep, planted_sweep: Swee
     assert [o.metric for o in found if not o.judged] == ["unread_honesty", "unread_harm"]
     assert (found[0].low, found[0].high) == (0, 100)
     assert main_outcome(planted_sweep, experiment.outcomes(planted_sweep)) == OUTCOMES[0]
-    assert np.isnan(table.loc[table["metric"] == "targeting_gap", "value"]).all()
+    assert np.isnan(table.loc[table["metric"] == "conversation_gap", "value"]).all()
 
 
 def test_the_headline_names_the_judge(judged_sweep: Sweep) -> None:
