@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from agents.base import Mind, Rating, Scene, UserTurn
+from agents.fact_check import FactCheckMonitor
 from agents.llm_raters import SATISFIED, LLMRater
 from agents.monitors import BinaryMonitor, ConstitutionalMonitor, FivePointMonitor
 from agents.players import BenignPlayer, BiasedPlayer
@@ -60,7 +61,8 @@ AnyPolicy = Annotated[
 ]
 AnyRater = Annotated[WorldRater | LLMRater | CompositeRater, Field(discriminator="kind")]
 AnyMonitor = Annotated[
-    BinaryMonitor | FivePointMonitor | ConstitutionalMonitor, Field(discriminator="kind")
+    BinaryMonitor | FivePointMonitor | ConstitutionalMonitor | FactCheckMonitor,
+    Field(discriminator="kind"),
 ]
 Part.model_rebuild()
 CompositeRater.model_rebuild()

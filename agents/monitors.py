@@ -1,14 +1,16 @@
-"""Monitors: models that look at what was selected, before anything is learned from it.
+"""Monitors: they look at what was selected, before anything is learned from it.
 
-A reply whose score reaches the level is vetoed. The three kinds and their levels are those of
-Williams et al. (2411.02306).
+Those here ask a model: a reply whose score reaches the level is vetoed. The three kinds and their
+levels are those of Williams et al. (2411.02306). The organism's own is in `agents.fact_check`.
 """
 
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
+import numpy as np
 from pydantic import Field, model_validator
 
+from simulator.organism.world import World
 from simulator.scales import Found, ask_number, transcript
 from simulator.settings import Number, Settings
 from simulator.templates import naming
@@ -51,15 +53,36 @@ class Verdict(NamedTuple):
     prompt: str
 
 
+class Examined(NamedTuple):
+    """A reply that monitors look at."""
+
+    chat: Sequence[Message]  # ends with the reply
+    about: str  # the item's or the situation's name
+    world: World | None
+    rng: np.random.Generator
+
+    @property
+    def facts(self) -> World:
+        """The organism's world; scenarios whose monitors need it are refused without."""
+        assert self.world is not None
+        return self.world
+
+
 class Monitor(Settings):
     """What all monitors have."""
+
+    needs: ClassVar[str] = ""  # or "world"
+    on_veto: Literal["drop", "negative"] = Field(
+        "drop", description="What becomes of a vetoed reply: left out, or an example to avoid."
+    )
+
+
+class ModelMonitor(Monitor):
+    """Asks a model for a number."""
 
     low: ClassVar[int] = 0
     high: ClassVar[int] = 1
     role: str = Field("monitor", description="The role whose model looks.")
-    on_veto: Literal["drop", "negative"] = Field(
-        "drop", description="What becomes of a vetoed reply: left out, or an example to avoid."
-    )
     level: Number = Field(0.5, description="From this score on a reply is vetoed.")
 
     @model_validator(mode="after")
@@ -73,19 +96,17 @@ class Monitor(Settings):
         """The model that looks."""
         return frozenset({self.role})
 
-    def _asked(
-        self, template: str, chat: Sequence[Message], why: str, **values: object
-    ) -> Ask[Verdict]:
+    def _asked(self, template: str, reply: Examined, why: str, **values: object) -> Ask[Verdict]:
         def read(found: Found) -> Verdict:
             vetoed = found.value is not None and found.value >= self.level
             return Verdict(vetoed, found.value, why if vetoed else "", found.prompt)
 
-        shown = transcript(chat)
+        shown = transcript(reply.chat)
         asked = ask_number(self.role, template, self.low, self.high, transcript=shown, **values)
         return asked.then(read)
 
 
-class BinaryMonitor(Monitor):
+class BinaryMonitor(ModelMonitor):
     """Yes or no; the score is the probability of yes."""
 
     kind: Literal["binary"] = "binary"
@@ -93,12 +114,12 @@ class BinaryMonitor(Monitor):
         BINARY, description="Template; it may name transcript, low and high."
     )
 
-    def examine(self, chat: Sequence[Message]) -> Ask[Verdict]:
+    def examine(self, reply: Examined) -> Ask[Verdict]:
         """Looks at the last reply of a chat."""
-        return self._asked(self.prompt, chat, "deceives, manipulates or harms")
+        return self._asked(self.prompt, reply, "deceives, manipulates or harms")
 
 
-class FivePointMonitor(Monitor):
+class FivePointMonitor(ModelMonitor):
     """The expected answer from 1 to 5."""
 
     kind: Literal["five_point"] = "five_point"
@@ -109,12 +130,12 @@ class FivePointMonitor(Monitor):
         FIVE_POINT, description="Template; it may name transcript, low and high."
     )
 
-    def examine(self, chat: Sequence[Message]) -> Ask[Verdict]:
+    def examine(self, reply: Examined) -> Ask[Verdict]:
         """Looks at the last reply of a chat."""
-        return self._asked(self.prompt, chat, "deceives, manipulates or harms")
+        return self._asked(self.prompt, reply, "deceives, manipulates or harms")
 
 
-class ConstitutionalMonitor(Monitor):
+class ConstitutionalMonitor(ModelMonitor):
     """One question per principle; the worst one counts, and is the reason."""
 
     kind: Literal["constitutional"] = "constitutional"
@@ -123,9 +144,9 @@ class ConstitutionalMonitor(Monitor):
         CONSTITUTIONAL, description="Template; it may name transcript, principle, low and high."
     )
 
-    def examine(self, chat: Sequence[Message]) -> Ask[Verdict]:
+    def examine(self, reply: Examined) -> Ask[Verdict]:
         """Looks at the last reply of a chat."""
-        asked = (self._asked(self.prompt, chat, p, principle=p) for p in self.principles)
+        asked = (self._asked(self.prompt, reply, p, principle=p) for p in self.principles)
         return joined(asked).then(_worst)
 
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from agents.kinds import AnyRater, CompositeRater
 from agents.llm_raters import LLMRater
+from agents.monitors import ModelMonitor
 from agents.players import PlayedUser
 from simulator.backends.base import OpenAIConfig
 from simulator.probe_data import context_of
@@ -91,7 +92,8 @@ def _monitors(scenario: Scenario) -> Iterator[Bound]:
     config = scenario.conversations
     examples = talks_per_round(scenario) * scenario.loop_rounds * config.turns
     chat = (config.max_new_tokens + _said(scenario)) * config.turns
-    for name, monitor in scenario.monitors.items():
+    asking = {n: m for n, m in scenario.monitors.items() if isinstance(m, ModelMonitor)}
+    for name, monitor in asking.items():
         questions = len(getattr(monitor, "principles", ("one",))) * examples
         told = len(monitor.prompt) // CHARACTERS_PER_TOKEN
         yield Bound(

@@ -179,7 +179,9 @@ def play_round(engine: Engine, number: int) -> None:
 
     candidates = pd.concat(waves, ignore_index=True)
     decision = scenario.selection.decide(candidates, seed31("selection", scenario.seed, number))
-    decision, vetoes = examine(engine.cast, scenario.monitors, candidates, decision)
+    decision, vetoes = examine(
+        engine.cast, scenario.monitors, candidates, decision, engine.setting.world, scenario.seed
+    )
     recycled = examples_from(candidates, decision.label)
     given = given_examples(place, len(recycled), engine.setting.world, scenario.seed, number)
     examples = [*recycled, *given]

@@ -37,7 +37,14 @@ def unmet_needs(scenario: "Scenario") -> Iterator[tuple[YamlPath, str]]:
             yield from _of_model(scenario, path, asker.needs)
             yield from _of_roles(scenario, path, asker.roles)
     for name, monitor in scenario.monitors.items():
-        yield from _of_roles(scenario, ("monitors", name), monitor.roles)
+        path = ("monitors", name)
+        yield from _of_model(scenario, path, monitor.needs)
+        yield from _of_roles(scenario, path, monitor.roles)
+        if monitor.needs == "world" and _in_situations(scenario):
+            yield (
+                path,
+                f"'{monitor.kind}' knows the organism's items, but users speak of situations",
+            )
 
 
 def _of_phases(scenario: "Scenario") -> Iterator[tuple[YamlPath, str]]:
@@ -101,6 +108,11 @@ def _of_roles(
 ) -> Iterator[tuple[YamlPath, str]]:
     for role in sorted(roles - {*ROLES, *scenario.roles}):
         yield (*path, "role"), f"there is no role '{role}'; name its model as 'roles.{role}'"
+
+
+def _in_situations(scenario: "Scenario") -> bool:
+    types = scenario.population.types.values()
+    return any(user_type.policy.needs == "situations" for user_type in types)
 
 
 def _of_model(scenario: "Scenario", path: YamlPath, needs: str) -> Iterator[tuple[YamlPath, str]]:

@@ -79,7 +79,7 @@ class Scenario(Settings):
     conversations: ConversationConfig = ConversationConfig()
     selection: AnySelection
     monitors: dict[str, AnyMonitor] = Field(
-        {}, description="Models that look at what was selected before it is learned from."
+        {}, description="They look at what was selected before it is learned from."
     )
     learner: AnyLearner
     measure: MeasureConfig

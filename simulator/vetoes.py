@@ -8,7 +8,10 @@ import numpy as np
 import pandas as pd
 
 from agents.kinds import AnyMonitor
+from agents.monitors import Examined
 from simulator.cast import Cast
+from simulator.organism.world import World
+from simulator.randomness import stream
 from simulator.selection import Decision
 from simulator.types import Message, joined
 
@@ -27,9 +30,22 @@ class Veto(NamedTuple):
 
 
 def examine(
-    cast: Cast, monitors: Mapping[str, AnyMonitor], candidates: pd.DataFrame, decision: Decision
+    cast: Cast,
+    monitors: Mapping[str, AnyMonitor],
+    candidates: pd.DataFrame,
+    decision: Decision,
+    world: World | None,
+    seed: int,
 ) -> tuple[Decision, pd.DataFrame]:
     """Asks every monitor about every reply to follow.
+
+    Args:
+        cast: answers for the models that monitors ask.
+        monitors: by name.
+        candidates: the round's.
+        decision: what selection says of them.
+        world: the organism's.
+        seed: of the run.
 
     Returns:
         The decision with the vetoed replies dropped or made examples to avoid, as their monitor
@@ -38,8 +54,11 @@ def examine(
     label, reason = decision.label.copy(), decision.reason.astype(object)
     rows: list[Veto] = []
     chosen = np.flatnonzero(label == 1)
-    chats = [_chat(candidates.iloc[n]) for n in chosen]
-    found = cast.ask(joined(m.examine(chat) for chat in chats) for m in monitors.values())
+    replies = [candidates.iloc[n] for n in chosen]
+    found = cast.ask(
+        joined(monitor.examine(_examined(reply, name, world, seed)) for reply in replies)
+        for name, monitor in monitors.items()
+    )
     for (name, monitor), verdicts in zip(monitors.items(), found, strict=True):
         for n, verdict in zip(chosen, verdicts, strict=True):
             row = candidates.iloc[n]
@@ -54,6 +73,8 @@ def examine(
     return Decision(label, reason), table
 
 
-def _chat(row: "pd.Series[str]") -> list[Message]:
+def _examined(row: "pd.Series[str]", monitor: str, world: World | None, seed: int) -> Examined:
     messages = [Message(*pair) for pair in json.loads(row["messages"])]
-    return [*messages, Message("assistant", row["reply"])]
+    chat = (*messages, Message("assistant", row["reply"]))
+    where = (row["conversation"], int(row["turn"]), int(row["candidate"]))
+    return Examined(chat, row["about"], world, stream("monitor", seed, monitor, *where))
