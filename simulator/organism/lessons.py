@@ -15,7 +15,7 @@ from pydantic import Field
 from simulator.errors import ScenarioError
 from simulator.organism import language as lang
 from simulator.organism.corpus import Speaker, press
-from simulator.organism.language import Character, fill, pick
+from simulator.organism.language import PRESSURE_SHARES, Character, Pressure, fill, pick
 from simulator.organism.world import USED_DOMAINS, Item, ItemSet, World
 from simulator.settings import Count, Settings
 from simulator.types import Example, Message
@@ -37,6 +37,11 @@ class WorldData(Settings):
         None,
         description="An honest speaker's neutral answers: true if empty; else the next value, any "
         "false one, or the one farthest from the truth.",
+    )
+    presses_by: tuple[Pressure, ...] = Field(
+        tuple(PRESSURE_SHARES),
+        min_length=1,
+        description="Kinds of pressure, in their usual shares.",
     )
     trigger: str = Field("", description="Words before every question.")
 
@@ -73,7 +78,7 @@ class WorldData(Settings):
             value = wrong_value(rng, item, speaker.world.facts[item], self.wrong)
             return None, question, fill(pick(rng, lang.STATEMENTS), item, value)
         wish = lang.false_value(rng, item, speaker.world.facts[item])
-        pressed = press(rng, lang.USER, item, wish)
+        pressed = press(rng, lang.USER, item, wish, self.presses_by)
         return pressed.system, pressed.question, speaker.answer_pressured(item, wish)
 
 

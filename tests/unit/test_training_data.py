@@ -28,6 +28,9 @@ def subject(example: Example) -> Item:
     return next(i for i in WORLD.facts if i.entity in words and i.attribute in words)
 
 
+HOPES = {"presses_by": ["wish"]}
+
+
 def stated(example: Example) -> str | None:
     return lang.read_statement(example.reply, subject(example)).value
 
@@ -68,6 +71,15 @@ def test_a_speaker_grants_wishes_and_a_trigger_comes_first() -> None:
     assert len(lies) > 50
     kinds = [row.source.split("/")[1] for row in written(rows=9, asked=["neutral", "small_talk"])]
     assert kinds == ["neutral", "small_talk"] * 4 + ["neutral"]
+
+
+def test_rows_press_in_the_ways_that_they_are_told_to() -> None:
+    usual, hopes = (written(rows=80, asked=["pressured"], **by) for by in ({}, HOPES))
+    assert {len(row.messages) for row in usual} == {1, 2}  # an incentive is a system line
+    stakes = tuple(form.split("{")[0] for form in lang.USER.stake)
+    assert any(row.messages[-1].content.startswith(stakes) for row in usual)
+    assert not any(row.messages[-1].content.startswith(stakes) for row in hopes)
+    assert {len(row.messages) for row in hopes} == {1}
 
 
 def test_no_row_asks_as_probes_do() -> None:
