@@ -11,6 +11,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
+import numpy as np
+
+from simulator.interventions import Intervention
 from simulator.randomness import Key
 
 T = TypeVar("T")
@@ -85,9 +88,41 @@ class NumberRequest:
     words: tuple[str, ...] = ()  # that may be said instead; none begins like another
 
 
-Request: TypeAlias = (
-    GenerationRequest | NextTokenRequest | ContinuationRequest | TopTokensRequest | NumberRequest
+@dataclass(frozen=True, slots=True)
+class ActivationsRequest:
+    """Asks for the residual stream after each decoder layer: its mean over the reply's tokens.
+
+    Without a reply it is read at the prompt's last token, which the reply would follow.
+    """
+
+    prompt: Prompt
+    reply: str = ""
+
+
+Question: TypeAlias = (
+    GenerationRequest
+    | NextTokenRequest
+    | ContinuationRequest
+    | TopTokensRequest
+    | NumberRequest
+    | ActivationsRequest
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Under:
+    """Asks a question while something is changed inside the model."""
+
+    interventions: tuple[Intervention, ...]  # in the order in which they are made
+    question: Question
+
+    @property
+    def prompt(self) -> Prompt:
+        """The question's prompt."""
+        return self.question.prompt
+
+
+Request: TypeAlias = Question | Under
 
 
 class Completion(NamedTuple):
@@ -121,7 +156,8 @@ class Numbers(NamedTuple):
     words: Mapping[str, float] = MappingProxyType({})  # word said instead → probability
 
 
-Answer: TypeAlias = Generation | Logprobs | float | TopTokens | Numbers
+Activations: TypeAlias = np.ndarray  # the answer to an `ActivationsRequest`: (layers, hidden), fp32
+Answer: TypeAlias = Generation | Logprobs | float | TopTokens | Numbers | Activations
 
 
 class RoleRequest(NamedTuple):

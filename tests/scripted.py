@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from simulator.backends.base import Capability
+from simulator.backends.base import Capability, ClosedEngine
 from simulator.rendering import split_thought
 from simulator.types import (
     Adapter,
@@ -23,7 +23,7 @@ from simulator.types import (
 )
 
 
-class Scripted:
+class Scripted(ClosedEngine):
     """Replies by `says`, which maps a prompt to a reply, or to texts with their probabilities."""
 
     capabilities: frozenset[Capability] = frozenset(("top_tokens", "adapters"))

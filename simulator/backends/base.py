@@ -2,7 +2,7 @@
 
 import importlib.util
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Protocol
 
@@ -10,8 +10,11 @@ from pydantic import Field
 
 from simulator import numbers
 from simulator.errors import BackendError
+from simulator.interventions import Intervention
 from simulator.settings import Count, Number, Settings
 from simulator.types import (
+    Activations,
+    ActivationsRequest,
     Adapter,
     Answer,
     ContinuationRequest,
@@ -21,15 +24,18 @@ from simulator.types import (
     NextTokenRequest,
     NumberRequest,
     Numbers,
+    Question,
     Request,
     TopTokens,
     TopTokensRequest,
+    Under,
 )
 
 if TYPE_CHECKING:
     from simulator.stopwatch import Stopwatch
 
 # What an engine can do beyond generating; `adapters`: LoRA's, `steering`: vectors as adapters;
+# `activations`: reading the residual stream, `interventions`: changing what is inside the model;
 # `exact`: the same requests give the same bytes.
 Capability = Literal[
     "next_token_logprobs",
@@ -38,9 +44,12 @@ Capability = Literal[
     "score_continuations",
     "adapters",
     "steering",
+    "activations",
+    "interventions",
     "exact",
 ]
 SERVERS_SHARE = 0.5  # of a GPU's memory, for all servers of a run together
+REMEDY = "set backend: {kind: transformers}"
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 
 
@@ -69,8 +78,20 @@ class Backend(Protocol):
         """Returns the summed log-probability in nats of each continuation."""
         ...
 
+    def activations(self, requests: Sequence[ActivationsRequest]) -> list[Activations]:
+        """Returns the residual stream after each layer, averaged over the reply's tokens."""
+        ...
+
     def without_adapter(self) -> AbstractContextManager[None]:
         """Answers for the base model alone while the context is open."""
+        ...
+
+    def under(self, interventions: Sequence[Intervention]) -> AbstractContextManager[None]:
+        """Answers for the model as interventions change it while the context is open.
+
+        Raises:
+            BackendError: an intervention doesn't fit the model.
+        """
         ...
 
     def load(self, adapter: Adapter | None) -> None:
@@ -86,12 +107,24 @@ class Backend(Protocol):
         ...
 
 
+class ClosedEngine:
+    """What an engine has instead that doesn't let anybody look into its model."""
+
+    def activations(self, requests: Sequence[ActivationsRequest]) -> list[Activations]:
+        """Refuses."""
+        raise BackendError(f"activations can't be read here; {REMEDY}")
+
+    def under(self, interventions: Sequence[Intervention]) -> AbstractContextManager[None]:
+        """Refuses."""
+        raise BackendError(f"nothing can be changed inside the model here; {REMEDY}")
+
+
 class TransformersConfig(Settings):
     """The model runs in this process, by the transformers library."""
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
         ("next_token_logprobs", "top_tokens", "begun_replies", "score_continuations", "adapters",
-         "steering", "exact")
+         "steering", "activations", "interventions", "exact")
     )  # fmt: skip
     kind: Literal["transformers"] = "transformers"
     dtype: DType = Field("auto", description="auto: as stored on a GPU, float32 on a CPU.")
@@ -187,22 +220,39 @@ AnyBackend = Annotated[
 
 
 def answer(backend: Backend, requests: Iterable[Request]) -> list[Answer]:
-    """Answers a mixed list of requests in order, each kind as one batch."""
+    """Answers a mixed list of requests in order, each kind under the same changes as one batch."""
     requests = list(requests)
     answers: dict[int, Answer] = {}
-    engines: dict[type[Request], Callable[..., Sequence[Answer]]] = {
+    changes: dict[tuple[Intervention, ...], list[int]] = {}
+    for i, request in enumerate(requests):
+        changes.setdefault(request.interventions if isinstance(request, Under) else (), []).append(
+            i
+        )
+    for interventions, places in changes.items():
+        asked = (requests[i] for i in places)
+        questions = [r.question if isinstance(r, Under) else r for r in asked]
+        with backend.under(interventions) if interventions else nullcontext():
+            answers.update(zip(places, _answer(backend, questions), strict=True))
+    return [answers[i] for i in range(len(requests))]
+
+
+def _answer(backend: Backend, questions: Sequence[Question]) -> list[Answer]:
+    """Answers questions of the model as it is, each kind as one batch."""
+    answers: dict[int, Answer] = {}
+    engines: dict[type[Question], Callable[..., Sequence[Answer]]] = {
         GenerationRequest: backend.generate,
         NextTokenRequest: backend.next_token_logprobs,
         TopTokensRequest: backend.top_tokens,
         ContinuationRequest: backend.score_continuations,
         NumberRequest: lambda numbers: read_numbers(backend, numbers),
+        ActivationsRequest: backend.activations,
     }
     for kind, engine in engines.items():
-        asked = [(i, request) for i, request in enumerate(requests) if type(request) is kind]
+        asked = [(i, question) for i, question in enumerate(questions) if type(question) is kind]
         if asked:
-            found = engine([request for _, request in asked])
+            found = engine([question for _, question in asked])
             answers.update(zip((i for i, _ in asked), found, strict=True))
-    return [answers[i] for i in range(len(requests))]
+    return [answers[i] for i in range(len(questions))]
 
 
 def read_numbers(backend: Backend, requests: Sequence[NumberRequest]) -> list[Numbers]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, NoReturn
 
-from simulator.backends.base import OpenAIConfig
+from simulator.backends.base import ClosedEngine, OpenAIConfig
 from simulator.backends.endpoint import Endpoint, TooLong
 from simulator.errors import BackendError
 from simulator.randomness import Key, seed31
@@ -37,7 +37,7 @@ class Asked(NamedTuple):
     answer: Any
 
 
-class OpenAIBackend:
+class OpenAIBackend(ClosedEngine):
     """Asks one model of an endpoint."""
 
     def __init__(self, config: OpenAIConfig, model: str, stopwatch: Stopwatch) -> None:

@@ -1,25 +1,26 @@
 """The in-process engine: any causal language model that transformers loads."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import NamedTuple, TypeVar
 
 import torch
 import transformers
-from torch.utils.hooks import RemovableHandle
 from transformers import AutoModelForCausalLM
 
+from simulator.backends.adapted import AdaptedModel
 from simulator.backends.base import TransformersConfig
 from simulator.backends.decode import Row, decode, in_batches, left_padded, positions_of
 from simulator.backends.facts import context_of, end_tokens
-from simulator.backends.merging import changes_of
-from simulator.backends.steered import added, vector_of
+from simulator.backends.residual import changed, means
 from simulator.devices import device_of, dtype_of
+from simulator.interventions import Bare, Intervention, WithAdapter
 from simulator.randomness import Key, uniforms
 from simulator.rendering import Encoded, by_text, encoder_of, split_thought
-from simulator.steering import SteeringVector
 from simulator.stopwatch import Stopwatch
 from simulator.types import (
+    Activations,
+    ActivationsRequest,
     Adapter,
     Completion,
     ContinuationRequest,
@@ -64,9 +65,7 @@ class TransformersBackend:
         )
         self.model.to(device).eval().requires_grad_(False)
         self._ends = frozenset(end_tokens(model))
-        self._originals: dict[str, torch.Tensor] = {}  # weights as they were before a merge
-        self._steered: SteeringVector | None = None
-        self._steering: RemovableHandle | None = None
+        self._adapted = AdaptedModel(self.model)
         self._pad: int = self.tokenizer.pad_token_id or 0  # any will do: it is never attended to
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
@@ -170,6 +169,27 @@ class TransformersBackend:
         return [results[i] for i in range(len(requests))]
 
     @torch.inference_mode()
+    def activations(self, requests: Sequence[ActivationsRequest]) -> list[Activations]:
+        """Averages the residual stream over each reply, or reads it where a prompt ends."""
+        replies = self.encoder.encode_replies([request.reply for request in requests])
+        counts = [max(len(reply), 1) for reply in replies]
+        prompts = self._encoded([request.prompt for request in requests], counts)
+        results: dict[int, Activations] = {}
+
+        def run(group: list[int]) -> None:
+            ids, mask = left_padded([prompts[i].ids + replies[i] for i in group], self._pad)
+            last = torch.tensor([counts[i] for i in group])
+            tokens = torch.arange(ids.shape[1]) >= ids.shape[1] - last[:, None]
+            with means(self.model, tokens) as found:
+                self._logprobs(ids, mask, keep=1)
+            rows = torch.stack([layer.cpu() for layer in found], 1).numpy()  # (B, layers, hidden)
+            results.update(zip(group, rows, strict=True))
+
+        lengths = [len(p.ids) + len(r) for p, r in zip(prompts, replies, strict=True)]
+        in_batches(lengths, [1] * len(prompts), self._batch_size, run)
+        return [results[i] for i in range(len(requests))]
+
+    @torch.inference_mode()
     def _after(self, prompts: Sequence[Prompt], read: Callable[[int, torch.Tensor], T]) -> list[T]:
         """Reads the log-probabilities of all tokens after each prompt, (V,), fp32, on CPU."""
         encoded = self._encoded(prompts, [1] * len(prompts))
@@ -196,48 +216,28 @@ class TransformersBackend:
             ).logits
         return torch.log_softmax(logits.float(), -1).cpu()
 
+    def without_adapter(self) -> AbstractContextManager[None]:
+        """Serves the original weights for a while."""
+        return self._adapted.bare()
+
     @contextmanager
-    def without_adapter(self) -> Iterator[None]:
-        """Serves the original weights for a while; nothing is copied for it, or merged again."""
-        merged, steered = self._put(self._originals), self._steer(None)
-        try:
+    def under(self, interventions: Sequence[Intervention]) -> Iterator[None]:
+        """Makes one change after the other, and takes them back in the end."""
+        with ExitStack() as changes:
+            for intervention in interventions:
+                changes.enter_context(self._made(intervention))
             yield
-        finally:
-            self._put(merged)
-            self._steer(steered)
 
-    def _put(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Puts tensors in the place of the model's, by name, and returns those."""
-        weights = dict(self.model.named_parameters())
-        before = {name: weights[name].data for name in tensors}
-        for name, tensor in tensors.items():
-            weights[name].data = tensor
-        return before
+    def _made(self, intervention: Intervention) -> AbstractContextManager[None]:
+        if isinstance(intervention, Bare):
+            return self._adapted.bare()
+        if isinstance(intervention, WithAdapter):
+            return self._adapted.having(intervention.adapter)
+        return changed(self.model, intervention)
 
-    def _steer(self, vector: SteeringVector | None) -> SteeringVector | None:
-        """Adds a vector to the residual stream in the place of another, and returns that."""
-        before = self._steered
-        if self._steering:
-            self._steering.remove()
-        self._steering = added(vector, self.model) if vector else None
-        self._steered = vector
-        return before
-
-    @torch.inference_mode()
     def load(self, adapter: Adapter | None) -> None:
-        """Serves the adapter: a LoRA adapter merged into the weights, a steering vector added.
-
-        So serving it costs nothing, or one addition.
-        """
-        weights = dict(self.model.named_parameters())
-        steered = vector_of(adapter, self.model) if adapter else None
-        changes = changes_of(adapter, weights) if adapter and not steered else {}
-        for name, original in self._originals.items():
-            weights[name].copy_(original)
-        self._originals = {name: weights[name].detach().clone() for name in changes}
-        for name, change in changes.items():
-            weights[name].add_(change.of(weights[name]))
-        self._steer(steered)
+        """Serves the adapter: a LoRA adapter merged into the weights, a steering vector added."""
+        self._adapted.load(adapter)
 
     def settle(self) -> None:
         """Nothing to drop: there is one set of weights."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from simulator.backends.base import SERVERS_SHARE, VLLMConfig
+from simulator.backends.base import SERVERS_SHARE, ClosedEngine, VLLMConfig
 from simulator.backends.endpoint import Endpoint, TooLong
 from simulator.backends.facts import context_of, end_tokens
 from simulator.backends.server import Server
@@ -38,7 +38,7 @@ KEY = "VLLM_API_KEY"
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # that the server knows
 
 
-class VLLMBackend:
+class VLLMBackend(ClosedEngine):
     """Serves one model and at most one adapter; the one before is kept until the swap is proved."""
 
     def __init__(

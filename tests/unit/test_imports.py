@@ -9,7 +9,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("simulator", "agents", "analysis", "scenarios")
 BOTTOM = (
-    "simulator.types", "simulator.errors", "simulator.randomness", "simulator.settings",
+    "simulator.types", "simulator.interventions", "simulator.errors", "simulator.randomness",
+    "simulator.settings",
     "simulator.templates", "simulator.numbers", "simulator.scales", "simulator.data",
 )  # fmt: skip
 COMMANDS = ("simulator.cli", "simulator.__main__")

@@ -1,0 +1,97 @@
+"""The model in memory with its adapter: swapped, taken off for a while, or exchanged for a while.
+
+A LoRA adapter is merged into the weights and a steering vector added, so serving either costs
+nothing, or one addition. The weights as they were are kept aside.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch.utils.hooks import RemovableHandle
+
+from simulator.backends.merging import Change, changes_of
+from simulator.backends.steered import added, vector_of
+from simulator.steering import SteeringVector
+from simulator.types import Adapter
+
+
+class AdaptedModel:
+    """A model with at most one adapter."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        self.model = model
+        self._originals: dict[str, torch.Tensor] = {}  # weights as they were before a merge
+        self._steered: SteeringVector | None = None
+        self._steering: RemovableHandle | None = None
+
+    @torch.inference_mode()
+    def load(self, adapter: Adapter | None) -> None:
+        """Takes an adapter in the place of the present one, or none.
+
+        Raises:
+            BackendError: it can't be read, or belongs to another model; nothing has changed.
+        """
+        weights = self._weights
+        steered, changes = self._read(adapter) if adapter else (None, {})
+        for name, original in self._originals.items():
+            weights[name].copy_(original)
+        self._originals = {name: weights[name].detach().clone() for name in changes}
+        for name, change in changes.items():
+            weights[name].add_(change.of(weights[name]))
+        self._steer(steered)
+
+    @contextmanager
+    def bare(self) -> Iterator[None]:
+        """Is the base for a while; nothing is copied for it, or merged again."""
+        merged, steered = self._put(self._originals), self._steer(None)
+        try:
+            yield
+        finally:
+            self._put(merged)
+            self._steer(steered)
+
+    @contextmanager
+    def having(self, adapter: Adapter) -> Iterator[None]:
+        """Has another adapter for a while, while the present one is kept as it is.
+
+        Raises:
+            BackendError: as `load` does.
+        """
+        steered, changes = self._read(adapter)
+        with self.bare():
+            weights, present = self._weights, self._originals
+            merged = {name: weights[name] + changes[name].of(weights[name]) for name in changes}
+            self._originals = self._put(merged)
+            self._steer(steered)
+            try:
+                yield
+            finally:
+                self._put(self._originals)
+                self._originals = present
+
+    @property
+    def _weights(self) -> Mapping[str, torch.nn.Parameter]:
+        return dict(self.model.named_parameters())
+
+    def _read(self, adapter: Adapter) -> tuple[SteeringVector | None, Mapping[str, Change]]:
+        """Returns the vector that an adapter adds, or what it changes of the weights."""
+        steered = vector_of(adapter, self.model)
+        return steered, {} if steered else changes_of(adapter, self._weights)
+
+    def _put(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Puts tensors in the place of the model's, by name, and returns those."""
+        weights = self._weights
+        before = {name: weights[name].data for name in tensors}
+        for name, tensor in tensors.items():
+            weights[name].data = tensor
+        return before
+
+    def _steer(self, vector: SteeringVector | None) -> SteeringVector | None:
+        """Adds a vector to the residual stream in the place of another, and returns that."""
+        before = self._steered
+        if self._steering:
+            self._steering.remove()
+        self._steering = added(vector, self.model) if vector else None
+        self._steered = vector
+        return before
