@@ -3,16 +3,30 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from agents.kinds import AnyRater, CompositeRater
 from agents.llm_raters import LLMRater
 from agents.monitors import ModelMonitor
 from agents.players import PlayedUser
 from simulator.backends.base import OpenAIConfig
+from simulator.cast import ASSISTANT
 from simulator.probe_data import context_of
 from simulator.scenario import Scenario
-from simulator.types import Completion, Generation, GenerationRequest, Request
+from simulator.types import (
+    ActivationsRequest,
+    Answer,
+    Completion,
+    Generation,
+    GenerationRequest,
+    NextTokenRequest,
+    Question,
+    Request,
+    question_of,
+)
 
 CHARACTERS_PER_TOKEN = 4  # of English, about
+LAYERS = 512  # more than any model has
 TOKENS_OF_A_NUMBER = 1
 
 
@@ -110,30 +124,42 @@ def _probes(scenario: Scenario) -> Iterator[Bound]:
     context = context_of(scenario)
     for name, probe in scenario.measure.probes.items():
         requests = probe.requests(context)
-        drawn = [request for request in requests if isinstance(request, GenerationRequest)]
+        questions = map(question_of, requests)
+        drawn = [question for question in questions if isinstance(question, GenerationRequest)]
         written = measured * sum(len(r.keys) * r.max_new_tokens for r in drawn)
         read = measured * sum(len(r.prompt.shown) for r in requests) // CHARACTERS_PER_TOKEN
         yield Bound("assistant", f"probe {name}", measured * len(requests), read, written)
         if probe.roles:
-            asked = probe.score(context, requests, [_longest(r) for r in drawn]).requests
+            asked = probe.score(context, requests, list(map(_longest, requests))).requests
             for role in sorted(probe.roles):
                 yield _judged(role, name, [a.request for a in asked if a.role == role], measured)
 
 
-def _longest(request: GenerationRequest) -> Generation:
-    """The longest answer that a request can get."""
-    text = "x" * (CHARACTERS_PER_TOKEN * request.max_new_tokens)
-    longest = Completion(text, request.max_new_tokens, "length", thought=text)
-    return Generation("", (longest,) * len(request.keys))
+def _longest(request: Request) -> Answer:
+    """An answer as long as a request can get one; of numbers none, as nothing depends on them."""
+    question = question_of(request)
+    if isinstance(question, GenerationRequest):
+        text = "x" * (CHARACTERS_PER_TOKEN * question.max_new_tokens)
+        longest = Completion(text, question.max_new_tokens, "length", thought=text)
+        return Generation("", (longest,) * len(question.keys))
+    if isinstance(question, NextTokenRequest):
+        return (0.0,) * len(question.tokens)
+    return np.zeros((LAYERS, 1), np.float32) if isinstance(question, ActivationsRequest) else 0.0
 
 
 def _judged(role: str, probe: str, asked: Sequence[Request], measured: int) -> Bound:
     read = sum(len(request.prompt.shown) for request in asked) // CHARACTERS_PER_TOKEN
-    written = sum(
-        r.max_new_tokens if isinstance(r, GenerationRequest) else TOKENS_OF_A_NUMBER for r in asked
-    )
+    written = sum(_tokens_written(question_of(request)) for request in asked)
     counts = (measured * n for n in (len(asked), read, written))
-    return Bound(role, f"judgements of {probe}", *counts)
+    what = f"what probe {probe} asks next" if role == ASSISTANT else f"judgements of {probe}"
+    return Bound(role, what, *counts)
+
+
+def _tokens_written(question: Question) -> int:
+    """The most that is written in reply to one question."""
+    if isinstance(question, GenerationRequest):
+        return len(question.keys) * question.max_new_tokens
+    return 0 if isinstance(question, ActivationsRequest) else TOKENS_OF_A_NUMBER
 
 
 def _said(scenario: Scenario) -> int:

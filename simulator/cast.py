@@ -2,6 +2,7 @@
 
 A role that a scenario gives no model of its own is played by the assistant's base model, without
 any adapter, on the assistant's server. Roles with the same model and settings share one engine.
+The role "assistant" is the assistant as it is now: probes ask it what depends on its first answers.
 """
 
 import contextlib
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 ROLES = ("user", "rater", "monitor", "judge")  # that a scenario needn't define
+ASSISTANT = "assistant"  # the one role that no scenario gives a model
 JUDGEMENTS = "judgements.sqlite"  # in the run directory
 CACHED = ("monitor", "judge")  # what is asked of them doesn't depend on who asks, or when
 
@@ -41,7 +43,7 @@ class Player:
 
     name: str  # the model with its backend: who said it
     backend: Backend
-    bare: bool  # does it share the assistant's engine, without the adapter?
+    bare: bool  # does it share the assistant's engine, but without the adapter?
     cache: AnswerCache | None
     requests: int = 0
     tokens: int = 0  # written
@@ -82,10 +84,14 @@ class Cast:
         return whole.read([answers[i] for i in range(len(whole.requests))])
 
     def lap(self) -> dict[str, dict[str, int]]:
-        """Returns what was asked of each role since the last lap: requests, and tokens written."""
+        """Returns what was asked of each role since the last lap: requests, and tokens written.
+
+        The assistant isn't among them: this is but a part of what it is asked.
+        """
         lap = {
             role: {"requests": player.requests, "tokens": player.tokens}
             for role, player in self.players.items()
+            if role != ASSISTANT
         }
         for player in self.players.values():
             player.requests = player.tokens = 0
@@ -95,6 +101,11 @@ class Cast:
         """Frees the engines that aren't the assistant's."""
         for engine in self._engines:
             engine.close()
+
+
+def as_it_is(model: str, assistant: Backend) -> Player:
+    """Returns the assistant in its own role, with whatever adapter it has when it is asked."""
+    return Player(model, assistant, bare=False, cache=None)
 
 
 def hire(scenario: "Scenario", run: Run, assistant: Backend, stopwatch: Stopwatch) -> Cast:
@@ -110,6 +121,9 @@ def hire(scenario: "Scenario", run: Run, assistant: Backend, stopwatch: Stopwatc
     players: dict[str, Player] = {}
     with contextlib.ExitStack() as opened:  # a server doesn't outlive another's failure to start
         for role in sorted(scenario.asked_roles):
+            if role == ASSISTANT:
+                players[role] = as_it_is(scenario.model, assistant)
+                continue
             config = scenario.roles.get(role)
             cache = AnswerCache(run.path / JUDGEMENTS) if role in CACHED else None
             if config is None:

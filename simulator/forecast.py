@@ -4,20 +4,22 @@ import contextlib
 import resource
 import time
 from collections.abc import Iterator
+from itertools import chain
 from typing import NamedTuple
 
 from rich.table import Table
 
-from analysis.probes.base import Context
 from simulator import models
-from simulator.backends.base import Backend, TransformersConfig, answer, open_backend
+from simulator.backends.base import Backend, TransformersConfig, open_backend
 from simulator.bounds import bounds, cost, talks_per_round
-from simulator.cast import Cast
+from simulator.cast import ASSISTANT, Cast, as_it_is
 from simulator.conversation import Setting, hold_wave
 from simulator.errors import BackendError
 from simulator.learners.config import UpdateConfig
+from simulator.measurement import measure
 from simulator.memory import GIB, model_size
 from simulator.population import Population
+from simulator.probe_data import context_of
 from simulator.scenario import Scenario
 from simulator.stopwatch import Stopwatch
 from simulator.types import GenerationRequest
@@ -37,7 +39,7 @@ class Trial(NamedTuple):
 
 def forecast_table(scenario: Scenario) -> Table:
     """Says what a run would take: tried out for an organism, counted for anything larger."""
-    alone = models.is_organism(scenario.model) and not scenario.asked_roles
+    alone = models.is_organism(scenario.model) and not scenario.asked_roles - {ASSISTANT}
     if alone and isinstance(scenario.backend, TransformersConfig):
         return _tried(scenario)
     return _counted(scenario)
@@ -93,17 +95,16 @@ def _amounts(scenario: Scenario) -> Iterator[tuple[str, str]]:
 
 def _tried(scenario: Scenario) -> Table:
     """Tries a few conversations and one measurement, and scales them to the whole run."""
-    model, world = models.resolve(scenario.model), models.world_of(scenario.model)
+    model = models.resolve(scenario.model)
     stopwatch = Stopwatch()
-    population, context = (
-        Population(scenario.population, scenario.seed),
-        Context(world, scenario.seed),
-    )
-    asked = [r for p in scenario.measure.probes.values() for r in p.requests(context)]
+    population, context = Population(scenario.population, scenario.seed), context_of(scenario)
+    probes = scenario.measure.probes
+    questions = {name: probe.requests(context) for name, probe in probes.items()}
     with contextlib.closing(open_backend(scenario.backend, model, stopwatch)) as backend:
         trial = _trial(scenario, backend, population, stopwatch)
         started = time.perf_counter()
-        answer(backend, asked)
+        cast = Cast({ASSISTANT: as_it_is(scenario.model, backend)}, ())
+        measure(probes, questions, context, backend, cast)
         probe_seconds = time.perf_counter() - started
 
     held = talks_per_round(scenario) * scenario.loop_rounds
@@ -114,6 +115,7 @@ def _tried(scenario: Scenario) -> Table:
         epochs = scenario.learner.epochs / scenario.conversations.candidates
         learning = trial.seconds * scale * BACKWARD_COST * epochs
     seconds = trial.seconds * scale + probe_seconds * measured + learning
+    asked = chain.from_iterable(questions.values())
     samples = sum(len(r.keys) for r in asked if isinstance(r, GenerationRequest))
     table = Table(title=f"{scenario.name}: forecast", title_justify="left")
     table.add_column("what")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from simulator import models
-from simulator.cast import ROLES
+from simulator.cast import ASSISTANT, ROLES
 from simulator.learners.config import LoRAConfig, UpdateConfig
 from simulator.phases import LoopPhase
 from simulator.types import Lesson
@@ -23,6 +23,8 @@ LESSONS: dict[Lesson, tuple[str, str]] = {
 def unmet_needs(scenario: "Scenario") -> Iterator[tuple[YamlPath, str]]:
     """Yields where something lacks what it needs, and what that is."""
     backend = scenario.backend
+    if ASSISTANT in scenario.roles:
+        yield ("roles", ASSISTANT), "the assistant's model is the scenario's: set 'model'"
     yield from _of_phases(scenario)
     for name, probe in scenario.measure.probes.items():
         path: YamlPath = ("measure", "probes", name)
@@ -106,7 +108,7 @@ def _of_lessons(
 def _of_roles(
     scenario: "Scenario", path: YamlPath, roles: frozenset[str]
 ) -> Iterator[tuple[YamlPath, str]]:
-    for role in sorted(roles - {*ROLES, *scenario.roles}):
+    for role in sorted(roles - {ASSISTANT, *ROLES, *scenario.roles}):
         yield (*path, "role"), f"there is no role '{role}'; name its model as 'roles.{role}'"
 
 

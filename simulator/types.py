@@ -125,6 +125,11 @@ class Under:
 Request: TypeAlias = Question | Under
 
 
+def question_of(request: Request) -> Question:
+    """Returns what is asked, whatever is changed meanwhile."""
+    return request.question if isinstance(request, Under) else request
+
+
 class Completion(NamedTuple):
     """One sampled continuation."""
 

@@ -29,6 +29,7 @@ from simulator.types import (
     TopTokens,
     TopTokensRequest,
     Under,
+    question_of,
 )
 
 if TYPE_CHECKING:
@@ -229,8 +230,7 @@ def answer(backend: Backend, requests: Iterable[Request]) -> list[Answer]:
             i
         )
     for interventions, places in changes.items():
-        asked = (requests[i] for i in places)
-        questions = [r.question if isinstance(r, Under) else r for r in asked]
+        questions = [question_of(requests[i]) for i in places]
         with backend.under(interventions) if interventions else nullcontext():
             answers.update(zip(places, _answer(backend, questions), strict=True))
     return [answers[i] for i in range(len(requests))]

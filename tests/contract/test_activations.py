@@ -98,7 +98,7 @@ def same(a: list[Answer], b: list[Answer]) -> bool:
 def test_activations_are_those_of_a_naive_loop(
     local: Engine, backend: TransformersBackend, engines: Engines
 ) -> None:
-    """On every architecture, with prompts and replies of many lengths; the batch changes nothing."""
+    """On every architecture, for prompts and replies of many lengths, in batches and alone."""
     found = backend.activations(ASKED)
     expected = [naive(local.reference, request) for request in ASKED]
     assert {a.dtype.name for a in found} == {"float32"}

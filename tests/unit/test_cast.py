@@ -10,7 +10,7 @@ import pytest
 from simulator.answer_cache import AnswerCache
 from simulator.backends.base import answer, open_backend
 from simulator.cast import JUDGEMENTS, Cast, Player, hire
-from simulator.errors import BackendError
+from simulator.errors import BackendError, ScenarioError
 from simulator.scenario import Scenario, load
 from simulator.stopwatch import Stopwatch
 from simulator.store import Run
@@ -20,6 +20,7 @@ from simulator.types import (
     Generation,
     GenerationRequest,
     Message,
+    NextTokenRequest,
     NumberRequest,
     Numbers,
     Prompt,
@@ -29,6 +30,7 @@ from simulator.types import (
     known,
 )
 from tests import tiny_models
+from tests.contract.engines import lora
 from tests.scripted import Scripted
 
 
@@ -180,6 +182,27 @@ def test_equal_models_share_an_engine_and_the_rest_is_played_by_the_base(
     assert len({id(player.backend) for player in bare.players.values()}) == 1
     bare.players["judge"].answer([number("how much?")])
     assert (tmp_path / "bare" / JUDGEMENTS).is_file()
+
+
+def test_the_assistant_is_asked_as_it_is_now(tiny: str, tmp_path: Path) -> None:
+    """With the adapter that is served when it is asked; nothing of it is remembered."""
+    scenario = load(
+        "therapy",
+        options={"model": tiny, "backend": {"kind": "transformers"}},
+        overrides=["measure.probes.judged.role=assistant"],
+    )
+    cast = hired(scenario, tmp_path / "run", tiny)
+    player = cast.players["assistant"]
+    asked = [NextTokenRequest(chat("how much?"), ("1", "2"))]
+    base = player.answer(asked)
+    player.backend.load(lora(tiny, tmp_path / "adapter")[0])
+    assert player.answer(asked) == answer(player.backend, asked) != base
+    assert "assistant" not in cast.lap()
+
+
+def test_a_model_of_its_own_for_the_assistant_s_role_is_refused(tiny: str) -> None:
+    with pytest.raises(ScenarioError, match=r"roles\.assistant: the assistant's model is the scen"):
+        scenario_of(tiny, {"assistant": {"model": tiny}})
 
 
 def test_a_model_that_is_not_there_is_named(tiny: str, tmp_path: Path) -> None:
