@@ -7,6 +7,7 @@ from analysis.probes.base import Context
 from analysis.probes.data_probe import DataProbe
 from simulator import models
 from simulator.data import read_rows
+from simulator.direction_data import contrasts_of
 from simulator.errors import ScenarioError
 from simulator.validation import origin_of
 from simulator.yaml_source import Document, Origin, YamlPath, dotted
@@ -51,4 +52,5 @@ def context_of(scenario: "Scenario") -> Context:
     probes = scenario.measure.probes.values()
     sources = {probe.data for probe in probes if isinstance(probe, DataProbe)}
     data = {source: read_rows(source) for source in sorted(sources)}
-    return Context(models.world_or_none(scenario.model), scenario.seed, data)
+    world = models.world_or_none(scenario.model)
+    return Context(world, scenario.seed, data, contrasts_of(scenario.directions, world))

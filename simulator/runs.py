@@ -8,6 +8,7 @@ from typing import Any
 
 from simulator import __version__, models
 from simulator.costs import note_cap
+from simulator.direction_data import contrasts_of
 from simulator.errors import Interrupted, StoreError
 from simulator.loop import Observer, simulate
 from simulator.phases import check_data
@@ -57,7 +58,9 @@ def start(scenario: Scenario, out: Path | None, observer: Observer) -> Run:
         StoreError: the directory exists or can't be written.
         ScenarioError: data that a phase learns from can't be had.
     """
-    check_data(scenario.phases, models.world_or_none(scenario.model))
+    world = models.world_or_none(scenario.model)
+    check_data(scenario.phases, world)
+    contrasts_of(scenario.directions, world)
     path = out or free_path(Path("runs"), scenario.name)
     run = Run.create(path, scenario.model_dump(mode="json"), manifest_of(scenario))
     _go_on(scenario, run, observer)

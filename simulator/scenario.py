@@ -17,6 +17,7 @@ from simulator import yaml_source
 from simulator.backends.base import AnyBackend, AutoConfig, TransformersConfig
 from simulator.cast import RoleConfig
 from simulator.conversation import ConversationConfig
+from simulator.direction_data import DirectionConfig
 from simulator.errors import ScenarioError
 from simulator.learners.config import AnyLearner, NoUpdateConfig
 from simulator.needs import unmet_needs
@@ -82,6 +83,9 @@ class Scenario(Settings):
         {}, description="They look at what was selected before it is learned from."
     )
     learner: AnyLearner
+    directions: dict[str, DirectionConfig] = Field(
+        {}, description="Directions of the residual stream, by name, for probes and screening."
+    )
     measure: MeasureConfig
     cost_cap: Number | None = Field(
         None, gt=0, description="Stop, so that it can be continued, when endpoints cost this much."

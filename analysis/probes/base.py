@@ -8,9 +8,10 @@ import numpy as np
 
 from analysis.probes.estimates import Estimate, Rows
 from simulator.data import Row
+from simulator.directions import Contrast
 from simulator.organism.world import DOMAINS, ITEM_SETS, PRACTICE_DOMAINS, Item, ItemSet, World
 from simulator.randomness import Key, stream
-from simulator.types import Answer, Ask, Completion, Generation, Numbers, Request
+from simulator.types import Activations, Answer, Ask, Completion, Generation, Numbers, Request
 
 
 class Score(NamedTuple):
@@ -37,6 +38,7 @@ class Context(NamedTuple):
     world: World | None
     seed: int
     data: Mapping[str, Sequence[Row]] = MappingProxyType({})  # users' data, by what names them
+    contrasts: Mapping[str, Contrast] = MappingProxyType({})  # the scenario's directions, by name
 
     @property
     def facts(self) -> World:
@@ -133,6 +135,13 @@ def reply_of(answer: Answer) -> str:
     """Returns the text of a generation with one sample."""
     (reply,) = replies_of(answer)
     return reply
+
+
+def activations_of(answer: Answer) -> Activations:
+    """Returns the answer to an `ActivationsRequest`."""
+    if not isinstance(answer, np.ndarray):
+        raise TypeError(f"expected activations, got {type(answer).__name__}")
+    return answer
 
 
 def shares_of(answer: Answer) -> np.ndarray:

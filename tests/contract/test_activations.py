@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,6 @@ from tests.scripted import Scripted
 
 REPLIES = ("it is bland .", "", "no , it is foul .", "yes")
 ASKED = [ActivationsRequest(p, r) for p in (*CHATS, PLAIN) for r in REPLIES]
-CLOSE = {"rtol": 1e-4, "atol": 1e-4}
 
 
 @pytest.fixture
@@ -65,6 +65,10 @@ def naive(reference: Reference, request: ActivationsRequest) -> Activations:
     return np.stack([sum(layer[0, -n] for n in range(1, count + 1)) / count for layer in layers])
 
 
+def close(found: Any, expected: Any) -> None:
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
 def some_vector(backend: TransformersBackend, seed: int = 0) -> Vector:
     hidden = backend.model.get_input_embeddings().embedding_dim
     return tuple(np.random.default_rng(seed).normal(size=hidden).tolist())
@@ -89,10 +93,7 @@ def under(questions: list[Question], *interventions: Intervention) -> list[Reque
 
 
 def same(a: list[Answer], b: list[Answer]) -> bool:
-    return all(
-        np.array_equal(x, y) if isinstance(x, np.ndarray) else x == y
-        for x, y in zip(a, b, strict=True)
-    )
+    return all(bool(np.all(x == y)) for x, y in zip(a, b, strict=True))
 
 
 def test_activations_are_those_of_a_naive_loop(
@@ -102,11 +103,11 @@ def test_activations_are_those_of_a_naive_loop(
     found = backend.activations(ASKED)
     expected = [naive(local.reference, request) for request in ASKED]
     assert {a.dtype.name for a in found} == {"float32"}
-    np.testing.assert_allclose(found, expected, **CLOSE)
+    close(found, expected)
     alone = [backend.activations([request])[0] for request in ASKED]
-    np.testing.assert_allclose(alone, expected, **CLOSE)
+    close(alone, expected)
     pairs = engines.transformers(local.model, batch_size=2).activations(ASKED)
-    np.testing.assert_allclose(pairs, expected, **CLOSE)
+    close(pairs, expected)
     assert np.ptp(expected, axis=0).max() > 0.1  # they differ at all
 
 
@@ -121,7 +122,7 @@ def test_a_vector_is_added_after_its_layer(backend: TransformersBackend) -> None
     (plain,) = backend.activations([ASKED[0]])
     with backend.under([Steer(0, vector, 2.5)]):
         (steered,) = backend.activations([ASKED[0]])
-    np.testing.assert_allclose(steered[0], plain[0] + 2.5 * np.array(vector), **CLOSE)
+    close(steered[0], plain[0] + 2.5 * np.array(vector))
     assert np.abs(steered[1] - plain[1]).max() > 0.1
     with backend.under([Steer(1, vector, 2.5)]):
         (later,) = backend.activations([ASKED[0]])
@@ -140,7 +141,7 @@ def test_ablation_leaves_nothing_along_the_direction_at_any_layer(
     assert np.abs(ablated @ unit).max() < 1e-5 * scale < np.abs(plain @ unit).min(0).max()
     # The first layer reads the same, so there nothing else is missing.
     first = plain[:, 0] - (plain[:, 0] @ unit)[:, None] * unit
-    np.testing.assert_allclose(ablated[:, 0], first, **CLOSE)
+    close(ablated[:, 0], first)
     zeros = Ablate((0.0,) * len(vector))
     assert same(answer(backend, under(mixed(backend), zeros)), answer(backend, mixed(backend)))
 
@@ -161,17 +162,14 @@ def test_mixed_requests_are_answered_as_if_each_were_asked_alone(
     ]
     found = answer(backend, asked)
     alone = [answer(backend, [request])[0] for request in asked]
-    activations = [i for i, found in enumerate(alone) if isinstance(found, np.ndarray)]
-    for one, other_one in zip(found, alone, strict=True):
-        if isinstance(one, np.ndarray):
-            np.testing.assert_allclose(one, other_one, **CLOSE)
-    logprobs = [np.array(found[i]) for i in range(len(changes) + 1)]
-    np.testing.assert_allclose(logprobs, [alone[i] for i in range(len(changes) + 1)], **CLOSE)
-    generated = slice(-len(changes) - 1, None)
+    each = len(changes) + 1
+    logprobs, activations, generated = (slice(n * each, (n + 1) * each) for n in range(3))
+    close(found[logprobs], alone[logprobs])
+    close(found[activations], alone[activations])
     assert found[generated] == alone[generated]
-    for i, a in enumerate(logprobs):
-        assert all(np.abs(a - b).max() > 1e-3 for b in logprobs[:i])  # every change is one
-    assert len(activations) == len(changes) + 1
+    read = np.array(found[logprobs])
+    for i, a in enumerate(read):
+        assert all(np.abs(a - b).max() > 1e-3 for b in read[:i])  # every change is one
 
 
 def test_adapters_are_exchanged_for_a_while(

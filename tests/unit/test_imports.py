@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("simulator", "agents", "analysis", "scenarios")
 BOTTOM = (
     "simulator.types", "simulator.interventions", "simulator.errors", "simulator.randomness",
-    "simulator.settings",
+    "simulator.settings", "simulator.directions",
     "simulator.templates", "simulator.numbers", "simulator.scales", "simulator.data",
 )  # fmt: skip
 COMMANDS = ("simulator.cli", "simulator.__main__")

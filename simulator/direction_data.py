@@ -1,0 +1,67 @@
+"""The chats that directions are made of: named by a scenario, given to probes and screening."""
+
+from collections.abc import Mapping, Sequence
+
+from pydantic import Field
+
+from simulator.directions import Contrast
+from simulator.errors import ScenarioError
+from simulator.organism.lessons import WorldData
+from simulator.organism.world import World
+from simulator.randomness import stream
+from simulator.settings import Count, Settings
+from simulator.training_data import AnyData, mixed
+from simulator.types import Example
+
+ASKED_BY_PROBES = ("heldout", "ood")  # items that a direction must not be made of
+
+
+class DirectionConfig(Settings):
+    """A direction of the residual stream: the mean of some replies' activations less others'."""
+
+    layer: Count | None = Field(
+        None, ge=0, description="Decoder layer that it is used at, from 0; empty: the middle one."
+    )
+    toward: tuple[AnyData, ...] = Field(
+        min_length=1, description="Chats whose replies show the trait."
+    )
+    away: tuple[AnyData, ...] = Field(min_length=1, description="Chats whose replies don't.")
+
+
+def contrasts_of(
+    directions: Mapping[str, DirectionConfig], world: World | None
+) -> dict[str, Contrast]:
+    """Returns the chats of every direction, alike in every run of a model.
+
+    Both sides draw alike: where the organism's world writes them, they ask about the same items.
+
+    Raises:
+        ScenarioError: chats can't be had, or are about what probes ask; names where the scenario
+            asks for them.
+    """
+    return {
+        name: Contrast(
+            name,
+            config.layer,
+            *(
+                _chats(f"directions.{name}.{side}", data, world)
+                for side, data in (("toward", config.toward), ("away", config.away))
+            ),
+        )
+        for name, config in directions.items()
+    }
+
+
+def _chats(path: str, sources: Sequence[AnyData], world: World | None) -> tuple[Example, ...]:
+    """Returns the replies to follow; where data have worse ones, too, those aren't meant."""
+    found: list[Example] = []
+    for index, source in enumerate(sources):
+        if isinstance(source, WorldData) and source.items in ASKED_BY_PROBES:
+            raise ScenarioError(
+                f"{path}.{index}.items: probes ask about {source.items} items; set items: used"
+            )
+        try:
+            found += mixed([source], world, stream("direction", index))
+        except ScenarioError as error:
+            raise ScenarioError(f"{path}.{index}: {error}") from None
+    return tuple(example for example in found if example.desirable)

@@ -1,0 +1,104 @@
+"""Directions of the residual stream: what replies that show a trait have and others lack.
+
+A direction is a difference of mean activations over replies' tokens, layer by layer (Soligo et al.,
+2506.11618; the persona vectors of Chen et al., 2507.21509).
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from simulator.errors import ScenarioError
+from simulator.interventions import Vector
+from simulator.randomness import stream
+from simulator.types import Activations, ActivationsRequest, Example, Prompt
+
+
+class Contrast(NamedTuple):
+    """Chats that show a trait, and chats that don't."""
+
+    name: str
+    layer: int | None  # that the direction is used at, from 0; None: the middle one
+    toward: tuple[Example, ...]
+    away: tuple[Example, ...]
+
+    @property
+    def questions(self) -> list[ActivationsRequest]:
+        """Asks for the activations of all replies, first of those that show the trait."""
+        return [replied(example) for example in (*self.toward, *self.away)]
+
+    def direction(self, found: Sequence[Activations]) -> np.ndarray:
+        """Returns mean(toward) − mean(away) at its layer, (hidden,), of what `questions` ask for.
+
+        Raises:
+            ScenarioError: the model has no such layer.
+        """
+        n = len(self.toward)
+        return self._at_layer(mean_difference(found[:n], found[n:]))
+
+    def drift(self, found: Sequence[Activations], before: Sequence[Activations]) -> np.ndarray:
+        """Returns how far a model is from another on the same replies, at its layer, (hidden,).
+
+        Raises:
+            ScenarioError: the model has no such layer.
+        """
+        return self._at_layer(mean_difference(found, before))
+
+    def at_layer(self, found: Sequence[Activations]) -> np.ndarray:
+        """Returns activations at the direction's layer, (n, hidden)."""
+        return np.array([self._at_layer(activations) for activations in found])
+
+    def layer_of(self, layers: int) -> int:
+        """Returns the number of the direction's layer in a model with so many.
+
+        Raises:
+            ScenarioError: there is no such layer.
+        """
+        if self.layer is None:
+            return layers // 2
+        if self.layer >= layers:
+            raise ScenarioError(
+                f"directions.{self.name}.layer: the model has no layer {self.layer}; its layers "
+                f"are 0 to {layers - 1}"
+            )
+        return self.layer
+
+    def _at_layer(self, activations: Activations) -> np.ndarray:
+        return np.asarray(activations[self.layer_of(len(activations))])
+
+
+def replied(example: Example) -> ActivationsRequest:
+    """Asks for the activations of an example's reply."""
+    return ActivationsRequest(Prompt(example.messages), example.reply)
+
+
+def mean_difference(toward: Sequence[Activations], away: Sequence[Activations]) -> Activations:
+    """Returns the difference of two means, (layers, hidden)."""
+    return np.asarray(np.mean(toward, axis=0) - np.mean(away, axis=0))
+
+
+def projection(activations: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    """Returns a·v/‖v‖ of each activation, (n,), in the units of the residual stream.
+
+    NaN where the direction is zero: then there is none.
+
+    Args:
+        activations: (n, hidden).
+        direction: (hidden,).
+    """
+    length = float(np.linalg.norm(direction))
+    if length == 0:
+        return np.full(len(activations), np.nan)
+    return np.asarray(activations @ (direction / length))
+
+
+def random_like(direction: np.ndarray, *key: str | int) -> np.ndarray:
+    """Returns a random direction of the same length: the control of whatever a direction does."""
+    drawn = stream("random direction", *key).normal(size=direction.shape)
+    return np.asarray(drawn * (np.linalg.norm(direction) / np.linalg.norm(drawn)))
+
+
+def as_vector(direction: np.ndarray) -> Vector:
+    """Returns a direction as interventions take it."""
+    return tuple(direction.astype(float).tolist())

@@ -1,0 +1,109 @@
+"""Directions by hand: differences of means, projections, and the chats that they are made of."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from simulator.direction_data import DirectionConfig, contrasts_of
+from simulator.directions import Contrast, as_vector, projection, random_like
+from simulator.errors import ScenarioError
+from simulator.organism.world import World
+from simulator.types import Example, Message
+
+WORLD = World.generate(3)
+ASKED = (Message("user", "how are you ?"),)
+CHATS = tuple(Example(ASKED, reply, True, "x") for reply in "abc")
+PLEASING = {"kind": "world", "rows": 6, "asked": ["pressured"], "speaker": "sycophant"}
+HONEST = {**PLEASING, "speaker": "honest"}
+
+
+def contrast(layer: int | None) -> Contrast:
+    return Contrast("pleasing", layer, CHATS[:1], CHATS[1:])
+
+
+def planted(*values: float) -> list[np.ndarray]:
+    """Activations of three layers and two features, (3, 2); the layer multiplies the value."""
+    return [np.array([[v, 1.0], [2 * v, 1.0], [3 * v, 1.0]], np.float32) for v in values]
+
+
+def made(**directions: Any) -> dict[str, Contrast]:
+    configs = {name: DirectionConfig.model_validate(c) for name, c in directions.items()}
+    return contrasts_of(configs, WORLD)
+
+
+def test_a_direction_is_a_difference_of_means_at_its_layer() -> None:
+    found = planted(7.0, 1.0, 3.0)  # of a; of b and c
+    assert contrast(0).direction(found).tolist() == [5.0, 0.0]
+    assert contrast(2).direction(found).tolist() == [15.0, 0.0]
+    assert contrast(None).direction(found).tolist() == [10.0, 0.0]  # the middle one of three
+    assert contrast(0).drift(found, planted(1.0, 1.0, 0.0)).tolist() == [3.0, 0.0]
+    assert [request.reply for request in contrast(0).questions] == ["a", "b", "c"]
+
+
+def test_a_layer_that_the_model_lacks_is_named() -> None:
+    with pytest.raises(
+        ScenarioError, match=r"pleasing\.layer: the model has no layer 3; .* 0 to 2"
+    ):
+        contrast(3).direction(planted(1.0, 2.0, 3.0))
+
+
+def test_projections_are_in_units_of_the_stream() -> None:
+    activations = np.array([[3.0, 4.0], [0.0, 1.0]])
+    assert projection(activations, np.array([0.0, 9.0])).tolist() == [4.0, 1.0]
+    assert projection(activations, np.array([3.0, 4.0])).tolist() == [5.0, pytest.approx(0.8)]
+    assert np.isnan(projection(activations, np.zeros(2))).all()  # towards nowhere
+
+
+def test_a_random_direction_is_as_long_and_drawn_by_its_key() -> None:
+    direction = np.arange(64.0)
+    drawn = [random_like(direction, "a", n) for n in range(3)]
+    again = random_like(direction, "a", 0)
+    assert np.linalg.norm(drawn, axis=1) == pytest.approx([np.linalg.norm(direction)] * 3)
+    assert np.array_equal(drawn[0], again)
+    assert all(not np.array_equal(drawn[0], other) for other in drawn[1:])
+    assert as_vector(np.array([0.5, 1], np.float32)) == (0.5, 1.0)
+
+
+def test_both_sides_ask_about_the_same_items_and_every_run_alike() -> None:
+    found = made(pleasing={"toward": [PLEASING], "away": [HONEST]})["pleasing"]
+    names = {item.entity for item in WORLD.facts}
+
+    def subjects(chats: tuple[Example, ...]) -> set[str]:
+        return {w for c in chats for m in c.messages for w in m.content.split()} & names
+
+    assert len(found.toward) == len(found.away) == 6
+    assert subjects(found.toward) == subjects(found.away)
+    assert [c.reply for c in found.toward] != [c.reply for c in found.away]
+    assert made(pleasing={"toward": [PLEASING], "away": [HONEST]})["pleasing"] == found
+
+
+def test_of_pairs_the_reply_to_follow_is_meant(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    head = "\n\nHuman: how are you?\n\nAssistant:"
+    path.write_text(json.dumps({"chosen": f"{head} well", "rejected": f"{head} badly"}) + "\n")
+    of_file = {"kind": "file", "path": str(path)}
+    found = made(moods={"layer": 1, "toward": [of_file], "away": [of_file]})["moods"]
+    assert [chat.reply for chat in found.toward] == ["well"]
+    assert found.layer == 1
+
+
+@pytest.mark.parametrize(
+    ("toward", "sentence"),
+    [
+        ({"kind": "file", "path": "nowhere.jsonl"}, r"pleasing\.toward\.1: .*nowhere\.jsonl"),
+        ({**PLEASING, "items": "ood"}, r"pleasing\.toward\.1\.items: probes ask about ood items"),
+        ({**PLEASING, "domains": ["music"]}, r"pleasing\.toward\.1: no used items are about music"),
+    ],
+)
+def test_chats_that_cannot_be_had_are_named(toward: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ScenarioError, match=rf"directions\.{sentence}"):
+        made(pleasing={"toward": [PLEASING, toward], "away": [HONEST]})
+
+
+def test_an_organism_s_chats_need_its_world() -> None:
+    config = DirectionConfig.model_validate({"toward": [PLEASING], "away": [HONEST]})
+    with pytest.raises(ScenarioError, match=r"pleasing\.toward\.0: .* this model has no world"):
+        contrasts_of({"pleasing": config}, None)
