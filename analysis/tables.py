@@ -126,6 +126,7 @@ def summary_table(run: Run) -> Table:
     figures = key_figures(run)
     last = int(figures["round"].max()) if len(figures) else 0
     note = "[low–high]: 95 % intervals; a change is shown where they don't overlap"
+    note += f" and rest on {frames.FEWEST} answers or more"
     judges = dict.fromkeys(scale.judge for scale in scales(run).values())
     notes = [note if last else "[low–high]: 95 % intervals"]
     notes += [f"as judged: the opinion of {' and '.join(judges)}"] if judges else []
