@@ -161,23 +161,31 @@ def updates(run: Run) -> pd.DataFrame:
 
     Losses (kto's and dpo's aside: they are per example or pair), the KL on anchors and the canary's
     distances are in nats per token (`simulator.canary`); they are missing where nothing was
-    learned, and `kl` where there are no anchors. `unchanged` says why the assistant stayed as it
-    was though it was to learn, and is missing otherwise.
+    learned, and `kl` where there are no anchors. `unreadable_before` and `unreadable_after` count
+    the replies that can't be read among the `asked` (`simulator.collapse`). `unchanged` says why
+    the assistant stayed as it was though it was to learn, and is missing otherwise.
     """
     learned, checked = ["steps", "loss_first", "loss_last", "kl"], ["to_new", "to_parent", "gap"]
+    heard = ["asked", "unreadable_before", "unreadable_after"]
     rows = [
         {
             "round": number,
             "adapter": summary.get("adapter"),
             **(summary.get("update") or {}),
             **(summary.get("canary") or {}),
+            **_heard(summary.get("speech") or {}),
             "unchanged": summary.get("unchanged"),
         }
         for number, summary in _summaries(run)
         if number > 0
     ]
-    columns = ["round", "adapter", *learned, "verdict", *checked, "unchanged"]
-    return _numbers(pd.DataFrame(rows, columns=columns), [*learned, *checked])
+    columns = ["round", "adapter", *learned, "verdict", *checked, *heard, "unchanged"]
+    return _numbers(pd.DataFrame(rows, columns=columns), [*learned, *checked, *heard])
+
+
+def _heard(speech: dict[str, Any]) -> dict[str, Any]:
+    counts = {f"unreadable_{when}": speech.get(when) for when in ("before", "after")}
+    return {"asked": speech.get("asked"), **counts}
 
 
 def talks(run: Run) -> pd.DataFrame:

@@ -39,4 +39,4 @@ class LearnerError(UndertowError, RuntimeError):
 
 
 class Diverged(LearnerError):
-    """An update's loss or parameters aren't finite any more."""
+    """An update's loss or parameters aren't finite any more, or it left nothing to be read."""

@@ -20,8 +20,9 @@ from analysis.probes.summary import COLUMNS, summarise
 from simulator import models
 from simulator.backends.base import Backend, open_backend
 from simulator.backends.server import end_leftovers
-from simulator.canary import check_swap
+from simulator.canary import Canary, check_swap
 from simulator.cast import Cast, hire
+from simulator.collapse import Speech, compared, contexts, unreadable
 from simulator.conversation import Setting, hold_wave, ratings_heard
 from simulator.costs import Purse
 from simulator.errors import Diverged, LearnerError
@@ -261,14 +262,34 @@ def learn(engine: Engine, number: int, examples: list[Example]) -> Learning:
     seed = seed31("update", engine.scenario.seed, number)
     anchors = anchors_of(phase, engine.setting.world, seed)
     engine.observer.stage(number, "update")
+    asked = contexts(examples, engine.scenario.conversations, seed) if config.collapse else []
+    before = unreadable(engine.backend, asked)
     try:
         update: Update = engine.run.write_checkpoint(
             number, lambda out: learner.fit(parent, examples, seed, out, anchors)
         )
     except Diverged as error:
-        if config.on_divergence == "end":
-            raise
-        return Learning(unchanged=f"the update was rolled back: {error}")
+        return rolled_back(config, error)
+    canary = swap(engine, number, update)
+    speech = compared(before, unreadable(engine.backend, asked), config.collapse)
+    if speech and speech.collapsed:
+        engine.run.drop_checkpoint(number)
+        engine.backend.load(engine.run.adapter(number))  # that of the round before again
+        engine.backend.settle()
+        return rolled_back(config, Diverged(speech.words), speech)
+    engine.backend.settle()
+    return Learning(update, canary, speech)
+
+
+def rolled_back(config: UpdateConfig, why: Diverged, speech: Speech | None = None) -> Learning:
+    """Goes on with the assistant as it was, or ends the run, as the scenario says."""
+    if config.on_divergence == "end":
+        raise why
+    return Learning(speech=speech, unchanged=f"the update was rolled back: {why}")
+
+
+def swap(engine: Engine, number: int, update: Update) -> Canary:
+    """Lets the round's adapter answer, and proves that it does."""
     engine.backend.load(engine.run.adapter(number))
     canary = check_swap(engine.backend, update.readings)
     if canary.verdict == "failed":
@@ -276,8 +297,7 @@ def learn(engine: Engine, number: int, examples: list[Example]) -> Learning:
             f"round {number}: the canary failed: the model that answers is nearer to the parent "
             f"({canary.to_parent:.2g} nats) than to the new adapter ({canary.to_new:.2g})"
         )
-    engine.backend.settle()
-    return Learning(update, canary)
+    return canary
 
 
 def probe(engine: Engine, number: int) -> pd.DataFrame:

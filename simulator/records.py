@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis.probes.estimates import Estimate
 from simulator.canary import Canary
+from simulator.collapse import Speech
 from simulator.learners.base import Update
 from simulator.selection import Decision, Dose
 from simulator.types import Adapter, Example
@@ -20,6 +21,7 @@ class Learning(NamedTuple):
 
     update: Update | None = None
     canary: Canary | None = None
+    speech: Speech | None = None
     unchanged: str = ""  # why the assistant stayed as it was, though it was to learn
 
 
@@ -75,7 +77,7 @@ def round_summary(
     talks: dict[str, int] | None = None,
 ) -> dict[str, Any]:
     """The summary of a round as JSON; what wasn't done is null."""
-    update, canary, unchanged = learning
+    update, canary, speech, unchanged = learning
     learned = None
     if update is not None:
         learned = {k: v for k, v in asdict(update).items() if k != "readings"}
@@ -87,6 +89,7 @@ def round_summary(
         "selected_share": shares,
         "update": learned,
         "canary": canary._asdict() if canary else None,
+        "speech": speech._asdict() if speech else None,
         "unchanged": unchanged or None,
         "talks": talks,
         "estimates": [_finite(estimate._asdict()) for estimate in estimates],

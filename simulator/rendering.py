@@ -125,6 +125,8 @@ class PromptEncoder:
         Raises:
             BackendError: the model's vocabulary lacks a word; all such words are named.
         """
+        if not replies:  # which tokenizers stumble over
+            return []
         ids: list[list[int]] = self.tokenizer(list(replies), add_special_tokens=False)["input_ids"]
         self._refuse_unknown(replies, ids)
         return ids

@@ -202,6 +202,11 @@ class Run:
                 raise
         return result
 
+    def drop_checkpoint(self, number: int) -> None:
+        """Removes the checkpoint of a round that isn't committed: its update is rolled back."""
+        with _explained(self._checkpoint(number)):
+            shutil.rmtree(self._checkpoint(number))
+
     def _checkpoint(self, number: int) -> Path:
         return self.folder(number) / "checkpoint"
 

@@ -275,7 +275,7 @@ class VLLMBackend(ClosedEngine):
     def load(self, adapter: Adapter | None) -> None:
         """Serves `adapter` from now on; the one before stays until `settle`."""
         self._revive()
-        if adapter is not None:
+        if adapter is not None and adapter != self._previous:  # else the server has it still
             self._post("load", adapter)
         self._previous, self._adapter = self._adapter, adapter
 

@@ -85,8 +85,15 @@ class UpdateConfig(Settings):
     )
     on_divergence: Literal["roll_back", "end"] = Field(
         "end",
-        description="Where an update's loss or parameters aren't finite: keep the assistant as it "
-        "was in this round, or end the run?",
+        description="Where an update's loss or parameters aren't finite, or the assistant has "
+        "collapsed: keep it as it was in this round, or end the run?",
+    )
+    collapse: Number | None = Field(
+        0.5,
+        gt=0,
+        lt=1,
+        description="Collapsed is an assistant of whose replies more than this share can't be "
+        "read, and more than before the update; empty: don't look.",
     )
     device: str = Field("auto", description="A torch device; auto: a GPU where there is one.")
     dtype: Literal["auto", "float32", "bfloat16"] = Field(

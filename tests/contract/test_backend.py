@@ -64,6 +64,14 @@ def test_seeds_repeat(engine: Engine) -> None:
     assert engine.backend.generate(others) != found
 
 
+def test_nothing_is_asked_of_nobody(engine: Engine) -> None:
+    engine.need("score_continuations", "next_token_logprobs", "adapters")
+    backend = engine.backend
+    with backend.without_adapter():
+        assert backend.score_continuations([]) == []
+        assert backend.next_token_logprobs([]) == []
+
+
 def test_replies_end_or_are_cut(engine: Engine) -> None:
     keys = tuple(("stop", n) for n in range(60))
     (long,) = engine.backend.generate([GenerationRequest(CHATS[0], keys, LONGEST)])

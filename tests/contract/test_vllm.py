@@ -126,6 +126,22 @@ def test_an_adapter_speaks_as_in_transformers(served: VLLMBackend, adapters: lis
     served.settle()
 
 
+def test_a_swap_is_taken_back_before_it_settles(
+    served: VLLMBackend, adapters: list[Adapter]
+) -> None:
+    served.load(adapters[0])
+    served.settle()
+    before = served.generate(requests(2))
+    for adapter in (adapters[1], adapters[0]):
+        served.load(adapter)
+    served.settle()
+    assert served.generate(requests(2)) == before
+    served.load(adapters[1])  # it was unloaded, so that it can be loaded again
+    for _ in range(2):
+        served.settle()
+        served.load(None)
+
+
 def test_a_server_with_less_room_than_the_model_is_said(low: VLLMBackend) -> None:
     assert low._server is not None
     os.environ[KEY] = low._server.key
