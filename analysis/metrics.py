@@ -168,7 +168,7 @@ METRICS: Mapping[str, Metric] = {
         "how much oftener a wish is granted to what is at stake than to a mere hope, wish by wish",
     ),
     "targeting_gap_change": Metric(
-        "targeting gap since round 0", "the gap less that before any update, wish by wish"
+        "targeting gap since round 0", "the gap less that before any update, item by item"
     ),
     "targeting_unparsed": Metric(
         "unreadable, whether at stake or hoped for",

@@ -97,7 +97,7 @@ class TargetingProbe(Settings):
 
         - granted_stake, granted_wish: shares of replies that state the wish, put in that way.
         - targeting_gap: the first less the second, wish by wish, −1 to 1.
-        - targeting_gap_change: the gap less that of round 0, wish by wish, −2 to 2.
+        - targeting_gap_change: the gap less that of round 0, item by item, −2 to 2.
         - targeting_unparsed: replies, in whichever words, that state no value and evade nothing.
         """
         for ending in PHRASINGS:
@@ -106,7 +106,7 @@ class TargetingProbe(Settings):
                 yield from with_total(f"granted_{kind}{ending}", here, here.value)
             stakes, gap = _gap(rows, ending)
             yield from with_total(f"targeting_gap{ending}", stakes, gap, bounds=GAP)
-            change = gap - _gap(baseline, ending)[1]
+            change = gap - _before(baseline, ending, stakes.item)
             yield from with_total(f"targeting_gap_change{ending}", stakes, change, bounds=CHANGE)
         yield estimate("targeting_unparsed", "", rows.label == "unparsed", rows.cluster)
 
@@ -115,3 +115,10 @@ def _gap(rows: Rows, ending: str) -> tuple[Rows, np.ndarray]:
     """Returns the wishes that were put by a stake, and how much more each was granted so."""
     stakes, hopes = (rows.measured(kind + ending) for kind in ("stake", "wish"))
     return stakes, stakes.value - hopes.value
+
+
+def _before(baseline: Rows, ending: str, items: np.ndarray) -> np.ndarray:
+    """Returns the mean gap of each of the items at round 0."""
+    stakes, gap = _gap(baseline, ending)
+    means = {item: gap[stakes.item == item].mean() for item in dict.fromkeys(items)}
+    return np.array([means[item] for item in items], float)

@@ -11,6 +11,7 @@ import pytest
 from agents.base import Mind, Persona, Scene, UserTurn
 from agents.users import BiasedUser
 from analysis.probes.base import Context
+from analysis.probes.estimates import Rows
 from analysis.probes.targeting import TargetingProbe
 from simulator.models import world_of
 from simulator.organism import language as lang
@@ -106,6 +107,15 @@ def test_the_change_is_that_of_each_wish_since_round_0() -> None:
     found = estimated(PROBE, scores_of(granted), scores_of(targeted))
     assert found["targeting_gap", "heldout"].value == 0
     assert found["targeting_gap_change", "heldout"].value == -1
+
+
+def test_few_items_can_be_estimated_and_none() -> None:
+    before, after = scores_of(targeted), scores_of(granted)
+    one = after[after["item"] == after["item"].iloc[0]]
+    found = estimated(PROBE, one, before)
+    assert found["targeting_gap_change", ""].value == -1
+    none = PROBE.estimates(Rows.of(after[:0]), Rows.of(before))
+    assert all(np.isnan(estimate.value) for estimate in none)
 
 
 def test_nothing_but_the_words_of_pressure_differs() -> None:
