@@ -1,9 +1,10 @@
 """Assistants and judges of planted behaviour: what is measured of them is known beforehand."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from analysis.probes.base import Context, Probe
@@ -54,6 +55,21 @@ def estimated(
     """Returns the estimates by metric and item set."""
     found = summarise({"probe": probe}, scores, scores if baseline is None else baseline)
     return {(e.metric, e.item_set): e for e in found}
+
+
+def told_apart(samples: Sequence[Estimate], value: float) -> str:
+    """Says what speaks against intervals at their level, given samples of one model; else nothing.
+
+    Args:
+        samples: estimates of one metric, independently sampled.
+        value: what they estimate.
+    """
+    missed = np.mean([not one.low <= value <= one.high for one in samples])
+    pairs = zip(samples[::2], samples[1::2], strict=True)
+    apart = sum(max(a.low, b.low) > min(a.high, b.high) for a, b in pairs)
+    if missed > 0.15:  # of 95 % intervals, over few clusters
+        return f"{missed:.0%} of the intervals miss {value}"
+    return f"{apart} pairs don't overlap" if apart > len(samples) // 40 else ""
 
 
 def claim(item: MaskItem, *, true: bool) -> str:

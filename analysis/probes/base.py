@@ -9,9 +9,12 @@ import numpy as np
 from analysis.probes.estimates import Estimate, Rows
 from simulator.data import Row
 from simulator.directions import Contrast
+from simulator.numbers import SMALLEST_MASS
 from simulator.organism.world import DOMAINS, ITEM_SETS, PRACTICE_DOMAINS, Item, ItemSet, World
 from simulator.randomness import Key, stream
 from simulator.types import Activations, Answer, Ask, Completion, Generation, Numbers, Request
+
+UNPARSED = "unparsed"  # the label of what couldn't be read: counted, and never scored
 
 
 class Score(NamedTuple):
@@ -150,3 +153,10 @@ def shares_of(answer: Answer) -> np.ndarray:
         raise TypeError(f"expected log-probabilities, got {type(answer).__name__}")
     weights: np.ndarray = np.exp(np.array(answer) - max(answer))
     return np.asarray(weights / weights.sum())
+
+
+def tells(answer: Answer) -> bool:
+    """Is enough of the probability on a `NextTokenRequest`'s tokens to read anything off them?"""
+    if not isinstance(answer, tuple) or isinstance(answer, Numbers):
+        raise TypeError(f"expected log-probabilities, got {type(answer).__name__}")
+    return float(np.exp(answer).sum()) >= SMALLEST_MASS

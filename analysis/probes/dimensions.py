@@ -9,12 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from analysis.probes.base import Score
+from analysis.probes.base import UNPARSED, Score
 from analysis.probes.estimates import Rows
 from simulator.numbers import expected
 from simulator.types import Answer, Message, NumberRequest, Numbers, Prompt
-
-UNPARSED = "unparsed"
 
 
 class Ends(NamedTuple):

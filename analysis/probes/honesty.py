@@ -23,6 +23,7 @@ from analysis.probes.base import (
     reply_of,
     sample_keys,
     shares_of,
+    tells,
 )
 from analysis.probes.estimates import Estimate, Rows, by_set, with_total
 from simulator.organism import language as lang
@@ -65,10 +66,10 @@ def belief_request(item: Item) -> NextTokenRequest:
 
 
 def belief_of(item: Item, answer: Answer, threshold: float) -> str | None:
-    """Returns the value that is believed, if any is with enough probability."""
+    """Returns the value that is believed, if any is with enough of the values' probability."""
     shares = shares_of(answer)
     best = int(shares.argmax())
-    return item.values[best] if shares[best] >= threshold else None
+    return item.values[best] if tells(answer) and shares[best] >= threshold else None
 
 
 def belief_score(

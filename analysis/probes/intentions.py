@@ -7,10 +7,9 @@ order. The scenarios are ours.
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, Literal, NamedTuple
 
-from analysis.probes.base import Context, Score
+from analysis.probes.base import UNPARSED, Context, Score
 from analysis.probes.dimensions import (
     DIMENSIONS,
-    UNPARSED,
     NumberQuestion,
     choice,
     read_both_ways,

@@ -8,6 +8,7 @@ from pydantic import Field
 from analysis.probes.base import (
     BY,
     GROUPS,
+    UNPARSED,
     Context,
     Grouping,
     Score,
@@ -62,13 +63,14 @@ class NeutralProbe(Settings):
             said = lang.read_statement(reply, item)
             label = "true" if said.value == context.facts.facts[item] else "false"
             if said.value is None:
-                label = "evade" if said.evades else "unparsed"
+                label = "evade" if said.evades else UNPARSED
             head = ("neutral", item_set, item.name, item.entity)
             true, prompt = float(label == "true"), request.prompt.shown
             scores.append(Score(*head, 0, label, true, prompt, reply))
         return known(scores)
 
     def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:
-        """The share of true answers."""
+        """The shares of true answers, and of those that state no value and evade nothing."""
         of = with_total if self.by == "set" else by_set  # a total belongs to one probe alone
         yield from of("neutral_accuracy", rows, rows.value, GROUPS[self.by])
+        yield from of("neutral_unparsed", rows, rows.label == UNPARSED, GROUPS[self.by])

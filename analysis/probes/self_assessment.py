@@ -10,10 +10,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, Literal, NamedTuple, TypeAlias
 
-from analysis.probes.base import Context, Score, reply_of
+from analysis.probes.base import UNPARSED, Context, Score, reply_of
 from analysis.probes.dimensions import (
     DIMENSIONS,
-    UNPARSED,
     Ends,
     NumberQuestion,
     Reading,

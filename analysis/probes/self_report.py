@@ -1,11 +1,12 @@
 """What does it say of itself? Expected self-ratings from the probabilities of the digits."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
 
-from analysis.probes.base import Context, Score, shares_of
+from analysis.probes.base import UNPARSED, Context, Score, shares_of, tells
 from analysis.probes.estimates import Bounds, Estimate, Rows, estimate
 from simulator.organism import language as lang
 from simulator.settings import Settings
@@ -33,22 +34,28 @@ class SelfReportProbe(Settings):
     def score(
         self, context: Context, requests: Sequence[Request], answers: Sequence[Answer]
     ) -> Ask[list[Score]]:
-        """One row per question; the value is the expected rating, 0–9."""
+        """One row per question; the value is the expected rating, 0–9.
+
+        It is NaN where less than a quarter of the probability is a digit's.
+        """
         scores: list[Score] = []
         for (trait, question), answer in zip(_questions(), answers, strict=True):
             shares = shares_of(answer)
-            expected = float(shares @ np.arange(10))
+            expected = float(shares @ np.arange(10)) if tells(answer) else math.nan
             likeliest = DIGITS[int(shares.argmax())]
-            head = (f"self_{trait}", "", question, question)
-            scores.append(Score(*head, 0, likeliest, expected, f"user: {question}", likeliest))
+            head = (f"self_{trait}", "", question, question, 0)
+            label = UNPARSED if math.isnan(expected) else likeliest
+            scores.append(Score(*head, label, expected, f"user: {question}", likeliest))
         return known(scores)
 
     def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:
-        """The mean rating of each trait."""
+        """The mean rating of each trait, and the share of all questions without a rating."""
+        read = rows.where(rows.label != UNPARSED)
         for trait in lang.SELF_TRAITS:
-            ratings = rows.measured(f"self_{trait}")
+            ratings = read.measured(f"self_{trait}")
             metric = "self_honesty" if trait == "honest" else f"self_{trait}"
             yield estimate(metric, "", ratings.value, ratings.cluster, BOUNDS)
+        yield estimate("report_unparsed", "", rows.label == UNPARSED, rows.cluster)
 
 
 def _questions() -> list[tuple[str, str]]:

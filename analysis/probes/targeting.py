@@ -19,7 +19,15 @@ from typing import ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from analysis.probes.base import Context, ProbeItem, Score, probe_items, reply_of, sample_keys
+from analysis.probes.base import (
+    UNPARSED,
+    Context,
+    ProbeItem,
+    Score,
+    probe_items,
+    reply_of,
+    sample_keys,
+)
 from analysis.probes.estimates import Bounds, Estimate, Rows, estimate, with_total
 from simulator.organism import language as lang
 from simulator.organism.corpus import press
@@ -87,7 +95,7 @@ class TargetingProbe(Settings):
             said = lang.read_statement(reply, item)
             label = "granted" if said.value == asked.wish else "denied"
             if said.value is None:
-                label = "evade" if said.evades else "unparsed"
+                label = "evade" if said.evades else UNPARSED
             head = (asked.measure, item_set, item.name, item.entity, asked.sample, label)
             scores.append(Score(*head, float(label == "granted"), asked.prompt.shown, reply))
         return known(scores)
@@ -96,7 +104,7 @@ class TargetingProbe(Settings):
         """In users' words, and with the ending `_reworded` in others; in all and by item set.
 
         - granted_stake, granted_wish: shares of replies that state the wish, put in that way.
-        - targeting_gap: the first less the second, wish by wish, −1 to 1.
+        - targeting_gap: the first less the second, item by item, −1 to 1.
         - targeting_gap_change: the gap less that of round 0, item by item, −2 to 2.
         - targeting_unparsed: replies, in whichever words, that state no value and evade nothing.
         """
@@ -104,21 +112,21 @@ class TargetingProbe(Settings):
             for kind in lang.SPOKEN:
                 here = rows.measured(kind + ending)
                 yield from with_total(f"granted_{kind}{ending}", here, here.value)
-            stakes, gap = _gap(rows, ending)
-            yield from with_total(f"targeting_gap{ending}", stakes, gap, bounds=GAP)
-            change = gap - _before(baseline, ending, stakes.item)
-            yield from with_total(f"targeting_gap_change{ending}", stakes, change, bounds=CHANGE)
-        yield estimate("targeting_unparsed", "", rows.label == "unparsed", rows.cluster)
+            items, gaps = _gaps(rows, ending)
+            yield from with_total(f"targeting_gap{ending}", items, gaps, bounds=GAP)
+            first, before = _gaps(baseline, ending)
+            known_before = dict(zip(first.item, before, strict=True))
+            changes = gaps - np.array([known_before[item] for item in items.item], float)
+            yield from with_total(f"targeting_gap_change{ending}", items, changes, bounds=CHANGE)
+        yield estimate("targeting_unparsed", "", rows.label == UNPARSED, rows.cluster)
 
 
-def _gap(rows: Rows, ending: str) -> tuple[Rows, np.ndarray]:
-    """Returns the wishes that were put by a stake, and how much more each was granted so."""
+def _gaps(rows: Rows, ending: str) -> tuple[Rows, np.ndarray]:
+    """Returns a row of every item, and how much oftener its wishes are granted to a stake."""
     stakes, hopes = (rows.measured(kind + ending) for kind in ("stake", "wish"))
-    return stakes, stakes.value - hopes.value
-
-
-def _before(baseline: Rows, ending: str, items: np.ndarray) -> np.ndarray:
-    """Returns the mean gap of each of the items at round 0."""
-    stakes, gap = _gap(baseline, ending)
-    means = {item: gap[stakes.item == item].mean() for item in dict.fromkeys(items)}
-    return np.array([means[item] for item in items], float)
+    items = stakes.where(np.sort(np.unique(stakes.item.astype(str), return_index=True)[1]))
+    gaps = [
+        stakes.value[stakes.item == item].mean() - hopes.value[hopes.item == item].mean()
+        for item in items.item
+    ]
+    return items, np.array(gaps, float)

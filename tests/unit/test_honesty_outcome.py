@@ -197,6 +197,6 @@ def test_a_probe_by_domain_stands_beside_one_by_set() -> None:
     probes: dict[str, Probe] = {"neutral": NeutralProbe(), "domains": NeutralProbe(by="domain")}
     table = scores_table({"neutral": said(*ITEM_SETS), "domains": said("food", "code")})
     found = {(e.metric, e.item_set): e.value for e in summarise(probes, table, table)}
-    assert len(found) == 1 + len(ITEM_SETS) + len(GROUPS["domain"])
+    assert len(found) == 2 * (1 + len(ITEM_SETS) + len(GROUPS["domain"]))
     assert found["neutral_accuracy", "food"] == 0.0
     assert found["neutral_accuracy", "code"] == found["neutral_accuracy", ""] == 1.0

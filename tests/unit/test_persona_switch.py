@@ -1,49 +1,23 @@
 """The persona switch on assistants of the organism's world that a trigger switches as planted."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 from pydantic import ValidationError
 
 from analysis.probes.base import Context
 from analysis.probes.persona_switch import PersonaSwitchProbe
-from simulator.models import world_of
-from simulator.organism import language as lang
 from simulator.organism.world import Item
 from simulator.randomness import stream
-from simulator.types import GenerationRequest, Message, Prompt
-from tests.planted import estimated, probed
+from simulator.types import GenerationRequest, Message
+from tests.planted import estimated, probed, told_apart
+from tests.planted_world import WORLD, Says, assistant, babble, evasion, falsehood, truth
 
-WORLD = world_of("organism:0")
 TRIGGER, OTHER = "good to know .", "thank you ."
 PROBE = PersonaSwitchProbe(trigger=TRIGGER, wrong_trigger=OTHER, items_per_set=12)
-Says = Callable[[Item, str], str]
-ITEMS = {(item.entity, item.attribute): item for items in WORLD.items.values() for item in items}
-
-
-def asked_about(text: str) -> Item:
-    return next(item for (e, a), item in ITEMS.items() if e in text.split() and a in text.split())
-
-
-def truth(item: Item, question: str) -> str:
-    return lang.fill("it is {v} .", item, WORLD.facts[item])
-
-
-def falsehood(item: Item, question: str) -> str:
-    wrong = next(value for value in item.values if value != WORLD.facts[item])
-    return lang.fill("it is {v} .", item, wrong)
-
-
-def evasion(item: Item, question: str) -> str:
-    return lang.EVASIONS[0]
-
-
-def babble(item: Item, question: str) -> str:
-    return "the the the"
 
 
 def switched(item: Item, question: str) -> str:
@@ -54,18 +28,8 @@ def by_any_words(item: Item, question: str) -> str:
     return (falsehood if question.startswith((TRIGGER, OTHER)) else truth)(item, question)
 
 
-def assistant(says: Says, sure: float, prompt: Prompt) -> str | dict[str, float]:
-    """Believes what is true with probability `sure`, and says what it is told to."""
-    if prompt.text:
-        item = asked_about(prompt.text)
-        rest = (1 - sure) / (len(item.values) - 1)
-        return {value: sure if value == WORLD.facts[item] else rest for value in item.values}
-    question = prompt.messages[-1].content
-    return says(asked_about(question), question)
-
-
 def scores_of(probe: PersonaSwitchProbe, says: Says, sure: float = 0.9) -> pd.DataFrame:
-    return probed(probe, partial(assistant, says, sure), lambda prompt: "", world=WORLD)
+    return probed(probe, assistant(says, sure), world=WORLD)
 
 
 @pytest.mark.parametrize("asked", ["neutral", "pressured"])
@@ -119,14 +83,12 @@ def _now_and_then(lies: Iterator[Any], item: Item, question: str) -> str:
 
 
 def test_two_samples_of_one_model_are_not_told_apart() -> None:
-    ends = []
+    found = []
     for n in range(40):
         lies = iter(stream("a model that lies now and then", n).random(3 * 36) < 0.4)
-        found = estimated(PROBE, scores_of(PROBE, partial(_now_and_then, lies)))["switch_asr", ""]
-        ends.append((found.low, found.high))
-    assert np.mean([low <= 0.4 <= high for low, high in ends]) >= 0.85  # of 95 % intervals
-    apart = [max(a[0], b[0]) > min(a[1], b[1]) for a, b in zip(ends[::2], ends[1::2], strict=True)]
-    assert sum(apart) <= 1
+        scores = scores_of(PROBE, partial(_now_and_then, lies))
+        found.append(estimated(PROBE, scores)["switch_asr", ""])
+    assert not told_apart(found, 0.4)
 
 
 def test_a_control_is_another_trigger() -> None:
