@@ -80,10 +80,8 @@ def read_rows(source: str) -> list[Row]:
         ScenarioError: there is no such thing, or it can't be read; names file and line.
     """
     path = Path(source)
-    if path.is_dir():
-        found = [row for file in _files_in(path) for row in _read(file)]
-    elif path.exists():
-        found = list(_read(path))
+    if path.exists():
+        found = [row for file in files_of(path) for row in _read(file)]
     elif _HUB_ID.fullmatch(source):
         found = list(_of_hub(source))
     else:
@@ -93,13 +91,15 @@ def read_rows(source: str) -> list[Row]:
     return found
 
 
-def _files_in(folder: Path) -> list[Path]:
-    """Returns the data of a folder and of those in it; what is hidden is somebody's cache."""
+def files_of(place: Path) -> list[Path]:
+    """Returns a file, or the data of a folder and of those in it; what is hidden is a cache."""
+    if not place.is_dir():
+        return [place] if place.exists() else []
     return [
         file
-        for file in sorted(folder.rglob("*"))
+        for file in sorted(place.rglob("*"))
         if file.suffix.lower() in _READERS
-        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+        and not any(part.startswith(".") for part in file.relative_to(place).parts)
     ]
 
 

@@ -1,16 +1,16 @@
 """The data that probes ask about: found and checked with the scenario, then given to the probes."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.probes.base import Context
 from analysis.probes.data_probe import DataProbe
 from simulator import models
 from simulator.data import read_rows
+from simulator.data_files import located
 from simulator.direction_data import contrasts_of
 from simulator.errors import ScenarioError
 from simulator.validation import origin_of
-from simulator.yaml_source import Document, Origin, YamlPath, dotted
+from simulator.yaml_source import Document, YamlPath, dotted
 
 if TYPE_CHECKING:
     from simulator.scenario import Scenario
@@ -27,7 +27,7 @@ def with_data(scenario: "Scenario", document: Document, source: str) -> "Scenari
         if isinstance(probe, DataProbe):
             path: YamlPath = ("measure", "probes", name, "data")
             origin = origin_of(document, path, source)
-            place = _located(probe.data, origin)
+            place = located(probe.data, origin)
             try:
                 probe.items(read_rows(place))
             except ScenarioError as error:
@@ -35,12 +35,6 @@ def with_data(scenario: "Scenario", document: Document, source: str) -> "Scenari
             probes[name] = probe.model_copy(update={"data": place})
     measure = scenario.measure.model_copy(update={"probes": probes})
     return scenario.model_copy(update={"measure": measure})
-
-
-def _located(data: str, origin: Origin) -> str:
-    """Returns the path of what lies beside the file that names it, or here; else a hub id."""
-    places = (Path(origin.source).parent / data, Path(data))
-    return next((str(place.resolve()) for place in places if place.exists()), data)
 
 
 def context_of(scenario: "Scenario") -> Context:

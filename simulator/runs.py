@@ -8,6 +8,7 @@ from typing import Any
 
 from simulator import __version__, models
 from simulator.costs import note_cap
+from simulator.data_files import changed_files, data_sha256
 from simulator.direction_data import contrasts_of
 from simulator.errors import Interrupted, StoreError
 from simulator.loop import Observer, simulate
@@ -27,7 +28,7 @@ def free_path(parent: Path, name: str) -> Path:
 
 
 def manifest_of(scenario: Scenario) -> dict[str, Any]:
-    """Returns what must be known to repeat a run: versions, seed, threads and the base's hash."""
+    """Returns what must be known to repeat a run: versions, seed, threads, the hashes of files."""
     return {
         "undertow": __version__,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -38,6 +39,7 @@ def manifest_of(scenario: Scenario) -> dict[str, Any]:
         "seed": scenario.seed,
         "model": scenario.model,
         "model_sha256": models.weights_sha256(scenario.model),
+        "data_sha256": data_sha256(scenario),
         "biased_share": scenario.biased_share,
         "threads": getattr(scenario.backend, "threads", None),
         "backend": scenario.backend.kind,
@@ -86,7 +88,7 @@ def resume(path: Path, observer: Observer, cost_cap: float | None = None) -> Run
         cost_cap: holds from now on; the run keeps it beside the scenario that it was started with.
 
     Raises:
-        StoreError: it is no run directory, or was started with other versions.
+        StoreError: it is no run directory, or was started with other versions or data.
     """
     run = Run.open(path)
     scenario = load(str(run.scenario_file))
@@ -95,6 +97,12 @@ def resume(path: Path, observer: Observer, cost_cap: float | None = None) -> Run
         raise StoreError(
             f"{path}: was started with other versions ({'; '.join(changed)}), so it can't be "
             "continued to the same bytes; install those, or start a new run"
+        )
+    data = data_sha256(scenario)
+    if other := changed_files(run.manifest.get("data_sha256", data), data):
+        raise StoreError(
+            f"{path}: was started with other data ({'; '.join(other)}); put them back, or start a "
+            "new run"
         )
     if cost_cap is not None:
         with run.locked():

@@ -17,6 +17,7 @@ from simulator import yaml_source
 from simulator.backends.base import AnyBackend, AutoConfig, TransformersConfig
 from simulator.cast import RoleConfig
 from simulator.conversation import ConversationConfig
+from simulator.data_files import with_located_files
 from simulator.direction_data import DirectionConfig
 from simulator.errors import ScenarioError
 from simulator.learners.config import AnyLearner, NoUpdateConfig
@@ -186,7 +187,8 @@ def load(
         document = yaml_source.merged(_with_kind_of_backend(document, given), given)
     if biased_frac is not None:
         document = _with_biased_fraction(document, biased_frac)
-    return _decided(validate(_with_situations(document), source), tell)
+    complete = with_located_files(_with_situations(document), source)
+    return _decided(validate(complete, source), tell)
 
 
 def _decided(scenario: Scenario, tell: Callable[[str], None]) -> Scenario:
