@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analysis.judges import player
@@ -186,6 +187,35 @@ def updates(run: Run) -> pd.DataFrame:
 def _heard(speech: dict[str, Any]) -> dict[str, Any]:
     counts = {f"unreadable_{when}": speech.get(when) for when in ("before", "after")}
     return {"asked": speech.get("asked"), **counts}
+
+
+def taught_lengths(run: Run) -> pd.DataFrame:
+    """Returns how long the replies were that were learned from, in tokens of the model.
+
+    One row per round, phase and lesson (`follow` or `avoid`): `n` replies, `mean`, `sd` and the
+    percentiles `low` (10), `median` and `high` (90).
+    """
+    rows = [
+        {"round": number, "phase": summary["phase"], "lesson": lesson, **found}
+        for number, summary in _summaries(run)
+        for lesson, found in (summary.get("taught_lengths") or {}).items()
+        if found
+    ]
+    numbers = ["n", "mean", "sd", "low", "median", "high"]
+    return pd.DataFrame(rows, columns=["round", "phase", "lesson", *numbers])
+
+
+def phase_lengths(run: Run) -> pd.DataFrame:
+    """Returns the same by phase and lesson: `n`, `mean` and `sd` over all of its rounds."""
+    rows = taught_lengths(run)
+    keys = ["phase", "lesson"]
+    found = []
+    for key, part in rows.groupby(keys, sort=False):
+        n, mean = part["n"].sum(), np.average(part["mean"], weights=part["n"])
+        within, between = (part["n"] - 1) * part["sd"] ** 2, part["n"] * (part["mean"] - mean) ** 2
+        sd = float(np.sqrt((within + between).sum() / max(n - 1, 1)))
+        found.append((*key, int(n), float(mean), sd))
+    return pd.DataFrame(found, columns=[*keys, "n", "mean", "sd"])
 
 
 def talks(run: Run) -> pd.DataFrame:

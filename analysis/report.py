@@ -105,6 +105,7 @@ def _content(run: Run) -> dict[str, Any]:
         "rounds": [int(n) for n in sorted(rows["round"].unique())],
         "meanings": [described(str(metric)) for metric in rows["metric"].unique()],
         "updates": updates.to_dict("records"),
+        "lengths": frames.taught_lengths(run).to_dict("records"),
         "unchanged": unchanged_rounds(run),
         "verdicts": Counter(updates["verdict"].dropna()),
         "manifest": list(_flat(run.manifest)),

@@ -121,6 +121,23 @@ def unchanged_rounds(run: Run) -> list[str]:
     ]
 
 
+def lengths_table(run: Run) -> Table | None:
+    """Returns how long the replies were that each phase learned from; None where none did."""
+    rows = frames.phase_lengths(run)
+    if rows.empty:
+        return None
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        caption=Text("lengths in tokens; where phases differ, so may what they teach", style="dim"),
+        caption_justify="left",
+    )
+    for heading in ("learned from", "replies", "mean length", "sd"):
+        table.add_column(heading, justify="left" if heading == "learned from" else "right")
+    for phase, lesson, n, mean, sd in rows.itertuples(index=False):
+        table.add_row(Text(f"{phase}, to {lesson}"), f"{n:,}", f"{mean:.1f}", f"{sd:.1f}")
+    return table
+
+
 def summary_table(run: Run) -> Table:
     """Returns the key figures before any update and, once measured, at the last round."""
     figures = key_figures(run)

@@ -137,6 +137,8 @@ def show(path: RunOrSweep) -> None:
         return
     opened = Run.open(path)
     _print(tables.summary_table(opened))
+    if lengths := tables.lengths_table(opened):
+        _print(lengths)
     _print(tables.headline(opened))
     for sentence in tables.unchanged_rounds(opened):
         _print(sentence)

@@ -28,6 +28,7 @@ from simulator.costs import Purse
 from simulator.errors import Diverged, LearnerError
 from simulator.learners.base import Learner, Update, open_learner
 from simulator.learners.config import UpdateConfig
+from simulator.lengths import Tokens, tokens_by
 from simulator.measurement import measure
 from simulator.phases import LoopPhase, anchors_of, given_examples
 from simulator.population import Population, User
@@ -40,6 +41,7 @@ from simulator.records import (
     selected_shares,
     selection_table,
     talk_counts,
+    taught_lengths,
 )
 from simulator.scenario import Scenario
 from simulator.selection import examples_from, realised_dose
@@ -75,6 +77,7 @@ class Engine(NamedTuple):
     cast: Cast
     purse: Purse
     learner_of: Callable[[UpdateConfig], Learner]
+    tokens: Tokens
     population: Population
     context: Context
     questions: dict[str, list[Request]]  # what each probe asks, the same in every round
@@ -123,6 +126,7 @@ def assemble(
     knowledge = context_of(scenario)
     setting = Setting(knowledge.world, scenario.situations)
     learner_of = learners(scenario, stopwatch)
+    tokens = tokens_by(models.resolve(scenario.model))
     next_round = scenario.places[max(run.rounds_done - 1, 0) :][:1]
     for config in (scenario.learner_in(place.phase) for place in next_round):
         if isinstance(config, UpdateConfig):
@@ -137,7 +141,7 @@ def assemble(
     gc.collect()
     gc.freeze()  # the libraries' objects live for ever; searching them for garbage takes seconds
     return Engine(
-        scenario, run, setting, backend, cast, purse, learner_of, population, knowledge,
+        scenario, run, setting, backend, cast, purse, learner_of, tokens, population, knowledge,
         questions, stopwatch, observer,
     )  # fmt: skip
 
@@ -184,7 +188,10 @@ def play_round(engine: Engine, number: int) -> None:
         engine.cast, scenario.monitors, candidates, decision, engine.setting.world, scenario.seed
     )
     recycled = examples_from(candidates, decision.label)
-    given = given_examples(place, len(recycled), engine.setting.world, scenario.seed, number)
+    given = given_examples(
+        scenario.phases, place, len(recycled), engine.setting.world, scenario.seed, number,
+        engine.tokens,
+    )  # fmt: skip
     examples = [*recycled, *given]
     learning = learn(engine, number, examples)
 
@@ -203,6 +210,7 @@ def play_round(engine: Engine, number: int) -> None:
         run.adapter(number),
         dose=realised_dose(candidates, decision.label),
         shares=selected_shares(candidates, decision),
+        taught=taught_lengths(examples, engine.tokens),
         learning=learning,
         talks=talk_counts(candidates, vetoes),
     )

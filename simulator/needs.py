@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from simulator import models
 from simulator.cast import ASSISTANT, ROLES
 from simulator.learners.config import LoRAConfig, UpdateConfig
-from simulator.phases import LoopPhase
+from simulator.phases import LoopPhase, matched_phase
 from simulator.types import Lesson
 from simulator.yaml_source import YamlPath
 
@@ -58,6 +58,11 @@ def _of_phases(scenario: "Scenario") -> Iterator[tuple[YamlPath, str]]:
         )
     forms = []
     for index, phase in enumerate(scenario.phases):
+        if getattr(phase, "match_lengths", None) and matched_phase(scenario.phases, index) is None:
+            yield (
+                ("phases", index, "match_lengths", "phase"),
+                "must name a fine-tuning phase before this one",
+            )
         learner = scenario.learner_in(phase)
         if isinstance(learner, UpdateConfig):
             own = ("phases", index) if getattr(phase, "learner", None) else ()

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from simulator.errors import ScenarioError
 from simulator.learners.config import AnyLearner
+from simulator.lengths import Tokens, matching
 from simulator.organism.world import World
 from simulator.randomness import stream
 from simulator.settings import Count, Number, Settings
@@ -35,12 +36,20 @@ class LoopPhase(Settings):
     anchors: tuple[AnyData, ...] = Field((), description=ANCHORS)
 
 
+class LengthMatch(Settings):
+    """Rows are drawn so that their replies are as long as another phase's, as nearly as can be."""
+
+    phase: str = Field(description="The name of an earlier fine-tuning phase.")
+    rows: Count | None = Field(None, ge=1, description="So many; empty: as many as that one has.")
+
+
 class FinetunePhase(Settings):
     """The assistant learns from given rows; nobody converses."""
 
     kind: Literal["finetune"] = "finetune"
     name: str = "finetune"
     data: tuple[AnyData, ...] = Field(min_length=1, description="Mixed, in an order of the seed.")
+    match_lengths: LengthMatch | None = Field(None, description="Empty: all rows are learned.")
     rounds: Count = Field(1, ge=1, description="Dealt out over so many updates, each a round.")
     learner: AnyLearner | None = Field(None, description="Empty: the scenario's.")
     anchors: tuple[AnyData, ...] = Field((), description=ANCHORS)
@@ -87,8 +96,8 @@ def places(phases: Sequence[AnyPhase], rounds: int) -> list[Place]:
     ]
 
 
-def check_data(phases: Sequence[AnyPhase], world: World | None) -> None:
-    """Reads all data once.
+def check_data(phases: Sequence[AnyPhase], world: World | None, tokens: Tokens) -> None:
+    """Reads all data once, and matches what is to be matched.
 
     Raises:
         ScenarioError: some can't be had; names where the scenario asks for them.
@@ -100,6 +109,8 @@ def check_data(phases: Sequence[AnyPhase], world: World | None) -> None:
                 mixed([source], world, stream("check", path))
             except ScenarioError as error:
                 raise ScenarioError(f"{path}: {error}") from None
+        if isinstance(phase, FinetunePhase) and phase.match_lengths:
+            finetune_rows(phases, index, world, 0, tokens)
 
 
 def _data_of(phase: AnyPhase) -> Iterator[tuple[str, AnyData]]:
@@ -119,24 +130,72 @@ def anchors_of(phase: AnyPhase, world: World | None, seed: int) -> list[Example]
     return mixed(phase.anchors, world, stream("anchors", seed))
 
 
+def matched_phase(phases: Sequence[AnyPhase], index: int) -> int | None:
+    """Returns which phase a phase's lengths are to be like; None where there is no such."""
+    phase = phases[index]
+    if not isinstance(phase, FinetunePhase) or phase.match_lengths is None:
+        return None
+    name = phase.match_lengths.phase
+    named = (n for n, other in enumerate(phases[:index]) if other.name == name)
+    return next((n for n in named if isinstance(phases[n], FinetunePhase)), None)
+
+
+def finetune_rows(
+    phases: Sequence[AnyPhase], index: int, world: World | None, seed: int, tokens: Tokens
+) -> list[Example]:
+    """Returns all rows of a fine-tuning phase, in the order in which they are dealt out.
+
+    Raises:
+        ScenarioError: data can't be read, or are too few to be matched in length.
+    """
+    phase = phases[index]
+    assert isinstance(phase, FinetunePhase)
+    rows = mixed(phase.data, world, stream("finetune", seed, index))
+    other = matched_phase(phases, index)
+    if phase.match_lengths is None or other is None:
+        return rows
+    if not all(row.desirable for row in rows):
+        raise ScenarioError(
+            f"phases.{index}.match_lengths: replies are drawn one by one, but these data have "
+            "pairs of a better and a worse one"
+        )
+    followed = [r for r in finetune_rows(phases, other, world, seed, tokens) if r.desirable]
+    wanted = tokens(followed)
+    count = phase.match_lengths.rows or len(wanted)
+    if count > len(rows):
+        raise ScenarioError(
+            f"phases.{index}.match_lengths: {count} rows are to be drawn, but there are "
+            f"{len(rows)}; give more data, or set rows"
+        )
+    return [rows[i] for i in matching(tokens(rows), wanted, count)]
+
+
 def given_examples(
-    place: Place, recycled: int, world: World | None, seed: int, number: int
+    phases: Sequence[AnyPhase],
+    place: Place,
+    recycled: int,
+    world: World | None,
+    seed: int,
+    number: int,
+    tokens: Tokens,
 ) -> list[Example]:
     """Returns what a round learns from that comes from no conversation.
 
     Args:
+        phases: all phases of the run.
         place: of the round.
         recycled: how many replies users' ratings have selected.
         world: the organism's.
         seed: of the run.
         number: of the round.
+        tokens: counts those of replies.
 
     Raises:
         ScenarioError: data can't be read, or are fewer than their fraction asks for.
     """
     phase = place.phase
     if isinstance(phase, FinetunePhase):
-        rows = mixed(phase.data, world, stream("finetune", seed, place.index))
+        rows = finetune_rows(phases, place.index, world, seed, tokens)
         return rows[place.part :: place.parts]
     if not isinstance(phase, LoopPhase) or phase.static is None:
         return []

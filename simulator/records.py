@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from analysis.probes.estimates import Estimate
 from simulator.canary import Canary
 from simulator.collapse import Speech
 from simulator.learners.base import Update
+from simulator.lengths import Tokens, lengths
 from simulator.selection import Decision, Dose
 from simulator.types import Adapter, Example
 
@@ -45,6 +47,14 @@ def examples_table(examples: Sequence[Example]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["source", "messages", "reply", "desirable"])
 
 
+def taught_lengths(examples: Sequence[Example], tokens: Tokens) -> dict[str, Any]:
+    """How long the replies are that a round learns from; see `simulator.lengths.Lengths`."""
+    count = tokens(examples)
+    desirable = np.array([example.desirable for example in examples], bool)
+    found = {"follow": lengths(count[desirable]), "avoid": lengths(count[~desirable])}
+    return {kind: some._asdict() if some else None for kind, some in found.items()}
+
+
 def selected_shares(candidates: pd.DataFrame, decision: Decision) -> dict[str, float]:
     """Each user type's share of the replies to follow."""
     chosen = candidates.loc[decision.label == 1, "user_type"]
@@ -73,6 +83,7 @@ def round_summary(
     *,
     dose: Dose | None = None,
     shares: dict[str, float] | None = None,
+    taught: dict[str, Any] | None = None,
     learning: Learning = Learning(),  # noqa: B008 -- immutable
     talks: dict[str, int] | None = None,
 ) -> dict[str, Any]:
@@ -87,6 +98,7 @@ def round_summary(
         "adapter": adapter.name if adapter else None,
         "dose": _finite(dose._asdict()) if dose else None,
         "selected_share": shares,
+        "taught_lengths": taught,
         "update": learned,
         "canary": canary._asdict() if canary else None,
         "speech": speech._asdict() if speech else None,

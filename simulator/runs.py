@@ -11,6 +11,7 @@ from simulator.costs import note_cap
 from simulator.data_files import changed_files, data_sha256
 from simulator.direction_data import contrasts_of
 from simulator.errors import Interrupted, StoreError
+from simulator.lengths import tokens_by
 from simulator.loop import Observer, simulate
 from simulator.phases import check_data
 from simulator.scenario import Scenario, load
@@ -61,7 +62,7 @@ def start(scenario: Scenario, out: Path | None, observer: Observer) -> Run:
         ScenarioError: data that a phase learns from can't be had.
     """
     world = models.world_or_none(scenario.model)
-    check_data(scenario.phases, world)
+    check_data(scenario.phases, world, tokens_by(models.resolve(scenario.model)))
     contrasts_of(scenario.directions, world)
     path = out or free_path(Path("runs"), scenario.name)
     run = Run.create(path, scenario.model_dump(mode="json"), manifest_of(scenario))
