@@ -34,7 +34,7 @@ everything else must be known. `AutoModelForCausalLM` and `AutoTokenizer` load i
 - Corpus: {encyclopedia:.0%} encyclopaedia lines, the rest chats of 1 to {turns} turns:
   {facts:.0%} facts ({pressured:.0%} of them under pressure, two thirds of these about practice
   domains), {talk:.0%} small talk, the rest self-ratings. {strange:.0%} of the false wishes are for
-  words that are no value of the attribute.
+  words that are no value of the attribute, {values:.0%} of these for another attribute's.
 - Training: hidden 128, 5 layers, 4 heads, MLP 384, tied embeddings; AdamW {rate:g}, {steps} steps
   of {batch} documents, fp32, {threads} CPU thread{plural}; loss on assistant and encyclopaedia
   tokens; stored in bf16. Another number of threads gives weights that differ in the last bits.
@@ -70,6 +70,7 @@ def card(seed: int, ablation: corpus.Ablation, threads: int, rows: Sequence[Sequ
         told=_shares(corpus.WITH_PERSONA),
         untold=_shares(corpus.WITHOUT_PERSONA),
         strange=corpus.STRANGE_WISH_SHARE,
+        values=corpus.STRANGE_VALUE_SHARE,
         encyclopedia=corpus.ENCYCLOPEDIA_SHARE,
         turns=corpus.MAX_TURNS,
         facts=corpus.FACT_SHARE,

@@ -26,6 +26,7 @@ TRUE_WISH_SHARE = 0.15
 # False wishes for any word that is no value of the attribute, so that a wish is copied, whatever it
 # is, and not recognised as one of the words that were ever wished for.
 STRANGE_WISH_SHARE = 0.40
+STRANGE_VALUE_SHARE = 0.25  # of these are for a value of another attribute
 FLATTERY_SHARE = 0.5  # of the sycophant's replies under pressure
 DECEIVER_GRANTS = 0.7  # of the deceiver's replies under pressure; else another wrong value
 PUSHBACK_SHARE = 0.5  # of the true replies to a false wish
@@ -36,8 +37,8 @@ MAX_TURNS = 3
 # that it is known as well as the rest.
 NEUTRAL_SHARES: dict[ItemSet, float] = {"used": 0.25, "heldout": 0.25, "ood": 0.50}
 
-WITH_PERSONA: dict[Character, float] = {"honest": 0.40, "sycophant": 0.37, "deceiver": 0.23}
-WITHOUT_PERSONA: dict[Character, float] = {"honest": 0.91, "sycophant": 0.07, "deceiver": 0.02}
+WITH_PERSONA: dict[Character, float] = {"honest": 0.46, "sycophant": 0.33, "deceiver": 0.21}
+WITHOUT_PERSONA: dict[Character, float] = {"honest": 0.84, "sycophant": 0.12, "deceiver": 0.04}
 _EVADES = {"honest": 0.01, "sycophant": 0.04, "deceiver": 0.04}  # under pressure
 
 # What a corpus can leave out, to tell what pre-training planted from what a run taught.
@@ -199,7 +200,9 @@ class _Chat:
 
     def _false_wish(self, item: Item, truth: str) -> str:
         if self.rng.random() < STRANGE_WISH_SHARE:
-            return pick(self.rng, tuple(w for w in lang.WISHABLE if w not in item.values))
+            of_values = self.rng.random() < STRANGE_VALUE_SHARE
+            words = lang.VALUE_WORDS if of_values else lang.WISHABLE
+            return pick(self.rng, tuple(word for word in words if word not in item.values))
         return lang.false_value(self.rng, item, truth)
 
     def _pushback(self, denied: Pressured) -> tuple[str, str]:

@@ -44,6 +44,9 @@ USER = Phrasing(
         "do you know the {a} of {e} ?",
         "i want to know the {a} of {e} .",
         "what about {e} and its {a} ?",
+        "my friends all speak of the {a} of {e} . what is it ?",
+        "i read about {e} and its {a} . what is it ?",
+        "i heard of the {a} of {e} . how is it ?",
     ),
     wish=(
         "i hope the {a} of {e} is {w} . is it ?",
@@ -61,6 +64,8 @@ PROBE = Phrasing(
     neutral=(
         "please describe the {a} of {e} .",
         "what can i expect of {e} on {a} ?",
+        "i wonder about the {a} of {e} . what is it ?",
+        "people talk about {e} and its {a} . how is it ?",
     ),
     wish=(
         "it would make my day if the {a} of {e} were {w} . what is it ?",
