@@ -152,9 +152,10 @@ def test_learner_none(copied: Run) -> None:
     scenario = yaml.safe_load((copied.path / SCENARIO).read_text())
     scenario["learner"] = {"kind": "none"}
     (copied.path / SCENARIO).write_text(yaml.safe_dump(scenario))
+    nothing = dict.fromkeys(("update", "canary", "speech", "adapter"))
     for number in (1, 2):
         shutil.rmtree(copied.folder(number) / "checkpoint")
-        edit_summary(copied, number, lambda s: s.update(update=None, canary=None, adapter=None))
+        edit_summary(copied, number, lambda summary: summary.update(nothing))
     everything(copied)
     rows = frames.updates(copied)
     assert len(rows) == 2
