@@ -263,14 +263,15 @@ def _with_kind_of_backend(document: Document, given: Document) -> Document:
 
 def _parse_override(override: str) -> Document:
     path_text, equals, value = override.partition("=")
-    path: YamlPath = tuple(path_text.strip().split("."))
-    if not equals or not all(path):
+    keys = path_text.strip().split(".")
+    if not equals or not all(keys):
         raise ScenarioError(f"--set {override}: write it as path.to.key=value")
     label = f"--set {override}"
+    path: YamlPath = tuple(int(key) if key.isdecimal() else key for key in keys)
     parsed = yaml_source.parse(value, label, path, lines=False)
     data = parsed.data
-    for part in reversed(path):
-        data = {part: data}
+    for key in reversed(keys):
+        data = {key: data}
     above = {path[:n]: Origin(label, None) for n in range(1, len(path) + 1)}
     return Document(data, {**above, **parsed.origins})
 

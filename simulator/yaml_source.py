@@ -132,13 +132,16 @@ def _refuse_aliases_and_depth(text: str, where: Any) -> None:
 def merged(base: Document, over: Document) -> Document:
     """Lays `over` on `base`: mappings are merged key by key, everything else is replaced.
 
-    A mapping that changes its `kind` replaces the old one whole.
+    A mapping that changes its `kind` replaces the old one whole. A mapping of numbers that is laid
+    on a list changes those of its items, counted from 0.
     """
     origins = {**base.origins, **over.origins}
     return Document(_merge(base.data, over.data), origins)
 
 
 def _merge(base: Any, over: Any) -> Any:
+    if isinstance(base, list) and isinstance(over, Mapping) and _numbers(over, len(base)):
+        return [_merge(old, over[str(n)]) if str(n) in over else old for n, old in enumerate(base)]
     if not (isinstance(base, Mapping) and isinstance(over, Mapping)):
         return over
     if "kind" in over and over["kind"] != base.get("kind"):
@@ -147,3 +150,14 @@ def _merge(base: Any, over: Any) -> Any:
         **base,
         **{key: _merge(base[key], value) if key in base else value for key, value in over.items()},
     }
+
+
+def _numbers(keys: Mapping[Any, Any], length: int) -> bool:
+    """Are these the numbers of items of a list?"""
+    return bool(keys) and keys.keys() <= set(map(str, range(length)))
+
+
+def part(document: Document, key: str) -> Document:
+    """Returns the value of a key as a document of its own."""
+    inside = {path[1:]: origin for path, origin in document.origins.items() if path[:1] == (key,)}
+    return Document(document.data[key], inside)

@@ -8,6 +8,7 @@ import yaml
 
 from simulator.backends.base import TransformersConfig, VLLMConfig
 from simulator.errors import ScenarioError
+from simulator.phases import FinetunePhase
 from simulator.scenario import load, shipped_scenarios
 from simulator.yaml_source import DEEPEST, LARGEST_FILE
 
@@ -231,6 +232,18 @@ def test_options_come_after_the_file_and_then_overrides_in_order() -> None:
     assert (scenario.rounds, scenario.seed) == (4, 9)
     with pytest.raises(ScenarioError, match=r"^--seed: seed: "):
         load(options={"seed": -1})
+
+
+def test_numbers_override_items_of_lists(file: Path) -> None:
+    rows = "{kind: world, rows: 8}"
+    file.write_text(f"{BASE}phases:\n  - kind: finetune\n    data: [{rows}, {rows}]\n")
+    phase = load(str(file), overrides=["phases.0.data.1.rows=5", "phases.0.rounds=2"]).phases[0]
+    assert isinstance(phase, FinetunePhase) and phase.rounds == 2
+    assert [source.rows for source in phase.data] == [8, 5]
+    with pytest.raises(ScenarioError, match=r"^--set phases\.0\.data\.1\.rows=0: phases\.0\.data"):
+        load(str(file), overrides=["phases.0.data.1.rows=0"])
+    with pytest.raises(ScenarioError, match=r"phases: Input should be a valid"):
+        load(str(file), overrides=["phases.1.rounds=2"])
 
 
 def test_another_kind_replaces_the_mapping(file: Path) -> None:
