@@ -75,7 +75,7 @@ class Probe(Protocol):
         """Estimates what the probe measures.
 
         Args:
-            rows: the scores of a round, not none.
+            rows: the scores of a round; estimates of none are NaN.
             baseline: those of round 0, before any update.
         """
         ...

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
+import numpy as np
 import pandas as pd
 
 from analysis.probes.base import Probe, Score
@@ -35,6 +36,18 @@ def summarise(
         )
     )
     return [*found, *_behaviour_self_gap(found)]
+
+
+def estimated_by(probe: Probe) -> dict[str, frozenset[str]]:
+    """Returns the metrics of a probe and the item sets of each, without measuring anything.
+
+    Item sets that a user's data have are left out: nobody knows them beforehand.
+    """
+    nothing = Rows(*(np.array([], object) for _ in Rows._fields))
+    found: dict[str, frozenset[str]] = {}
+    for one in probe.estimates(nothing, nothing):
+        found[one.metric] = found.get(one.metric, frozenset()) | {one.item_set}
+    return found
 
 
 def _behaviour_self_gap(found: Sequence[Estimate]) -> Iterator[Estimate]:
