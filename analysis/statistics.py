@@ -14,6 +14,8 @@ from scipy.optimize import isotonic_regression
 
 LEVEL = 0.95
 RESAMPLES = 2000
+ROUNDING = 1e-12  # values that differ by less are the same
+ENOUGH = 10  # entities of one base, for a bootstrap
 
 
 class Interval(NamedTuple):
@@ -30,7 +32,7 @@ class Interval(NamedTuple):
         return self.low > 0 or self.high < 0
 
 
-def over_bases(values: Sequence[float]) -> Interval:
+def over_bases(values: Sequence[float] | np.ndarray) -> Interval:
     """Returns the mean of one value per base with Student's t interval.
 
     With one base there is no interval (NaN); bases that agree exactly have one without a width.
@@ -41,7 +43,7 @@ def over_bases(values: Sequence[float]) -> Interval:
     mean = float(known.mean())
     if len(known) == 1:
         return Interval(mean, np.nan, np.nan, 1)
-    if np.ptp(known) == 0:
+    if np.ptp(known) < ROUNDING:
         return Interval(mean, mean, mean, len(known))
     low, high = stats.ttest_1samp(known, 0.0).confidence_interval(LEVEL)
     return Interval(mean, float(low), float(high), len(known))
@@ -55,8 +57,11 @@ def over_entities(groups: Sequence[np.ndarray], seed: int = 0) -> Interval:
         seed: of the resampling.
 
     Returns:
-        The percentile interval (Efron, 1979); entities are resampled within each base.
+        The percentile interval (Efron, 1979); entities are resampled within each base. Of one base
+        with fewer than `ENOUGH` entities it is Student's t, as a bootstrap of few is too sure.
     """
+    if len(groups) == 1 and len(groups[0]) < ENOUGH:
+        return over_bases(groups[0])
     units = sum(map(len, groups))
     value = float(np.mean([group.mean() for group in groups]))
     if all(np.ptp(group) == 0 for group in groups):
