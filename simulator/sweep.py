@@ -3,6 +3,7 @@
 import multiprocessing
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache
@@ -18,9 +19,7 @@ from simulator.errors import Interrupted, StoreError, UndertowError
 from simulator.scenario import Scenario
 from simulator.store import Run
 from simulator.sweep_plan import Cell, plan
-from simulator.sweep_store import RUNS, Member, Sweep
-
-REPLICATES = ("base", "seed")  # axes that the table averages over
+from simulator.sweep_store import REPLICATES, RUNS, Member, Sweep
 
 
 class Silent:
@@ -44,22 +43,39 @@ def run_sweep(file: str, out: Path | None, processes: int | None) -> Sweep:
         StoreError: some runs couldn't be finished; the others are kept.
     """
     config, cells = plan(Path(file))
-    root = out or Path("sweeps")
-    members = [
-        Member(cell.arm, cell.settings, cell.scenario.last_round, Run(root / RUNS / cell.folder))
-        for cell in cells
-    ]
-    sweep = Sweep.write(root / config.name, members)
-    failed = _work(sweep, cells, processes or config.processes)
+    sweep, failed = run_cells(
+        cells, (out or Path("sweeps")) / config.name, processes or config.processes
+    )
     if failed:
-        path, reason = next(iter(failed.items()))
-        raise StoreError(
-            f"{len(failed)} of {len(members)} runs failed; the first, {path}: {reason}"
-        )
+        raise StoreError(failures(sweep, failed))
     return sweep
 
 
-def _work(sweep: Sweep, cells: list[Cell], processes: int) -> dict[Path, str]:
+def run_cells(cells: Sequence[Cell], path: Path, processes: int) -> tuple[Sweep, dict[Path, str]]:
+    """Runs what isn't finished yet of these; returns the sweep, and what went wrong, by run.
+
+    Args:
+        cells: the runs.
+        path: the sweep's folder.
+        processes: runs at a time.
+    """
+    members = [
+        Member(
+            cell.arm, cell.settings, cell.scenario.last_round, Run(path.parent / RUNS / cell.folder)
+        )
+        for cell in cells
+    ]
+    sweep = Sweep.write(path, members)
+    return sweep, _work(sweep, cells, processes)
+
+
+def failures(sweep: Sweep, failed: dict[Path, str]) -> str:
+    """Says how many runs failed, and why the first did."""
+    path, reason = next(iter(failed.items()))
+    return f"{len(failed)} of {len(sweep.members)} runs failed; the first, {path}: {reason}"
+
+
+def _work(sweep: Sweep, cells: Sequence[Cell], processes: int) -> dict[Path, str]:
     """Runs all that isn't finished; returns what went wrong, by run."""
     due = {
         member.run.path: cell.scenario

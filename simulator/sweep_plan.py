@@ -3,16 +3,18 @@
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from simulator import models, yaml_source
 from simulator.errors import ScenarioError
 from simulator.scenario import Scenario, load
 from simulator.settings import Count, Settings
+from simulator.validation import origin_of, validated
+from simulator.yaml_source import Document
 
 SHORTHANDS = ("biased_frac", "seed", "base")
 _SHORT = "biased_frac, seed and base are short for the options of `run`"
@@ -64,36 +66,56 @@ def plan(file: Path) -> tuple[SweepConfig, list[Cell]]:
     Raises:
         ScenarioError: the file, or the scenario of any run, is wrong.
     """
-    config = _read(file)
-    return config, list(_cells(config))
+    document = yaml_source.read(file)
+    config = validated(SweepConfig, document, str(file))
+    return config, list(cells(config, document))
 
 
-def _read(path: Path) -> SweepConfig:
-    document = yaml_source.read(path)
-    try:
-        return SweepConfig.model_validate(document.data)
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        where = tuple(problem["loc"])
-        origin = document.origins.get(where, f"{path}:1")
-        raise ScenarioError(f"{origin}: {yaml_source.dotted(where)}: {problem['msg']}") from None
+def cells(config: SweepConfig, document: Document, overrides: Sequence[str] = ()) -> Iterator[Cell]:
+    """Yields the runs.
 
+    Args:
+        config: the arms and their axes.
+        document: where they were read.
+        overrides: `path.to.key=value`, laid over the settings of every run.
 
-def _cells(config: SweepConfig) -> Iterator[Cell]:
+    Raises:
+        ScenarioError: the scenario of a run is wrong; names the arm's line.
+    """
     for name, arm in config.arms.items():
         axes = {**config.over, **arm.over}
         for values in itertools.product(*axes.values()):
             settings = dict(zip(axes, values, strict=True))
-            yield Cell(name, settings, _scenario(config, {**config.set, **arm.set, **settings}))
+            yield Cell(name, settings, scenario_of(config, document, name, settings, overrides))
 
 
-def _scenario(config: SweepConfig, settings: dict[str, Any]) -> Scenario:
+def scenario_of(
+    config: SweepConfig,
+    document: Document,
+    arm: str,
+    settings: Mapping[str, Any],
+    overrides: Sequence[str] = (),
+) -> Scenario:
+    """Returns the scenario of one run; see `cells`.
+
+    Args:
+        config: the arms.
+        document: where they were read.
+        arm: whose run.
+        settings: the value of each of its axes.
+        overrides: laid over all.
+    """
+    everything = {**config.set, **config.arms[arm].set, **settings}
     options: dict[str, Any] = {}
-    if "seed" in settings:
-        options["seed"] = settings["seed"]
-    if "base" in settings:
-        options["model"] = f"{models.PREFIX}{settings['base']}"
-    rest = {k: v for k, v in settings.items() if k not in SHORTHANDS}
-    overrides = [f"{key}={json.dumps(value)}" for key, value in rest.items()]
-    fraction = settings.get("biased_frac")
-    return load(config.scenario, overrides=overrides, biased_frac=fraction, options=options)
+    if "seed" in everything:
+        options["seed"] = everything["seed"]
+    if "base" in everything:
+        options["model"] = f"{models.PREFIX}{everything['base']}"
+    rest = {k: v for k, v in everything.items() if k not in SHORTHANDS}
+    laid = [*(f"{key}={json.dumps(value)}" for key, value in rest.items()), *overrides]
+    fraction = everything.get("biased_frac")
+    try:
+        return load(config.scenario, overrides=laid, biased_frac=fraction, options=options)
+    except ScenarioError as error:
+        origin = origin_of(document, ("arms", arm), config.name)
+        raise ScenarioError(f"{origin}: arms.{arm}: {error}") from None

@@ -12,6 +12,7 @@ from simulator.errors import StoreError
 from simulator.store import Run, write_atomically
 
 SWEEP, RUNS = "sweep.json", "runs"
+REPLICATES = ("base", "seed")  # axes that tables average over
 
 
 class Member(NamedTuple):
