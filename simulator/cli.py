@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from simulator.study_command import study
+
 if TYPE_CHECKING:
     from simulator.scenario import Scenario
 
@@ -19,9 +21,10 @@ app = typer.Typer(
 )
 organism = typer.Typer(help="The embedded model organism: build a base, or check one.")
 app.add_typer(organism, name="organism", no_args_is_help=True)
+app.command()(study)
 
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
-RunOrSweep = Annotated[Path, typer.Argument(metavar="RUN|SWEEP", help="The folder of either.")]
+RunOrMany = Annotated[Path, typer.Argument(metavar="RUN|SWEEP|STUDY", help="The folder of one.")]
 Override = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Any key, e.g. rounds=2; repeatable."),
@@ -124,12 +127,19 @@ def resume(
 
 
 @app.command()
-def show(path: RunOrSweep) -> None:
-    """Print what a run or a sweep found."""
+def show(path: RunOrMany) -> None:
+    """Print what a run, a sweep or a study found."""
     from analysis import experiment, sweep_tables, tables
+    from analysis.study import Study, judge
+    from analysis.study_tables import told
     from simulator.store import Run
     from simulator.sweep_store import Sweep
 
+    if Study.is_at(path):
+        studied = Study.open(path)
+        for said in told(studied, judge(studied)):
+            _print(said)
+        return
     if Sweep.is_at(path):
         sweep = experiment.open_sweep(path)
         _print(sweep_tables.summary_table(sweep))
@@ -146,16 +156,22 @@ def show(path: RunOrSweep) -> None:
 
 @app.command()
 def report(
-    path: RunOrSweep,
+    path: RunOrMany,
     out: Annotated[Path | None, typer.Option(help="The HTML file; default: beside it.")] = None,
 ) -> None:
-    """Write picture and report of a run, or of a sweep."""
+    """Write picture and report of a run, of a sweep, or of a study."""
+    from analysis.study import Study
     from simulator.store import Run
     from simulator.sweep_store import Sweep
 
-    pictures = _sweep_pictures(path, out) if Sweep.is_at(path) else None
-    for written in pictures or _write_pictures(Run.open(path), out):
-        _print(str(written))
+    if Study.is_at(path):
+        written = _study_pages(path, out)
+    elif Sweep.is_at(path):
+        written = _sweep_pictures(path, out)
+    else:
+        written = _write_pictures(Run.open(path), out)
+    for file in written:
+        _print(str(file))
 
 
 @app.command()
@@ -340,12 +356,20 @@ def _sweep_pictures(path: Path, out: Path | None) -> list[Path]:
     return [picture, page]
 
 
+def _study_pages(path: Path, out: Path | None) -> list[Path]:
+    from analysis.study import Study, judge
+    from analysis.study_report import write_study
+
+    opened = Study.open(path)
+    return write_study(opened, judge(opened), out)
+
+
 def _tell(sentence: str) -> None:
     """Says something about a run that isn't its result."""
     typer.echo(sentence, err=True)
 
 
 def _print(what: object) -> None:
-    from rich.console import Console
+    from simulator.console import say
 
-    Console(soft_wrap=isinstance(what, str)).print(what, markup=False, highlight=False)
+    say(what)

@@ -1,4 +1,4 @@
-"""What a person sees in the terminal while a run goes on. All of it goes to stderr."""
+"""What a person sees in the terminal. Progress goes to stderr, results to stdout."""
 
 import time
 from typing import Any
@@ -13,6 +13,11 @@ STDERR = Console(stderr=True)
 def inert(text: str) -> Text:
     """Returns model or user text without markup or control characters, safe to print."""
     return Text("".join(c if c.isprintable() or c == "\n" else "�" for c in text))
+
+
+def say(what: object) -> None:
+    """Prints a sentence or a table, in which nothing is markup, to stdout."""
+    Console(soft_wrap=isinstance(what, str)).print(what, markup=False, highlight=False)
 
 
 class LiveProgress:

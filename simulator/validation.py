@@ -36,7 +36,7 @@ def origin_of(document: Document, path: YamlPath, source: str) -> Origin:
 
 def _sentence(problem: Any, document: Document, source: str, model: type[BaseModel]) -> str:
     """Puts a pydantic error as `file:line: path: what is wrong`."""
-    path = _yaml_path(problem["loc"], document.data)
+    path = yaml_path(problem["loc"], document.data)
     message = str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] == "union_tag_invalid":
         path = (*path, "kind")
@@ -56,7 +56,7 @@ def _sentence(problem: Any, document: Document, source: str, model: type[BaseMod
     return f"{origin_of(document, path, source)}: {dotted(path)}: {message}"
 
 
-def _yaml_path(location: Sequence[str | int], data: Any) -> YamlPath:
+def yaml_path(location: Sequence[str | int], data: Any) -> YamlPath:
     """Drops from a pydantic location the names of union members, which YAML doesn't have."""
     path: list[str | int] = []
     for n, part in enumerate(location):

@@ -13,8 +13,9 @@ BOTTOM = (
     "simulator.settings", "simulator.directions",
     "simulator.templates", "simulator.numbers", "simulator.scales", "simulator.data",
 )  # fmt: skip
-COMMANDS = ("simulator.cli", "simulator.__main__")
-RUNNERS = ("simulator.sweep", "simulator.runs", "simulator.loop")
+COMMANDS = ("simulator.cli", "simulator.study_command", "simulator.__main__")
+STUDIES = ("simulator.study", "simulator.study_plan")
+RUNNERS = ("simulator.sweep", "simulator.runs", "simulator.loop", *STUDIES)
 MODEL_SIDE = (
     "simulator.rendering", "simulator.stopwatch", "simulator.devices", "simulator.steering"
 )  # fmt: skip
@@ -24,13 +25,19 @@ PROCESSES = ("simulator.children",)
 RULES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(BOTTOM, BOTTOM),
     **dict.fromkeys(COMMANDS, PACKAGES),
-    "simulator.sweep": ("simulator", "agents", "analysis", "!simulator.cli", "!simulator.__main__"),
+    **dict.fromkeys(
+        STUDIES, ("simulator", "agents", "analysis", *(f"!{c}" for c in COMMANDS))
+    ),
+    "simulator.sweep": (
+        "simulator", "agents", "analysis", *(f"!{c}" for c in (*COMMANDS, *STUDIES))
+    ),
     "simulator.runs": (
-        "simulator", "agents", "analysis.probes", "!simulator.sweep", *(f"!{c}" for c in COMMANDS)
+        "simulator", "agents", "analysis.probes", "!simulator.sweep",
+        *(f"!{c}" for c in (*COMMANDS, *STUDIES))
     ),
     "simulator.loop": (
         "simulator", "agents", "analysis.probes",
-        *(f"!{c}" for c in (*COMMANDS, "simulator.sweep", "simulator.runs")),
+        *(f"!{c}" for c in (*COMMANDS, *STUDIES, "simulator.sweep", "simulator.runs")),
     ),
     "simulator": (
         "simulator", "agents", "analysis.probes", *(f"!{c}" for c in (*COMMANDS, *RUNNERS))
@@ -55,7 +62,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "analysis.probes": (*BOTTOM, "simulator.organism", "analysis.probes"),
     "analysis": (
         "simulator.store", "simulator.sweep_store", "simulator.types", "simulator.errors",
-        "analysis",
+        "simulator.settings", "analysis",
     ),
     "scenarios": (),
 }  # fmt: skip

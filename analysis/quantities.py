@@ -1,0 +1,262 @@
+"""What a study's findings are about: a metric of an arm's runs, somewhere on their course.
+
+The unit is the base: runs of one base are averaged first, over seeds and over axes that aren't
+named. With a single base the units are what was asked about, and a probe's own `estimates` tells
+each one's value: it is given the answers about that one alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Annotated, Any, Literal, TypeAlias
+
+import numpy as np
+import pandas as pd
+from pydantic import BeforeValidator, Field, TypeAdapter
+
+from analysis import experiment, frames, statistics
+from analysis.course import spans
+from analysis.probes import AnyProbe
+from analysis.probes.base import Probe
+from analysis.probes.data_probe import DataProbe
+from analysis.probes.estimates import Rows, lookup
+from analysis.probes.summary import estimated_by
+from analysis.statistics import Interval
+from simulator.settings import Count, Settings
+from simulator.store import Run
+from simulator.sweep_store import Member, Sweep
+
+_PROBES = TypeAdapter(dict[str, AnyProbe])
+Unit = Literal["item", "cluster"]  # a question's subject, or what is asked about together
+ByUnit: TypeAlias = "pd.Series[float]"
+
+
+class NotMeasured(Exception):
+    """A quantity isn't there; says why, as the end of a sentence."""
+
+
+class Measure(Settings):
+    """A metric of some items."""
+
+    metric: str
+    item_set: str | tuple[str, ...] = Field("", description="Several: their mean. Empty: all.")
+
+    @property
+    def item_sets(self) -> tuple[str, ...]:
+        """The item sets."""
+        return (self.item_set,) if isinstance(self.item_set, str) else self.item_set
+
+
+class Quantity(Measure):
+    """A metric of an arm's runs, after a round of theirs."""
+
+    arm: str
+    where: dict[str, Any] = Field({}, description="Values of axes; over others it is averaged.")
+    phase: str | None = Field(None, description="At the end of this phase; empty: of the run.")
+    round: Count | None = Field(None, ge=0, description="After this round instead.")
+    from_start: bool = Field(False, description="Minus the same at round 0?")
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, Mapping | Quantity) else value
+
+
+# One or several: their mean.
+Quantities: TypeAlias = Annotated[
+    tuple[Quantity, ...], Field(min_length=1), BeforeValidator(_listed)
+]
+
+
+class Results:
+    """What the finished runs of a study have measured."""
+
+    def __init__(self, sweep: Sweep) -> None:
+        self._sweep = sweep
+        self._outcomes = lru_cache(maxsize=None)(_outcomes)
+
+    def runs(self, arm: str, where: Mapping[str, Any] | None = None) -> dict[str, list[Member]]:
+        """Returns the finished runs of an arm, by base.
+
+        Raises:
+            NotMeasured: there are none.
+        """
+        found: dict[str, list[Member]] = {}
+        for member in self._sweep.members:
+            settings = member.settings
+            asked = all(settings.get(key) == value for key, value in (where or {}).items())
+            if member.arm == arm and asked and member.finished:
+                found.setdefault(str(member.run.scenario["model"]), []).append(member)
+        if not found:
+            raise NotMeasured(f"there is no finished run of {_told(arm, where or {})}")
+        return found
+
+    def by_base(self, quantities: Quantities) -> dict[str, float]:
+        """Returns the value of a quantity on each base, or the mean of several's.
+
+        Raises:
+            NotMeasured: it is missing in some run.
+        """
+        values: dict[str, list[float]] = {}
+        for quantity in quantities:
+            for base, members in self.runs(quantity.arm, quantity.where).items():
+                found = [self._value(member, quantity) for member in members]
+                values.setdefault(base, []).append(float(np.mean(found)))
+        whole = {base: v for base, v in values.items() if len(v) == len(quantities)}
+        if not whole:
+            raise NotMeasured("no base has finished runs of all that is averaged")
+        return {base: float(np.mean(v)) for base, v in whole.items()}
+
+    def checkpoints(self, arm: str, measure: Measure, ends: bool) -> dict[str, list[float]]:
+        """Returns, by base, a metric after every measured round of an arm's runs, run by run.
+
+        Args:
+            arm: the arm.
+            measure: the metric.
+            ends: of round 0 and the last rounds of phases alone?
+        """
+        found: dict[str, list[float]] = {}
+        for base, members in self.runs(arm).items():
+            for member in members:
+                for number in _rounds(member.run, ends):
+                    value = self._mean(member, measure, number)
+                    found.setdefault(base, []).append(value)
+        return found
+
+    def by_unit(self, quantities: Quantities, unit: Unit) -> dict[str, ByUnit]:
+        """Returns, by base, the value of each item or cluster; runs of a base are averaged."""
+        found: dict[str, list[ByUnit]] = {}
+        for quantity in quantities:
+            for base, members in self.runs(quantity.arm, quantity.where).items():
+                for member in members:
+                    number = _round(member.run, quantity)
+                    values = _units(member.run, number, quantity, unit)
+                    if quantity.from_start:
+                        values = values - _units(member.run, 0, quantity, unit)
+                    found.setdefault(base, []).append(values.dropna())
+        return {base: pd.concat(tables).groupby(level=0).mean() for base, tables in found.items()}
+
+    def paired(self, a: Quantities, b: Quantities | None, unit: Unit) -> list[np.ndarray]:
+        """Returns, per base, the differences of a and b on the units that both have."""
+        first = self.by_unit(a, unit)
+        second = self.by_unit(b, unit) if b else {base: 0.0 * v for base, v in first.items()}
+        pairs = [(first[base] - second[base]).dropna() for base in first if base in second]
+        return [pair.to_numpy(float) for pair in pairs if len(pair)]
+
+    def difference(self, a: Quantities, b: Quantities | None) -> Interval:
+        """Returns a − b, base by base, with its 95 % interval over bases.
+
+        With one base it is that over the clusters of what was asked, around the same value; none
+        (NaN) where fewer than two were asked about in both.
+
+        Raises:
+            NotMeasured: one of them is missing.
+        """
+        first = self.by_base(a)
+        second = self.by_base(b) if b else dict.fromkeys(first, 0.0)
+        found = statistics.over_bases([first[k] - second[k] for k in first if k in second])
+        if not found.units:
+            raise NotMeasured("no base has finished runs of both")
+        if found.units > 1:
+            return found
+        (only,) = (k for k in first if k in second)
+        groups = [g for g in self.paired(a, b, "cluster") if len(g) > 1]
+        if not groups:
+            return found
+        value = first[only] - second[only]
+        units = statistics.over_entities(groups)
+        shift = value - units.value  # clusters needn't have been asked about equally often
+        return Interval(value, units.low + shift, units.high + shift, units.units)
+
+    def _value(self, member: Member, quantity: Quantity) -> float:
+        value = self._mean(member, quantity, _round(member.run, quantity))
+        if quantity.from_start:
+            value -= self._mean(member, quantity, 0)
+        return value
+
+    def _mean(self, member: Member, measure: Measure, number: int) -> float:
+        found = self._outcomes(member.run, number)
+        values = [found.get((measure.metric, one), np.nan) for one in measure.item_sets]
+        if np.isnan(values).any():
+            of = "".join(f" {one}" for one in measure.item_sets if one)
+            raise NotMeasured(
+                f"{measure.metric}{of} has no value after round {number} of {member.run.path.name}"
+            )
+        return float(np.mean(values))
+
+
+def metrics_of(scenario: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+    """Returns what a run of this scenario will have measured: its metrics and their item sets.
+
+    Those of users' data aren't known beforehand: there are none of such metrics.
+
+    Args:
+        scenario: as `Run.scenario` has it.
+    """
+    found: dict[str, frozenset[str]] = {}
+    for probe in _probes(scenario).values():
+        for metric, sets in estimated_by(probe).items():
+            sets = frozenset() if isinstance(probe, DataProbe) else sets
+            found[metric] = found.get(metric, frozenset()) | sets
+    types = scenario["population"]["types"]
+    of_users = [f"{what}_{name}" for what in experiment.OF_USERS for name in types]
+    derived = ("behaviour_self_gap", experiment.OVERCLAIM, experiment.CONVERSATION_GAP, *of_users)
+    return {**dict.fromkeys(derived, frozenset({""})), **found}
+
+
+def _probes(scenario: Mapping[str, Any]) -> Mapping[str, Probe]:
+    return _PROBES.validate_python(scenario["measure"]["probes"])
+
+
+def _told(arm: str, where: Mapping[str, Any]) -> str:
+    """Names runs for people."""
+    return ", ".join([f"'{arm}'", *(f"{key.split('.')[-1]} {where[key]}" for key in where)])
+
+
+def _outcomes(run: Run, number: int) -> dict[tuple[str, str], float]:
+    return {(metric, s): value for metric, s, value in experiment.outcomes_at(run, number)}
+
+
+def _round(run: Run, quantity: Quantity) -> int:
+    """Returns the round that a quantity is measured after."""
+    course = spans(run)
+    if quantity.phase is not None:
+        ends = [span.last for span in course if span.name == quantity.phase]
+        if len(ends) != 1:
+            raise NotMeasured(f"no one phase of {run.path.name} is called '{quantity.phase}'")
+        return ends[0]
+    last = course[-1].last
+    if quantity.round is not None and quantity.round > last:
+        raise NotMeasured(f"{run.path.name} has {last} rounds, not {quantity.round}")
+    return last if quantity.round is None else quantity.round
+
+
+def _rounds(run: Run, ends: bool) -> Sequence[int]:
+    return [0, *(span.last for span in spans(run))] if ends else frames.measured_rounds(run)
+
+
+def _units(run: Run, number: int, measure: Measure, unit: Unit) -> ByUnit:
+    """Returns what each item or cluster alone gives as the metric's value."""
+    for name, probe in _probes(run.scenario).items():
+        if measure.metric in estimated_by(probe):
+            rows, first = (_rows(run, n, name) for n in (number, 0))
+            return _units_of(probe, rows, first, measure, unit)
+    return pd.Series(dtype=float)  # what no probe alone estimates
+
+
+def _units_of(probe: Probe, rows: Rows, first: Rows, measure: Measure, unit: Unit) -> ByUnit:
+    of = getattr(rows, unit)
+    values: dict[str, float] = {}
+    for name in dict.fromkeys(of):
+        found = list(probe.estimates(rows.where(of == name), first))
+        own = [lookup(found, measure.metric, one) for one in measure.item_sets]
+        values[name] = _mean([one.value for one in own if one])
+    return pd.Series(values, dtype=float).dropna()
+
+
+def _rows(run: Run, number: int, probe: str) -> Rows:
+    scores = run.table(number, "scores")
+    return Rows.of(scores[(scores["probe"] == probe).to_numpy(bool)])
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else np.nan

@@ -1,0 +1,105 @@
+"""A study: a sweep, and the findings of a paper that it is held against.
+
+studies/<name>/sweep.json     the runs, as of every sweep
+studies/<name>/claims.json    question, source and findings, as declared before the runs
+studies/<name>/study.json     what was found; study.md, study.html: the same for people
+"""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import Field, ValidationError
+
+from analysis.findings import AnyFinding, Finding, Holds, Verdict, judged
+from analysis.quantities import Results
+from simulator.errors import StoreError
+from simulator.settings import Settings
+from simulator.store import write_atomically
+from simulator.sweep_store import Sweep
+
+CLAIMS = "claims.json"
+ANSWERS: dict[Holds, str] = {
+    "yes": "Yes",
+    "opposite": "No, the opposite",
+    "not shown": "Not shown",
+    "not measured": "Not measured",
+}
+
+
+class Claims(Settings):
+    """What a study asks, and what others have reported."""
+
+    title: str = Field(min_length=1)
+    source: str = Field(min_length=1, description="The paper.")
+    question: str = Field(min_length=1, description="The first finding answers it.")
+    findings: tuple[AnyFinding, ...] = Field(min_length=1)
+
+
+class Study(NamedTuple):
+    """A study as it is on disk."""
+
+    claims: Claims
+    command: str  # that made it
+    sweep: Sweep
+
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+        return self.sweep.path
+
+    def write(self) -> None:
+        """Writes what was declared beside the sweep."""
+        content = {"command": self.command, **self.claims.model_dump(mode="json")}
+        text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+        write_atomically(self.path / CLAIMS, text.encode())
+
+    @classmethod
+    def open(cls, path: Path) -> "Study":
+        """Opens a study's folder.
+
+        Raises:
+            StoreError: it isn't one.
+        """
+        sweep = Sweep.open(path)
+        try:
+            content = json.loads((path / CLAIMS).read_text(encoding="utf-8"))
+            command = str(content.pop("command"))
+            return cls(Claims.model_validate(content), command, sweep)
+        except (OSError, ValueError, KeyError, ValidationError):
+            raise StoreError(f"{path}: not a study (its {CLAIMS} can't be read)") from None
+
+    @staticmethod
+    def is_at(path: Path) -> bool:
+        """Is there a study at `path`?"""
+        return (path / CLAIMS).is_file()
+
+
+class Line(NamedTuple):
+    """A finding and what became of it."""
+
+    finding: Finding
+    verdict: Verdict
+
+
+def judge(study: Study) -> list[Line]:
+    """Holds the runs that are finished against every finding, in order."""
+    results = Results(study.sweep)
+    return [Line(finding, judged(finding, results)) for finding in study.claims.findings]
+
+
+def answer(study: Study, lines: list[Line]) -> str:
+    """Answers the question in a sentence or two: by the first finding, and how many others hold."""
+    verdict = lines[0].verdict
+    why = verdict.note if verdict.holds == "not measured" else verdict.measured
+    return f"{study.claims.question} {ANSWERS[verdict.holds]}: {why}. {tally(lines)}"
+
+
+def tally(lines: list[Line]) -> str:
+    """Says how many findings hold, and what became of the others."""
+    counts = {holds: sum(line.verdict.holds == holds for line in lines) for holds in ANSWERS}
+    words = {"yes": "hold", "opposite": "opposite", "not shown": "not shown"}
+    words["not measured"] = "not measured"
+    parts = [f"{counts[holds]} {words[holds]}" for holds in ANSWERS if counts[holds]]
+    whole = f"{len(lines)} finding{'s' if len(lines) > 1 else ''}"
+    return f"Of {whole}: {', '.join(parts)}."

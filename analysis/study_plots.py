@@ -1,0 +1,138 @@
+"""Figures of a study: its findings as intervals, the levels of its arms, and their course."""
+
+import math
+import textwrap
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from analysis import experiment, frames, statistics
+from analysis.drawing import FAINT, INK, LOOKS, draw_curve, legend, plain, titled
+from analysis.metrics import full_name, unit
+from analysis.quantities import Measure, NotMeasured, Quantity, Results
+from analysis.study import Line
+from simulator.sweep_store import REPLICATES, Sweep
+
+COLORS = {"yes": LOOKS[2], "opposite": LOOKS[0], "not shown": LOOKS[1], "not measured": LOOKS[3]}
+
+
+class Condition(NamedTuple):
+    """Runs that differ in base and seed alone."""
+
+    name: str
+    arm: str
+    where: Mapping[str, Any]
+
+    def quantity(self, measure: Measure, number: int | None = None) -> Quantity:
+        """Returns a metric of these runs, after a round, or at the end."""
+        of = {"metric": measure.metric, "item_set": measure.item_set}
+        return Quantity(arm=self.arm, where=dict(self.where), round=number, **of)
+
+
+def conditions(sweep: Sweep, arms: Iterable[str] = ()) -> list[Condition]:
+    """Returns the conditions of a study, or of some of its arms, in order."""
+    found: dict[str, Condition] = {}
+    for member in sweep.members:
+        if not arms or member.arm in arms:
+            name = experiment.condition(member)
+            where = {k: v for k, v in member.settings.items() if k not in REPLICATES}
+            share = where.get("biased_frac")
+            name = name if share is None else f"{name}, {100 * share:.3g} % biased"
+            found.setdefault(name, Condition(name, member.arm, where))
+    return list(found.values())
+
+
+def draw_findings(axes: Axes, lines: list[Line]) -> None:
+    """Every finding that is a difference of shares, with its interval, as a forest plot."""
+    titled(axes, "Every finding, and whether it holds")
+    shown = [(n, line) for n, line in enumerate(lines, 1) if _drawable(line)]
+    for place, (_, line) in enumerate(shown):
+        found, look = line.verdict.interval, COLORS[line.verdict.holds]
+        assert found is not None
+        if not math.isnan(found.low):
+            axes.plot([100 * found.low, 100 * found.high], [place, place], color=look.color, lw=1.6)
+        axes.plot(100 * found.value, place, marker=look.marker, color=look.color, markersize=5)
+    axes.axvline(0, color=FAINT, linewidth=1.2)
+    names = [_label(f"{n}. {line.finding.claim} ({line.verdict.holds})") for n, line in shown]
+    axes.set_yticks(range(len(shown)), names)
+    _small_labels(axes, len(shown))
+    axes.set_xlabel("difference (points)", color=INK)
+    plain(axes)
+
+
+def draw_levels(axes: Axes, sweep: Sweep, measure: Measure) -> None:
+    """What every condition ends with: each base as a dot, their mean with its interval."""
+    titled(axes, "Where every arm ends")
+    results, shown = Results(sweep), []
+    for condition in conditions(sweep):
+        try:
+            shown.append((condition.name, results.by_base((condition.quantity(measure),))))
+        except NotMeasured:
+            continue  # the table says why
+    how = unit(measure.metric)
+    for place, (_, by_base) in enumerate(shown):
+        values = [how.factor * value for value in by_base.values()]
+        found = statistics.over_bases(values)
+        axes.scatter(values, [place] * len(values), s=14, color=LOOKS[1].color, alpha=0.5, lw=0)
+        if found.units > 1:
+            axes.plot([found.low, found.high], [place, place], color=LOOKS[1].color, lw=1.4)
+        axes.plot(found.value, place, marker="|", markersize=10, color=INK)
+    axes.set_yticks(range(len(shown)), [_label(name) for name, _ in shown])
+    _small_labels(axes, len(shown))
+    axes.set_xlabel(_label(_name(measure)), color=INK, parse_math=False)
+    plain(axes)
+
+
+def draw_course(axes: Axes, sweep: Sweep, measure: Measure, arms: Iterable[str]) -> None:
+    """The metric after every measured round, a line per condition, means over bases."""
+    titled(axes, "On the way there")
+    results, how = Results(sweep), unit(measure.metric)
+    for condition, look in zip(conditions(sweep, tuple(arms)), LOOKS, strict=False):
+        at, means = [], []
+        for number in _measured(results, condition):
+            try:
+                by_base = results.by_base((condition.quantity(measure, number),))
+            except NotMeasured:
+                continue
+            at.append(number)
+            means.append(how.factor * float(np.mean(list(by_base.values()))))
+        draw_curve(axes, at, means, look, condition.name)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("round (one update each)", color=INK)
+    axes.set_ylabel(_label(_name(measure)), parse_math=False)
+    axes.grid(axis="y", color=FAINT, alpha=0.3, linewidth=0.7)
+    plain(axes)
+    legend(axes)
+
+
+def _measured(results: Results, condition: Condition) -> list[int]:
+    try:
+        members = results.runs(condition.arm, condition.where)
+    except NotMeasured:
+        return []
+    return frames.measured_rounds(next(iter(members.values()))[0].run)
+
+
+def _drawable(line: Line) -> bool:
+    found, metric = line.verdict.interval, line.verdict.metric
+    return found is not None and metric != "" and unit(metric).factor == 100
+
+
+def _name(measure: Measure) -> str:
+    how = unit(measure.metric)
+    sign = " (%)" if how.factor == 100 else ""
+    return full_name(measure.metric, ", ".join(measure.item_sets)) + sign
+
+
+def _label(text: str) -> str:
+    return textwrap.fill(text, 44, break_on_hyphens=False)
+
+
+def _small_labels(axes: Axes, count: int) -> None:
+    for label in axes.get_yticklabels():
+        label.set_parse_math(False)
+    axes.tick_params(axis="y", labelsize=max(5, 8.5 - count / 8))
+    axes.set_ylim(max(count, 1) - 0.5, -0.5)

@@ -1,0 +1,82 @@
+"""What a study leaves for people and programs: one HTML page, Markdown, JSON."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from analysis import study_plots
+from analysis.findings import Finding
+from analysis.metrics import described
+from analysis.quantities import Measure
+from analysis.report import Panel, environment, svg
+from analysis.study import Line, Study, answer
+from analysis.study_tables import HEADS, NOTE, as_json, cells, markdown, unfinished_runs
+from simulator.store import write_atomically
+
+
+def write_study(study: Study, lines: list[Line], page: Path | None = None) -> list[Path]:
+    """Writes page, Markdown and JSON, and returns where they are.
+
+    Args:
+        study: the study, its runs finished or not.
+        lines: what was found.
+        page: the HTML file; by default with the others, in the study's folder.
+    """
+    html = environment().get_template("study.html.jinja").render(_content(study, lines))
+    written = {
+        page or study.path / "study.html": html,
+        study.path / "study.md": markdown(study, lines),
+        study.path / "study.json": as_json(study, lines),
+    }
+    for path, text in written.items():
+        write_atomically(path, text.encode())
+    return list(written)
+
+
+def _content(study: Study, lines: list[Line]) -> dict[str, Any]:
+    asked = [quantity for line in lines for _, quantity in line.finding.quantities()]
+    return {
+        "name": study.sweep.name,
+        "answer": answer(study, lines),
+        "claims": study.claims,
+        "command": study.command,
+        "unfinished": unfinished_runs(study),
+        "heads": HEADS,
+        "rows": [cells(line) for line in lines],
+        "note": NOTE,
+        "panels": _panels(study, lines),
+        "meanings": list(dict.fromkeys(described(one.metric) for one in asked)),
+        "runs": [
+            {"arm": m.arm, "settings": m.settings, "run": m.run.path.name, "finished": m.finished}
+            for m in study.sweep.members
+        ],
+    }
+
+
+def _panels(study: Study, lines: list[Line]) -> list[Panel]:
+    main = _main_measure(lines[0].finding)
+    arms = dict.fromkeys(quantity.arm for _, quantity in lines[0].finding.quantities())
+    draws = (
+        ("findings", partial(study_plots.draw_findings, lines=lines), FINDING_WORDS),
+        ("levels", partial(study_plots.draw_levels, sweep=study.sweep, measure=main), LEVEL_WORDS),
+        (
+            "course",
+            partial(study_plots.draw_course, sweep=study.sweep, measure=main, arms=arms),
+            COURSE_WORDS,
+        ),
+    )
+    return [Panel(svg(draw, name, fitted=True), name, words) for name, draw, words in draws]
+
+
+def _main_measure(finding: Finding) -> Measure:
+    """Returns the metric that the question is about."""
+    _, first = next(finding.quantities())
+    return Measure(metric=first.metric, item_set=first.item_set)
+
+
+FINDING_WORDS = (
+    "Each row is a finding of the table that compares shares. An interval that touches the line "
+    "shows no difference."
+)
+LEVEL_WORDS = "What the question is about, after the last round: each dot a base, over its seeds."
+COURSE_WORDS = "The same on the way, for the arms of the first finding: means over bases."

@@ -1,0 +1,107 @@
+"""What a study found, as text: the table in the terminal, in Markdown and as JSON."""
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from analysis.report import visible
+from analysis.study import Line, Study, answer
+
+HEADS = ("finding", "reported there", "measured here (interval)", "holds?")
+NOTE = (
+    "Brackets: 95 % intervals over bases (models trained apart), or where it says so over what was "
+    "asked. Every finding is judged by itself: of twenty that aren't so, one may seem to be. "
+    "[W]: the paper's figure is known second-hand."
+)
+
+
+def told(study: Study, lines: list[Line]) -> Iterator[object]:
+    """Yields what is said in the terminal: the answer, how far it got, and the table."""
+    yield answer(study, lines)
+    if unfinished := unfinished_runs(study):
+        yield unfinished
+    yield summary_table(study, lines)
+
+
+def unfinished_runs(study: Study) -> str:
+    """Says that not all runs are finished; empty if they are."""
+    finished = sum(member.finished for member in study.sweep.members)
+    if finished == len(study.sweep.members):
+        return ""
+    return f"{finished} of {len(study.sweep.members)} runs are finished; the rest is left out."
+
+
+def summary_table(study: Study, lines: list[Line]) -> Table:
+    """Returns a line per finding."""
+    table = Table(
+        title=Text(f"{study.sweep.name}: {study.claims.title} ({study.claims.source})"),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        caption=Text(NOTE, style="dim"),
+        caption_justify="left",
+        show_lines=True,
+    )
+    for heading in HEADS:
+        table.add_column(Text(heading), no_wrap=heading == HEADS[-1])
+    for line in lines:
+        table.add_row(*(Text(visible(cell)) for cell in cells(line)))
+    return table
+
+
+def cells(line: Line) -> tuple[str, str, str, str]:
+    """Writes a finding as a row of the table."""
+    finding, verdict = line
+    measured = f"{verdict.measured}; {verdict.note}" if verdict.note else verdict.measured
+    if verdict.holds == "not measured":
+        measured = verdict.note
+    return finding.claim, finding.reported, measured, verdict.holds
+
+
+def markdown(study: Study, lines: list[Line]) -> str:
+    """Writes the study as a page of Markdown; the answer first."""
+    rows = [HEADS, ("---",) * len(HEADS), *map(cells, lines)]
+    table = "\n".join("| " + " | ".join(map(_inert, row)) + " |" for row in rows)
+    claims = study.claims
+    return (
+        f"**{_inert(answer(study, lines))}**\n\n{_inert(claims.title)} ({_inert(claims.source)}); "
+        f"`{study.command}`\n\n{table}\n\n{NOTE}\n"
+    )
+
+
+def as_json(study: Study, lines: list[Line]) -> str:
+    """Writes the study as one JSON object; what isn't known is null."""
+    finished = sum(member.finished for member in study.sweep.members)
+    content = {
+        "name": study.sweep.name,
+        "answer": answer(study, lines),
+        "command": study.command,
+        "runs": {"finished": finished, "planned": len(study.sweep.members)},
+        "findings": [_record(line) for line in lines],
+    }
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _record(line: Line) -> dict[str, Any]:
+    finding, verdict = line
+    interval = verdict.interval._asdict() if verdict.interval else {}
+    known = {key: None if math.isnan(number) else number for key, number in interval.items()}
+    return {
+        "claim": finding.claim,
+        "reported": finding.reported,
+        "kind": finding.kind,
+        "holds": verdict.holds,
+        "measured": verdict.measured,
+        "metric": verdict.metric,
+        **known,
+        "note": verdict.note,
+    }
+
+
+def _inert(text: str) -> str:
+    """Keeps a cell in its cell, and markup from being markup."""
+    return visible(text).translate({ord(c): f"\\{c}" for c in "\\`*_<>|"} | {10: " "})

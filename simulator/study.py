@@ -1,0 +1,29 @@
+"""Running a study: its sweep, and beside it what the sweep is held against."""
+
+from pathlib import Path
+
+from analysis.study import Claims, Study
+from simulator.study_plan import PlannedStudy
+from simulator.sweep import failures, run_cells
+
+STUDIES = Path("studies")
+
+
+def run_study(
+    planned: PlannedStudy, command: str, out: Path | None, processes: int | None
+) -> tuple[Study, str]:
+    """Runs what isn't finished yet; returns the study, and what went wrong with its runs, if any.
+
+    Args:
+        planned: the study and its runs.
+        command: that repeats it.
+        out: where studies and their runs are kept.
+        processes: runs at a time.
+    """
+    config, cells = planned
+    path = (out or STUDIES) / config.name
+    sweep, failed = run_cells(cells, path, processes or config.processes)
+    claims = Claims(**{key: getattr(config, key) for key in Claims.model_fields})
+    study = Study(claims, command, sweep)
+    study.write()
+    return study, failures(sweep, failed) if failed else ""
