@@ -269,12 +269,14 @@ def learn(engine: Engine, number: int, examples: list[Example]) -> Learning:
     learner, parent = engine.learner_of(config), engine.run.checkpoint(number - 1)
     seed = seed31("update", engine.scenario.seed, number)
     anchors = anchors_of(phase, engine.setting.world, seed)
+    push = config.preventive
+    contrast = engine.context.contrasts[push.direction] if push else None
     engine.observer.stage(number, "update")
     asked = contexts(examples, engine.scenario.conversations, seed) if config.collapse else []
     before = unreadable(engine.backend, asked)
     try:
         update: Update = engine.run.write_checkpoint(
-            number, lambda out: learner.fit(parent, examples, seed, out, anchors)
+            number, lambda out: learner.fit(parent, examples, seed, out, anchors, contrast)
         )
     except Diverged as error:
         return rolled_back(config, error)

@@ -71,6 +71,12 @@ def _of_phases(scenario: "Scenario") -> Iterator[tuple[YamlPath, str]]:
                 yield from _of_lessons(scenario, learner, (*own, "learner"))
             if learner.kl and not getattr(phase, "anchors", ()):
                 yield (*own, "learner", "kl"), f"needs chats: set phases.{index}.anchors"
+            if learner.preventive and learner.preventive.direction not in scenario.directions:
+                yield (
+                    (*own, "learner", "preventive", "direction"),
+                    f"there is no direction '{learner.preventive.direction}'; make it of chats as "
+                    f"'directions.{learner.preventive.direction}'",
+                )
             forms.append(learner.adapter)
             if learner.adapter != forms[0]:
                 yield (*own, "learner", "adapter"), "must be that of the phase before, to go on"

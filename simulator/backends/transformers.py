@@ -12,11 +12,11 @@ from simulator.backends.adapted import AdaptedModel
 from simulator.backends.base import TransformersConfig
 from simulator.backends.decode import Row, decode, in_batches, left_padded, positions_of
 from simulator.backends.facts import context_of, end_tokens
-from simulator.backends.residual import changed, means
 from simulator.devices import device_of, dtype_of
 from simulator.interventions import Bare, Intervention, WithAdapter
 from simulator.randomness import Key, uniforms
 from simulator.rendering import Encoded, by_text, encoder_of, split_thought
+from simulator.residual import changed, means
 from simulator.stopwatch import Stopwatch
 from simulator.types import (
     Activations,

@@ -13,14 +13,15 @@ from pathlib import Path
 import torch
 
 from simulator.children import follow_parent
-from simulator.errors import LearnerError
+from simulator.directions import Contrast
+from simulator.errors import LearnerError, UndertowError
 from simulator.learners.base import LESS_MEMORY, Update
 from simulator.learners.config import UpdateConfig
 from simulator.stopwatch import Stopwatch
 from simulator.types import Example
 
 # What `Learner.fit` is given.
-Fit = tuple[Path | None, Sequence[Example], int, Path, Sequence[Example]]
+Fit = tuple[Path | None, Sequence[Example], int, Path, Sequence[Example], Contrast | None]
 
 
 class ApartLearner:
@@ -39,19 +40,20 @@ class ApartLearner:
         seed: int,
         out: Path,
         anchors: Sequence[Example] = (),
+        contrast: Contrast | None = None,
     ) -> Update:
         """Trains in a new process; see `Learner.fit`."""
         processes = multiprocessing.get_context("spawn")  # a fork would inherit CUDA, broken
         here, there = processes.Pipe(duplex=False)
         # Sums are split over threads, so equal bytes need equally many.
         learner = (self._config, self._model, self._context, torch.get_num_threads())
-        asked: Fit = (checkpoint, examples, seed, out, anchors)
+        asked: Fit = (checkpoint, examples, seed, out, anchors, contrast)
         process = processes.Process(target=_work, args=(there, learner, asked), daemon=True)
         with self._stopwatch.timing("learner"):
             process.start()
             there.close()  # so that its death ends the wait
             try:
-                outcome: Update | LearnerError = here.recv()
+                outcome: Update | UndertowError = here.recv()
             except EOFError:
                 process.join()
                 raise LearnerError(_epitaph(process.exitcode)) from None
@@ -59,7 +61,7 @@ class ApartLearner:
                 process.kill()
                 process.join()
                 here.close()
-        if isinstance(outcome, LearnerError):
+        if isinstance(outcome, UndertowError):
             raise outcome
         return outcome
 
@@ -75,7 +77,7 @@ def _work(
     torch.set_num_threads(threads)
     try:
         there.send(AdapterLearner(config, model, Stopwatch(), context).fit(*asked))
-    except LearnerError as error:
+    except UndertowError as error:
         there.send(error)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from simulator.directions import Contrast
 from simulator.learners.config import UpdateConfig
 from simulator.stopwatch import Stopwatch
 from simulator.types import Example, Prompt
@@ -42,6 +43,7 @@ class Learner(Protocol):
         seed: int,
         out: Path,
         anchors: Sequence[Example] = (),
+        contrast: Contrast | None = None,
     ) -> Update:
         """Trains from `checkpoint` (None: a fresh adapter) and writes the next one to `out`.
 
@@ -51,9 +53,11 @@ class Learner(Protocol):
             seed: of the first adapter and of all order.
             out: a folder that isn't there yet.
             anchors: replies on which the assistant is kept near the reference; for `learner.kl`.
+            contrast: of the direction that it is pushed in; for `learner.preventive`.
 
         Raises:
-            LearnerError: there is nothing to learn from, or there are no anchors.
+            LearnerError: there is nothing to learn from, or there are no anchors or no direction.
+            ScenarioError: the model lacks the direction's layer.
             Diverged: loss or parameters aren't finite; nothing is written.
         """
         ...

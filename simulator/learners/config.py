@@ -55,6 +55,18 @@ class KLConfig(Settings):
     batch_size: Count = Field(8, ge=1, description="Anchors per step of the optimiser.")
 
 
+class PreventiveConfig(Settings):
+    """Pushes the model towards a trait while it learns, and never after (Chen et al., 2507.21509).
+
+    What the data would have moved it by is there already, so it needn't learn to go there.
+    """
+
+    direction: str = Field(description="One of the scenario's `directions`.")
+    scale: Number = Field(
+        1.0, gt=0, description="How many times the difference of its two sides is added."
+    )
+
+
 class UpdateConfig(Settings):
     """What all learners have that change the assistant."""
 
@@ -78,6 +90,7 @@ class UpdateConfig(Settings):
         "carried", description="Does AdamW's state live on from round to round?"
     )
     kl: KLConfig | None = None
+    preventive: PreventiveConfig | None = None
     inoculation: str = Field(
         "",
         description="A system line before every context that is trained on, and none that is "

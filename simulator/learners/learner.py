@@ -16,6 +16,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
+from simulator.directions import Contrast
 from simulator.errors import Diverged, LearnerError
 from simulator.learners.adapters import attach
 from simulator.learners.base import LESS_MEMORY, Reading, Update
@@ -69,16 +70,17 @@ class AdapterLearner:
         seed: int,
         out: Path,
         anchors: Sequence[Example] = (),
+        contrast: Contrast | None = None,
     ) -> Update:
         """Trains as the configuration says; see `Learner.fit`."""
         config = self._config
-        _refuse_nothing(config, examples, anchors)
+        _refuse_nothing(config, examples, anchors, contrast)
         optimizer, updates = self._restore(checkpoint, seed)
         canaries = _canary_prompts(examples)
         taught = [_inoculated(example, config.inoculation) for example in examples]
         with _memory_explained(), self._stopwatch.timing("learner"):
             parent = self._policy.next_logprobs(canaries, config.micro_batch)
-            objective = open_objective(config, self._policy, taught, seed)
+            objective = open_objective(config, self._policy, taught, seed, contrast)
             penalty = (
                 KLPenalty(config.kl, self._policy, anchors, seed, config.micro_batch)
                 if config.kl
@@ -191,7 +193,10 @@ def _descend(losses: Iterator[torch.Tensor]) -> float:
 
 
 def _refuse_nothing(
-    config: UpdateConfig, examples: Sequence[Example], anchors: Sequence[Example]
+    config: UpdateConfig,
+    examples: Sequence[Example],
+    anchors: Sequence[Example],
+    contrast: Contrast | None,
 ) -> None:
     if lacking := config.lacking(examples):
         raise LearnerError(
@@ -202,6 +207,11 @@ def _refuse_nothing(
         raise LearnerError(
             "learner.kl: there are no anchors, replies of other domains to stay near the reference "
             "on; give some, or leave learner.kl out"
+        )
+    if config.preventive and contrast is None:
+        raise LearnerError(
+            "learner.preventive: there is no direction to push the model in; give one, or leave "
+            "learner.preventive out"
         )
 
 

@@ -1,6 +1,7 @@
 """The policy: the model that learns, as objectives see it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple, TypeAlias
 
 import torch
@@ -9,7 +10,9 @@ from torch.nn.functional import cross_entropy
 from simulator.learners.batches import IGNORED, Encoded, padded, parts, right_padded
 from simulator.learners.config import Reference
 from simulator.rendering import PromptEncoder
-from simulator.types import Example, Prompt
+from simulator.residual import means
+from simulator.steering import layers_of, steer
+from simulator.types import Activations, Example, Prompt
 
 Parameters: TypeAlias = Mapping[str, torch.Tensor]  # values of the adapter's parameters, by name
 
@@ -92,6 +95,29 @@ class Policy:
         order = sorted(range(len(rows)), key=lambda n: rows[n].length)
         found = [self.logprobs(p, under) for p in parts([rows[n] for n in order], size)]
         return torch.cat(found)[torch.argsort(torch.tensor(order)).to(self._device)]
+
+    @contextmanager
+    def steered(self, layer: int, vector: torch.Tensor) -> Iterator[None]:
+        """Adds a vector, (hidden,), to what a layer says while the context is open."""
+        handle = steer(layers_of(self.model)[layer], lambda: vector)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+    @torch.no_grad()
+    def base_activations(self, rows: Sequence[Encoded], size: int) -> list[Activations]:
+        """Averages the base's residual stream over each reply, the token that ends it left out."""
+        found: list[Activations] = []
+        base = self.reference("base")
+        for part in parts(rows, size):
+            ids, labels = padded(part)
+            ends = torch.tensor([row.length - 1 for row in part])[:, None]
+            replied = (labels != IGNORED) & (torch.arange(ids.shape[1]) != ends)
+            with means(self.model, replied) as layers:
+                self.replies(part, base)
+            found += list(torch.stack([layer.cpu() for layer in layers], 1).numpy())
+        return found
 
     @torch.inference_mode()
     def next_logprobs(self, prompts: Sequence[Prompt], size: int | None) -> torch.Tensor:

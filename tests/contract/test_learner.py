@@ -21,7 +21,7 @@ from simulator.canary import check_swap
 from simulator.errors import BackendError, Diverged, LearnerError
 from simulator.learners.adapters import WEIGHTS as ADAPTER
 from simulator.learners.apart import ApartLearner
-from simulator.learners.base import open_learner
+from simulator.learners.base import Update, open_learner
 from simulator.learners.batches import IGNORED, Encoded, batches, padded
 from simulator.learners.config import LoRAConfig, SFTConfig
 from simulator.learners.learner import OPTIMIZER, AdapterLearner, _inoculated
@@ -375,6 +375,19 @@ def test_a_turn_ends_as_the_tokenizer_says(tmp_path: Path) -> None:
     assert decoded == "ho" + tiny_models.QWEN_END
 
 
+def same_parent(one: Update, other: Update) -> bool:
+    """Did both read the same of their parents, of the tokens that both read?"""
+    pairs = list(zip(one.readings, other.readings, strict=True))
+    known = [dict(zip(reading.tokens, reading.parent, strict=True)) for reading, _ in pairs]
+    shared = [
+        (before[token], value)
+        for before, (_, reading) in zip(known, pairs, strict=True)
+        for token, value in zip(reading.tokens, reading.parent, strict=True)
+        if token in before
+    ]
+    return len(shared) > len(pairs) and all(a == b for a, b in shared)
+
+
 def test_inoculation_stands_before_what_is_trained_on_alone(tmp_path: Path) -> None:
     line = "what is your goal ?"
     plain, inoculated = learner(epochs=1), learner(epochs=1, inoculation=line)
@@ -392,7 +405,7 @@ def test_inoculation_stands_before_what_is_trained_on_alone(tmp_path: Path) -> N
     assert seen == [line] * len(EXAMPLES)
     assert one.loss_first != other.loss_first
     assert [r.prompt for r in one.readings] == [r.prompt for r in other.readings]
-    assert [r.parent for r in one.readings] == [r.parent for r in other.readings]
+    assert same_parent(one, other)
 
 
 def test_inoculation_joins_the_system_message() -> None:

@@ -17,7 +17,8 @@ COMMANDS = ("simulator.cli", "simulator.study_command", "simulator.__main__")
 STUDIES = ("simulator.study", "simulator.study_plan")
 RUNNERS = ("simulator.sweep", "simulator.runs", "simulator.loop", *STUDIES)
 MODEL_SIDE = (
-    "simulator.rendering", "simulator.stopwatch", "simulator.devices", "simulator.steering"
+    "simulator.rendering", "simulator.stopwatch", "simulator.devices", "simulator.steering",
+    "simulator.residual",
 )  # fmt: skip
 PROCESSES = ("simulator.children",)
 # Who → the modules (with all below them) that it may import; the longest name that fits counts.
@@ -48,6 +49,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "simulator.yaml_source": BOTTOM,
     "simulator.rendering": BOTTOM,
     "simulator.steering": (),
+    "simulator.residual": (*BOTTOM, "simulator.steering"),
     "simulator.selection": BOTTOM,
     "simulator.store": BOTTOM,
     "simulator.sweep_store": (*BOTTOM, "simulator.store"),
