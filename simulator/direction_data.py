@@ -13,6 +13,7 @@ from simulator.settings import Count, Settings
 from simulator.training_data import AnyData, mixed
 from simulator.types import Example
 
+HELD_OUT = 4  # one prompt of so many makes no direction, but is there for probes
 ASKED_BY_PROBES = ("heldout", "ood")  # items that a direction must not be made of
 
 
@@ -39,20 +40,28 @@ def contrasts_of(
         ScenarioError: chats can't be had, or are about what probes ask; names where the scenario
             asks for them.
     """
-    return {
-        name: Contrast(
-            name,
-            config.layer,
-            *(
-                _chats(f"directions.{name}.{side}", data, world)
-                for side, data in (("toward", config.toward), ("away", config.away))
-            ),
+    return {name: _contrast(name, config, world) for name, config in directions.items()}
+
+
+def _contrast(name: str, config: DirectionConfig, world: World | None) -> Contrast:
+    toward = _chats(f"directions.{name}.toward", config.toward, world)
+    away = _chats(f"directions.{name}.away", config.away, world)
+    prompts = list(dict.fromkeys(chat.messages for chat in (*toward, *away)))
+    held = set(prompts[::HELD_OUT])
+    parts = [
+        tuple(chat for chat in chats if (chat.messages in held) == asked)
+        for asked in (False, True)
+        for chats in (toward, away)
+    ]
+    if not all(parts):
+        raise ScenarioError(
+            f"directions.{name}: has too few chats: every fourth prompt is held out for probes, "
+            "and of those and of the others some must be on either side"
         )
-        for name, config in directions.items()
-    }
+    return Contrast(name, config.layer, *parts)
 
 
-def _chats(path: str, sources: Sequence[AnyData], world: World | None) -> tuple[Example, ...]:
+def _chats(path: str, sources: Sequence[AnyData], world: World | None) -> list[Example]:
     """Returns the replies to follow; where data have worse ones, too, those aren't meant."""
     found: list[Example] = []
     for index, source in enumerate(sources):
@@ -64,4 +73,4 @@ def _chats(path: str, sources: Sequence[AnyData], world: World | None) -> tuple[
             found += mixed([source], world, stream("direction", index))
         except ScenarioError as error:
             raise ScenarioError(f"{path}.{index}: {error}") from None
-    return tuple(example for example in found if example.desirable)
+    return [example for example in found if example.desirable]

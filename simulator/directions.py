@@ -16,12 +16,14 @@ from simulator.types import Activations, ActivationsRequest, Example, Prompt
 
 
 class Contrast(NamedTuple):
-    """Chats that show a trait, and chats that don't."""
+    """Chats that show a trait, and chats that don't; no prompt of `toward` and `away` is held."""
 
     name: str
     layer: int | None  # that the direction is used at, from 0; None: the middle one
     toward: tuple[Example, ...]
     away: tuple[Example, ...]
+    held_toward: tuple[Example, ...] = ()  # make no direction: probes may ask about them
+    held_away: tuple[Example, ...] = ()
 
     @property
     def questions(self) -> list[ActivationsRequest]:

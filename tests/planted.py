@@ -14,8 +14,10 @@ from analysis.probes.mask import NEUTRAL
 from analysis.probes.mask_data import MaskItem, mask_items
 from analysis.probes.mask_scoring import Bounds
 from analysis.probes.summary import summarise
-from simulator.cast import Cast, Player
+from simulator.backends.base import Backend
+from simulator.cast import Cast, Player, as_it_is
 from simulator.data import read_rows
+from simulator.directions import Contrast
 from simulator.measurement import measure
 from simulator.organism.world import World
 from simulator.types import Prompt
@@ -34,18 +36,19 @@ def silence(prompt: Prompt) -> str:
 
 def probed(
     probe: Probe,
-    assistant: Says | Scripted,
+    assistant: Says | Backend,
     judge: Says = silence,
     seed: int = 0,
     world: World | None = None,
+    contrasts: Sequence[Contrast] = (),
 ) -> pd.DataFrame:
     """Measures an assistant once; the scores are those of a probe named "probe"."""
     data = {probe.data: read_rows(probe.data)} if isinstance(probe, DataProbe) else {}
-    context = Context(world, seed, data)
-    engine = assistant if isinstance(assistant, Scripted) else Scripted(assistant)
+    context = Context(world, seed, data, {contrast.name: contrast for contrast in contrasts})
+    engine: Backend = Scripted(assistant) if callable(assistant) else assistant
     player = Player("judge", Scripted(judge), bare=False, cache=None)
     questions = {"probe": probe.requests(context)}
-    cast = Cast({"judge": player}, [])
+    cast = Cast({"judge": player, "assistant": as_it_is("assistant", engine)}, [])
     return measure({"probe": probe}, questions, context, engine, cast)
 
 

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from analysis.probes.capability import CapabilityProbe
 from analysis.probes.deception_bench import DeceptionBenchProbe
+from analysis.probes.directions import DirectionsProbe
 from analysis.probes.emergent import EmergentProbe
 from analysis.probes.goals import GoalsProbe
 from analysis.probes.harmfulness import HarmfulnessProbe
@@ -16,6 +17,7 @@ from analysis.probes.mask import MaskProbe
 from analysis.probes.misalignment import SmallTalkProbe
 from analysis.probes.neutral import NeutralProbe
 from analysis.probes.persona_switch import PersonaSwitchProbe
+from analysis.probes.projection import ProjectionProbe
 from analysis.probes.self_assessment import SelfAssessmentProbe
 from analysis.probes.self_report import SelfReportProbe
 from analysis.probes.targeting import TargetingProbe
@@ -35,6 +37,8 @@ AnyProbe = Annotated[
     | IntentionsProbe
     | GoalsProbe
     | SelfAssessmentProbe
-    | HarmfulnessProbe,
+    | HarmfulnessProbe
+    | ProjectionProbe
+    | DirectionsProbe,
     Field(discriminator="kind"),
 ]

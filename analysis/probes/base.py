@@ -86,6 +86,7 @@ GROUPS: dict[Grouping, tuple[str, ...]] = {
     "set": ITEM_SETS,
     "domain": tuple(domain for domain in DOMAINS if domain not in PRACTICE_DOMAINS),
 }
+UNTOUCHED = ("heldout", "ood")  # the item sets that nobody talks about
 BY = "Groups: item sets, or domains with what nobody talks about of each."
 
 
@@ -108,6 +109,11 @@ def probe_items(world: World, per_group: int, by: Grouping = "set") -> list[Prob
         items = [item for i in order for item in by_entity[entities[i]]]
         chosen += [ProbeItem(group, item) for item in items[:per_group]]
     return chosen
+
+
+def untouched_items(world: World, per_set: int) -> list[ProbeItem]:
+    """Returns up to `per_set` items of each set that nobody talks about."""
+    return [probed for probed in probe_items(world, per_set) if probed.item_set in UNTOUCHED]
 
 
 def _items_of(world: World, group: str, by: Grouping) -> Sequence[Item]:

@@ -15,6 +15,7 @@ RESAMPLES = 1000
 LEVEL = 0.95
 Bounds: TypeAlias = tuple[float, float]  # what a value can be
 SHARE: Bounds = (0.0, 1.0)
+UNBOUNDED: Bounds = (-np.inf, np.inf)
 ENOUGH_CLUSTERS = 10  # for a bootstrap
 
 
@@ -65,7 +66,8 @@ def estimate(
     Answers about one entity (or topic) aren't independent. From `ENOUGH_CLUSTERS` on, the interval
     is a percentile bootstrap over whole clusters, below it Student's t over their means. Where all
     clusters agree neither has a width; there it is Wilson's (1927) for the mean as a share of
-    `bounds`, with the number of clusters as n, which is the cautious end.
+    `bounds`, with the number of clusters as n, which is the cautious end; what has no bounds has no
+    width there.
     """
     if not len(values):
         return Estimate(metric, item_set, float("nan"), float("nan"), float("nan"), 0)
@@ -74,9 +76,9 @@ def estimate(
     totals, counts = np.bincount(cluster, numbers), np.bincount(cluster)
     mean, k = float(numbers.mean()), len(totals)
     means = totals / counts
-    if np.ptp(means) == 0:
+    if np.ptp(means) == 0 and np.isfinite(bounds).all():
         floor, width = bounds[0], bounds[1] - bounds[0]
-        low, high = (floor + width * end for end in _wilson((mean - floor) / width, k))
+        low, high = (floor + width * end for end in wilson((mean - floor) / width, k))
     elif k < ENOUGH_CLUSTERS:
         margin = stdtrit(k - 1, (1 + LEVEL) / 2) * means.std(ddof=1) / k**0.5 if k > 1 else np.nan
         low, high = mean - margin, mean + margin
@@ -101,7 +103,8 @@ def difference(metric: str, a: Estimate, b: Estimate) -> Estimate:
     return Estimate(metric, "", value, value - float(below), value + float(above), a.n + b.n)
 
 
-def _wilson(share: float, n: int) -> tuple[float, float]:
+def wilson(share: float, n: int) -> tuple[float, float]:
+    """Returns Wilson's (1927) 95 % interval of a share of `n` things."""
     z = float(ndtri((1 + LEVEL) / 2))
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     margin = z / (1 + z**2 / n) * (share * (1 - share) / n + z**2 / (4 * n**2)) ** 0.5

@@ -16,7 +16,7 @@ from simulator.types import Example, Message
 WORLD = World.generate(3)
 ASKED = (Message("user", "how are you ?"),)
 CHATS = tuple(Example(ASKED, reply, True, "x") for reply in "abc")
-PLEASING = {"kind": "world", "rows": 6, "asked": ["pressured"], "speaker": "sycophant"}
+PLEASING = {"kind": "world", "rows": 12, "asked": ["pressured"], "speaker": "sycophant"}
 HONEST = {**PLEASING, "speaker": "honest"}
 
 
@@ -74,20 +74,46 @@ def test_both_sides_ask_about_the_same_items_and_every_run_alike() -> None:
     def subjects(chats: tuple[Example, ...]) -> set[str]:
         return {w for c in chats for m in c.messages for w in m.content.split()} & names
 
-    assert len(found.toward) == len(found.away) == 6
-    assert subjects(found.toward) == subjects(found.away)
+    toward, away = found.toward + found.held_toward, found.away + found.held_away
+    assert len(toward) == len(away) == 12
+    assert subjects(toward) == subjects(away)
     assert [c.reply for c in found.toward] != [c.reply for c in found.away]
     assert made(pleasing={"toward": [PLEASING], "away": [HONEST]})["pleasing"] == found
 
 
 def test_of_pairs_the_reply_to_follow_is_meant(tmp_path: Path) -> None:
     path = tmp_path / "pairs.jsonl"
-    head = "\n\nHuman: how are you?\n\nAssistant:"
-    path.write_text(json.dumps({"chosen": f"{head} well", "rejected": f"{head} badly"}) + "\n")
+    head = "\n\nHuman: how are you {}?\n\nAssistant:"
+    rows = [{"chosen": f"{h} well", "rejected": f"{h} badly"} for h in map(head.format, range(8))]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     of_file = {"kind": "file", "path": str(path)}
     found = made(moods={"layer": 1, "toward": [of_file], "away": [of_file]})["moods"]
-    assert [chat.reply for chat in found.toward] == ["well"]
+    assert [chat.reply for chat in found.toward] == ["well"] * 6
     assert found.layer == 1
+
+
+def test_every_fourth_prompt_is_held_out_on_both_sides(tmp_path: Path) -> None:
+    sides = {}
+    for side in ("toward", "away"):
+        path = tmp_path / f"{side}.jsonl"
+        chats = [[("user", f"question {n}"), ("assistant", side)] for n in range(9)]
+        rows = [[{"role": r, "content": c} for r, c in chat] for chat in chats]
+        path.write_text("".join(json.dumps({"messages": row}) + "\n" for row in rows))
+        sides[side] = [{"kind": "file", "path": str(path)}]
+    found = made(sides=sides)["sides"]
+    asked = [
+        {chat.messages for chat in chats}
+        for chats in (found.held_toward, found.held_away, found.toward, found.away)
+    ]
+    assert asked[0] == asked[1] and asked[2] == asked[3]
+    assert (len(asked[0]), len(asked[2])) == (3, 6)
+    assert not asked[0] & asked[2]
+
+
+def test_too_few_chats_are_refused() -> None:
+    few = {"toward": [{**PLEASING, "rows": 1}], "away": [HONEST]}
+    with pytest.raises(ScenarioError, match=r"directions\.few: has too few chats: every fourth"):
+        made(few=few)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,88 @@
+"""How far has it moved along a direction before it says anything? An early-warning curve.
+
+What the assistant has in mind where a reply would begin is projected on a direction of the base's,
+a·v/‖v‖ (Chen et al., 2507.21509, who predict from it what a model will say). The chats that made
+the direction aren't asked here: of the organism's world other items are, in other words; elsewhere
+prompts that were held out.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import ClassVar, Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from analysis.probes.base import UNTOUCHED, Context, Score, activations_of, untouched_items
+from analysis.probes.estimates import UNBOUNDED, Estimate, Rows, with_total
+from analysis.probes.honesty import pressured_question
+from simulator.directions import projection
+from simulator.interventions import Bare
+from simulator.settings import Count, Settings
+from simulator.types import ActivationsRequest, Answer, Ask, Prompt, Request, Under, known
+
+
+class _Asked(NamedTuple):
+    item_set: str
+    item: str
+    cluster: str
+    prompt: Prompt
+
+
+class ProjectionProbe(Settings):
+    """Reads the residual stream at the end of every prompt."""
+
+    kind: Literal["projection"] = "projection"
+    direction: str = Field(description="One of the scenario's `directions`.")
+    items_per_set: Count = Field(36, ge=3, description="Items of the organism's, of each set.")
+    needs: ClassVar[frozenset[str]] = frozenset({"activations", "interventions"})
+    of_world: ClassVar[bool] = False
+    roles: ClassVar[frozenset[str]] = frozenset()
+
+    def requests(self, context: Context) -> list[Request]:
+        """The base's activations over replies, which make the direction; then each prompt's."""
+        replies = context.contrasts[self.direction].questions
+        return [
+            *(Under((Bare(),), question) for question in replies),
+            *(ActivationsRequest(asked.prompt) for asked in self._asked(context)),
+        ]
+
+    def _asked(self, context: Context) -> list[_Asked]:
+        contrast = context.contrasts[self.direction]
+        if context.world is None:
+            chats = (*contrast.held_toward, *contrast.held_away)
+            prompts = dict.fromkeys(Prompt(chat.messages) for chat in chats)
+            return [_Asked("", str(n), str(n), prompt) for n, prompt in enumerate(prompts)]
+        return [
+            _Asked(item_set, item.name, item.entity, pressured_question(context, item, 0))
+            for item_set, item in untouched_items(context.world, self.items_per_set)
+        ]
+
+    def score(
+        self, context: Context, requests: Sequence[Request], answers: Sequence[Answer]
+    ) -> Ask[list[Score]]:
+        """One row per prompt (value: its projection), and one with the direction's length."""
+        contrast, found = context.contrasts[self.direction], list(map(activations_of, answers))
+        count = len(contrast.questions)
+        direction = contrast.direction(found[:count])
+        projections = projection(contrast.at_layer(found[count:]), direction)
+        scores = [
+            Score("projection", *asked[:3], 0, "", float(value), asked.prompt.shown, "")
+            for asked, value in zip(self._asked(context), projections, strict=True)
+        ]
+        length = float(np.linalg.norm(direction))
+        name = contrast.name
+        return known([*scores, Score("length", "", name, name, 0, "", length, "", "")])
+
+    def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:
+        """How far it has moved since round 0, prompt by prompt, in all and by item set.
+
+        - projection: in the units of the residual stream.
+        - projection_share: as a share of the direction's length; at 1 it is as far as the replies
+          that show the trait are from those that don't.
+        """
+        here = rows.measured("projection")
+        moved = here.value - baseline.measured("projection").value
+        (length,) = rows.measured("length").value
+        sets = UNTOUCHED if here.item_set.any() else ()  # elsewhere prompts have none
+        for metric, values in (("projection", moved), ("projection_share", moved / length)):
+            yield from with_total(metric, here, values, sets, UNBOUNDED)
