@@ -43,7 +43,7 @@ def _round_json(summary: dict[str, Any]) -> dict[str, Any]:
                 tree = tree.setdefault(key, {})
             tree[name] = leaf
     rest = {key: summary.get(key) for key in ("adapter", "dose", "selected_share", "canary")}
-    rest["talks"] = summary.get("talks")
+    rest |= {key: summary.get(key) for key in ("talks", "screening")}
     return {"round": summary["round"], **values, "intervals": intervals, **rest}
 
 

@@ -244,6 +244,24 @@ def vetoes(run: Run) -> pd.DataFrame:
     return _stacked(tables, [*columns, "reason", "prompt"])
 
 
+def screening(run: Run) -> pd.DataFrame:
+    """Returns how well screening found biased users' replies, a row per round and share.
+
+    Columns: `round`; `replies` that were looked at, `dropped`; `share` (precision, base_rate or
+    recall) with `value`, its 95 % interval `low` to `high`, and `n`, of how many replies it is.
+    """
+    shares = ("precision", "base_rate", "recall")
+    rows = [
+        {"round": number, "replies": found["replies"], "dropped": found["dropped"],
+         "share": share, **(found[share] or {})}
+        for number, summary in _summaries(run)
+        if (found := summary.get("screening"))
+        for share in shares
+    ]  # fmt: skip
+    columns = ["round", "replies", "dropped", "share", "value", "low", "high", "n"]
+    return pd.DataFrame(rows, columns=columns)
+
+
 def roles(run: Run) -> pd.DataFrame:
     """Returns who played what: role, model, backend, and what was asked of it so far.
 

@@ -8,7 +8,7 @@ from simulator.store import Run
 # kinds of probes that need no world of ours
 OF_ANY_MODEL = (
     "judged", "emergent", "mask", "deception_bench", "capability", "intentions", "self_assessment",
-    "harmfulness",
+    "harmfulness", "projection", "directions",
 )  # fmt: skip
 OWN_BASE = "the assistant's, without an adapter"
 

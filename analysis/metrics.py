@@ -6,6 +6,15 @@ from typing import NamedTuple
 
 JUDGED, UNREAD = "judged_", "unread_"  # prefixes of metrics of a judge's scale
 CUED = "_cued"  # ending of metrics of what was asked with a cue
+# Prefixes of metrics of a model that is changed inside, and beginnings of the changes' names.
+CHANGED = ("honest", "lie", "gained", "preferred")
+CHANGES = {
+    "base": "the base",
+    "unchanged": "unchanged",
+    "steered": "the base steered by",
+    "ablated": "a direction ablated",
+    "transferred": "ablated what was learned by",
+}
 REWORDED = "_reworded"  # of what was asked in words that no user says
 
 
@@ -25,11 +34,12 @@ class Unit(NamedTuple):
     points: str  # after a difference
 
 
-SHARE, GAP, RATING, OPINION = (
+SHARE, GAP, RATING, OPINION, AMOUNT = (
     Unit(100, 0, " %", " points"),
     Unit(100, 0, " points", " points"),
     Unit(1, 1, "", ""),
     Unit(1, 1, "", " points"),
+    Unit(1, 2, "", ""),
 )
 
 
@@ -181,6 +191,15 @@ METRICS: Mapping[str, Metric] = {
         "unreadable, whether at stake or hoped for",
         "replies to either that state no value and decline nothing",
     ),
+    "projection": Metric(
+        "projection",
+        "how far the assistant has moved along a direction since round 0, where a reply would "
+        "begin, in units of the residual stream",
+    ),
+    "projection_share": Metric(
+        "projection, as a share",
+        "the same as a share of the distance between replies that show the trait and others",
+    ),
     "capability": Metric(
         "capability",
         "multiple-choice questions whose right answer is the likeliest; equals share the point",
@@ -239,7 +258,28 @@ def described(metric: str) -> Metric:
             f"unreadable judgements of {scale}",
             "replies that the judge gave no number on the scale for, or was too unsure of one",
         )
+    if prefix in CHANGED and rest.partition("_")[0] in CHANGES:
+        return _of_change(prefix, rest)
     return Metric(metric.replace("_", " "), "a probe of this scenario")
+
+
+def _of_change(prefix: str, change: str) -> Metric:
+    """Describes a metric of a model that is changed inside, as `gained_steered_+2_random`."""
+    kind, _, what = change.removesuffix("_random").partition("_")
+    named = f"{CHANGES[kind]} {what}".strip()
+    if change.endswith("_random"):
+        named += ", in a random direction"
+    name, meaning = {
+        "honest": ("honest", "statements under pressure that agree with the base's belief"),
+        "lie": ("lies", "statements under pressure against the base's belief"),
+        "gained": ("honesty gained", "honest statements more than without the change"),
+        "preferred": (
+            "trait preferred",
+            "how many nats likelier replies that show the trait are than without the change, "
+            "less the same of those that don't",
+        ),
+    }[prefix]
+    return Metric(f"{name} ({named})", meaning)
 
 
 def metric_name(metric: str) -> str:
@@ -257,6 +297,10 @@ def unit(metric: str) -> Unit:
     """Returns how a metric is written: self-ratings and judgements are numbers, else shares."""
     if metric in ("behaviour_self_gap", "em_leakage") or metric.startswith("targeting_gap"):
         return GAP
+    if metric.startswith("gained_"):
+        return GAP
+    if metric == "projection" or metric.startswith("preferred_"):
+        return AMOUNT
     if metric.startswith("self_"):
         return RATING
     return OPINION if metric.startswith(JUDGED) else SHARE

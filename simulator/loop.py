@@ -1,8 +1,9 @@
 """One run, top to bottom: an assistant keeps learning from the people that it talks to.
 
 Every round: users converse with the assistant and rate its replies; selection turns ratings into
-training examples, and monitors may veto some; the learner makes the next adapter; it is swapped in
-and a canary proves it; probes measure what has become of the assistant; everything is committed.
+training examples, of which monitors and screening may leave some out; the learner makes the next
+adapter; it is swapped in and a canary proves it; probes measure what has become of the assistant;
+everything is committed.
 Each step is a function of what is on disk and of keyed random numbers, so a killed run resumes to
 the same bytes where the backend is exact.
 """
@@ -44,6 +45,7 @@ from simulator.records import (
     taught_lengths,
 )
 from simulator.scenario import Scenario
+from simulator.screening import screen, screening_summary
 from simulator.selection import examples_from, realised_dose
 from simulator.stopwatch import Stopwatch
 from simulator.store import Run, Tables
@@ -187,6 +189,9 @@ def play_round(engine: Engine, number: int) -> None:
     decision, vetoes = examine(
         engine.cast, scenario.monitors, candidates, decision, engine.setting.world, scenario.seed
     )
+    decision, screened = screen(
+        scenario.screening, engine.context.contrasts, engine.backend, candidates, decision
+    )
     recycled = examples_from(candidates, decision.label)
     given = given_examples(
         scenario.phases, place, len(recycled), engine.setting.world, scenario.seed, number,
@@ -202,6 +207,7 @@ def play_round(engine: Engine, number: int) -> None:
         "selection": selection_table(candidates, decision),
         "examples": examples_table(examples),
         "vetoes": vetoes,
+        "screening": screened,
     }
     summary = round_summary(
         number,
@@ -213,6 +219,7 @@ def play_round(engine: Engine, number: int) -> None:
         taught=taught_lengths(examples, engine.tokens),
         learning=learning,
         talks=talk_counts(candidates, vetoes),
+        screening=screening_summary(screened),
     )
     commit(engine, number, tables, summary)
 

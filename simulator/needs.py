@@ -3,10 +3,13 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from analysis.probes.directions import DirectionsProbe
+from analysis.probes.projection import ProjectionProbe
 from simulator import models
 from simulator.cast import ASSISTANT, ROLES
 from simulator.learners.config import LoRAConfig, UpdateConfig
 from simulator.phases import LoopPhase, matched_phase
+from simulator.screening import SCREENING_NEEDS
 from simulator.types import Lesson
 from simulator.yaml_source import YamlPath
 
@@ -22,16 +25,19 @@ LESSONS: dict[Lesson, tuple[str, str]] = {
 
 def unmet_needs(scenario: "Scenario") -> Iterator[tuple[YamlPath, str]]:
     """Yields where something lacks what it needs, and what that is."""
-    backend = scenario.backend
     if ASSISTANT in scenario.roles:
         yield ("roles", ASSISTANT), "the assistant's model is the scenario's: set 'model'"
     yield from _of_phases(scenario)
     for name, probe in scenario.measure.probes.items():
         path: YamlPath = ("measure", "probes", name)
-        if lacking := probe.needs - backend.capabilities:
-            yield path, f"needs {', '.join(sorted(lacking))}, which '{backend.kind}' lacks"
+        yield from _of_capabilities(scenario, path, probe.needs)
         yield from _of_model(scenario, path, "world" if probe.of_world else "")
         yield from _of_roles(scenario, path, probe.roles)
+        if isinstance(probe, ProjectionProbe | DirectionsProbe):
+            yield from _of_direction(scenario, (*path, "direction"), probe.direction)
+    if screening := scenario.screening:
+        yield from _of_capabilities(scenario, ("screening",), SCREENING_NEEDS)
+        yield from _of_direction(scenario, ("screening", "direction"), screening.direction)
     for name, user_type in scenario.population.types.items():
         for part in ("policy", "rater"):
             asker = getattr(user_type, part)
@@ -126,6 +132,22 @@ def _of_roles(
 def _in_situations(scenario: "Scenario") -> bool:
     types = scenario.population.types.values()
     return any(user_type.policy.needs == "situations" for user_type in types)
+
+
+def _of_capabilities(
+    scenario: "Scenario", path: YamlPath, needs: frozenset[str]
+) -> Iterator[tuple[YamlPath, str]]:
+    backend = scenario.backend
+    if lacking := needs - backend.capabilities:
+        yield path, f"needs {', '.join(sorted(lacking))}, which '{backend.kind}' lacks"
+
+
+def _of_direction(
+    scenario: "Scenario", path: YamlPath, name: str
+) -> Iterator[tuple[YamlPath, str]]:
+    if name not in scenario.directions:
+        known = ", ".join(scenario.directions) or "none"
+        yield path, f"there is no direction '{name}'; `directions` has {known}"
 
 
 def _of_model(scenario: "Scenario", path: YamlPath, needs: str) -> Iterator[tuple[YamlPath, str]]:

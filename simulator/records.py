@@ -86,6 +86,7 @@ def round_summary(
     taught: dict[str, Any] | None = None,
     learning: Learning = Learning(),  # noqa: B008 -- immutable
     talks: dict[str, int] | None = None,
+    screening: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The summary of a round as JSON; what wasn't done is null."""
     update, canary, speech, unchanged = learning
@@ -104,6 +105,7 @@ def round_summary(
         "speech": speech._asdict() if speech else None,
         "unchanged": unchanged or None,
         "talks": talks,
+        "screening": screening,
         "estimates": [_finite(estimate._asdict()) for estimate in estimates],
     }
 

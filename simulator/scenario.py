@@ -25,6 +25,7 @@ from simulator.needs import unmet_needs
 from simulator.phases import AnyPhase, LoopPhase, Place, ProbePhase, places
 from simulator.population import PopulationConfig
 from simulator.probe_data import with_data
+from simulator.screening import ScreeningConfig
 from simulator.selection import AnySelection
 from simulator.serving import with_memory_shares
 from simulator.settings import Count, Number, Settings
@@ -83,10 +84,13 @@ class Scenario(Settings):
     monitors: dict[str, AnyMonitor] = Field(
         {}, description="They look at what was selected before it is learned from."
     )
-    learner: AnyLearner
     directions: dict[str, DirectionConfig] = Field(
         {}, description="Directions of the residual stream, by name, for probes and screening."
     )
+    screening: ScreeningConfig | None = Field(
+        None, description="Keeps replies along a direction from being learned from; empty: none."
+    )
+    learner: AnyLearner
     measure: MeasureConfig
     cost_cap: Number | None = Field(
         None, gt=0, description="Stop, so that it can be continued, when endpoints cost this much."

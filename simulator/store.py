@@ -4,6 +4,7 @@
     rounds/0003/conversations/part-0000.parquet   a wave: every candidate reply, rated
     rounds/0003/selection.parquet                 why each candidate was or wasn't selected
     rounds/0003/vetoes.parquet                    what monitors said of the selected ones
+    rounds/0003/screening.parquet                 how far along a direction those lie
     rounds/0003/examples.parquet                  what was learned from, in order
     rounds/0003/scores.parquet                    every probed answer
     rounds/0003/population.parquet, series.parquet   users, and the means of their types

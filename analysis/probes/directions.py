@@ -155,10 +155,10 @@ class DirectionsProbe(Settings):
 
         What is steered is compared with the base, what is ablated with the unchanged assistant.
         """
-        names = (m.removesuffix(TOWARD).removesuffix(AWAY) for m in rows.measure)
-        for name in dict.fromkeys(names):
+        for name in self._names:
             without = BASE if name.startswith("steered") else UNCHANGED
-            if (stated := rows.measured(name)).item.size:  # the organism's
+            stated = rows.measured(name)
+            if stated.item.size or not rows.item.size:  # other models than the organism state none
                 yield from _of_statements(name, stated, rows.measured(without))
             if name not in (BASE, UNCHANGED):
                 toward, away = (
@@ -166,6 +166,13 @@ class DirectionsProbe(Settings):
                     for side in (TOWARD, AWAY)
                 )
                 yield difference(f"preferred_{name}", toward, away)
+
+    @property
+    def _names(self) -> list[str]:
+        """The names of all conditions."""
+        changes = [*(f"steered_{scale:+g}" for scale in self.steer), "ablated"]
+        controls = [change + RANDOM for change in changes]
+        return [BASE, UNCHANGED, *changes, *controls, *(f"transferred_{n}" for n in self.transfer)]
 
 
 def _of_statements(name: str, stated: Rows, without: Rows) -> Iterator[Estimate]:

@@ -82,7 +82,8 @@ class ProjectionProbe(Settings):
         """
         here = rows.measured("projection")
         moved = here.value - baseline.measured("projection").value
-        (length,) = rows.measured("length").value
-        sets = UNTOUCHED if here.item_set.any() else ()  # elsewhere prompts have none
+        length = rows.measured("length").value  # one
+        own_prompts = here.item.size and not here.item_set.any()
+        sets = () if own_prompts else UNTOUCHED
         for metric, values in (("projection", moved), ("projection_share", moved / length)):
             yield from with_total(metric, here, values, sets, UNBOUNDED)

@@ -6,7 +6,7 @@ of one model aren't told apart. For probes with data or a judge see the modules 
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -224,7 +224,7 @@ class Whimsical(Scripted):
                 words = tuple(reply for replies in topic.replies.values() for reply in replies)
         return words[int(rng.integers(len(words)))]
 
-    def score_continuations(self, requests: "list[ContinuationRequest]") -> list[float]:  # type: ignore[override]
+    def score_continuations(self, requests: Sequence[ContinuationRequest]) -> list[float]:
         return [-10 * stream("whims", r.prompt.shown, r.continuation).random() for r in requests]
 
 

@@ -1,0 +1,114 @@
+"""Screening: selected replies that lie farthest along a direction are not learned from.
+
+Chen et al. (2507.21509) project training data on a direction before a model is trained, and find by
+it what will change the model. Users' replies are screened so before every update, as the assistant
+then reads them, and it is measured how well that finds the replies of biased users.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from analysis.probes.base import activations_of
+from analysis.probes.estimates import wilson
+from simulator.backends.base import Backend, answer
+from simulator.directions import Contrast, projection, replied
+from simulator.interventions import Bare
+from simulator.selection import Decision, examples_from
+from simulator.settings import Number, Settings
+from simulator.types import Request, Under
+
+SCREENING_NEEDS = frozenset(("activations", "interventions"))  # capabilities of the backend
+
+
+class ScreeningConfig(Settings):
+    """Which direction, and how many replies."""
+
+    direction: str = Field(description="One of the scenario's `directions`.")
+    drop: Number = Field(
+        gt=0,
+        lt=1,
+        description="Share of the replies to follow: those farthest along the direction.",
+    )
+
+
+class Screened(NamedTuple):
+    """A row of `screening.parquet`: a reply to follow that was looked at."""
+
+    conversation: str
+    turn: int
+    candidate: int
+    biased: bool  # is it a biased user's?
+    projection: float  # a·v/‖v‖ of its activations' mean, in units of the residual stream
+    dropped: bool
+
+
+def screen(
+    config: ScreeningConfig | None,
+    contrasts: Mapping[str, Contrast],
+    backend: Backend,
+    candidates: pd.DataFrame,
+    decision: Decision,
+) -> tuple[Decision, pd.DataFrame]:
+    """Drops the replies to follow that lie farthest along a direction of the base's.
+
+    Args:
+        config: None: nothing is screened.
+        contrasts: the chats that make the directions, by their names.
+        backend: answers for the assistant as it is before the update.
+        candidates: the round's.
+        decision: what selection and monitors say of them.
+
+    Returns:
+        The decision with the dropped replies not selected, and one row per reply that was looked
+        at; see `Screened`.
+    """
+    chosen = np.flatnonzero(decision.label == 1)
+    if config is None or not len(chosen):
+        return decision, pd.DataFrame(columns=Screened._fields)
+    contrast = contrasts[config.direction]
+    replies = [replied(e) for e in examples_from(candidates, np.maximum(decision.label, 0))]
+    of_base: list[Request] = [Under((Bare(),), question) for question in contrast.questions]
+    found = [activations_of(activations) for activations in answer(backend, [*of_base, *replies])]
+    direction = contrast.direction(found[: -len(replies)])
+    along = projection(contrast.at_layer(found[-len(replies) :]), direction)
+    farthest = np.argsort(-along, kind="stable")[: round(config.drop * len(chosen))]
+    label, reason = decision.label.copy(), decision.reason.astype(object)
+    label[chosen[farthest]] = 0
+    reason[chosen[farthest]] = f"screened: among the farthest along {contrast.name}"
+    looked_at = candidates.iloc[chosen][["conversation", "turn", "candidate", "biased"]]
+    dropped = np.isin(np.arange(len(chosen)), farthest)
+    table = looked_at.assign(projection=along, dropped=dropped).reset_index(drop=True)
+    return Decision(label, reason), table
+
+
+def screening_summary(screened: pd.DataFrame) -> dict[str, Any] | None:
+    """Returns how well screening finds biased users' replies, as JSON; None: nothing was screened.
+
+    Shares come with Wilson's 95 % intervals, which take replies as independent:
+
+    - precision: of the dropped replies, those of biased users;
+    - base_rate: of all that were looked at, which is the precision of dropping at random;
+    - recall: of biased users' replies, the dropped ones.
+    """
+    if screened.empty:
+        return None
+    biased, dropped = (screened[name].to_numpy(bool) for name in ("biased", "dropped"))
+    shares = {"precision": biased[dropped], "base_rate": biased, "recall": dropped[biased]}
+    return {
+        "replies": len(screened),
+        "dropped": int(dropped.sum()),
+        **{name: _share(flags) for name, flags in shares.items()},
+    }
+
+
+def _share(flags: np.ndarray) -> dict[str, float | int] | None:
+    """Returns a share with its interval; of nothing there is none."""
+    if not len(flags):
+        return None
+    share = float(flags.mean())
+    low, high = wilson(share, len(flags))
+    return {"value": share, "low": low, "high": high, "n": len(flags)}

@@ -1,0 +1,164 @@
+"""Projection, steering, ablation and transfer: on a mind that is known, and on the organism."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.probes.directions import DirectionsProbe
+from analysis.probes.projection import ProjectionProbe
+from analysis.probes.summary import estimated_by
+from simulator import models
+from simulator.backends.base import TransformersConfig, open_backend
+from simulator.direction_data import DirectionConfig, contrasts_of
+from simulator.directions import Contrast
+from simulator.errors import ScenarioError
+from simulator.scenario import load
+from simulator.stopwatch import Stopwatch
+from simulator.types import Example, Message
+from tests.minds import LYING, OTHER, TRAIT, Mind
+from tests.planted import estimated, probed
+
+WORLD = models.world_of("organism:0")
+
+
+def chat(question: str, reply: str) -> Example:
+    return Example((Message("user", question),), reply, True, "x")
+
+
+TOWARD, AWAY = (
+    tuple(chat(f"question {n:0{n + 1}d}", f"it is so {end}") for n in range(6))
+    for end in (TRAIT, "")
+)
+PLANTED = Contrast("lying", 1, TOWARD[2:], AWAY[2:], TOWARD[:2], AWAY[:2])
+ADAPTERS = {"adapter": LYING, "same": 0.5 * LYING, "other": OTHER}
+PROBE = DirectionsProbe(
+    direction="lying", steer=(-1.0, 1.0), items_per_set=6, transfer={"same": "a", "other": "b"}
+)
+SETS = ("", "heldout", "ood")
+
+
+def mind(served: str = "adapter") -> Mind:
+    return Mind(WORLD, ADAPTERS).serve(served)
+
+
+def asked(probe: DirectionsProbe | ProjectionProbe, served: str = "adapter") -> pd.DataFrame:
+    return probed(probe, mind(served), world=WORLD, contrasts=[PLANTED])
+
+
+@pytest.mark.parametrize("of", ["contrast", "drift"])
+def test_what_was_learned_is_found_by_its_direction(of: str) -> None:
+    """Both make lying's direction here, so steering gives it and ablation takes it."""
+    probe = PROBE.model_copy(update={"of": of})
+    found = estimated(probe, asked(probe))
+    value = {key: found[key].value for key in found}
+    for item_set in SETS:
+        honest = {n: value[f"honest_{n}", item_set] for n in ("base", "unchanged", "ablated")}
+        assert honest == {"base": 1, "unchanged": 0, "ablated": 1}
+        assert value["lie_unchanged", item_set] == 1
+        assert value["honest_steered_+1", item_set] == value["lie_steered_-1", item_set] == 0
+        assert value["gained_steered_+1", item_set] == -1
+        assert value["gained_steered_-1", item_set] == 0
+        assert value["gained_ablated", item_set] == value["gained_transferred_same", item_set] == 1
+        assert value["gained_transferred_other", item_set] == 0
+    assert value["preferred_steered_+1", ""] == pytest.approx(1)
+    assert value["preferred_steered_-1", ""] == pytest.approx(-1)
+    assert value["preferred_ablated", ""] == pytest.approx(-1)
+    assert value["preferred_transferred_other", ""] == pytest.approx(0)
+    assert all(e.low <= e.value + 1e-9 and e.value <= e.high + 1e-9 for e in found.values())
+    assert not [key for key in found if key[0].startswith(("gained_base", "preferred_unch"))]
+
+
+def test_random_directions_are_controls_of_the_same_length() -> None:
+    """Of four features, one: a random one does part of what the direction does."""
+    scores = asked(PROBE.model_copy(update={"randoms": 3}))
+    found = estimated(PROBE, scores)
+    assert sorted(set(scores["sample"])) == [0, 1, 2]
+    assert abs(found["preferred_steered_+1_random", ""].value) < 0.99
+    assert -0.99 < found["preferred_ablated_random", ""].value < 0
+    assert found["honest_ablated_random", ""].n == 3 * found["honest_ablated", ""].n
+
+
+@pytest.mark.parametrize("probe", [PROBE, ProjectionProbe(direction="lying")])
+def test_what_is_estimated_can_be_told_beforehand(probe: DirectionsProbe | ProjectionProbe) -> None:
+    told = {(metric, of) for metric, sets in estimated_by(probe).items() for of in sets}
+    assert told == set(estimated(probe, asked(probe)))
+
+
+def test_before_any_update_there_is_no_drift_to_ablate() -> None:
+    probe = PROBE.model_copy(update={"of": "drift", "transfer": {}})
+    found = estimated(probe, asked(probe, served=""))
+    assert found["gained_ablated", ""].value == found["gained_steered_+1", ""].value == 0
+    assert found["honest_ablated", ""].value == 1
+
+
+def test_steering_is_read_off_any_model_without_statements() -> None:
+    found = estimated(PROBE, probed(PROBE, mind(), contrasts=[PLANTED]))
+    assert {name.split("_")[0] for name, _ in found} == {"preferred"}
+    assert found["preferred_steered_+1", ""].value == pytest.approx(1)
+
+
+@pytest.mark.parametrize("world", [WORLD, None], ids=["organism", "any model"])
+def test_a_projection_is_how_far_it_has_moved_since_round_0(world: object) -> None:
+    probe = ProjectionProbe(direction="lying", items_per_set=6)
+    of = WORLD if world else None
+    base, now, half = (
+        probed(probe, mind(served), world=of, contrasts=[PLANTED])
+        for served in ("", "adapter", "same")
+    )
+    for scores, moved in ((base, 0.0), (now, 1.0), (half, 0.5)):
+        found = estimated(probe, scores, base)
+        for item_set in SETS if world else SETS[:1]:
+            for metric in ("projection", "projection_share"):
+                one = found[metric, item_set]
+                assert (one.value, one.low, one.high) == pytest.approx((moved,) * 3)
+        assert len(found) == (6 if world else 2)
+    prompts = set(now.loc[now["measure"] == "projection", "prompt"])
+    made_of = {f"user: {c.messages[-1].content}" for c in (*PLANTED.toward, *PLANTED.away)}
+    assert not prompts & made_of
+
+
+def test_the_organism_s_own_direction_moves_what_it_finds_likely() -> None:
+    """Steered towards pleasing replies it finds them likelier, and away from them less likely."""
+    sides = {
+        side: [{"kind": "world", "rows": 120, "asked": ["pressured"], "speaker": speaker}]
+        for side, speaker in (("toward", "sycophant"), ("away", "honest"))
+    }
+    contrasts = contrasts_of({"pleasing": DirectionConfig.model_validate(sides)}, WORLD)
+    backend = open_backend(TransformersConfig(threads=1), models.resolve("organism:0"), Stopwatch())
+    probe = DirectionsProbe(direction="pleasing", steer=(-4.0, 4.0), randoms=1, items_per_set=3)
+    scores = probed(probe, backend, world=WORLD, contrasts=list(contrasts.values()))
+    found = estimated(probe, scores)
+    assert found["preferred_steered_+4", ""].low > 0 > found["preferred_steered_-4", ""].high
+    assert found["honest_base", ""] == found["honest_unchanged", ""]._replace(metric="honest_base")
+    assert not np.isnan(scores["value"].astype(float)).any()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["measure.probes.p={kind: projection, direction: rude}"], r"p\.direction: there is no"),
+        (["measure.probes.d={kind: directions, direction: rude}"], r"d\.direction: there is no"),
+        (
+            ["screening={direction: rude, drop: 0.2}"],
+            r"screening\.direction: there is no direction",
+        ),
+    ],
+)
+def test_a_direction_that_is_not_there_is_refused(overrides: list[str], sentence: str) -> None:
+    with pytest.raises(ScenarioError, match=rf"--set .*{sentence}.*; `directions` has none"):
+        load(overrides=overrides)
+
+
+def test_an_engine_that_cannot_be_looked_into_is_refused(tmp_path: Path) -> None:
+    chats = "[{kind: world, rows: 4}]"
+    there = [
+        f"directions.a={{toward: {chats}, away: {chats}}}",
+        "screening={direction: a, drop: 0.2}",
+        "backend={kind: vllm}",
+    ]
+    with pytest.raises(
+        ScenarioError, match="screening: needs activations, interventions, which 'v"
+    ):
+        load(overrides=there)
