@@ -1,18 +1,15 @@
 """Talking by hand with the assistant as it was after a round."""
 
-import contextlib
 import sys
 from pathlib import Path
 
 from rich.console import Console
 
-from simulator import models
-from simulator.backends.base import Backend, open_backend
+from simulator.assistant import assistant_after
+from simulator.backends.base import Backend
 from simulator.console import inert
-from simulator.errors import BackendError, StoreError
-from simulator.scenario import Scenario, load
-from simulator.stopwatch import Stopwatch
-from simulator.store import Run
+from simulator.errors import BackendError
+from simulator.scenario import Scenario
 from simulator.types import GenerationRequest, Message, Prompt
 
 
@@ -22,16 +19,8 @@ def talk(path: Path, round_number: int | None) -> None:
     Raises:
         StoreError: the run has no such round.
     """
-    run = Run.open(path)
-    last = run.rounds_done - 1
-    number = last if round_number is None else round_number
-    if not 0 <= number <= last:
-        raise StoreError(f"{path}: has rounds 0 to {last}, not {number}")
-    scenario = load(str(run.scenario_file))
-    model, log = models.resolve(scenario.model), run.path / "server.log"
-    with contextlib.closing(open_backend(scenario.backend, model, Stopwatch(), log=log)) as backend:
-        backend.load(run.adapter(number))
-        _converse(backend, scenario, number)
+    with assistant_after(path, round_number) as assistant:
+        _converse(assistant.backend, assistant.scenario, assistant.round)
 
 
 def _converse(backend: Backend, scenario: Scenario, number: int) -> None:

@@ -1,5 +1,6 @@
 """The command line. Heavy imports wait until a command needs them, so that `--help` is quick."""
 
+import importlib.util
 import json
 import time
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from simulator.errors import ScenarioError
 from simulator.study_command import study
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ Served = Annotated[
     Literal["auto", "transformers", "vllm"] | None,
     typer.Option(help="What serves the assistant; auto: vLLM where it is installed."),
 ]
+NO_HARNESS = "lm-evaluation-harness isn't installed: pip install 'undertow[lm-eval]'"
 CostCap = Annotated[
     float | None,
     typer.Option(help="Stop, so that it can be continued, when endpoints cost this much."),
@@ -197,6 +200,26 @@ def chat(
     from simulator.chat import talk
 
     talk(path, round_number)
+
+
+@app.command()
+def evaluate(
+    path: RunPath,
+    tasks: Annotated[str, typer.Option(help="Tasks of the harness, separated by commas.")],
+    round_number: Annotated[
+        int | None, typer.Option("--round", help="After which round; default: the last.")
+    ] = None,
+    folder: Annotated[Path | None, typer.Option(help="A folder with YAML tasks of yours.")] = None,
+    shots: Annotated[int | None, typer.Option(help="Examples; default: the task's.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Questions of each task at most.")] = None,
+) -> None:
+    """Ask the assistant of a run tasks of lm-evaluation-harness, an extra: 'undertow[lm-eval]'."""
+    if not importlib.util.find_spec("lm_eval"):
+        raise ScenarioError(NO_HARNESS)
+    from simulator.harness import evaluate as ask
+
+    asked = tasks.split(",")
+    _print(ask(path, round_number, asked, folder=folder, shots=shots, limit=limit))
 
 
 @app.command()

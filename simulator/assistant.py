@@ -1,0 +1,45 @@
+"""The assistant of a run as it was after a round, to be asked by hand or by other tools."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from simulator import models
+from simulator.backends.base import Backend, open_backend
+from simulator.errors import StoreError
+from simulator.scenario import Scenario, load
+from simulator.stopwatch import Stopwatch
+from simulator.store import Run
+
+
+class Assistant(NamedTuple):
+    """What answers, and where it comes from."""
+
+    backend: Backend
+    scenario: Scenario
+    run: Run
+    round: int
+
+
+@contextlib.contextmanager
+def assistant_after(path: Path, round_number: int | None) -> Iterator[Assistant]:
+    """Serves the assistant of a run while the context is open.
+
+    Args:
+        path: the run.
+        round_number: after which round; None: the last.
+
+    Raises:
+        StoreError: the run has no such round.
+    """
+    run = Run.open(path)
+    last = run.rounds_done - 1
+    number = last if round_number is None else round_number
+    if not 0 <= number <= last:
+        raise StoreError(f"{path}: has rounds 0 to {last}, not {number}")
+    scenario = load(str(run.scenario_file))
+    model, log = models.resolve(scenario.model), run.path / "server.log"
+    with contextlib.closing(open_backend(scenario.backend, model, Stopwatch(), log=log)) as backend:
+        backend.load(run.adapter(number))
+        yield Assistant(backend, scenario, run, number)

@@ -1,0 +1,181 @@
+"""The tasks of lm-evaluation-harness, asked of the assistant as it was after a round.
+
+The assistant is a chat model, so every context is a chat (the harness's `apply_chat_template`, its
+examples as turns), and what is scored or generated is the reply. Perplexities of plain text are
+therefore not to be had.
+"""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lm_eval.api.instance import Instance
+from lm_eval.api.model import LM
+from lm_eval.evaluator import simple_evaluate
+from lm_eval.tasks import TaskManager
+from rich.table import Table
+
+from simulator import models
+from simulator.assistant import assistant_after
+from simulator.backends.base import Backend
+from simulator.errors import BackendError, ScenarioError
+from simulator.rendering import encoder_of
+from simulator.store import write_atomically
+from simulator.types import ContinuationRequest, GenerationRequest, Message, Prompt
+
+LONGEST_REPLY = 256  # tokens, where a task doesn't say
+UNDERSTOOD = {"until", "do_sample", "temperature", "max_gen_toks"}
+NO_REPLY = "the task asks for text that is no reply to anything; only replies can be scored"
+KEPT = ("results", "groups", "versions", "n-shot", "n-samples", "higher_is_better")
+
+
+class ChatModel(LM):  # type: ignore[misc]  # lm_eval isn't always installed
+    """A backend as the harness sees a model."""
+
+    def __init__(self, backend: Backend, model: str) -> None:
+        super().__init__()
+        self._backend, self._model = backend, model
+
+    @property
+    def tokenizer_name(self) -> str:
+        """Whose chat template it is."""
+        return self._model
+
+    def apply_chat_template(
+        self, chat_history: Sequence[dict[str, str]], add_generation_prompt: bool = True
+    ) -> str:
+        """Writes a chat down, to be rendered by the backend."""
+        return json.dumps([[message["role"], message["content"]] for message in chat_history])
+
+    def loglikelihood(self, requests: Sequence[Instance], **_: Any) -> list[tuple[float, bool]]:
+        """Scores replies: the log-probability in nats, and whether a greedy reply begins so."""
+        asked = [(_prompt(context), reply) for context, reply in (r.args for r in requests)]
+        tokens = encoder_of(self._model).encode_replies([reply for _, reply in asked])
+        longest: dict[Prompt, int] = {}
+        for (prompt, _), ids in zip(asked, tokens, strict=True):
+            longest[prompt] = max(longest.get(prompt, 1), len(ids))
+        wanted = [
+            GenerationRequest(prompt, (("greedy",),), length, temperature=0.0)
+            for prompt, length in longest.items()
+        ]
+        greedy = dict(zip(longest, self._replies(wanted), strict=True))
+        scores = self._backend.score_continuations([ContinuationRequest(*pair) for pair in asked])
+        return [
+            (score, greedy[prompt].startswith(reply.strip()))
+            for (prompt, reply), score in zip(asked, scores, strict=True)
+        ]
+
+    def loglikelihood_rolling(self, requests: Sequence[Instance], **_: Any) -> list[float]:
+        """Refuses: the text is no reply.
+
+        Raises:
+            BackendError: always.
+        """
+        raise BackendError(NO_REPLY)
+
+    def generate_until(self, requests: Sequence[Instance], **_: Any) -> list[str]:
+        """Generates replies, up to what ends them.
+
+        Raises:
+            BackendError: a task samples otherwise than by temperature.
+        """
+        asked = [(_prompt(request.args[0]), request.args[1]) for request in requests]
+        replies = self._replies([_generation(*pair, n) for n, pair in enumerate(asked)])
+        return [
+            _ended(reply, how.get("until") or ())
+            for reply, (_, how) in zip(replies, asked, strict=True)
+        ]
+
+    def _replies(self, wanted: Sequence[GenerationRequest]) -> list[str]:
+        return [found.completions[0].text for found in self._backend.generate(wanted)]
+
+
+def _prompt(context: str) -> Prompt:
+    """Reads a chat; one that ends with the assistant is a reply that has begun."""
+    if not context:
+        raise BackendError(NO_REPLY)
+    messages = tuple(Message(*pair) for pair in json.loads(context))
+    if messages[-1].role == "assistant":
+        return Prompt(messages[:-1], begun=messages[-1].content, thought=False)
+    return Prompt(messages)
+
+
+def _generation(prompt: Prompt, how: Mapping[str, Any], number: int) -> GenerationRequest:
+    """Asks for a reply as a task wants it; `number` tells repeated requests apart."""
+    sampled = bool(how.get("do_sample")) and how.get("temperature") != 0
+    strange = sorted(how.keys() - UNDERSTOOD)
+    if sampled and strange:
+        raise BackendError(f"the task samples with {', '.join(strange)}; only temperature is known")
+    temperature = float(how.get("temperature", 1.0)) if sampled else 0.0
+    longest = int(how.get("max_gen_toks", LONGEST_REPLY))
+    return GenerationRequest(prompt, (("harness", number),), longest, temperature)
+
+
+def _ended(reply: str, until: str | Sequence[str]) -> str:
+    for end in (until,) if isinstance(until, str) else until:
+        reply = reply.partition(end)[0] if end else reply
+    return reply
+
+
+def evaluate(
+    path: Path,
+    round_number: int | None,
+    tasks: Sequence[str],
+    *,
+    folder: Path | None = None,
+    shots: int | None = None,
+    limit: int | None = None,
+) -> Table:
+    """Asks the harness's tasks of a run's assistant; the results are kept in the run.
+
+    Args:
+        path: the run.
+        round_number: after which round; None: the last.
+        tasks: names of tasks or groups.
+        folder: of YAML tasks of one's own.
+        shots: examples before each question; None: as each task has it.
+        limit: questions of each task at most.
+
+    Raises:
+        ScenarioError: there is no such task.
+        BackendError: a task asks for what isn't a reply, or the backend scores none.
+    """
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    manager = TaskManager(include_path=str(folder) if folder else None)
+    if unknown := [task for task in tasks if not manager.match_tasks([task])]:
+        raise ScenarioError(f"--tasks: the harness has no '{unknown[0]}'; --folder names your own")
+    with assistant_after(path, round_number) as (backend, scenario, run, number):
+        if "score_continuations" not in backend.capabilities:
+            raise BackendError(f"'{scenario.backend.kind}' scores no replies")
+        found = simple_evaluate(
+            ChatModel(backend, models.resolve(scenario.model)),
+            tasks=list(tasks),
+            num_fewshot=shots,
+            limit=limit,
+            task_manager=manager,
+            apply_chat_template=True,
+            fewshot_random_seed=scenario.seed,
+            log_samples=False,
+        )
+        kept = run.path / "evaluations" / f"round-{number:04d}-{'+'.join(sorted(tasks))}.json"
+    kept.parent.mkdir(exist_ok=True)
+    content = {key: found[key] for key in KEPT if key in found} | {"round": number, "limit": limit}
+    write_atomically(kept, json.dumps(content, indent=1, default=str).encode())
+    return _table(found["results"], kept)
+
+
+def _table(results: Mapping[str, Mapping[str, Any]], kept: Path) -> Table:
+    table = Table(title=f"kept in {kept}", title_justify="left")
+    for heading in ("task", "metric", "value", "standard error"):
+        table.add_column(heading, justify="left" if heading in ("task", "metric") else "right")
+    for task, found in results.items():
+        for key, value in found.items():
+            metric, _, filtered = key.partition(",")
+            if metric.endswith("_stderr") or not isinstance(value, float):
+                continue
+            error = found.get(f"{metric}_stderr,{filtered}")
+            told = f"{error:.3f}" if isinstance(error, float) else "–"
+            table.add_row(task, metric, f"{value:.3f}", told)
+    return table
