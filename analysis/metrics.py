@@ -34,12 +34,13 @@ class Unit(NamedTuple):
     points: str  # after a difference
 
 
-SHARE, GAP, RATING, OPINION, AMOUNT = (
+SHARE, GAP, RATING, OPINION, AMOUNT, NATS = (
     Unit(100, 0, " %", " points"),
     Unit(100, 0, " points", " points"),
     Unit(1, 1, "", ""),
     Unit(1, 1, "", " points"),
     Unit(1, 2, "", ""),
+    Unit(1, 3, "", ""),
 )
 
 
@@ -200,6 +201,29 @@ METRICS: Mapping[str, Metric] = {
         "projection, as a share",
         "the same as a share of the distance between replies that show the trait and others",
     ),
+    "solution_loss": Metric(
+        "loss on what was fine-tuned on",
+        "nats that a reply costs the base, the assistant as served, and with its adapter's "
+        "parameters at a given norm",
+    ),
+    "solution_efficiency": Metric(
+        "efficiency of the solution",
+        "by how many nats a reply gets cheaper than for the base, per squared norm of the "
+        "adapter's parameters",
+    ),
+    "solution_rise": Metric(
+        "instability of the solution",
+        "by how many nats a reply gets dearer where the adapter's parameters are turned in a "
+        "random direction, √(1−ε²)x + εy",
+    ),
+    "solution_kl": Metric(
+        "significance of the solution",
+        "KL(base ‖ assistant) on text of pre-training, in nats per token, with its adapter's "
+        "parameters at a given norm",
+    ),
+    "solution_kl_random": Metric(
+        "significance of random adapters", "the same of random parameters of that norm"
+    ),
     "capability": Metric(
         "capability",
         "multiple-choice questions whose right answer is the likeliest; equals share the point",
@@ -303,6 +327,8 @@ def unit(metric: str) -> Unit:
         return AMOUNT
     if metric.startswith("self_"):
         return RATING
+    if metric.startswith("solution_"):
+        return NATS
     return OPINION if metric.startswith(JUDGED) else SHARE
 
 

@@ -60,7 +60,7 @@ def _sources(part: object) -> Iterator[str]:
     if isinstance(part, FileData):
         yield part.path
     elif isinstance(part, DataProbe):
-        yield part.data
+        yield from filter(None, [part.data])
     elif isinstance(part, BaseModel):
         for _, value in part:
             yield from _sources(value)

@@ -22,6 +22,19 @@ class WithAdapter:
 
 
 @dataclass(frozen=True, slots=True)
+class Reparametrised:
+    """With other parameters in the adapter that is served, x′ = √(1−ε²)x + εy.
+
+    x are its own, of norm `norm`; y is random, normal to x and of the same norm. So an ε of 1 is a
+    random adapter. Without an adapter nothing is changed. See `simulator.backends.reparametrised`.
+    """
+
+    norm: float | None = None  # None: their own
+    epsilon: float = 0.0  # from 0 to 1
+    seed: int = 0  # of y
+
+
+@dataclass(frozen=True, slots=True)
 class Steer:
     """Adds `scale` times a vector to the residual stream after a layer, at every token."""
 
@@ -40,4 +53,4 @@ class Ablate:
     vector: Vector
 
 
-Intervention: TypeAlias = Bare | WithAdapter | Steer | Ablate
+Intervention: TypeAlias = Bare | WithAdapter | Reparametrised | Steer | Ablate

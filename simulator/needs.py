@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 
 from analysis.probes.directions import DirectionsProbe
 from analysis.probes.projection import ProjectionProbe
+from analysis.probes.solution import SolutionProbe
 from simulator import models
 from simulator.cast import ASSISTANT, ROLES
 from simulator.learners.config import LoRAConfig, UpdateConfig
-from simulator.phases import LoopPhase, matched_phase
+from simulator.phases import FinetunePhase, LoopPhase, matched_phase
 from simulator.screening import SCREENING_NEEDS
 from simulator.types import Lesson
 from simulator.yaml_source import YamlPath
@@ -35,6 +36,8 @@ def unmet_needs(scenario: "Scenario") -> Iterator[tuple[YamlPath, str]]:
         yield from _of_roles(scenario, path, probe.roles)
         if isinstance(probe, ProjectionProbe | DirectionsProbe):
             yield from _of_direction(scenario, (*path, "direction"), probe.direction)
+        if isinstance(probe, SolutionProbe):
+            yield from _of_solution(scenario, path, probe)
     if screening := scenario.screening:
         yield from _of_capabilities(scenario, ("screening",), SCREENING_NEEDS)
         yield from _of_direction(scenario, ("screening", "direction"), screening.direction)
@@ -53,6 +56,20 @@ def unmet_needs(scenario: "Scenario") -> Iterator[tuple[YamlPath, str]]:
                 path,
                 f"'{monitor.kind}' knows the organism's items, but users speak of situations",
             )
+
+
+def _of_solution(
+    scenario: "Scenario", path: YamlPath, probe: SolutionProbe
+) -> Iterator[tuple[YamlPath, str]]:
+    phases = [p.name for p in scenario.phases if isinstance(p, FinetunePhase)]
+    if phases.count(probe.phase) != 1:
+        yield (*path, "phase"), "must name one fine-tuning phase of the scenario"
+    if not probe.data and not models.is_organism(scenario.model):
+        yield (
+            (*path, "data"),
+            f"the model '{scenario.model}' is no organism, whose corpus is known; name a file of "
+            "texts",
+        )
 
 
 def _of_phases(scenario: "Scenario") -> Iterator[tuple[YamlPath, str]]:
@@ -77,12 +94,9 @@ def _of_phases(scenario: "Scenario") -> Iterator[tuple[YamlPath, str]]:
                 yield from _of_lessons(scenario, learner, (*own, "learner"))
             if learner.kl and not getattr(phase, "anchors", ()):
                 yield (*own, "learner", "kl"), f"needs chats: set phases.{index}.anchors"
-            if learner.preventive and learner.preventive.direction not in scenario.directions:
-                yield (
-                    (*own, "learner", "preventive", "direction"),
-                    f"there is no direction '{learner.preventive.direction}'; make it of chats as "
-                    f"'directions.{learner.preventive.direction}'",
-                )
+            if learner.preventive:
+                place = (*own, "learner", "preventive", "direction")
+                yield from _of_direction(scenario, place, learner.preventive.direction)
             forms.append(learner.adapter)
             if learner.adapter != forms[0]:
                 yield (*own, "learner", "adapter"), "must be that of the phase before, to go on"

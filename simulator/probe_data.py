@@ -4,11 +4,16 @@ from typing import TYPE_CHECKING
 
 from analysis.probes.base import Context
 from analysis.probes.data_probe import DataProbe
+from analysis.probes.solution import SolutionProbe
 from simulator import models
 from simulator.data import read_rows
 from simulator.data_files import located
 from simulator.direction_data import contrasts_of
 from simulator.errors import ScenarioError
+from simulator.lengths import tokens_by
+from simulator.organism.world import World
+from simulator.phases import FinetunePhase, finetune_rows
+from simulator.types import Example
 from simulator.validation import origin_of
 from simulator.yaml_source import Document, YamlPath, dotted
 
@@ -24,7 +29,7 @@ def with_data(scenario: "Scenario", document: Document, source: str) -> "Scenari
     """
     probes = dict(scenario.measure.probes)
     for name, probe in probes.items():
-        if isinstance(probe, DataProbe):
+        if isinstance(probe, DataProbe) and probe.data:
             path: YamlPath = ("measure", "probes", name, "data")
             origin = origin_of(document, path, source)
             place = located(probe.data, origin)
@@ -44,7 +49,20 @@ def context_of(scenario: "Scenario") -> Context:
         ScenarioError: their data can't be read.
     """
     probes = scenario.measure.probes.values()
-    sources = {probe.data for probe in probes if isinstance(probe, DataProbe)}
+    sources = {probe.data for probe in probes if isinstance(probe, DataProbe) and probe.data}
     data = {source: read_rows(source) for source in sorted(sources)}
     world = models.world_or_none(scenario.model)
-    return Context(world, scenario.seed, data, contrasts_of(scenario.directions, world))
+    contrasts = contrasts_of(scenario.directions, world)
+    return Context(world, scenario.seed, data, contrasts, _lessons(scenario, world))
+
+
+def _lessons(scenario: "Scenario", world: World | None) -> dict[str, list[Example]]:
+    """Returns the rows of the fine-tuning phases that probes ask about."""
+    probes = scenario.measure.probes.values()
+    names = {probe.phase for probe in probes if isinstance(probe, SolutionProbe)}
+    tokens = tokens_by(models.resolve(scenario.model))
+    return {
+        phase.name: finetune_rows(scenario.phases, index, world, scenario.seed, tokens)
+        for index, phase in enumerate(scenario.phases)
+        if phase.name in names and isinstance(phase, FinetunePhase)
+    }

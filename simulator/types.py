@@ -99,6 +99,17 @@ class ActivationsRequest:
     reply: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class DivergenceRequest:
+    """Asks for KL(base ‖ model) over the vocabulary, in nats: its mean over the tokens of a text.
+
+    The base is the model without its adapter, whatever is changed inside of both.
+    """
+
+    prompt: Prompt  # not empty
+    text: str
+
+
 Question: TypeAlias = (
     GenerationRequest
     | NextTokenRequest
@@ -106,6 +117,7 @@ Question: TypeAlias = (
     | TopTokensRequest
     | NumberRequest
     | ActivationsRequest
+    | DivergenceRequest
 )
 
 

@@ -55,7 +55,7 @@ class Mind(Scripted):
                 self._served = ""
             elif isinstance(change, WithAdapter):
                 self._served = change.adapter.name
-            else:
+            elif isinstance(change, Steer | Ablate):
                 self._changes = (*self._changes, change)
         yield
         self._served, self._changes = before

@@ -20,6 +20,7 @@ from analysis.probes.persona_switch import PersonaSwitchProbe
 from analysis.probes.projection import ProjectionProbe
 from analysis.probes.self_assessment import SelfAssessmentProbe
 from analysis.probes.self_report import SelfReportProbe
+from analysis.probes.solution import SolutionProbe
 from analysis.probes.targeting import TargetingProbe
 
 AnyProbe = Annotated[
@@ -36,6 +37,7 @@ AnyProbe = Annotated[
     | CapabilityProbe
     | IntentionsProbe
     | GoalsProbe
+    | SolutionProbe
     | SelfAssessmentProbe
     | HarmfulnessProbe
     | ProjectionProbe

@@ -12,7 +12,16 @@ from simulator.directions import Contrast
 from simulator.numbers import SMALLEST_MASS
 from simulator.organism.world import DOMAINS, ITEM_SETS, PRACTICE_DOMAINS, Item, ItemSet, World
 from simulator.randomness import Key, stream
-from simulator.types import Activations, Answer, Ask, Completion, Generation, Numbers, Request
+from simulator.types import (
+    Activations,
+    Answer,
+    Ask,
+    Completion,
+    Example,
+    Generation,
+    Numbers,
+    Request,
+)
 
 UNPARSED = "unparsed"  # the label of what couldn't be read: counted, and never scored
 
@@ -42,6 +51,7 @@ class Context(NamedTuple):
     seed: int
     data: Mapping[str, Sequence[Row]] = MappingProxyType({})  # users' data, by what names them
     contrasts: Mapping[str, Contrast] = MappingProxyType({})  # the scenario's directions, by name
+    lessons: Mapping[str, Sequence[Example]] = MappingProxyType({})  # of fine-tuning, by phase
 
     @property
     def facts(self) -> World:

@@ -11,7 +11,9 @@ import torch
 from torch.utils.hooks import RemovableHandle
 
 from simulator.backends.merging import Change, changes_of
+from simulator.backends.reparametrised import reparametrised
 from simulator.backends.steered import added, vector_of
+from simulator.interventions import Reparametrised
 from simulator.steering import SteeringVector
 from simulator.types import Adapter
 
@@ -21,6 +23,7 @@ class AdaptedModel:
 
     def __init__(self, model: torch.nn.Module) -> None:
         self.model = model
+        self._adapter: Adapter | None = None
         self._originals: dict[str, torch.Tensor] = {}  # weights as they were before a merge
         self._steered: SteeringVector | None = None
         self._steering: RemovableHandle | None = None
@@ -40,6 +43,7 @@ class AdaptedModel:
         for name, change in changes.items():
             weights[name].add_(change.of(weights[name]))
         self._steer(steered)
+        self._adapter = adapter
 
     @contextmanager
     def bare(self) -> Iterator[None]:
@@ -58,7 +62,26 @@ class AdaptedModel:
         Raises:
             BackendError: as `load` does.
         """
-        steered, changes = self._read(adapter)
+        before, self._adapter = self._adapter, adapter
+        try:
+            with self._exchanged(*self._read(adapter)):
+                yield
+        finally:
+            self._adapter = before
+
+    @contextmanager
+    def reparametrised(self, how: Reparametrised) -> Iterator[None]:
+        """Has the present adapter with other parameters for a while; the base stays as it is."""
+        if self._adapter is None:
+            yield
+            return
+        with self._exchanged(*reparametrised(*self._read(self._adapter), how)):
+            yield
+
+    @contextmanager
+    def _exchanged(
+        self, steered: SteeringVector | None, changes: Mapping[str, Change]
+    ) -> Iterator[None]:
         with self.bare():
             weights, present = self._weights, self._originals
             merged = {name: weights[name] + changes[name].of(weights[name]) for name in changes}

@@ -18,6 +18,7 @@ from simulator.types import (
     Adapter,
     Answer,
     ContinuationRequest,
+    DivergenceRequest,
     Generation,
     GenerationRequest,
     Logprobs,
@@ -83,6 +84,10 @@ class Backend(Protocol):
         """Returns the residual stream after each layer, averaged over the reply's tokens."""
         ...
 
+    def divergences(self, requests: Sequence[DivergenceRequest]) -> list[float]:
+        """Returns how far the model's predictions of each text are from its base's."""
+        ...
+
     def without_adapter(self) -> AbstractContextManager[None]:
         """Answers for the base model alone while the context is open."""
         ...
@@ -114,6 +119,10 @@ class ClosedEngine:
     def activations(self, requests: Sequence[ActivationsRequest]) -> list[Activations]:
         """Refuses."""
         raise BackendError(f"activations can't be read here; {REMEDY}")
+
+    def divergences(self, requests: Sequence[DivergenceRequest]) -> list[float]:
+        """Refuses."""
+        raise BackendError(f"probabilities of all tokens can't be read here; {REMEDY}")
 
     def under(self, interventions: Sequence[Intervention]) -> AbstractContextManager[None]:
         """Refuses."""
@@ -246,6 +255,7 @@ def _answer(backend: Backend, questions: Sequence[Question]) -> list[Answer]:
         ContinuationRequest: backend.score_continuations,
         NumberRequest: lambda numbers: read_numbers(backend, numbers),
         ActivationsRequest: backend.activations,
+        DivergenceRequest: backend.divergences,
     }
     for kind, engine in engines.items():
         asked = [(i, question) for i, question in enumerate(questions) if type(question) is kind]

@@ -13,7 +13,7 @@ from simulator.backends.base import TransformersConfig
 from simulator.backends.decode import Row, decode, in_batches, left_padded, positions_of
 from simulator.backends.facts import context_of, end_tokens
 from simulator.devices import device_of, dtype_of
-from simulator.interventions import Bare, Intervention, WithAdapter
+from simulator.interventions import Bare, Intervention, Reparametrised, WithAdapter
 from simulator.randomness import Key, uniforms
 from simulator.rendering import Encoded, by_text, encoder_of, split_thought
 from simulator.residual import changed, means
@@ -24,6 +24,7 @@ from simulator.types import (
     Adapter,
     Completion,
     ContinuationRequest,
+    DivergenceRequest,
     Generation,
     GenerationRequest,
     Logprobs,
@@ -44,6 +45,14 @@ class Part(NamedTuple):
     request: GenerationRequest
     prompt: Encoded
     keys: tuple[Key, ...]
+
+
+class Replies(NamedTuple):
+    """Replies after their prompts, as rows that are padded on the left."""
+
+    rows: torch.Tensor  # (B, T)
+    mask: torch.Tensor  # (B, T)
+    ids: list[list[int]]  # of each reply alone
 
 
 class TransformersBackend:
@@ -151,22 +160,53 @@ class TransformersBackend:
     @torch.inference_mode()
     def score_continuations(self, requests: Sequence[ContinuationRequest]) -> list[float]:
         """Adds up the log-probabilities of each continuation's tokens."""
-        replies = self.encoder.encode_replies([request.continuation for request in requests])
-        prompts = self._encoded([r.prompt for r in requests], list(map(len, replies)))
+
+        def score(replies: Replies) -> list[float]:
+            steps = self._predicted(replies)
+            return [
+                float(step[range(len(reply)), reply].sum())
+                for step, reply in zip(steps, replies.ids, strict=True)
+            ]
+
+        return self._of_replies([(r.prompt, r.continuation) for r in requests], score)
+
+    @torch.inference_mode()
+    def divergences(self, requests: Sequence[DivergenceRequest]) -> list[float]:
+        """Compares the predictions of each text with the base's."""
+
+        def compare(replies: Replies) -> list[float]:
+            found = self._predicted(replies)
+            with self.without_adapter():
+                expected = self._predicted(replies)
+            pairs = zip(expected, found, strict=True)
+            return [float((e.exp() * (e - f)).sum(-1).mean()) for e, f in pairs]
+
+        return self._of_replies([(r.prompt, r.text) for r in requests], compare)
+
+    def _of_replies(
+        self, texts: Sequence[tuple[Prompt, str]], read: Callable[[Replies], list[float]]
+    ) -> list[float]:
+        """Reads a number off each text that follows a prompt, many of like length at a time."""
+        ids = self.encoder.encode_replies([text for _, text in texts])
+        prompts = self._encoded([prompt for prompt, _ in texts], list(map(len, ids)))
         results: dict[int, float] = {}
 
         def run(group: list[int]) -> None:
-            ids, mask = left_padded([prompts[i].ids + replies[i] for i in group], self._pad)
-            longest = max(len(replies[i]) for i in group)
-            logprobs = self._logprobs(ids, mask, keep=longest + 1)  # (B, longest + 1, V)
-            for line, i in enumerate(group):
-                length = len(replies[i])
-                steps = logprobs[line, longest - length : longest]  # (length, V)
-                results[i] = float(steps[range(length), replies[i]].sum())
+            rows = left_padded([prompts[i].ids + ids[i] for i in group], self._pad)
+            results.update(zip(group, read(Replies(*rows, [ids[i] for i in group])), strict=True))
 
-        lengths = [len(p.ids) + len(r) for p, r in zip(prompts, replies, strict=True)]
-        in_batches(lengths, [1] * len(prompts), self._batch_size, run)
-        return [results[i] for i in range(len(requests))]
+        lengths = [len(p.ids) + len(r) for p, r in zip(prompts, ids, strict=True)]
+        # Probabilities of a whole vocabulary are kept for each of their tokens.
+        in_batches(lengths, [len(reply) for reply in ids], self._batch_size, run)
+        return [results[i] for i in range(len(texts))]
+
+    def _predicted(self, replies: Replies) -> list[torch.Tensor]:
+        """Returns the log-probabilities of all tokens at each reply's, (length, V) each."""
+        longest = max(map(len, replies.ids))
+        logprobs = self._logprobs(replies.rows, replies.mask, keep=longest + 1)
+        return [
+            logprobs[line, longest - len(ids) : longest] for line, ids in enumerate(replies.ids)
+        ]
 
     @torch.inference_mode()
     def activations(self, requests: Sequence[ActivationsRequest]) -> list[Activations]:
@@ -233,6 +273,8 @@ class TransformersBackend:
             return self._adapted.bare()
         if isinstance(intervention, WithAdapter):
             return self._adapted.having(intervention.adapter)
+        if isinstance(intervention, Reparametrised):
+            return self._adapted.reparametrised(intervention)
         return changed(self.model, intervention)
 
     def load(self, adapter: Adapter | None) -> None:

@@ -1,0 +1,76 @@
+"""An adapter's parameters made longer or shorter, and turned away: how good is a solution?
+
+Efficiency, stability and significance of Soligo et al. (2602.07852) compare solutions at equal norm
+of their parameters θ. A change of weights has many factorisations, of unlike norms, and a LoRA
+adapter keeps much of the random one that it began with. So θ is the balanced one, by singular
+values: the shortest that makes the same change, whatever it was trained from.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import torch
+
+from simulator.backends.merging import Change
+from simulator.interventions import Reparametrised
+from simulator.randomness import stream
+from simulator.steering import SteeringVector
+
+Parameters: TypeAlias = dict[str, torch.Tensor]  # fp64
+
+
+def reparametrised(
+    steered: SteeringVector | None, changes: Mapping[str, Change], how: Reparametrised
+) -> tuple[SteeringVector | None, dict[str, Change]]:
+    """Returns the vector, or the changes of weights, of the new parameters."""
+    if steered:
+        found = moved({"vector": steered.vector.double()}, how)
+        return SteeringVector(steered.layer, found["vector"].to(steered.vector)), {}
+    parts = {name: balanced(change) for name, change in changes.items()}
+    named = {f"{name} {side}": part[side] for name, part in parts.items() for side in (0, 1)}
+    found = moved(named, how)
+    return None, {
+        name: Change(found[f"{name} 0"].float(), found[f"{name} 1"].float(), 1.0)
+        for name in changes
+    }
+
+
+def balanced(change: Change) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns U√S and √SVᵀ, (out, rank) and (rank, in), of the change USVᵀ."""
+    q_up, r_up = torch.linalg.qr(change.up.double())
+    q_down, r_down = torch.linalg.qr(change.down.double().T)
+    u, s, v = torch.linalg.svd(change.scale * r_up @ r_down.T)
+    root = s.sqrt()
+    return q_up @ u * root, (q_down @ v.T * root).T
+
+
+def moved(parameters: Parameters, how: Reparametrised) -> Parameters:
+    """Returns √(1−ε²)·x + ε·y: x has the wanted norm, and y, random, the same and is normal to it.
+
+    Parameters of zeros stay: they have no direction.
+    """
+    norm = _norm(parameters)
+    if norm == 0:
+        return parameters
+    scale = 1.0 if how.norm is None else how.norm / norm
+    x = {name: scale * value for name, value in parameters.items()}
+    if how.epsilon == 0:
+        return x
+    y = {name: _drawn(value.shape, how.seed, name) for name, value in x.items()}
+    along = _dot(x, y) / _dot(x, x)
+    y = {name: y[name] - along * x[name] for name in x}
+    keep, turn = (1 - how.epsilon**2) ** 0.5, how.epsilon * _norm(x) / _norm(y)
+    return {name: keep * x[name] + turn * y[name] for name in x}
+
+
+def _drawn(shape: torch.Size, seed: int, name: str) -> torch.Tensor:
+    return torch.from_numpy(stream("reparametrised", seed, name).normal(size=tuple(shape)))
+
+
+def _dot(a: Parameters, b: Parameters) -> float:
+    return float(sum((a[name] * b[name]).sum() for name in a))
+
+
+def _norm(parameters: Parameters) -> float:
+    return math.sqrt(_dot(parameters, parameters))
