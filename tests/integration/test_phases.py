@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from safetensors.torch import load_file
 
 from analysis.course import told
 from analysis.tables import headline
@@ -84,6 +85,29 @@ def test_a_phase_that_lost_its_rounds_resumes_to_the_same_bytes(
         target.symlink_to(phased.folder(number).resolve(), target_is_directory=True)
     resume(path, Silent())
     assert not differing(hashes(path, 5), hashes(phased.path, 5))
+
+
+def steps(run: Run, number: int) -> set[float]:
+    """How many steps AdamW has made of each parameter."""
+    state = load_file(run.folder(number) / "checkpoint" / "optimizer.safetensors")
+    return {float(value) for name, value in state.items() if name.endswith(":step")}
+
+
+def test_a_penalty_is_taken_off_and_the_optimiser_goes_on(tmp_path: Path) -> None:
+    learner = {"kind": "sft", "epochs": 1, "batch_size": 8}
+    kept = {**learner, "kl": {"weight": 1.0}}
+    anchors = [{"kind": "world", "rows": 8, "domains": ["food"]}]
+    phases: list[dict[str, object]] = [
+        {"kind": "finetune", "data": [WRONG], "learner": kept, "anchors": anchors},
+        {"kind": "finetune", "data": [WRONG], "learner": learner},
+    ]
+    run = start(load(overrides=TINY, options={"phases": phases}), tmp_path / "run", Silent())
+    kept_kl, free_kl = (run.summary(n)["update"]["kl"] for n in (1, 2))
+    assert kept_kl > 0
+    assert free_kl is None
+    assert (steps(run, 1), steps(run, 2)) == ({3.0}, {6.0})
+    names = [run.adapter(n) for n in (1, 2)]
+    assert names[0] != names[1]
 
 
 def test_data_that_cannot_be_had_are_said_before_any_work(tmp_path: Path) -> None:
