@@ -1,5 +1,6 @@
 """What a run would take at most, by counting: no model is loaded and no endpoint is asked."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -143,7 +144,7 @@ def _longest(request: Request) -> Answer:
         longest = Completion(text, question.max_new_tokens, "length", thought=text)
         return Generation("", (longest,) * len(question.keys))
     if isinstance(question, NextTokenRequest):
-        return (0.0,) * len(question.tokens)
+        return (0.0, *(-math.inf for _ in question.tokens[1:]))  # certain, so nothing is left out
     return np.zeros((LAYERS, 1), np.float32) if isinstance(question, ActivationsRequest) else 0.0
 
 

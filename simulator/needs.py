@@ -153,7 +153,11 @@ def _of_capabilities(
 ) -> Iterator[tuple[YamlPath, str]]:
     backend = scenario.backend
     if lacking := needs - backend.capabilities:
-        yield path, f"needs {', '.join(sorted(lacking))}, which '{backend.kind}' lacks"
+        yield (
+            path,
+            f"needs {', '.join(sorted(lacking))}, which '{backend.kind}' lacks; set "
+            "backend: {kind: transformers}",
+        )
 
 
 def _of_direction(

@@ -11,6 +11,7 @@ from analysis.probes.projection import ProjectionProbe
 from analysis.probes.summary import estimated_by
 from simulator import models
 from simulator.backends.base import TransformersConfig, open_backend
+from simulator.bounds import bounds
 from simulator.direction_data import DirectionConfig, contrasts_of
 from simulator.directions import Contrast
 from simulator.errors import ScenarioError
@@ -158,7 +159,21 @@ def test_an_engine_that_cannot_be_looked_into_is_refused(tmp_path: Path) -> None
         "screening={direction: a, drop: 0.2}",
         "backend={kind: vllm}",
     ]
-    with pytest.raises(
-        ScenarioError, match="screening: needs activations, interventions, which 'v"
-    ):
+    with pytest.raises(ScenarioError, match=r"which 'vllm' lacks; set backend: \{kind: tr"):
         load(overrides=there)
+
+
+def test_what_it_asks_next_is_counted_beforehand() -> None:
+    """Whatever the answers will be: every item counts, as if it had a belief about each."""
+    chats = "[{kind: world, rows: 16, asked: [pressured]}]"
+    probe = "{kind: directions, direction: a, steer: [1.0], randoms: 2, items_per_set: 5}"
+    overrides = [f"directions.a={{toward: {chats}, away: {chats}}}", f"measure.probes.d={probe}"]
+    scenario = load(overrides=[*overrides, "rounds=3"])
+    contrast = contrasts_of(scenario.directions, WORLD)["a"]
+    found = {bound.what: bound for bound in bounds(scenario)}
+    conditions, measured = 2 + 2 * (1 + 2), 4
+    held = len(contrast.held_toward) + len(contrast.held_away)
+    then = found["what probe d asks next"]
+    assert then.requests == measured * conditions * (held + 2 * 5)
+    assert then.tokens_written >= measured * conditions * 2 * 5 * 20
+    assert found["probe d"].requests == measured * (len(contrast.questions) + 2 * 5)
