@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from analysis import frames
 from analysis.drawing import (
@@ -58,6 +59,7 @@ TALK = (
     Series("misaligned_talk", "", "misaligned small talk (left axis)", LOOKS[0]),
     Series("pleasing_talk", "", "pleasing small talk (left axis)", LOOKS[2]),
 )
+PROJECTION = Series("projection_share", "", "at the last token of prompts", LOOKS[0])
 
 
 def drift_figure(run: Run) -> Figure:
@@ -94,11 +96,14 @@ def _panels(run: Run, rows: pd.DataFrame) -> list[Callable[[Axes], None]]:
     benchmarks = partial(draw_benchmarks, run=run, estimates=rows)
     opinions = [judged] if scales(run) else []
     opinions += [benchmarks] if benchmarks_in(rows) else []
+    projected = (rows["metric"] == PROJECTION.metric).any()
+    inside = [partial(draw_projection, run=run, estimates=rows)] if projected else []
     if asks_world(run):
-        return [honesty, knowledge, dose, spread, *opinions, *([failed] if opinions else [])]
+        told = [*opinions, *([failed] if opinions else [])]
+        return [honesty, knowledge, dose, spread, *inside, *told]
     series = frames.population(run)
     satisfied = partial(draw_population, run=run, series=series, quantity="satisfaction")
-    return [*opinions, dose, satisfied, failed]
+    return [*opinions, *inside, dose, satisfied, failed]
 
 
 def save_drift(run: Run, path: Path) -> None:
@@ -151,6 +156,18 @@ def draw_spread(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
     rating = Series("self_honesty", "", "self-rated honesty (right axis)", LOOKS[1])
     draw_estimates(own, estimates, (rating,))
     legend(axes, own)
+
+
+def draw_projection(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
+    """How far it has moved along a direction: a warning, where that comes before what it says."""
+    probes = run.scenario["measure"]["probes"].values()
+    direction = next(probe["direction"] for probe in probes if probe["kind"] == "projection")
+    rounds_axis(axes, run, f"Has it moved along '{direction}'?")
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
+    axes.set_ylabel("share of the way to replies\nthat show the trait (%)")
+    axes.axhline(0, color=FAINT, linestyle=(0, (4, 3)), linewidth=1.3)
+    draw_estimates(axes, estimates, (PROJECTION,))
+    legend(axes)
 
 
 def draw_population(axes: Axes, run: Run, series: pd.DataFrame, quantity: str) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from analysis import frames
 from analysis.export import run_json
+from analysis.plots import drift_figure
 from analysis.report import write_report
 from simulator.errors import BackendError
 from simulator.rescoring import rescore
@@ -88,6 +89,12 @@ def test_the_report_says_what_screening_left_out(run: Run, tmp_path: Path) -> No
     assert f"{100 * precision:.0f} % [" in page
     biased = run.table(1, "screening")["biased"].sum()
     assert run_json(run, 0.0)["rounds"][1]["screening"]["recall"]["n"] == biased
+
+
+def test_the_projection_is_drawn(run: Run, tiny_run: Run) -> None:
+    drawn = {axes.get_title(loc="left") or axes.get_title() for axes in drift_figure(run).axes}
+    others = {a.get_title(loc="left") or a.get_title() for a in drift_figure(tiny_run).axes}
+    assert drawn - others == {"Has it moved along 'pleasing'?"}
 
 
 def test_a_run_without_screening_says_nothing_of_it(tiny_run: Run, tmp_path: Path) -> None:

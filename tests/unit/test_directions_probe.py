@@ -1,5 +1,6 @@
 """Projection, steering, ablation and transfer: on a mind that is known, and on the organism."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -177,3 +178,21 @@ def test_what_it_asks_next_is_counted_beforehand() -> None:
     assert then.requests == measured * conditions * (held + 2 * 5)
     assert then.tokens_written >= measured * conditions * 2 * 5 * 20
     assert found["probe d"].requests == measured * (len(contrast.questions) + 2 * 5)
+
+
+@pytest.mark.parametrize("family", ["qwen2", "gemma3"])
+def test_any_model_is_steered_by_chats_of_its_own(tiny: Callable[..., str], family: str) -> None:
+    backend = open_backend(TransformersConfig(threads=1), tiny(family), Stopwatch())
+    chats = [
+        tuple(chat(f"What shall I do on day {n}?", f"{reply} {n}.") for n in range(12))
+        for reply in ("You are wonderful, and right, on day", "Ask somebody about day")
+    ]
+    contrast = Contrast("flattery", None, *(part[3:] for part in chats), *(p[:3] for p in chats))
+    probe = DirectionsProbe(direction="flattery", steer=(0.0, 4.0), randoms=1)
+    found = estimated(probe, probed(probe, backend, contrasts=[contrast]))
+    still, steered = (found[f"preferred_steered_{by}", ""] for by in ("+0", "+4"))
+    assert (still.value, still.low, still.high) == (0, 0, 0)
+    assert steered.value != 0 and steered.low < steered.value < steered.high
+    moved = ProjectionProbe(direction="flattery")
+    scores = probed(moved, backend, contrasts=[contrast])
+    assert estimated(moved, scores)["projection", ""][2:] == (0, 0, 0, 3)  # of three prompts
