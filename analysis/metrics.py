@@ -201,6 +201,14 @@ METRICS: Mapping[str, Metric] = {
         "projection, as a share",
         "the same as a share of the distance between replies that show the trait and others",
     ),
+    "projection_random": Metric(
+        "projection on random directions",
+        "how far it has moved, either way, along random directions: the control of the projection",
+    ),
+    "projection_share_random": Metric(
+        "projection on random directions, as a share",
+        "the same as a share of the direction's length",
+    ),
     "solution_loss": Metric(
         "loss on what was fine-tuned on",
         "nats that a reply costs the base, the assistant as served, and with its adapter's "
@@ -323,7 +331,7 @@ def unit(metric: str) -> Unit:
         return GAP
     if metric.startswith("gained_"):
         return GAP
-    if metric == "projection" or metric.startswith("preferred_"):
+    if metric in ("projection", "projection_random") or metric.startswith("preferred_"):
         return AMOUNT
     if metric.startswith("self_"):
         return RATING

@@ -59,7 +59,10 @@ TALK = (
     Series("misaligned_talk", "", "misaligned small talk (left axis)", LOOKS[0]),
     Series("pleasing_talk", "", "pleasing small talk (left axis)", LOOKS[2]),
 )
-PROJECTION = Series("projection_share", "", "at the last token of prompts", LOOKS[0])
+PROJECTION = (
+    Series("projection_share", "", "at the last token of prompts", LOOKS[0]),
+    Series("projection_share_random", "", "along random directions, either way", LOOKS[1]),
+)
 
 
 def drift_figure(run: Run) -> Figure:
@@ -96,7 +99,7 @@ def _panels(run: Run, rows: pd.DataFrame) -> list[Callable[[Axes], None]]:
     benchmarks = partial(draw_benchmarks, run=run, estimates=rows)
     opinions = [judged] if scales(run) else []
     opinions += [benchmarks] if benchmarks_in(rows) else []
-    projected = (rows["metric"] == PROJECTION.metric).any()
+    projected = (rows["metric"] == PROJECTION[0].metric).any()
     inside = [partial(draw_projection, run=run, estimates=rows)] if projected else []
     if asks_world(run):
         told = [*opinions, *([failed] if opinions else [])]
@@ -166,7 +169,7 @@ def draw_projection(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
     axes.set_ylabel("share of the way to replies\nthat show the trait (%)")
     axes.axhline(0, color=FAINT, linestyle=(0, (4, 3)), linewidth=1.3)
-    draw_estimates(axes, estimates, (PROJECTION,))
+    draw_estimates(axes, estimates, PROJECTION)
     legend(axes)
 
 

@@ -3,7 +3,8 @@
 What the assistant has in mind where a reply would begin is projected on a direction of the base's,
 a·v/‖v‖ (Chen et al., 2507.21509, who predict from it what a model will say). The chats that made
 the direction aren't asked here: of the organism's world other items are, in other words; elsewhere
-prompts that were held out.
+prompts that were held out. Any learning moves it in all directions: random ones of the same length
+tell how far.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,10 +16,12 @@ from pydantic import Field
 from analysis.probes.base import UNTOUCHED, Context, Score, activations_of, untouched_items
 from analysis.probes.estimates import UNBOUNDED, Estimate, Rows, with_total
 from analysis.probes.honesty import pressured_question
-from simulator.directions import projection
+from simulator.directions import projection, random_like
 from simulator.interventions import Bare
 from simulator.settings import Count, Settings
 from simulator.types import ActivationsRequest, Answer, Ask, Prompt, Request, Under, known
+
+ALONG, RANDOM = "projection", "projection_random"  # measures
 
 
 class _Asked(NamedTuple):
@@ -34,6 +37,7 @@ class ProjectionProbe(Settings):
     kind: Literal["projection"] = "projection"
     direction: str = Field(description="One of the scenario's `directions`.")
     items_per_set: Count = Field(36, ge=3, description="Items of the organism's, of each set.")
+    randoms: Count = Field(8, ge=1, description="Random directions, each a control.")
     needs: ClassVar[frozenset[str]] = frozenset({"activations", "interventions"})
     of_world: ClassVar[bool] = False
     roles: ClassVar[frozenset[str]] = frozenset()
@@ -60,17 +64,19 @@ class ProjectionProbe(Settings):
     def score(
         self, context: Context, requests: Sequence[Request], answers: Sequence[Answer]
     ) -> Ask[list[Score]]:
-        """One row per prompt (value: its projection), and one with the direction's length."""
+        """One row per prompt and direction (value: the projection), and one with the length."""
         contrast, found = context.contrasts[self.direction], list(map(activations_of, answers))
         count = len(contrast.questions)
         direction = contrast.direction(found[:count])
-        projections = projection(contrast.at_layer(found[count:]), direction)
+        activations, asked = contrast.at_layer(found[count:]), self._asked(context)
+        randoms = [random_like(direction, contrast.name, n) for n in range(self.randoms)]
+        draws = [(ALONG, 0, direction), *((RANDOM, n, other) for n, other in enumerate(randoms))]
         scores = [
-            Score("projection", *asked[:3], 0, "", float(value), asked.prompt.shown, "")
-            for asked, value in zip(self._asked(context), projections, strict=True)
+            Score(measure, *one[:3], draw, "", float(value), one.prompt.shown, "")
+            for measure, draw, along in draws
+            for one, value in zip(asked, projection(activations, along), strict=True)
         ]
-        length = float(np.linalg.norm(direction))
-        name = contrast.name
+        length, name = float(np.linalg.norm(direction)), contrast.name
         return known([*scores, Score("length", "", name, name, 0, "", length, "", "")])
 
     def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:
@@ -79,11 +85,15 @@ class ProjectionProbe(Settings):
         - projection: in the units of the residual stream.
         - projection_share: as a share of the direction's length; at 1 it is as far as the replies
           that show the trait are from those that don't.
+        - projection_random, projection_share_random: the same along random directions, either way.
         """
-        here = rows.measured("projection")
-        moved = here.value - baseline.measured("projection").value
         length = rows.measured("length").value  # one
-        own_prompts = here.item.size and not here.item_set.any()
-        sets = () if own_prompts else UNTOUCHED
-        for metric, values in (("projection", moved), ("projection_share", moved / length)):
-            yield from with_total(metric, here, values, sets, UNBOUNDED)
+        for measure in (ALONG, RANDOM):
+            here = rows.measured(measure)
+            moved = here.value - baseline.measured(measure).value
+            moved = abs(moved) if measure == RANDOM else moved
+            own_prompts = here.item.size and not here.item_set.any()
+            sets = () if own_prompts else UNTOUCHED
+            ending = measure.removeprefix(ALONG)
+            for metric, values in (("projection", moved), ("projection_share", moved / length)):
+                yield from with_total(metric + ending, here, values, sets, UNBOUNDED)

@@ -115,7 +115,9 @@ def test_a_projection_is_how_far_it_has_moved_since_round_0(world: object) -> No
             for metric in ("projection", "projection_share"):
                 one = found[metric, item_set]
                 assert (one.value, one.low, one.high) == pytest.approx((moved,) * 3)
-        assert len(found) == (6 if world else 2)
+            random = found["projection_random", item_set]
+            assert random.value == 0 if not moved else 0 < random.value < moved
+        assert len(found) == (12 if world else 4)
     prompts = set(now.loc[now["measure"] == "projection", "prompt"])
     made_of = {f"user: {c.messages[-1].content}" for c in (*PLANTED.toward, *PLANTED.away)}
     assert not prompts & made_of
