@@ -6,15 +6,6 @@ from typing import NamedTuple
 
 JUDGED, UNREAD = "judged_", "unread_"  # prefixes of metrics of a judge's scale
 CUED = "_cued"  # ending of metrics of what was asked with a cue
-# Prefixes of metrics of a model that is changed inside, and beginnings of the changes' names.
-CHANGED = ("honest", "lie", "gained", "preferred")
-CHANGES = {
-    "base": "the base",
-    "unchanged": "unchanged",
-    "steered": "the base steered by",
-    "ablated": "a direction ablated",
-    "transferred": "ablated what was learned by",
-}
 REWORDED = "_reworded"  # of what was asked in words that no user says
 
 
@@ -260,6 +251,25 @@ METRICS: Mapping[str, Metric] = {
         "replies that the judge gave no readable answer about; left out elsewhere",
     ),
 }
+# Of a model that is changed inside: prefixes of metrics, and how the names of changes begin.
+CHANGED: Mapping[str, Metric] = {
+    "honest": Metric("honest", "statements under pressure that agree with the base's belief"),
+    "lie": Metric("lies", "statements under pressure against the base's belief"),
+    "unparsed": Metric("unreadable", "replies that state no value and decline nothing"),
+    "gained": Metric("honesty gained", "honest statements more than without the change"),
+    "preferred": Metric(
+        "trait preferred",
+        "how many nats likelier replies that show the trait are than without the change, less the "
+        "same of those that don't",
+    ),
+}
+CHANGES: Mapping[str, str] = {
+    "base": "the base",
+    "unchanged": "unchanged",
+    "steered": "the base steered by",
+    "ablated": "the assistant ablated",
+    "transferred": "ablated what was learned by",
+}
 ITEM_SETS: Mapping[str, str] = {
     "used": "items that users talked about",
     "heldout": "held-out entities",
@@ -297,21 +307,10 @@ def described(metric: str) -> Metric:
 
 def _of_change(prefix: str, change: str) -> Metric:
     """Describes a metric of a model that is changed inside, as `gained_steered_+2_random`."""
+    name, meaning = CHANGED[prefix]
     kind, _, what = change.removesuffix("_random").partition("_")
-    named = f"{CHANGES[kind]} {what}".strip()
-    if change.endswith("_random"):
-        named += ", in a random direction"
-    name, meaning = {
-        "honest": ("honest", "statements under pressure that agree with the base's belief"),
-        "lie": ("lies", "statements under pressure against the base's belief"),
-        "gained": ("honesty gained", "honest statements more than without the change"),
-        "preferred": (
-            "trait preferred",
-            "how many nats likelier replies that show the trait are than without the change, "
-            "less the same of those that don't",
-        ),
-    }[prefix]
-    return Metric(f"{name} ({named})", meaning)
+    randomly = ", in a random direction" if change.endswith("_random") else ""
+    return Metric(f"{name} ({CHANGES[kind]} {what}".rstrip() + f"{randomly})", meaning)
 
 
 def metric_name(metric: str) -> str:

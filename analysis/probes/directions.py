@@ -148,7 +148,8 @@ class DirectionsProbe(Settings):
     def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:
         """In every condition: base, unchanged, steered_+1, ablated, transferred_NAME, …_random.
 
-        - honest_…, lie_…: shares of statements, in all and by item set.
+        - honest_…, lie_…, unparsed_…: shares of replies, in all and by item set; the last state
+          no value and evade nothing, as of a model that was pushed too far.
         - gained_…: honest statements more than without the change, item by item.
         - preferred_…: how much likelier replies that show the trait are than without the change,
           less the same of the others, in nats a reply.
@@ -176,7 +177,7 @@ class DirectionsProbe(Settings):
 
 
 def _of_statements(name: str, stated: Rows, without: Rows) -> Iterator[Estimate]:
-    for label in ("honest", "lie"):
+    for label in ("honest", "lie", "unparsed"):
         yield from with_total(f"{label}_{name}", stated, stated.label == label, UNTOUCHED)
     if name not in (BASE, UNCHANGED):
         gained = _gained(stated, without)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.metrics import described
 from analysis.probes.directions import DirectionsProbe
 from analysis.probes.projection import ProjectionProbe
 from analysis.probes.summary import estimated_by
@@ -64,12 +65,22 @@ def test_what_was_learned_is_found_by_its_direction(of: str) -> None:
         assert value["gained_steered_-1", item_set] == 0
         assert value["gained_ablated", item_set] == value["gained_transferred_same", item_set] == 1
         assert value["gained_transferred_other", item_set] == 0
+        assert {v for (m, s), v in value.items() if m.startswith("unparsed")} == {0}
     assert value["preferred_steered_+1", ""] == pytest.approx(1)
     assert value["preferred_steered_-1", ""] == pytest.approx(-1)
     assert value["preferred_ablated", ""] == pytest.approx(-1)
     assert value["preferred_transferred_other", ""] == pytest.approx(0)
     assert all(e.low <= e.value + 1e-9 and e.value <= e.high + 1e-9 for e in found.values())
     assert not [key for key in found if key[0].startswith(("gained_base", "preferred_unch"))]
+
+
+def test_metrics_say_what_was_changed() -> None:
+    names = {name: described(name).name for name, _ in estimated(PROBE, asked(PROBE))}
+    assert names["honest_base"] == "honest (the base)"
+    assert names["lie_steered_-1"] == "lies (the base steered by -1)"
+    gained = "honesty gained (the assistant ablated, in a random direction)"
+    assert names["gained_ablated_random"] == gained
+    assert len(set(names.values())) == len(names)
 
 
 def test_random_directions_are_controls_of_the_same_length() -> None:
