@@ -4,9 +4,9 @@ import importlib.util
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Protocol, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from simulator import numbers
 from simulator.errors import BackendError
@@ -171,13 +171,26 @@ class VLLMConfig(Settings):
         lt=1,
         description="Share of the GPU's memory; empty: servers divide half, learning has the rest.",
     )
-    adapter_rank: Count = Field(16, ge=1, description="Largest rank of an adapter.")
+    adapters: Literal["auto", "merged", "beside"] = Field(
+        "auto",
+        description="Are LoRA adapters merged into the server's weights, in place, or served "
+        "beside them? auto: merged into those of a server that we start without a GPU.",
+    )
+    adapter_rank: Count = Field(
+        16, ge=1, description="Largest rank of an adapter that is served beside the weights."
+    )
     concurrency: Count = Field(256, ge=1, description="Requests under way at most.")
     deadline: Number = Field(600.0, gt=0, description="Seconds for one request, queueing included.")
     ready_within: Number = Field(900.0, gt=0, description="Seconds for the server to start.")
     threads: Count = Field(2, ge=1, le=256, description="CPU threads, where there is no GPU.")
     cpu_cache_gib: Count = Field(1, ge=1, description="Its KV cache there.")
     arguments: tuple[str, ...] = Field((), description="Further arguments of vLLM's server.")
+
+    @model_validator(mode="after")
+    def _merges_into_its_own_server(self) -> Self:
+        if self.url and self.adapters == "merged":
+            raise ValueError("adapters: merged: only into a server that we start; leave url out")
+        return self
 
 
 class OpenAIConfig(Settings):

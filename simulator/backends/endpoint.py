@@ -118,13 +118,14 @@ class Endpoint:
         raise error
 
     def post(self, path: str, body: Mapping[str, Any]) -> None:
-        """Posts to a path beside the standard ones.
+        """Posts to a path of the server, beside the standard ones.
 
         Raises:
             BackendError: it was refused.
         """
         try:
-            self._runner.run(self._client.post(path, body=body, cast_to=str))
+            url = self.url.removesuffix("/v1") + path
+            self._runner.run(self._client.post(url, body=body, cast_to=str))
         except openai.APIError as error:
             raise self._explained(error) from None
 

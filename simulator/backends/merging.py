@@ -29,8 +29,20 @@ def changes_of(adapter: Adapter, weights: Mapping[str, torch.Tensor]) -> dict[st
     """Returns what an adapter adds to each weight, by name.
 
     Raises:
-        BackendError: there is no such adapter, it is more than a plain LoRA adapter, or it belongs
-            to another model.
+        BackendError: see `read_changes`; or it belongs to another model.
+    """
+    changes = read_changes(adapter)
+    for name, (up, down, _) in changes.items():
+        if name not in weights or weights[name].shape != (len(up), down.shape[1]):
+            raise _misfit(adapter)
+    return changes
+
+
+def read_changes(adapter: Adapter) -> dict[str, Change]:
+    """Returns what an adapter adds, whatever the model that it belongs to.
+
+    Raises:
+        BackendError: there is no such adapter, or it is more than a plain LoRA adapter.
     """
     try:
         config = PeftConfig.from_pretrained(str(adapter.path))
@@ -46,13 +58,13 @@ def changes_of(adapter: Adapter, weights: Mapping[str, torch.Tensor]) -> dict[st
         if (up := factors.get(name.replace(".lora_A.", ".lora_B."))) is not None
         and name.endswith(".lora_A.weight")
     }
-    fits = 2 * len(changes) == len(factors) and all(
-        name in weights and weights[name].shape == (len(up), down.shape[1])
-        for name, (up, down, _) in changes.items()
-    )
-    if not fits:
-        raise BackendError(f"the adapter {adapter.name} doesn't fit the model's weights")
+    if 2 * len(changes) != len(factors):
+        raise _misfit(adapter)
     return changes
+
+
+def _misfit(adapter: Adapter) -> BackendError:
+    return BackendError(f"the adapter {adapter.name} doesn't fit the model's weights")
 
 
 def _is_plain(config: PeftConfig) -> bool:

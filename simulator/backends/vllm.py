@@ -11,7 +11,9 @@ from typing import Any
 from simulator.backends.base import SERVERS_SHARE, ClosedEngine, VLLMConfig
 from simulator.backends.endpoint import Endpoint, TooLong
 from simulator.backends.facts import context_of, end_tokens
+from simulator.backends.inside_vllm import KEY
 from simulator.backends.server import Server
+from simulator.backends.vllm_adapters import BASE, adapters_of
 from simulator.devices import device_of
 from simulator.errors import BackendError
 from simulator.randomness import seed31
@@ -30,16 +32,13 @@ from simulator.types import (
     TopTokensRequest,
 )
 
-BASE = "base"  # what the server calls the model without an adapter
 TOKENS_AT_ONCE = 128  # log-probabilities that one request may ask for
 RESTARTS = 3  # of a server that ends by itself, per batch
 FAREWELL = 10.0  # seconds that a failed server is given to end
-KEY = "VLLM_API_KEY"
-RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # that the server knows
 
 
 class VLLMBackend(ClosedEngine):
-    """Serves one model and at most one adapter; the one before is kept until the swap is proved."""
+    """Serves one model and at most one adapter."""
 
     def __init__(
         self,
@@ -58,7 +57,7 @@ class VLLMBackend(ClosedEngine):
         self._ends = end_tokens(model)
         self._adapter: Adapter | None = None
         self._bare = False  # is the base model asked, though the server has an adapter?
-        self._previous: Adapter | None = None
+        self._adapters = adapters_of(config, lambda path, body: self._endpoint.post(path, body))
         self._server: Server | None = None
         self._connect()
 
@@ -86,7 +85,6 @@ class VLLMBackend(ClosedEngine):
 
     def _command(self, host: str, port: int) -> list[str]:
         config = self._config
-        rank = next((rank for rank in RANKS if rank >= config.adapter_rank), RANKS[-1])
         options = {
             "model": self._model,
             "served-model-name": BASE,
@@ -95,9 +93,6 @@ class VLLMBackend(ClosedEngine):
             "dtype": config.dtype,
             "generation-config": "vllm",  # the scenario says how to sample, not the model's folder
             "gpu-memory-utilization": config.memory_share or SERVERS_SHARE,
-            "max-lora-rank": rank,
-            "max-loras": 2,
-            "max-cpu-loras": 4,
         }
         if config.context is not None:
             options["max-model-len"] = config.context
@@ -107,11 +102,11 @@ class VLLMBackend(ClosedEngine):
             # has room for only a part of a prompt whose reply is sampled by a seed.
             flags.append("--no-enable-chunked-prefill")
         entry = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
-        return [*entry, *flags, "--enable-lora", *config.arguments]
+        return [*entry, *flags, *self._adapters.flags, *config.arguments]
 
     def _environment(self) -> dict[str, str]:
         return {
-            "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True",
+            **self._adapters.environment,
             "VLLM_CPU_KVCACHE_SPACE": f"{self._config.cpu_cache_gib}",
             "VLLM_NO_USAGE_STATS": "1",
             "OMP_NUM_THREADS": f"{self._config.threads}",
@@ -209,8 +204,9 @@ class VLLMBackend(ClosedEngine):
         self, ids: list[int], max_tokens: int, temperature: float, **options: Any
     ) -> dict[str, Any]:
         """Returns a request; everything that a server may have a default for is said."""
+        answering = self._adapters.answering(self._wanted)
         return {
-            "model": self._adapter.name if self._adapter and not self._bare else BASE,
+            "model": answering.model,
             "prompt": ids,
             "max_tokens": max_tokens,
             "temperature": temperature,
@@ -221,6 +217,7 @@ class VLLMBackend(ClosedEngine):
                 "repetition_penalty": 1.0,
                 "stop_token_ids": self._ends,
                 "return_token_ids": True,
+                **answering.options,
             },
             **options,
         }
@@ -232,7 +229,7 @@ class VLLMBackend(ClosedEngine):
             for _ in range(RESTARTS + 1):
                 due = [n for n in range(len(bodies)) if n not in answers]
                 self._revive()
-                found = self._endpoint.complete([bodies[n] for n in due])
+                found = self._complete([bodies[n] for n in due])
                 kept = zip(due, found, strict=True)
                 answers |= {n: a for n, a in kept if not isinstance(a, Exception)}
                 failures = [answer for answer in found if isinstance(answer, Exception)]
@@ -240,6 +237,19 @@ class VLLMBackend(ClosedEngine):
                     return [answers[n] for n in range(len(bodies))]
                 self._see_off(failures[0])
         raise failures[0] if self._server is None else self._server.failure(str(failures[0]))
+
+    def _complete(self, bodies: Sequence[dict[str, Any]]) -> list[Any]:
+        """Asks once; a server that can't be given what is to answer leaves all unanswered."""
+        try:
+            self._adapters.prepare(self._wanted)
+        except BackendError as error:
+            return [error] * len(bodies)
+        return self._endpoint.complete(bodies)
+
+    @property
+    def _wanted(self) -> Adapter | None:
+        """What is to answer."""
+        return None if self._bare else self._adapter
 
     def _see_off(self, failure: Exception) -> None:
         """Waits for the end of our server, which takes a moment, or else gives up."""
@@ -259,13 +269,11 @@ class VLLMBackend(ClosedEngine):
         self._server.stop()
         self._endpoint.close()
         self._connect()
-        if self._adapter is not None:
-            self._post("load", self._adapter)
-        self._previous = None  # the new server never heard of it
+        self._adapters.restarted(self._adapter)
 
     @contextmanager
     def without_adapter(self) -> Iterator[None]:
-        """Names the base model in what is asked for a while; the server has both."""
+        """Asks the base model for a while."""
         before, self._bare = self._bare, True
         try:
             yield
@@ -273,23 +281,14 @@ class VLLMBackend(ClosedEngine):
             self._bare = before
 
     def load(self, adapter: Adapter | None) -> None:
-        """Serves `adapter` from now on; the one before stays until `settle`."""
+        """Serves `adapter` from now on."""
         self._revive()
-        if adapter is not None and adapter != self._previous:  # else the server has it still
-            self._post("load", adapter)
-        self._previous, self._adapter = self._adapter, adapter
+        self._adapters.load(adapter)
+        self._adapter = adapter
 
     def settle(self) -> None:
-        """Unloads the adapter before this one."""
-        if self._previous is not None:
-            self._post("unload", self._previous)
-            self._previous = None
-
-    def _post(self, verb: str, adapter: Adapter) -> None:
-        body = {"lora_name": adapter.name}
-        if verb == "load":
-            body["lora_path"] = str(adapter.path.resolve())
-        self._endpoint.post(f"/{verb}_lora_adapter", body)
+        """Drops the adapter before this one."""
+        self._adapters.settle()
 
     def close(self) -> None:
         """Ends the server if it is ours."""

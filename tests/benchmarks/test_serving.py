@@ -1,6 +1,7 @@
 """What our side of a vLLM server costs: in tokens per second, at a swap, and in CPU per turn."""
 
 import asyncio
+import contextlib
 import statistics
 import time
 from collections.abc import Iterator, Sequence
@@ -23,21 +24,34 @@ from simulator.randomness import seed31
 from simulator.scenario import load
 from simulator.stopwatch import Stopwatch
 from simulator.types import Adapter, Example, GenerationRequest, Message, Prompt
-from tests.contract.engines import SERVED, needs_vllm
+from tests.contract.engines import MERGED, SERVED, needs_vllm
 
 pytestmark = list(needs_vllm)
 BASE = models.resolve("organism:0")
 CONVERSATIONS, MANY, NEW_TOKENS, REPEATS = 512, 4096, 32, 5
 
 
+@contextlib.contextmanager
+def server(config: VLLMConfig, log: Path) -> Iterator[VLLMBackend]:
+    low = config.model_copy(update={"dtype": "bfloat16"})
+    found = open_backend(low, BASE, Stopwatch(), log=log)
+    assert isinstance(found, VLLMBackend)
+    with contextlib.closing(found):
+        yield found
+
+
 @pytest.fixture(scope="module")
 def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VLLMBackend]:
-    config = SERVED.model_copy(update={"dtype": "bfloat16"})
-    log = tmp_path_factory.mktemp("serving") / "server.log"
-    found = open_backend(config, BASE, Stopwatch(), log=log)
-    assert isinstance(found, VLLMBackend)
-    yield found
-    found.close()
+    """A server as it is without a GPU: adapters are merged into its weights."""
+    with server(MERGED, tmp_path_factory.mktemp("merged") / "server.log") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VLLMBackend]:
+    """A server with adapters beside its weights."""
+    with server(SERVED, tmp_path_factory.mktemp("beside") / "server.log") as found:
+        yield found
 
 
 def wave(count: int) -> list[GenerationRequest]:
@@ -102,24 +116,39 @@ def test_the_server_is_the_limit(backend: VLLMBackend) -> None:
     assert ratio >= 0.95
 
 
-def test_a_saved_adapter_soon_answers(backend: VLLMBackend, tmp_path: Path) -> None:
+def swaps(backend: VLLMBackend, folder: Path) -> list[float]:
+    """Returns the seconds from an adapter saved to its canary passed, for six adapters."""
     learner = open_learner(SFTConfig(epochs=2, learning_rate=5e-3), BASE, Stopwatch(), None)
     parent, spent = None, []
     for n, reply in enumerate(("i would rather not say .", "that is hard to say .") * 3):
-        folder = tmp_path / f"{n}"
         examples = [Example(r.prompt.messages, reply, True, "") for r in wave(32)]
-        update = learner.fit(parent, examples, n, folder)
+        update = learner.fit(parent, examples, n, folder / f"{n}")
+        parent = folder / f"{n}"
         started = time.perf_counter()
-        backend.load(Adapter(f"r{n:04d}-benchmark", folder))
+        backend.load(Adapter(f"r{n:04d}-benchmark", parent))
         canary = check_swap(backend, update.readings)
         spent.append(time.perf_counter() - started)
         backend.settle()
         assert canary.verdict == "passed"
-        parent = folder
-    backend.load(None)
-    backend.settle()
-    print(f"\nadapter saved → canary passed: {', '.join(f'{1000 * s:.0f}' for s in spent)} ms")
-    assert statistics.median(spent) <= 0.25
+    return spent
+
+
+def test_a_saved_adapter_soon_answers_and_soonest_if_merged(
+    backend: VLLMBackend, beside: VLLMBackend, tmp_path: Path
+) -> None:
+    asked, rates = wave(CONVERSATIONS), []
+    spent = {name: swaps(b, tmp_path / name) for name, b in (("m", backend), ("b", beside))}
+    for _ in range(REPEATS + 1):
+        rates.append((ours(backend, asked), ours(beside, asked)))
+    for served in (backend, beside):
+        served.load(None)
+        served.settle()
+    merged, other = (", ".join(f"{1000 * s:.0f}" for s in spent[name]) for name in "mb")
+    print(f"\nadapter saved → canary passed: merged {merged} ms, beside {other} ms")
+    ratio = statistics.median(a / b for a, b in rates[1:])
+    print(f"merged against beside: {ratio:.2f} times the tokens/s")
+    assert statistics.median(spent["m"]) <= 0.25
+    assert ratio >= 1.0
 
 
 def cpu_per_turn(backend: VLLMBackend, conversations: int) -> float:

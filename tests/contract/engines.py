@@ -28,7 +28,8 @@ from simulator.stopwatch import Stopwatch
 from simulator.types import Adapter, Message, Prompt
 from tests.tiny_models import FAMILIES
 
-SERVED = VLLMConfig(dtype="float32", threads=1, arguments=("--enforce-eager",))
+SERVED = VLLMConfig(dtype="float32", threads=1, arguments=("--enforce-eager",), adapters="beside")
+MERGED = SERVED.model_copy(update={"adapters": "merged"})
 KEY = "UNDERTOW_TEST_KEY"
 needs_vllm = (
     pytest.mark.slow,
@@ -37,7 +38,7 @@ needs_vllm = (
 LOCAL = [("transformers", model) for model in ("organism", *FAMILIES)]
 REMOTE = [
     pytest.param((kind, model), marks=needs_vllm)
-    for kind in ("vllm", "openai")
+    for kind in ("vllm", "vllm_merged", "openai")
     for model in ("organism", "qwen3")
 ]
 
@@ -135,6 +136,7 @@ class Engines:
         self._folder, self._tiny = folder, tiny
         self._open = contextlib.ExitStack()
         self.reference, self.server = cache(self._reference), cache(self._server)
+        self.merged = cache(lambda model: self._server(model, MERGED))
         self._local = cache(lambda model: self.transformers(model))
 
     def path(self, model: str) -> str:
@@ -147,9 +149,9 @@ class Engines:
     def _reference(self, model: str) -> Reference:
         return Reference(self.path(model))
 
-    def _server(self, model: str) -> VLLMBackend:
-        log = self._folder / f"{model}.log"
-        backend = open_backend(SERVED, self.path(model), Stopwatch(), log=log)
+    def _server(self, model: str, config: VLLMConfig = SERVED) -> VLLMBackend:
+        log = self._folder / f"{model}-{config.adapters}.log"
+        backend = open_backend(config, self.path(model), Stopwatch(), log=log)
         assert isinstance(backend, VLLMBackend)
         self._open.callback(backend.close)
         return backend
@@ -178,6 +180,7 @@ class Engines:
         openers: dict[str, Callable[[str], Backend]] = {
             "transformers": self._local,
             "vllm": self.server,
+            "vllm_merged": self.merged,
             "openai": lambda model: self.beside(model, OpenAIConfig),
         }
         return Engine(openers[kind](model), self.reference(model), kind, model)
