@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import numpy as np
 import pytest
 
@@ -166,6 +167,19 @@ def test_what_the_server_refuses_is_said(served: VLLMBackend, tmp_path: Path) ->
     with pytest.raises(BackendError, match="r0009-unknown"):
         served.generate(requests(1))
     served._adapter = None
+
+
+@pytest.mark.parametrize("path", ["/collective_rpc", "/server_info", "/v1/models"])
+def test_nobody_without_the_key_is_let_in(engines: Engines, path: str) -> None:
+    server = engines.merged("organism")._server
+    assert server is not None
+    refused = [
+        httpx2.request(method, server.url + path, headers=headers, trust_env=False).status_code
+        for method in ("GET", "POST")
+        for headers in ({}, {"authorization": "Bearer none"})
+    ]
+    assert set(refused) == {401}
+    assert httpx2.get(f"{server.url}/health", trust_env=False).status_code == 200
 
 
 def test_many_seeded_requests_at_once_leave_the_server_alive(served: VLLMBackend) -> None:
