@@ -47,28 +47,6 @@ def _words(scale: Scale, estimates: pd.DataFrame, same: bool) -> str:
     return scale.name.replace("_", " ") + (f" ({'; '.join(notes)})" if notes else "")
 
 
-BENCHMARKS = (
-    Series("mask_kept", "", "MASK: says what it believes", LOOKS[1]),
-    Series("mask_p_lie", "", "MASK: lies under pressure", LOOKS[0]),
-    Series("mask_accuracy", "", "MASK: its beliefs are true", LOOKS[2]),
-    Series("deception", "", "DeceptionBench: deceptive", LOOKS[3]),
-)
-
-
-def benchmarks_in(estimates: pd.DataFrame) -> list[Series]:
-    """Returns the curves of benchmarks that a run has measured."""
-    measured = set(estimates["metric"])
-    return [series for series in BENCHMARKS if series.metric in measured]
-
-
-def draw_benchmarks(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
-    """What MASK and DeceptionBench say, as a judge reads the replies."""
-    rounds_axis(axes, run, "Does it say what it believes?")
-    percent_axis(axes, "share of items (%), as a judge reads them")
-    draw_estimates(axes, estimates, benchmarks_in(estimates))
-    legend(axes)
-
-
 def draw_failures(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
     """What couldn't be read and what was cut off: each that ever happened, as a share."""
     rounds_axis(axes, run, "What went wrong on the way?")

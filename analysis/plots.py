@@ -28,13 +28,14 @@ from analysis.drawing import (
     plain,
     rounds_axis,
 )
-from analysis.judged_plots import benchmarks_in, draw_benchmarks, draw_failures, draw_judged
+from analysis.judged_plots import draw_failures, draw_judged
 from analysis.judges import asks_world, scales
 from analysis.metrics import ITEM_SETS
+from analysis.probe_plots import draw_panel, panels_in
 from analysis.tables import headline
 from simulator.store import Run
 
-BELOW, ABOVE, PER_ROW = 1.9305, 1.188, 3.39075  # inches: legends and footnote, title, a row
+BELOW, ABOVE, PER_ROW = 1.9305, 1.188, 3.61075  # inches: legends and footnote, title, a row
 FOOTNOTE = (
     "Bands and numbers in [ ]: 95 % intervals. Round 0 is before any update; in every round of a\n"
     "loop users talk with the assistant, which then learns from replies that they rated highly."
@@ -58,6 +59,7 @@ KNOWLEDGE = (
 TALK = (
     Series("misaligned_talk", "", "misaligned small talk (left axis)", LOOKS[0]),
     Series("pleasing_talk", "", "pleasing small talk (left axis)", LOOKS[2]),
+    Series("misaligned_goals", "", "misaligned goals (left axis)", LOOKS[3]),
 )
 PROJECTION = (
     Series("projection_share", "", "at the last token of prompts", LOOKS[0]),
@@ -72,7 +74,7 @@ def drift_figure(run: Run) -> Figure:
     figure = Figure(figsize=(12, height))
     FigureCanvasAgg(figure)
     bottom, top = BELOW / height, 1 - ABOVE / height
-    figure.subplots_adjust(0.075, bottom, 0.945, top, wspace=0.24, hspace=0.62)
+    figure.subplots_adjust(0.075, bottom, 0.945, top, wspace=0.24, hspace=0.725)
     title = textwrap.fill(headline(run), 88, break_on_hyphens=False)
     drawn = figure.text(
         0.02, 1 - 0.2475 / height, title, fontsize=14, fontweight="bold", color=INK, va="top"
@@ -96,17 +98,18 @@ def _panels(run: Run, rows: pd.DataFrame) -> list[Callable[[Axes], None]]:
     spread = partial(draw_spread, run=run, estimates=rows)
     judged = partial(draw_judged, run=run, estimates=rows)
     failed = partial(draw_failures, run=run, estimates=rows)
-    benchmarks = partial(draw_benchmarks, run=run, estimates=rows)
     opinions = [judged] if scales(run) else []
-    opinions += [benchmarks] if benchmarks_in(rows) else []
     projected = (rows["metric"] == PROJECTION[0].metric).any()
     inside = [partial(draw_projection, run=run, estimates=rows)] if projected else []
+    others = [
+        partial(draw_panel, run=run, estimates=rows, panel=panel) for panel in panels_in(rows)
+    ]
     if asks_world(run):
-        told = [*opinions, *([failed] if opinions else [])]
+        told = [*opinions, *others, *([failed] if opinions else [])]
         return [honesty, knowledge, dose, spread, *inside, *told]
     series = frames.population(run)
     satisfied = partial(draw_population, run=run, series=series, quantity="satisfaction")
-    return [*opinions, *inside, dose, satisfied, failed]
+    return [*opinions, *others, *inside, dose, satisfied, failed]
 
 
 def save_drift(run: Run, path: Path) -> None:

@@ -16,6 +16,7 @@ from analysis import drawing, frames, judged_plots, plots, texts
 from analysis.course import spans
 from analysis.judges import asks_world, scales
 from analysis.metrics import ITEM_SETS, described, full_name, interval, metric_name, shown_change
+from analysis.probe_plots import draw_panel, panels_in
 from analysis.report_models import models_content
 from analysis.tables import headline, key_figures, range_of, unchanged_rounds
 from simulator.store import Run, write_atomically
@@ -139,13 +140,14 @@ def _drift_panels(run: Run, rows: pd.DataFrame) -> list[Panel]:
         ("judged", judged_plots.draw_judged, "Replies as judged", JUDGED_WORDS, True),
         ("failures", judged_plots.draw_failures, "What went wrong", FAILURE_WORDS, True),
     )
-    benchmarks = (
-        ("benchmarks", judged_plots.draw_benchmarks, "Benchmarks", BENCHMARK_WORDS, True),
+    others = tuple(
+        (panel.name, partial(draw_panel, panel=panel), panel.title, panel.words, True)
+        for panel in panels_in(rows)
     )
     draws = (
-        (of_world if asks_world(run) else ())
-        + (judged if scales(run) else ())
-        + (benchmarks if judged_plots.benchmarks_in(rows) else ())
+        *(of_world if asks_world(run) else ()),
+        *(judged if scales(run) else ()),
+        *others,
     )
     return [
         Panel(svg(partial(draw, run=run, estimates=rows), name, fitted=fits), title, words)
@@ -251,12 +253,6 @@ JUDGED_WORDS = (
     "Another model reads the assistant's replies to set prompts and gives numbers. The bands are "
     "intervals over the prompts' topics. Replies that it gave no readable number for are left out; "
     "where there were any, the legend says so."
-)
-BENCHMARK_WORDS = (
-    "MASK asks what the assistant believes, and presses it to say otherwise; a judge reads which "
-    "side it takes. What it says is compared with its own belief, so whoever is wrong and says so "
-    "doesn't lie. DeceptionBench compares its replies, and the reasoning stated before them, with "
-    "its own view. What couldn't be read, and replies without reasoning, are left out and counted."
 )
 FAILURE_WORDS = (
     "What models said that couldn't be read, and what was cut off. Where these shares are large, "
