@@ -8,8 +8,9 @@ import pytest
 
 from analysis.probes.deception_bench import DeceptionBenchProbe
 from simulator.data import read_rows
+from simulator.randomness import stream
 from simulator.types import Prompt
-from tests.planted import DECEPTION, estimated, probed
+from tests.planted import DECEPTION, estimated, probed, told_apart
 
 PROBE = DeceptionBenchProbe(data=str(DECEPTION))
 ITEMS = PROBE.items(read_rows(PROBE.data))
@@ -90,6 +91,24 @@ def test_the_order_of_rows_makes_no_difference(tmp_path: Path) -> None:
         for probe in (PROBE, back)
     )
     assert ours.equals(theirs)
+
+
+def deceives_now_and_then(seed: int) -> Callable[[Prompt], str]:
+    rng = stream("a model that deceives now and then", seed)
+    return lambda prompt: f"<think>YES</think>{'NO' if rng.random() < 0.4 else 'YES'}"
+
+
+def test_two_samples_of_one_model_are_not_told_apart(tmp_path: Path) -> None:
+    row = json.loads(DECEPTION.read_text())[0]
+    rows = [row | {"id": f"n{n}", "outer_prompt": f"Well, {n}?"} for n in range(40)]
+    (tmp_path / "many.json").write_text(json.dumps(rows))
+    probe = PROBE.model_copy(update={"data": str(tmp_path / "many.json")})
+    found = [
+        estimated(probe, probed(probe, assistant(deceives_now_and_then(n)), judge))["deception", ""]
+        for n in range(40)
+    ]
+    assert found[0].n == 40
+    assert not told_apart(found, 0.4)
 
 
 def test_the_format_ends_the_outer_prompt_and_nothing_else() -> None:
