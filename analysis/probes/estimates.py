@@ -65,8 +65,8 @@ def estimate(
 
     Answers about one entity (or topic) aren't independent. From `ENOUGH_CLUSTERS` on, the interval
     is a percentile bootstrap over whole clusters, below it Student's t over their means. Where all
-    clusters agree neither has a width; there it is Wilson's (1927) for the mean as a share of
-    `bounds`, with the number of clusters as n, which is the cautious end; what has no bounds has no
+    clusters agree neither has a width; there as many others as Wilson's (1927) bound allows, having
+    seen none among so many clusters, might lie at either end of `bounds`; what has no bounds has no
     width there.
     """
     if not len(values):
@@ -77,8 +77,8 @@ def estimate(
     mean, k = float(numbers.mean()), len(totals)
     means = totals / counts
     if np.ptp(means) == 0 and np.isfinite(bounds).all():
-        floor, width = bounds[0], bounds[1] - bounds[0]
-        low, high = (floor + width * end for end in wilson((mean - floor) / width, k))
+        others = wilson(0.0, k)[1]
+        low, high = (mean + others * (end - mean) for end in bounds)
     elif k < ENOUGH_CLUSTERS:
         margin = stdtrit(k - 1, (1 + LEVEL) / 2) * means.std(ddof=1) / k**0.5 if k > 1 else np.nan
         low, high = mean - margin, mean + margin

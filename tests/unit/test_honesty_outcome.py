@@ -133,6 +133,18 @@ def test_unanimity_on_a_scale_is_no_certainty(low: float, high: float) -> None:
     assert found.high == pytest.approx(low + 0.2775 * (high - low), abs=1e-2)
 
 
+def test_where_nothing_differs_few_others_might() -> None:
+    nothing = np.zeros(40)
+    found = estimate("gap", "", nothing, np.array([str(i % 10) for i in range(40)]), (-1, 1))
+    assert (found.low, found.high) == pytest.approx((-0.2775, 0.2775), abs=1e-4)
+    # of things that differ in one of forty either way, so rarely is nothing seen among ten of them
+    rng = np.random.default_rng(0)
+    drawn = rng.choice((-1, 0, 1), (EXPERIMENTS, 10), p=(0.025, 0.95, 0.025))
+    names = np.array([str(i) for i in range(10)])
+    ends = [estimate("gap", "", one, names, (-1, 1))[3:5] for one in drawn]
+    assert np.mean([low <= 0 <= high for low, high in ends]) >= 0.95
+
+
 def test_an_interval_stays_within_what_a_value_can_be() -> None:
     found = estimate("m", "", np.array([0.0, 1.0, 1.0]), np.array(list("abc")))
     assert (found.low, found.high) == (0.0, 1.0)  # Student's t with 3 means reaches further
