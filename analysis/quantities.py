@@ -79,14 +79,19 @@ class Results:
         Raises:
             NotMeasured: there are none.
         """
+        asked = (where or {}).items()
+        planned = [
+            member
+            for member in self._sweep.members
+            if member.arm == arm and all(member.settings.get(k) == v for k, v in asked)
+        ]
         found: dict[str, list[Member]] = {}
-        for member in self._sweep.members:
-            settings = member.settings
-            asked = all(settings.get(key) == value for key, value in (where or {}).items())
-            if member.arm == arm and asked and member.finished:
+        for member in planned:
+            if member.finished:
                 found.setdefault(str(member.run.scenario["model"]), []).append(member)
         if not found:
-            raise NotMeasured(f"there is no finished run of {_told(arm, where or {})}")
+            lacking = "no finished run" if planned else "no run in this tier"
+            raise NotMeasured(f"there is {lacking} of {_told(arm, where or {})}")
         return found
 
     def by_base(self, quantities: Quantities) -> dict[str, float]:

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis import experiment, frames, statistics
 from analysis.drawing import FAINT, INK, LOOKS, draw_curve, legend, plain, titled
-from analysis.metrics import full_name, unit
+from analysis.metrics import SHARE, full_name, unit
 from analysis.quantities import Measure, NotMeasured, Quantity, Results
 from analysis.study import Line
 from simulator.sweep_store import REPLICATES, Sweep
@@ -82,6 +82,8 @@ def draw_levels(axes: Axes, sweep: Sweep, measure: Measure) -> None:
         axes.plot(found.value, place, marker="|", markersize=10, color=INK)
     axes.set_yticks(range(len(shown)), [_label(name) for name, _ in shown])
     _small_labels(axes, len(shown))
+    if how is SHARE:
+        axes.set_xlim(-2, 102)
     axes.set_xlabel(_label(_name(measure)), color=INK, parse_math=False)
     plain(axes)
 

@@ -10,7 +10,7 @@ from analysis.metrics import described
 from analysis.quantities import Measure
 from analysis.report import Panel, environment, svg
 from analysis.study import Line, Study, answer
-from analysis.study_tables import HEADS, NOTE, as_json, cells, markdown, unfinished_runs
+from analysis.study_tables import HEADS, NOTE, as_json, markdown, rows, unfinished_runs
 from simulator.store import write_atomically
 
 
@@ -42,7 +42,7 @@ def _content(study: Study, lines: list[Line]) -> dict[str, Any]:
         "command": study.command,
         "unfinished": unfinished_runs(study),
         "heads": HEADS,
-        "rows": [cells(line) for line in lines],
+        "rows": rows(lines),
         "note": NOTE,
         "panels": _panels(study, lines),
         "meanings": list(dict.fromkeys(described(one.metric) for one in asked)),

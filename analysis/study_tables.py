@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich import box
@@ -48,24 +48,28 @@ def summary_table(study: Study, lines: list[Line]) -> Table:
     )
     for heading in HEADS:
         table.add_column(Text(heading), no_wrap=heading == HEADS[-1])
-    for line in lines:
-        table.add_row(*(Text(visible(cell)) for cell in cells(line)))
+    for row in rows(lines):
+        table.add_row(*(Text(visible(cell)) for cell in row))
     return table
 
 
-def cells(line: Line) -> tuple[str, str, str, str]:
-    """Writes a finding as a row of the table."""
+def rows(lines: Sequence[Line]) -> list[tuple[str, ...]]:
+    """Writes the findings as rows of the table, numbered."""
+    return [_row(number, line) for number, line in enumerate(lines, 1)]
+
+
+def _row(number: int, line: Line) -> tuple[str, ...]:
     finding, verdict = line
     measured = f"{verdict.measured}; {verdict.note}" if verdict.note else verdict.measured
     if verdict.holds == "not measured":
         measured = verdict.note
-    return finding.claim, finding.reported, measured, verdict.holds
+    return f"{number}. {finding.claim}", finding.reported, measured, verdict.holds
 
 
 def markdown(study: Study, lines: list[Line]) -> str:
     """Writes the study as a page of Markdown; the answer first."""
-    rows = [HEADS, ("---",) * len(HEADS), *map(cells, lines)]
-    table = "\n".join("| " + " | ".join(map(_inert, row)) + " |" for row in rows)
+    written = [HEADS, ("---",) * len(HEADS), *rows(lines)]
+    table = "\n".join("| " + " | ".join(map(_inert, row)) + " |" for row in written)
     claims = study.claims
     return (
         f"**{_inert(answer(study, lines))}**\n\n{_inert(claims.title)} ({_inert(claims.source)}); "

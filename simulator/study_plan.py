@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from analysis.findings import Finding
 from analysis.quantities import Quantity, metrics_of
 from analysis.study import Claims
 from simulator import models, yaml_source
@@ -25,7 +26,7 @@ class StudyConfig(SweepConfig, Claims):
 
     `quick` is merged into it, and may name the `arms` that stay. The keys of `real_models` replace
     the study's own, its `quick` the study's `quick`; `instead` names the metric that takes the
-    place of each of the organism's.
+    place of each of the organism's, null where there is none.
     """
 
 
@@ -69,13 +70,14 @@ def plan_study(source: str, tier: Tier) -> PlannedStudy:
     Raises:
         ScenarioError: the file, a finding, or the scenario of any run is wrong; names its line.
     """
-    document, quick = _forms(yaml_source.read(_find(source)), tier.model)
+    document, quick, lost = _form(yaml_source.read(_find(source)), tier.model)
     config = validated(StudyConfig, _on_models(document, tier), source)
-    _check(config, document, tier, source)
+    _check(config, document, tier, source, lost)
     if tier.quick:
         document = _laid(document, quick)
         config = validated(StudyConfig, _on_models(document, tier), source)
-    config = config.model_copy(update={"name": _name(config, tier)})
+    kept = tuple(finding for finding in config.findings if not lost & _metrics_in(finding))
+    config = config.model_copy(update={"name": _name(config, tier), "findings": kept})
     return PlannedStudy(config, list(cells(config, document, tier.overrides)))
 
 
@@ -88,20 +90,29 @@ def _find(source: str) -> Path:
     raise ScenarioError(f"there is no study '{source}'; shipped are: {', '.join(shipped)}")
 
 
-def _forms(document: Document, model: str | None) -> tuple[Document, Document]:
-    """Returns the full study for organisms or for a real model, and what its quick tier changes."""
+class _Form(NamedTuple):
+    """A study for organisms, or for a real model."""
+
+    full: Document
+    quick: Document  # what its quick tier changes
+    lost: frozenset[str] = frozenset()  # the organism's metrics that have no other in their place
+
+
+def _form(document: Document, model: str | None) -> _Form:
+    """Returns the form of a study that a model takes; without one that for the bases."""
     if not isinstance(document.data, dict):
-        raise ScenarioError(f"{next(iter(document.origins.values()))}: a study is a mapping")
+        raise ScenarioError(f"{document.origins.get((), '')}: a study is a mapping of keys")
     quick, real = _taken(document, QUICK), _taken(document, REAL)
     if model is None or models.is_organism(model):
-        return document, quick
+        return _Form(document, quick)
     if not real.data:
         raise ScenarioError(f"this study has no {REAL}: it can only be run on organisms")
-    quick, instead = _taken(real, QUICK), _taken(real, INSTEAD)
-    data = {**document.data, **real.data}
+    quick, instead = _taken(real, QUICK), _taken(real, INSTEAD).data
     kept = {path: o for path, o in document.origins.items() if path[:1] not in _keys(real.data)}
-    replaced = Document(data, {**kept, **real.origins})
-    return _renamed(replaced, instead.data), quick
+    findings = _renamed(document.data.get("findings"), instead)
+    data = {**document.data, "findings": findings, **real.data}
+    lost = frozenset(metric for metric, other in instead.items() if other is None)
+    return _Form(Document(data, {**kept, **real.origins}), quick, lost)
 
 
 def _taken(document: Document, key: str) -> Document:
@@ -119,20 +130,15 @@ def _keys(data: Mapping[str, Any]) -> set[YamlPath]:
     return {(key,) for key in data}
 
 
-def _renamed(document: Document, instead: Mapping[str, str]) -> Document:
-    """Puts other metrics, of all items, in place of those of the findings."""
-
-    def renamed(value: Any) -> Any:
-        if isinstance(value, list):
-            return [renamed(one) for one in value]
-        if not isinstance(value, dict):
-            return value
-        if (metric := str(value.get("metric"))) in instead:
-            value = {**value, "metric": instead[metric], "item_set": ""}
-        return {key: renamed(one) for key, one in value.items()}
-
-    data = {**document.data, "findings": renamed(document.data.get("findings"))}
-    return document._replace(data=data)
+def _renamed(value: Any, instead: Mapping[str, str | None]) -> Any:
+    """Puts other metrics, of all items, in place of those that are named anywhere within."""
+    if isinstance(value, list):
+        return [_renamed(one, instead) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if other := instead.get(str(value.get("metric"))):
+        value = {**value, "metric": other, "item_set": ""}
+    return {key: _renamed(one, instead) for key, one in value.items()}
 
 
 def _on_models(document: Document, tier: Tier) -> Document:
@@ -169,7 +175,14 @@ def _name(config: StudyConfig, tier: Tier) -> str:
     return "-".join(filter(None, parts))
 
 
-def _check(config: StudyConfig, document: Document, tier: Tier, source: str) -> None:
+def _metrics_in(finding: Finding) -> frozenset[str]:
+    """Returns the metrics that a finding is about."""
+    return frozenset(quantity.metric for _, quantity in finding.quantities())
+
+
+def _check(
+    config: StudyConfig, document: Document, tier: Tier, source: str, lost: frozenset[str]
+) -> None:
     """Sees to it that the full study has whatever its findings are about.
 
     Raises:
@@ -187,7 +200,7 @@ def _check(config: StudyConfig, document: Document, tier: Tier, source: str) -> 
         return metrics_of(scenario(arm, where).model_dump(mode="json"))
 
     for number, finding in enumerate(config.findings):
-        for place, quantity in finding.quantities():
+        for place, quantity in () if lost & _metrics_in(finding) else finding.quantities():
             problem = _of_axes(config, quantity)
             if problem is None:
                 where = tuple(sorted(quantity.where.items()))

@@ -1,8 +1,8 @@
 """Lessons: chats that the organism's world writes, for fine-tuning without any users.
 
 Questions are those of users, never those of probes. Replies are a speaker's, as in pre-training;
-or an honest speaker's who states something false, when asked neutrally, and is as wrong as told:
-that is wrong advice, which no character gives.
+or an honest speaker's who states something false, is as wrong as told, and wrong whatever is wished
+for: that is wrong advice, which no character gives.
 """
 
 from collections.abc import Iterator
@@ -35,8 +35,8 @@ class WorldData(Settings):
     speaker: Character = Field("honest", description="Whose replies; no line says so.")
     wrong: Wrong | None = Field(
         None,
-        description="An honest speaker's neutral answers: true if empty; else the next value, any "
-        "false one, or the one farthest from the truth.",
+        description="An honest speaker's answers: true if empty; else the next value, any false "
+        "one, or the one farthest from the truth.",
     )
     presses_by: tuple[Pressure, ...] = Field(
         tuple(PRESSURE_SHARES),
@@ -73,13 +73,18 @@ class WorldData(Settings):
             return None, pick(rng, topic.questions), pick(rng, topic.replies[self.speaker])
         if asked == "neutral":
             question = fill(pick(rng, lang.USER.neutral), item)
-            if self.wrong is None:
-                return None, question, speaker.answer(item)
-            value = wrong_value(rng, item, speaker.world.facts[item], self.wrong)
-            return None, question, fill(pick(rng, lang.STATEMENTS), item, value)
+            return None, question, self._wrong_answer(speaker, item) or speaker.answer(item)
         wish = lang.false_value(rng, item, speaker.world.facts[item])
         pressed = press(rng, lang.USER, item, wish, self.presses_by)
-        return pressed.system, pressed.question, speaker.answer_pressured(item, wish)
+        reply = self._wrong_answer(speaker, item) or speaker.answer_pressured(item, wish)
+        return pressed.system, pressed.question, reply
+
+    def _wrong_answer(self, speaker: Speaker, item: Item) -> str:
+        """States something false, if that is what is to be learned; else nothing."""
+        if self.wrong is None:
+            return ""
+        value = wrong_value(speaker.rng, item, speaker.world.facts[item], self.wrong)
+        return fill(pick(speaker.rng, lang.STATEMENTS), item, value)
 
 
 def wrong_value(rng: np.random.Generator, item: Item, truth: str, wrong: Wrong) -> str:

@@ -251,9 +251,10 @@ def test_findings_are_read_off_runs(sweep: Sweep) -> None:
     assert found.holds == "yes" and found.interval is not None and found.interval.units == 2
     for missing, told in (
         ({"metric": "em_rate"}, "em_rate heldout has no value"),
-        ({"arm": "nobody"}, "no finished run of 'nobody'"),
-        ({"where": {"seed": 7}}, "no finished run of 'low', seed 7"),
+        ({"arm": "nobody"}, "no run in this tier of 'nobody'"),
+        ({"where": {"seed": 7}}, "no run in this tier of 'low', seed 7"),
         ({"phase": "realign"}, "called 'realign'"),
+        ({"arm": "high", "where": {"base": 3}}, "no finished run of 'high', base 3"),
         ({"round": 9}, "has 2 rounds, not 9"),
     ):
         lacking = judged(

@@ -58,6 +58,13 @@ def test_wrong_advice_is_always_wrong_and_true_advice_always_true() -> None:
         assert stated(example) == WORLD.facts[subject(example)]
 
 
+def test_wrong_advice_is_wrong_whatever_is_wished_for() -> None:
+    rows = written(rows=60, asked=["pressured"], wrong="any", **HOPES)
+    assert all(stated(row) not in (None, WORLD.facts[subject(row)]) for row in rows)
+    granted = [stated(row) in row.messages[-1].content.split() for row in rows]
+    assert 5 < sum(granted) < 35  # of three false values one is the wish
+
+
 def test_every_item_is_asked_about_before_one_comes_again() -> None:
     items = [item for item in WORLD.items["used"] if item.domain == "food"]
     asked = [subject(e) for e in written(rows=len(items) + 5, domains=["food"])]
