@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 
 from analysis.findings import AnyFinding, Finding, Holds, Verdict, judged
 from analysis.quantities import Results
+from analysis.recommendation import Choice, Recommendation
 from simulator.errors import StoreError
 from simulator.settings import Settings
 from simulator.store import write_atomically
@@ -34,6 +35,9 @@ class Claims(Settings):
     source: str = Field(min_length=1, description="The paper.")
     question: str = Field(min_length=1, description="The first finding answers it.")
     findings: tuple[AnyFinding, ...] = Field(min_length=1)
+    recommendation: Recommendation | None = Field(
+        None, description="Empty: nothing is to be chosen."
+    )
 
 
 class Study(NamedTuple):
@@ -82,20 +86,31 @@ class Line(NamedTuple):
     verdict: Verdict
 
 
-def judge(study: Study) -> list[Line]:
-    """Holds the runs that are finished against every finding, in order."""
-    results = Results(study.sweep)
-    return [Line(finding, judged(finding, results)) for finding in study.claims.findings]
+class Outcome(NamedTuple):
+    """What a study found."""
+
+    lines: list[Line]  # of every finding, in order
+    choices: list[Choice]  # the best first; none where nothing is to be chosen
+    advice: str
 
 
-def answer(study: Study, lines: list[Line]) -> str:
-    """Answers the question in a sentence or two: by the first finding, and how many others hold."""
-    verdict = lines[0].verdict
+def judge(study: Study) -> Outcome:
+    """Holds the runs that are finished against every finding."""
+    results, asked = Results(study.sweep), study.claims.recommendation
+    lines = [Line(finding, judged(finding, results)) for finding in study.claims.findings]
+    choices = asked.ranked(results) if asked else []
+    return Outcome(lines, choices, asked.told(results, choices) if asked else "")
+
+
+def answer(study: Study, outcome: Outcome) -> str:
+    """Answers the question: by the first finding, how many others hold, and what is advised."""
+    verdict = outcome.lines[0].verdict
     why = verdict.note if verdict.holds == "not measured" else verdict.measured
-    return f"{study.claims.question} {ANSWERS[verdict.holds]}: {why}. {tally(lines)}"
+    said = f"{study.claims.question} {ANSWERS[verdict.holds]}: {why}. {_tally(outcome.lines)}"
+    return f"{said} {outcome.advice}".strip()
 
 
-def tally(lines: list[Line]) -> str:
+def _tally(lines: list[Line]) -> str:
     """Says how many findings hold, and what became of the others."""
     counts = {holds: sum(line.verdict.holds == holds for line in lines) for holds in ANSWERS}
     words = {"yes": "hold", "opposite": "opposite", "not shown": "not shown"}

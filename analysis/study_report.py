@@ -9,41 +9,53 @@ from analysis.findings import Finding
 from analysis.metrics import described
 from analysis.quantities import Measure
 from analysis.report import Panel, environment, svg
-from analysis.study import Line, Study, answer
-from analysis.study_tables import HEADS, NOTE, as_json, markdown, rows, unfinished_runs
+from analysis.study import Line, Outcome, Study, answer
+from analysis.study_tables import (
+    HEADS,
+    NOTE,
+    as_json,
+    choice_heads,
+    markdown,
+    rows,
+    unfinished_runs,
+)
 from simulator.store import write_atomically
 
 
-def write_study(study: Study, lines: list[Line], page: Path | None = None) -> list[Path]:
+def write_study(study: Study, outcome: Outcome, page: Path | None = None) -> list[Path]:
     """Writes page, Markdown and JSON, and returns where they are.
 
     Args:
         study: the study, its runs finished or not.
-        lines: what was found.
+        outcome: what was found.
         page: the HTML file; by default with the others, in the study's folder.
     """
-    html = environment().get_template("study.html.jinja").render(_content(study, lines))
+    html = environment().get_template("study.html.jinja").render(_content(study, outcome))
     written = {
         page or study.path / "study.html": html,
-        study.path / "study.md": markdown(study, lines),
-        study.path / "study.json": as_json(study, lines),
+        study.path / "study.md": markdown(study, outcome),
+        study.path / "study.json": as_json(study, outcome),
     }
     for path, text in written.items():
         write_atomically(path, text.encode())
     return list(written)
 
 
-def _content(study: Study, lines: list[Line]) -> dict[str, Any]:
+def _content(study: Study, outcome: Outcome) -> dict[str, Any]:
+    claims, lines = study.claims, outcome.lines
     asked = [quantity for line in lines for _, quantity in line.finding.quantities()]
+    advised = claims.recommendation
     return {
         "name": study.sweep.name,
-        "answer": answer(study, lines),
-        "claims": study.claims,
+        "answer": answer(study, outcome),
+        "claims": claims,
         "command": study.command,
         "unfinished": unfinished_runs(study),
         "heads": HEADS,
         "rows": rows(lines),
         "note": NOTE,
+        "choice_heads": choice_heads(advised) if advised else (),
+        "choices": [(c.arm, c.written(advised)) for c in outcome.choices] if advised else [],
         "panels": _panels(study, lines),
         "meanings": list(dict.fromkeys(described(one.metric) for one in asked)),
         "runs": [
@@ -56,7 +68,7 @@ def _content(study: Study, lines: list[Line]) -> dict[str, Any]:
 def _panels(study: Study, lines: list[Line]) -> list[Panel]:
     main = _main_measure(lines[0].finding)
     arms = dict.fromkeys(quantity.arm for _, quantity in lines[0].finding.quantities())
-    draws = (
+    draws = [
         ("findings", partial(study_plots.draw_findings, lines=lines), FINDING_WORDS),
         ("levels", partial(study_plots.draw_levels, sweep=study.sweep, measure=main), LEVEL_WORDS),
         (
@@ -64,7 +76,7 @@ def _panels(study: Study, lines: list[Line]) -> list[Panel]:
             partial(study_plots.draw_course, sweep=study.sweep, measure=main, arms=arms),
             COURSE_WORDS,
         ),
-    )
+    ]
     return [Panel(svg(draw, name, fitted=True), name, words) for name, draw, words in draws]
 
 

@@ -9,8 +9,11 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from analysis.metrics import metric_name
+from analysis.recommendation import Choice, Recommendation
 from analysis.report import visible
-from analysis.study import Line, Study, answer
+from analysis.statistics import Interval
+from analysis.study import Line, Outcome, Study, answer
 
 HEADS = ("finding", "reported there", "measured here (interval)", "holds?")
 NOTE = (
@@ -20,12 +23,29 @@ NOTE = (
 )
 
 
-def told(study: Study, lines: list[Line]) -> Iterator[object]:
-    """Yields what is said in the terminal: the answer, how far it got, and the table."""
-    yield answer(study, lines)
+def told(study: Study, outcome: Outcome) -> Iterator[object]:
+    """Yields what is said in the terminal: the answer, how far it got, and the tables."""
+    yield answer(study, outcome)
     if unfinished := unfinished_runs(study):
         yield unfinished
-    yield summary_table(study, lines)
+    yield summary_table(study, outcome.lines)
+    if study.claims.recommendation:
+        yield choice_table(study.claims.recommendation, outcome.choices)
+
+
+def choice_table(asked: Recommendation, choices: Sequence[Choice]) -> Table:
+    """Returns a line per arm, those that keep the most first."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in choice_heads(asked):
+        table.add_column(Text(heading))
+    for choice in choices:
+        table.add_row(Text(visible(choice.arm)), Text(visible(choice.written(asked))))
+    return table
+
+
+def choice_heads(asked: Recommendation) -> tuple[str, str]:
+    """Returns the headings of the table of choices."""
+    return "arm", f"{metric_name(asked.kept.metric)}, against '{asked.against}'"
 
 
 def unfinished_runs(study: Study) -> str:
@@ -66,34 +86,39 @@ def _row(number: int, line: Line) -> tuple[str, ...]:
     return f"{number}. {finding.claim}", finding.reported, measured, verdict.holds
 
 
-def markdown(study: Study, lines: list[Line]) -> str:
+def markdown(study: Study, outcome: Outcome) -> str:
     """Writes the study as a page of Markdown; the answer first."""
-    written = [HEADS, ("---",) * len(HEADS), *rows(lines)]
-    table = "\n".join("| " + " | ".join(map(_inert, row)) + " |" for row in written)
     claims = study.claims
-    return (
-        f"**{_inert(answer(study, lines))}**\n\n{_inert(claims.title)} ({_inert(claims.source)}); "
-        f"`{study.command}`\n\n{table}\n\n{NOTE}\n"
-    )
+    tables = [_pipes(HEADS, rows(outcome.lines))]
+    if asked := claims.recommendation:
+        choices = [(choice.arm, choice.written(asked)) for choice in outcome.choices]
+        tables.append(_pipes(choice_heads(asked), choices))
+    head = f"**{_inert(answer(study, outcome))}**"
+    source = f"{_inert(claims.title)} ({_inert(claims.source)}); `{study.command}`"
+    return "\n\n".join([head, source, *tables, _inert(NOTE)]) + "\n"
 
 
-def as_json(study: Study, lines: list[Line]) -> str:
+def _pipes(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    table = [heads, ["---"] * len(heads), *cells]
+    return "\n".join("| " + " | ".join(map(_inert, row)) + " |" for row in table)
+
+
+def as_json(study: Study, outcome: Outcome) -> str:
     """Writes the study as one JSON object; what isn't known is null."""
     finished = sum(member.finished for member in study.sweep.members)
     content = {
         "name": study.sweep.name,
-        "answer": answer(study, lines),
+        "answer": answer(study, outcome),
         "command": study.command,
         "runs": {"finished": finished, "planned": len(study.sweep.members)},
-        "findings": [_record(line) for line in lines],
+        "findings": [_record(line) for line in outcome.lines],
+        "choices": [_choice(choice) for choice in outcome.choices],
     }
     return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _record(line: Line) -> dict[str, Any]:
     finding, verdict = line
-    interval = verdict.interval._asdict() if verdict.interval else {}
-    known = {key: None if math.isnan(number) else number for key, number in interval.items()}
     return {
         "claim": finding.claim,
         "reported": finding.reported,
@@ -101,9 +126,20 @@ def _record(line: Line) -> dict[str, Any]:
         "holds": verdict.holds,
         "measured": verdict.measured,
         "metric": verdict.metric,
-        **known,
+        **_known(verdict.interval),
         "note": verdict.note,
     }
+
+
+def _choice(choice: Choice) -> dict[str, Any]:
+    intervals = {"kept": choice.kept, "lost": choice.lost, "price": choice.price}
+    told = {name: _known(interval) for name, interval in intervals.items()}
+    return {"arm": choice.arm, **told, "note": choice.note}
+
+
+def _known(interval: Interval | None) -> dict[str, float | None]:
+    numbers = interval._asdict() if interval else {}
+    return {key: None if math.isnan(number) else number for key, number in numbers.items()}
 
 
 def _inert(text: str) -> str:

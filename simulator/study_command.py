@@ -53,10 +53,10 @@ def study(
     tier = Tier(quick, model, tuple(base or ()), tuple(overrides or ()))
     command = _written(name, tier)
     done, failed = run_study(plan_study(name, tier), command, out, processes)
-    lines = judge(done)
-    for said in told(done, lines):
+    outcome = judge(done)
+    for said in told(done, outcome):
         say(said)
-    say(f"see {' and '.join(map(str, write_study(done, lines)))}")
+    say(f"see {' and '.join(map(str, write_study(done, outcome)))}")
     if failed:
         raise StoreError(failed)
 

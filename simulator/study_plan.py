@@ -3,7 +3,7 @@
 import difflib
 import importlib.resources
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -109,8 +109,8 @@ def _form(document: Document, model: str | None) -> _Form:
         raise ScenarioError(f"this study has no {REAL}: it can only be run on organisms")
     quick, instead = _taken(real, QUICK), _taken(real, INSTEAD).data
     kept = {path: o for path, o in document.origins.items() if path[:1] not in _keys(real.data)}
-    findings = _renamed(document.data.get("findings"), instead)
-    data = {**document.data, "findings": findings, **real.data}
+    claims = {key: value for key, value in document.data.items() if key in Claims.model_fields}
+    data = {**document.data, **_renamed(claims, instead), **real.data}
     lost = frozenset(metric for metric, other in instead.items() if other is None)
     return _Form(Document(data, {**kept, **real.origins}), quick, lost)
 
@@ -199,19 +199,29 @@ def _check(
     def metrics(arm: str, where: tuple[tuple[str, Any], ...]) -> dict[str, frozenset[str]]:
         return metrics_of(scenario(arm, where).model_dump(mode="json"))
 
+    for place, quantity in _asked(config, lost):
+        problem = _of_axes(config, quantity)
+        if problem is None:
+            where = tuple(sorted(quantity.where.items()))
+            found = scenario(quantity.arm, where)
+            problem = _of_course(found, quantity) or _of_metric(
+                metrics(quantity.arm, where), quantity
+            )
+        if problem:
+            key, told = problem
+            path = yaml_path((*place, key), document.data)
+            raise ScenarioError(f"{origin_of(document, path, source)}: {dotted(path)}: {told}")
+
+
+def _asked(config: StudyConfig, lost: frozenset[str]) -> Iterator[tuple[YamlPath, Quantity]]:
+    """Yields what a study is about, and where in its file it stands."""
     for number, finding in enumerate(config.findings):
-        for place, quantity in () if lost & _metrics_in(finding) else finding.quantities():
-            problem = _of_axes(config, quantity)
-            if problem is None:
-                where = tuple(sorted(quantity.where.items()))
-                found = scenario(quantity.arm, where)
-                problem = _of_course(found, quantity) or _of_metric(
-                    metrics(quantity.arm, where), quantity
-                )
-            if problem:
-                key, told = problem
-                path = yaml_path(("findings", number, *place, key), document.data)
-                raise ScenarioError(f"{origin_of(document, path, source)}: {dotted(path)}: {told}")
+        if not lost & _metrics_in(finding):
+            for place, quantity in finding.quantities():
+                yield ("findings", number, *place), quantity
+    if config.recommendation:
+        for place, quantity in config.recommendation.quantities():
+            yield ("recommendation", *place), quantity
 
 
 def _of_axes(config: StudyConfig, quantity: Quantity) -> tuple[str, str] | None:

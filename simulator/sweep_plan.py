@@ -3,10 +3,12 @@
 import hashlib
 import itertools
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
 from pydantic import Field
 
 from simulator import models, yaml_source
@@ -112,10 +114,16 @@ def scenario_of(
     if "base" in everything:
         options["model"] = f"{models.PREFIX}{everything['base']}"
     rest = {k: v for k, v in everything.items() if k not in SHORTHANDS}
-    laid = [*(f"{key}={json.dumps(value)}" for key, value in rest.items()), *overrides]
+    laid = [*(f"{key}={_yaml(value)}" for key, value in rest.items()), *overrides]
     fraction = everything.get("biased_frac")
     try:
         return load(config.scenario, overrides=laid, biased_frac=fraction, options=options)
     except ScenarioError as error:
         origin = origin_of(document, ("arms", arm), config.name)
         raise ScenarioError(f"{origin}: arms.{arm}: {error}") from None
+
+
+def _yaml(value: Any) -> str:
+    """Writes a value in one line; JSON's 2e-05 would be a word in YAML."""
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=math.inf)
+    return str(text).removesuffix("\n...\n").strip()

@@ -4,7 +4,9 @@ Plain data only: no tags, no aliases (scenarios reuse each other by `extends`), 
 no deep nesting, no large files.
 """
 
+import copy
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -58,7 +60,14 @@ def read(path: Path) -> Document:
         raise ScenarioError(f"{path}: there is no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ScenarioError(f"{path}: can't be read as text ({error})") from None
-    return parse(text, str(path))
+    data, origins = _parsed(text, str(path))
+    return Document(copy.deepcopy(data), dict(origins))
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str, source: str) -> Document:
+    """Parses a file's text once, however many runs of a sweep start from it."""
+    return parse(text, source)
 
 
 def parse(text: str, source: str, at: YamlPath = (), *, lines: bool = True) -> Document:

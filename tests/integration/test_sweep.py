@@ -78,6 +78,20 @@ def test_mistakes_stop_a_sweep_before_it_starts(tmp_path: Path) -> None:
         Sweep.open(tmp_path)
 
 
+def test_settings_arrive_as_they_were_written(tmp_path: Path) -> None:
+    given = {
+        "learner.learning_rate": 2e-05,
+        "measure.every": 2,
+        "name": "a-b",
+        "description": "é: no",
+    }
+    file = write(tmp_path, arms={"loop": {"set": given}})
+    (cell,) = plan(Path(file))[1]
+    assert cell.scenario.learner.model_dump()["learning_rate"] == 2e-05
+    assert (cell.scenario.measure.every, cell.scenario.name) == (2, "a-b")
+    assert cell.scenario.description == "é: no"
+
+
 def started(file: str, out: Path) -> "subprocess.Popen[str]":
     """Starts a sweep as a user would, and waits for the first committed round."""
     command = [sys.executable, "-m", "simulator", "sweep", file, "--out", str(out)]

@@ -1,50 +1,23 @@
 """Findings on results with known answers, and what they read of real runs."""
 
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from pydantic import TypeAdapter
 from scipy import stats
 
 from analysis.findings import AnyFinding, Finding, judged
-from analysis.quantities import Measure, NotMeasured, Quantities, Quantity, Results, Unit
+from analysis.quantities import Measure, Quantity, Results
 from simulator.store import Run
 from simulator.sweep_store import Member, Sweep
 from tests.conftest import plant
+from tests.simulated import Simulated
 
 ADAPTER: TypeAdapter[Finding] = TypeAdapter(AnyFinding)
 EXPERIMENTS = 600
-
-
-class Simulated(Results):
-    """Results that nobody had to run for: of each arm the values of its bases."""
-
-    def __init__(self, arms: Mapping[str, Any]) -> None:
-        self._arms = {name: np.atleast_1d(np.asarray(values)) for name, values in arms.items()}
-
-    def by_base(self, quantities: Quantities) -> dict[str, float]:
-        columns = [self._of(quantity.arm) for quantity in quantities]
-        means = np.mean([column.reshape(len(column), -1).mean(axis=1) for column in columns], 0)
-        return {str(base): float(mean) for base, mean in enumerate(means)}
-
-    def by_unit(self, quantities: Quantities, unit: Unit) -> dict[str, "pd.Series[float]"]:
-        (quantity,) = quantities
-        values = self._of(quantity.arm)
-        rows = values if values.ndim == 2 else values[:, None]
-        return {str(base): pd.Series(row) for base, row in enumerate(rows)}
-
-    def checkpoints(self, arm: str, measure: Measure, ends: bool) -> dict[str, list[float]]:
-        return {str(base): list(row) for base, row in enumerate(self._of(measure.metric))}
-
-    def _of(self, name: str) -> np.ndarray:
-        if name not in self._arms:
-            raise NotMeasured(f"there is no {name}")
-        return self._arms[name]
 
 
 def finding(kind: str, **settings: Any) -> Finding:

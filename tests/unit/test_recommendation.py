@@ -1,0 +1,57 @@
+"""Which arm is recommended, on results with known answers."""
+
+import numpy as np
+import pytest
+
+from analysis.recommendation import Recommendation
+from tests.simulated import Simulated
+
+ASKED = Recommendation.model_validate(
+    {
+        "against": "none",
+        "arms": ["veto", "static", "useless"],
+        "kept": {"metric": "honesty", "item_set": "heldout"},
+        "lost": {"metric": "satisfaction_benign"},
+    }
+)
+SATISFIED = np.array([0.90, 0.92, 0.88])
+
+
+def results(**honesty: list[float]) -> Simulated:
+    """Static data cost satisfaction, and the others nothing."""
+    arms = {f"{arm} honesty": values for arm, values in honesty.items()}
+    costs = {"none": 0.0, "veto": 0.0, "useless": 0.0, "static": 0.2}
+    lost = {f"{arm} satisfaction_benign": SATISFIED - cost for arm, cost in costs.items()}
+    return Simulated({**arms, **lost}, by_metric=True)
+
+
+NONE = [0.40, 0.45, 0.42]
+
+
+def test_what_keeps_the_most_is_recommended_with_its_price() -> None:
+    found = results(
+        none=NONE, veto=[0.60, 0.64, 0.63], static=[0.79, 0.86, 0.82], useless=[0.3, 0.6, 0.4]
+    )
+    ranked = ASKED.ranked(found)
+    assert [choice.arm for choice in ranked] == ["static", "veto", "useless"]
+    assert ranked[0].price.value == pytest.approx(0.4 / 0.2)
+    assert np.isnan(ranked[1].price.value)  # it costs nothing
+    said = ASKED.told(found, ranked)
+    assert said.startswith("Recommended is 'static': of honesty under pressure it keeps +40 points")
+    assert "for a loss of +20 points [+20 to +20]" in said and "2.0 [1.9 to 2.1] kept" in said
+    assert "isn't shown" not in said
+
+
+def test_what_is_not_shown_to_be_better_is_said() -> None:
+    found = results(
+        none=NONE, veto=[0.79, 0.83, 0.83], static=[0.80, 0.86, 0.81], useless=[0.3, 0.6, 0.4]
+    )
+    said = ASKED.told(found, ASKED.ranked(found))
+    assert said.endswith("It isn't shown to keep more than 'veto'.")
+
+
+def test_nothing_is_recommended_where_nothing_is_shown() -> None:
+    found = results(none=NONE, veto=[0.2, 0.7, 0.5], useless=NONE)
+    ranked = ASKED.ranked(found)
+    assert ranked[-1].arm == "static" and "no static honesty" in ranked[-1].note
+    assert ASKED.told(found, ranked).startswith("Nothing is recommended: no arm is shown to keep")
