@@ -1,0 +1,32 @@
+"""Every probe says what it estimates before anything is measured: studies are checked by it."""
+
+from typing import Any, get_args
+
+import pytest
+from pydantic import TypeAdapter
+
+from analysis.probes import AnyProbe
+from analysis.probes.base import Probe
+from analysis.probes.summary import estimated_by
+
+ADAPTER: TypeAdapter[Any] = TypeAdapter(AnyProbe)
+KINDS = [kind.model_fields["kind"].default for kind in get_args(get_args(AnyProbe)[0])]
+REQUIRED: dict[str, dict[str, Any]] = {
+    "persona_switch": {"trigger": "thanks .", "wrong_trigger": "thank you ."},
+    "judged": {
+        "scales": {"honesty": {"question": "?", "low": 0, "high": 100}},
+        "prompts": [{"name": "a", "topic": "b", "text": "c"}],
+    },
+    "solution": {"phase": "teach"},
+}
+DATA, DIRECTION = ("mask", "deception_bench", "capability"), ("projection", "directions")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_probes_say_what_they_estimate(kind: str) -> None:
+    needed = REQUIRED.get(kind, {})
+    needed |= {"data": "somewhere"} if kind in DATA else {}
+    needed |= {"direction": "trait"} if kind in DIRECTION else {}
+    probe: Probe = ADAPTER.validate_python({"kind": kind, **needed})
+    found = estimated_by(probe)
+    assert found and all(found.values())
