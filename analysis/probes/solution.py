@@ -130,7 +130,7 @@ class SolutionProbe(DataProbe):
         return known(scores)
 
     def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:
-        """Means by setting: of rows or texts, and of draws where directions are random.
+        """Means by setting, over rows or texts; over random directions where these turn parameters.
 
         solution_loss: nats per reply, of the base, as served, and at each norm. _efficiency: how
         much lower than the base's it is, per squared norm. _rise: how much it rises where
@@ -203,14 +203,17 @@ def _questions(cell: Cell, rows: Sequence[Text], texts: Sequence[Text]) -> list[
 
 
 def _scores(measure: str, cell: Cell, asked: Sequence[Text], values: np.ndarray) -> list[Score]:
-    """Returns a row for each that was asked; those of one random direction belong together."""
-    random = cell.measure in ("turned", "kl_random")
+    """Returns a row for each that was asked.
+
+    What a turn does to the rows is one answer for each random direction. What random adapters do to
+    a text is compared with what the served one does to it.
+    """
     return [
         Score(
             measure,
             cell.setting,
             f"{n}",
-            f"draw {cell.draw}" if random else f"{n}",
+            f"draw {cell.draw}" if cell.measure == "turned" else f"{n}",
             cell.draw,
             cell.setting,
             float(value),
