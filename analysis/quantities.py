@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 from pydantic import BeforeValidator, Field, TypeAdapter
 
-from analysis import experiment, frames, statistics
+from analysis import experiment, frames, metrics, statistics
 from analysis.course import spans
 from analysis.probes import AnyProbe
 from analysis.probes.base import Probe
 from analysis.probes.data_probe import DataProbe
-from analysis.probes.estimates import Rows, lookup
+from analysis.probes.estimates import UNBOUNDED, Bounds, Rows, estimate, lookup
 from analysis.probes.summary import estimated_by
 from analysis.statistics import Interval
 from simulator.settings import Count, Settings
@@ -26,6 +26,7 @@ from simulator.store import Run
 from simulator.sweep_store import Member, Sweep
 
 _PROBES = TypeAdapter(dict[str, AnyProbe])
+DIFFERENCE: Bounds = (-1.0, 1.0)  # of shares
 Unit = Literal["item", "cluster"]  # a question's subject, or what is asked about together
 ByUnit: TypeAlias = "pd.Series[float]"
 
@@ -149,8 +150,8 @@ class Results:
     def difference(self, a: Quantities, b: Quantities | None) -> Interval:
         """Returns a − b, base by base, with its 95 % interval over bases.
 
-        With one base it is that over the clusters of what was asked, around the same value; none
-        (NaN) where fewer than two were asked about in both.
+        With one base it is that over the clusters of what was asked, around the same value, as
+        probes have it; none (NaN) where fewer than two were asked about in both.
 
         Raises:
             NotMeasured: one of them is missing.
@@ -163,13 +164,14 @@ class Results:
         if found.units > 1:
             return found
         (only,) = (k for k in first if k in second)
-        groups = [g for g in self.paired(a, b, "cluster") if len(g) > 1]
-        if not groups:
+        asked = next(iter(self.paired(a, b, "cluster")), np.array([]))
+        if len(asked) < 2:
             return found
+        bounds = DIFFERENCE if metrics.unit(a[0].metric).factor == 100 else UNBOUNDED
+        over = estimate("", "", asked, np.arange(len(asked)), bounds)
         value = first[only] - second[only]
-        units = statistics.over_entities(groups)
-        shift = value - units.value  # clusters needn't have been asked about equally often
-        return Interval(value, units.low + shift, units.high + shift, units.units)
+        shift = value - over.value  # clusters needn't have been asked about equally often
+        return Interval(value, over.low + shift, over.high + shift, over.n)
 
     def _value(self, member: Member, quantity: Quantity) -> float:
         value = self._mean(member, quantity, _round(member.run, quantity))

@@ -80,6 +80,13 @@ def test_one_base_is_measured_by_what_it_was_asked_about() -> None:
     assert "no interval" in alone.note
 
 
+def test_that_all_agree_shows_no_more_than_their_number() -> None:
+    agreed = Simulated({"a": np.ones((1, 24)), "b": np.ones((1, 24))})
+    assert judged(compared("equivalence", within=0.03), agreed).holds == "not shown"
+    assert judged(compared("equivalence", within=0.2), agreed).holds == "yes"
+    assert judged(compared(expected="lower"), agreed).holds == "not shown"
+
+
 def test_what_is_missing_is_said() -> None:
     found = judged(compared(expected="lower"), Simulated({"a": LOW}))
     assert (found.holds, found.note, found.interval) == ("not measured", "there is no b", None)
