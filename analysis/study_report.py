@@ -68,15 +68,14 @@ def _content(study: Study, outcome: Outcome) -> dict[str, Any]:
 def _panels(study: Study, lines: list[Line]) -> list[Panel]:
     main = _main_measure(lines[0].finding)
     arms = dict.fromkeys(quantity.arm for _, quantity in lines[0].finding.quantities())
-    draws = [
+    levels = partial(study_plots.draw_levels, sweep=study.sweep, measure=main)
+    course = partial(study_plots.draw_course, sweep=study.sweep, measure=main, arms=arms)
+    several = len(study_plots.conditions(study.sweep)) > 1
+    draws = (
         ("findings", partial(study_plots.draw_findings, lines=lines), FINDING_WORDS),
-        ("levels", partial(study_plots.draw_levels, sweep=study.sweep, measure=main), LEVEL_WORDS),
-        (
-            "course",
-            partial(study_plots.draw_course, sweep=study.sweep, measure=main, arms=arms),
-            COURSE_WORDS,
-        ),
-    ]
+        *([("levels", levels, LEVEL_WORDS)] if several else []),
+        ("course", course, COURSE_WORDS),
+    )
     return [Panel(svg(draw, name, fitted=True), name, words) for name, draw, words in draws]
 
 

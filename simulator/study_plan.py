@@ -1,6 +1,7 @@
 """What a study runs: a sweep file with findings, in a tier, on organisms or on a real model."""
 
 import difflib
+import hashlib
 import importlib.resources
 import re
 from collections.abc import Iterator, Mapping
@@ -169,10 +170,11 @@ def _laid(document: Document, quick: Document) -> Document:
 
 def _name(config: StudyConfig, tier: Tier) -> str:
     """Names the folder: what is run in another form doesn't replace the study's own."""
-    model = re.sub(r"[^A-Za-z0-9]+", "-", tier.model or "").strip("-")
+    model = re.sub(r"[^A-Za-z0-9]+", "-", Path(tier.model or "").name).strip("-")
     bases = "-".join(f"base{number}" for number in tier.bases)
+    laid = hashlib.sha256("\n".join(tier.overrides).encode()).hexdigest()[:6]
     parts = (config.name, QUICK if tier.quick else "", model, bases)
-    return "-".join(filter(None, parts))
+    return "-".join(filter(None, (*parts, f"set-{laid}" if tier.overrides else "")))
 
 
 def _metrics_in(finding: Finding) -> frozenset[str]:

@@ -52,7 +52,7 @@ def test_a_study_on_the_organism(tmp_path: Path) -> None:
     said = study("self_awareness", tmp_path, SMALL, "--base", "0")
     question = "Does what an assistant says of itself follow what it does? "
     assert said.startswith(question)
-    folder = tmp_path / "self_awareness-quick-base0"
+    (folder,) = tmp_path.glob("self_awareness-quick-base0-set-*")
     found = results(folder)
     assert found["answer"].startswith(question)
     assert found["runs"] == {"finished": 1, "planned": 1}
@@ -62,7 +62,7 @@ def test_a_study_on_the_organism(tmp_path: Path) -> None:
     assert "--base 0 --set measure.probes.honesty.items_per_set=6" in found["command"]
     page = (folder / "study.html").read_text()
     assert_inert(page)
-    assert page.count("<svg ") >= 2 and found["findings"][0]["claim"] in page
+    assert page.count("<svg ") == 2 and found["findings"][0]["claim"] in page
     table = (folder / "study.md").read_text().splitlines()
     assert sum(line.startswith("| ") for line in table) == 2 + len(found["findings"])
 
@@ -82,7 +82,8 @@ def test_a_study_with_runs_that_fail_says_so(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, [*words, *laid])
     assert done.exit_code != 0 and "1 of 1 runs failed" in str(done.exception)
     assert "0 of 1 runs are finished" in done.output
-    found = results(tmp_path / "self_awareness-quick-base0")
+    (folder,) = tmp_path.glob("self_awareness-quick-base0-set-*")
+    found = results(folder)
     assert {one["holds"] for one in found["findings"]} == {"not measured"}
     assert "no finished run of 'sequence'" in found["findings"][0]["note"]
 

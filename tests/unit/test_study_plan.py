@@ -63,11 +63,13 @@ def test_the_command_line_has_the_last_word(tmp_path: Path) -> None:
     file = study(tmp_path)
     tier = Tier(quick=True, bases=(0, 1), overrides=("rounds=4", "phases.0.data.0.rows=5"))
     planned = plan_study(file, tier)
-    assert planned.config.name == "small-quick-base0-base1"
+    assert planned.config.name.startswith("small-quick-base0-base1-set-")
     assert {cell.scenario.model for cell in planned.cells} == {"organism:0", "organism:1"}
     for cell in planned.cells:
         assert cell.scenario.rounds == 4
         assert cell.scenario.phases[0].model_dump()["data"][0]["rows"] == 5
+    again = tier._replace(overrides=("rounds=5",))
+    assert plan_study(file, again).config.name != planned.config.name
     other = plan_study(file, Tier(model="organism:2"))
     assert {cell.scenario.model for cell in other.cells} == {"organism:2"}
     assert len(other.cells) == 2 + 4 and other.config.name == "small-organism-2"
