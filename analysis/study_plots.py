@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis import experiment, frames, statistics
 from analysis.drawing import FAINT, INK, LOOKS, draw_curve, legend, plain, titled
-from analysis.metrics import SHARE, full_name, unit
+from analysis.metrics import ITEM_SETS, SHARE, full_name, unit
 from analysis.quantities import Measure, NotMeasured, Quantity, Results
 from analysis.study import Line
 from simulator.sweep_store import REPLICATES, Sweep
@@ -56,7 +56,9 @@ def draw_findings(axes: Axes, lines: list[Line]) -> None:
             axes.plot([100 * found.low, 100 * found.high], [place, place], color=look.color, lw=1.6)
         axes.plot(100 * found.value, place, marker=look.marker, color=look.color, markersize=5)
     axes.axvline(0, color=FAINT, linewidth=1.2)
-    names = [_label(f"{n}. {line.finding.claim} ({line.verdict.holds})") for n, line in shown]
+    names = [
+        textwrap.shorten(f"{n}. {line.finding.claim}", 44, placeholder=" …") for n, line in shown
+    ]
     axes.set_yticks(range(len(shown)), names)
     _small_labels(axes, len(shown))
     axes.set_xlabel("difference (points)", color=INK)
@@ -126,7 +128,8 @@ def _drawable(line: Line) -> bool:
 def _name(measure: Measure) -> str:
     how = unit(measure.metric)
     sign = " (%)" if how.factor == 100 else ""
-    return full_name(measure.metric, ", ".join(measure.item_sets)) + sign
+    sets = ", ".join(ITEM_SETS.get(one, one) for one in measure.item_sets)
+    return full_name(measure.metric, sets) + sign
 
 
 def _label(text: str) -> str:

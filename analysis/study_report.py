@@ -86,8 +86,8 @@ def _main_measure(finding: Finding) -> Measure:
 
 
 FINDING_WORDS = (
-    "Each row is a finding of the table that compares shares. An interval that touches the line "
-    "shows no difference."
+    "The findings of the table that compare shares, with their intervals. Green triangles hold, "
+    "orange dots are the opposite, blue squares not shown."
 )
 LEVEL_WORDS = "What the question is about, after the last round: each dot a base, over its seeds."
 COURSE_WORDS = "The same on the way, for the arms of the first finding: means over bases."
