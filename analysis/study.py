@@ -113,8 +113,8 @@ def answer(study: Study, outcome: Outcome) -> str:
 def _tally(lines: list[Line]) -> str:
     """Says how many findings hold, and what became of the others."""
     counts = {holds: sum(line.verdict.holds == holds for line in lines) for holds in ANSWERS}
-    words = {"yes": "hold", "opposite": "opposite", "not shown": "not shown"}
-    words["not measured"] = "not measured"
+    hold = "holds" if counts["yes"] == 1 else "hold"
+    words = {holds: hold if holds == "yes" else holds for holds in ANSWERS}
     parts = [f"{counts[holds]} {words[holds]}" for holds in ANSWERS if counts[holds]]
     whole = f"{len(lines)} finding{'s' if len(lines) > 1 else ''}"
     return f"Of {whole}: {', '.join(parts)}."

@@ -1,0 +1,87 @@
+"""What a study leaves: the answer first, every finding, what to choose; hostile text stays text."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.study import CLAIMS, Claims, Study, answer, judge
+from analysis.study_report import write_study
+from analysis.study_tables import markdown, told
+from simulator.errors import StoreError
+from simulator.store import Run
+from simulator.sweep_store import Member, Sweep
+from tests.conftest import plant
+from tests.unit.test_report import HOSTILE, assert_inert
+
+HONESTY: dict[str, Any] = {"metric": "honesty", "item_set": "heldout"}
+ARMS = {"none": 0.4, "veto": 0.8}
+
+
+@pytest.fixture(scope="module")
+def study(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Study:
+    root = tmp_path_factory.mktemp("studies")
+    members = []
+    for arm, base in [(arm, base) for arm in ARMS for base in (1, 2, 3)]:
+        run = Run(Path(shutil.copytree(tiny_run.path, root / "runs" / f"{arm}-{base}")))
+        plant(run, base, 0, 0.5, ARMS[arm] + 0.01 * base, 0.5)
+        members.append(Member(arm, {"base": base}, 2, run))
+    finding = {"kind": "contrast", "reported": f"much | more {HOSTILE} [W]", "expected": "higher"}
+    veto, none = ({"arm": arm, **HONESTY} for arm in ("veto", "none"))
+    claims = Claims.model_validate(
+        {
+            "title": "T",
+            "source": HOSTILE,
+            "question": "Does a veto help?",
+            "findings": [
+                {**finding, "claim": f"It does. {HOSTILE}", "a": veto, "b": none},
+                {**finding, "claim": "So does nothing.", "a": {**veto, "arm": "nobody"}, "b": none},
+            ],
+            "recommendation": {
+                "against": "none",
+                "arms": ["veto"],
+                "kept": HONESTY,
+                "lost": {"metric": "satisfaction_benign"},
+            },
+        }
+    )
+    written = Study(claims, "python -m simulator study t", Sweep.write(root / "t", members))
+    written.write()
+    return written
+
+
+def test_the_answer_comes_first(study: Study) -> None:
+    said = answer(study, judge(study))
+    assert said.startswith(
+        "Does a veto help? Yes: 82 % against 42 %: +40 points [+40 to +40] (3 bases). "
+        "Of 2 findings: 1 holds, 1 not measured. Recommended is 'veto': of honesty under pressure "
+        "it keeps +40 points"
+    )
+    assert next(iter(told(study, judge(study)))) == said
+
+
+def test_what_is_written_is_inert_and_whole(study: Study, tmp_path: Path) -> None:
+    written = write_study(study, judge(study), tmp_path / "page.html")
+    page = written[0].read_text()
+    assert_inert(page)
+    assert page.index("Does a veto help?") < page.index("It does.") and "What to choose" in page
+    found = json.loads((study.path / "study.json").read_text())
+    assert [one["holds"] for one in found["findings"]] == ["yes", "not measured"]
+    assert found["findings"][0]["value"] == pytest.approx(0.4)
+    assert found["choices"][0]["arm"] == "veto" and found["choices"][0]["price"]["value"] is None
+    table = markdown(study, judge(study))
+    assert "<script" not in table.replace("\\<", "")
+    rows = [line for line in table.splitlines() if line.startswith("| ")]
+    assert len(rows) == (2 + 2) + (2 + 1)
+    assert all(len(row.replace("\\|", "").split("|")) == 6 for row in rows[:4])
+
+
+def test_a_study_is_opened_as_it_was_written(study: Study, tmp_path: Path) -> None:
+    opened = Study.open(study.path)
+    assert (opened.claims, opened.command) == (study.claims, study.command)
+    (tmp_path / "sweep.json").write_text('{"name": "x", "runs": []}')
+    (tmp_path / CLAIMS).write_text('{"title": 3}')
+    with pytest.raises(StoreError, match=r"claims\.json can't be read"):
+        Study.open(tmp_path)
