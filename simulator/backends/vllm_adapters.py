@@ -85,8 +85,8 @@ class Beside:
         )  # fmt: skip
 
     def load(self, adapter: Adapter | None) -> None:
-        """Loads it beside the present one."""
-        if adapter is not None:
+        """Loads it beside the present one, unless it is the one before, which is there still."""
+        if adapter is not None and adapter != self._previous:
             body = {"lora_name": adapter.name, "lora_path": str(adapter.path.resolve())}
             self._post("/v1/load_lora_adapter", body)
         self._previous, self._present = self._present, adapter
@@ -99,7 +99,7 @@ class Beside:
 
     def restarted(self, adapter: Adapter | None) -> None:
         """Loads it into a server that never heard of any."""
-        self._present = None
+        self._present = self._previous = None
         self.load(adapter)
 
     def prepare(self, adapter: Adapter | None) -> None:
