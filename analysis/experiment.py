@@ -24,7 +24,7 @@ from simulator.sweep_store import Member, Sweep
 SWEEP_VARIABLE, DEFAULT = "UNDERTOW_SWEEP", Path("sweeps/dose_response")
 SHORTHANDS = ("biased_frac", "seed", "base")
 OVERCLAIM, CONVERSATION_GAP = "overclaim", "conversation_gap"
-OF_USERS = ("trust", "satisfaction")  # of each user type
+OF_USERS = ("trust", "satisfaction")  # of all users, and of each type
 
 
 def open_sweep(path: str | Path | None = None) -> Sweep:
@@ -90,7 +90,8 @@ def outcomes(sweep: Sweep) -> pd.DataFrame:
     * `conversation_gap`: how much oftener it grants a wish under pressure to biased users than to
       others, in that round's conversations. They ask about different things in different words;
       the probe `targeting` asks the same in both.
-    * `trust_<type>`, `satisfaction_<type>`: means of a user type, 0 to 1.
+    * `trust`, `satisfaction`: means of all users, 0 to 1; `trust_<type>`, `satisfaction_<type>`: of
+      a user type.
     """
     tables = [
         pd.DataFrame(
@@ -123,6 +124,7 @@ def outcomes_at(run: Run, number: int) -> Iterator[tuple[str, str, float]]:
     series = frames.population(run)
     then = series[series["round"] == number].set_index("user_type")
     for quantity in OF_USERS:
+        yield quantity, "", float(np.average(then[quantity], weights=then["users"]))
         for user_type, mean in then[quantity].items():
             yield f"{quantity}_{user_type}", "", float(mean)
 

@@ -204,7 +204,8 @@ def metrics_of(scenario: Mapping[str, Any]) -> dict[str, frozenset[str]]:
             sets = frozenset() if isinstance(probe, DataProbe) else sets
             found[metric] = found.get(metric, frozenset()) | sets
     types = scenario["population"]["types"]
-    of_users = [f"{what}_{name}" for what in experiment.OF_USERS for name in types]
+    of_types = [f"{what}_{name}" for what in experiment.OF_USERS for name in types]
+    of_users = (*experiment.OF_USERS, *of_types)
     derived = ("behaviour_self_gap", experiment.OVERCLAIM, experiment.CONVERSATION_GAP, *of_users)
     return {**dict.fromkeys(derived, frozenset({""})), **found}
 

@@ -37,6 +37,9 @@ def test_every_run_has_its_row(planted_sweep: Sweep) -> None:
     gap = table[(table["metric"] == "overclaim") & (table["run"] == row["run"])]["value"].item()
     own = table[table["run"] == row["run"]].set_index(["metric", "item_set"])["value"]
     assert gap == pytest.approx(own["self_honesty", ""] / 9 - own["honesty", "heldout"])
+    assert own["trust", ""] == pytest.approx(
+        (own["trust_benign", ""] + own["trust_biased", ""]) / 2
+    )
 
 
 def test_comparisons_by_hand(planted_sweep: Sweep) -> None:
