@@ -202,7 +202,12 @@ def test_a_killed_server_is_started_again_and_answers_the_same(
     """Whole, or its engine alone: then the rest answers that it failed, and ends a little later."""
     served.load(adapters[1])
     before = served.generate(requests(2))
-    killed = [process for process in carried_by(os.getpid()) if part in process.name()]
+    assert served._server is not None
+    killed = [
+        process
+        for process in carried_by(os.getpid())
+        if part in process.name() and os.getpgid(process.pid) == served._server._process.pid
+    ]
     assert killed
     for process in killed:
         process.send_signal(signal.SIGKILL)
