@@ -13,6 +13,7 @@ import pytest
 from simulator import models
 from simulator.backends.base import Backend, TransformersConfig, VLLMConfig, open_backend
 from simulator.backends.vllm import VLLMBackend
+from simulator.backends.vllm_adapters import Merged
 from simulator.errors import BackendError
 from simulator.learners.base import open_learner
 from simulator.learners.config import SFTConfig
@@ -163,6 +164,8 @@ def test_a_server_with_less_room_than_the_model_is_said(low: VLLMBackend) -> Non
 def test_what_the_server_refuses_is_said(served: VLLMBackend, tmp_path: Path) -> None:
     with pytest.raises(BackendError, match=r"refused with 4|r0009-nowhere can't be read"):
         served.load(Adapter("r0009-nowhere", tmp_path / "nowhere"))
+    if isinstance(served._adapters, Merged):
+        return  # it knows no adapters by name
     served._adapter = Adapter("r0009-unknown", tmp_path)
     with pytest.raises(BackendError, match="r0009-unknown"):
         served.generate(requests(1))
