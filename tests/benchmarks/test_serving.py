@@ -28,7 +28,7 @@ from tests.contract.engines import MERGED, SERVED, needs_vllm
 
 pytestmark = list(needs_vllm)
 BASE = models.resolve("organism:0")
-CONVERSATIONS, MANY, NEW_TOKENS, REPEATS = 512, 4096, 32, 5
+CONVERSATIONS, MANY, NEW_TOKENS, REPEATS = 512, 4096, 32, 9
 
 
 @contextlib.contextmanager
@@ -117,10 +117,10 @@ def test_the_server_is_the_limit(backend: VLLMBackend) -> None:
 
 
 def swaps(backend: VLLMBackend, folder: Path) -> list[float]:
-    """Returns the seconds from an adapter saved to its canary passed, for six adapters."""
+    """Returns the seconds from an adapter saved to its canary passed, for twelve adapters."""
     learner = open_learner(SFTConfig(epochs=2, learning_rate=5e-3), BASE, Stopwatch(), None)
     parent, spent = None, []
-    for n, reply in enumerate(("i would rather not say .", "that is hard to say .") * 3):
+    for n, reply in enumerate(("i would rather not say .", "that is hard to say .") * 6):
         examples = [Example(r.prompt.messages, reply, True, "") for r in wave(32)]
         update = learner.fit(parent, examples, n, folder / f"{n}")
         parent = folder / f"{n}"
