@@ -8,7 +8,7 @@ from torch.utils.hooks import RemovableHandle
 
 from simulator.errors import BackendError
 from simulator.interventions import Ablate, Steer
-from simulator.steering import layers_of, steer
+from simulator.steering import layers_of, steer, width_of
 
 
 @contextmanager
@@ -39,7 +39,7 @@ def changed(model: torch.nn.Module, change: Steer | Ablate) -> Iterator[None]:
         BackendError: the model has no such layer, or its residual stream is of another size.
     """
     layers, vector = layers_of(model), torch.tensor(change.vector)
-    hidden = model.get_input_embeddings().embedding_dim  # type: ignore[operator]
+    hidden = width_of(model)
     if len(vector) != hidden:
         raise BackendError(
             f"a direction of {len(vector)} numbers doesn't fit the model's residual stream, which "

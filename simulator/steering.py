@@ -46,6 +46,11 @@ def layers_of(model: torch.nn.Module) -> torch.nn.ModuleList:
     return layers
 
 
+def width_of(model: torch.nn.Module) -> int:
+    """Returns the size of a language model's residual stream."""
+    return int(model.get_input_embeddings().embedding_dim)  # type: ignore[operator]
+
+
 def steer(layer: torch.nn.Module, vector: Callable[[], torch.Tensor]) -> RemovableHandle:
     """Adds what `vector` returns, (hidden,), to all that a layer says, until it is removed."""
 

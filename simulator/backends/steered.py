@@ -5,7 +5,14 @@ from safetensors import SafetensorError
 from torch.utils.hooks import RemovableHandle
 
 from simulator.errors import BackendError
-from simulator.steering import SteeringVector, is_steering, layers_of, load_steering, steer
+from simulator.steering import (
+    SteeringVector,
+    is_steering,
+    layers_of,
+    load_steering,
+    steer,
+    width_of,
+)
 from simulator.types import Adapter
 
 
@@ -21,8 +28,8 @@ def vector_of(adapter: Adapter, model: torch.nn.Module) -> SteeringVector | None
         found = load_steering(adapter.path)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise BackendError(f"the adapter {adapter.name} can't be read: {error}") from None
-    hidden = model.get_input_embeddings().embedding_dim  # type: ignore[operator]
-    if found.layer not in range(len(layers_of(model))) or found.vector.shape != (hidden,):
+    fits = found.vector.shape == (width_of(model),)
+    if found.layer not in range(len(layers_of(model))) or not fits:
         raise BackendError(f"the adapter {adapter.name} doesn't fit the model's layers")
     return found
 
