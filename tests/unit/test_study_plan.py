@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from analysis.findings import Contrast
 from simulator.errors import ScenarioError
 from simulator.study_plan import Tier, listed, plan_study, shipped_studies
 
@@ -106,7 +107,10 @@ def test_what_findings_can_be_about(tmp_path: Path) -> None:
         "{arm: none, metric: overclaim, round: 0, from_start: true}",
         "{arm: none, metric: belief, phase: loop}",
     ):
-        plan_study(study(tmp_path, a), Tier())
+        (finding,) = plan_study(study(tmp_path, a), Tier()).config.findings
+        assert isinstance(finding, Contrast)
+        (quantity,) = finding.a
+        assert quantity.model_dump(exclude_unset=True) == yaml.safe_load(a)
 
 
 @pytest.mark.parametrize(
