@@ -13,7 +13,8 @@ def run_json(run: Run, wall_seconds: float) -> dict[str, Any]:
 
     A metric of item sets is an object by set, any other a number; `judged` and `unread` are objects
     by scale; `intervals` has the same keys with `[low, high]` at 95 %. What wasn't measured in a
-    round is absent.
+    round is absent. What was learned from, and how it went, is as in the run's `round.json`, null
+    where there is nothing of it.
     """
     manifest = run.manifest
     return {
@@ -43,7 +44,7 @@ def _round_json(summary: dict[str, Any]) -> dict[str, Any]:
                 tree = tree.setdefault(key, {})
             tree[name] = leaf
     rest = {key: summary.get(key) for key in ("adapter", "dose", "selected_share", "canary")}
-    rest |= {key: summary.get(key) for key in ("talks", "screening")}
+    rest |= {key: summary.get(key) for key in ("taught_lengths", "speech", "talks", "screening")}
     return {"round": summary["round"], **values, "intervals": intervals, **rest}
 
 

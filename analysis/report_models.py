@@ -7,7 +7,8 @@ import pandas as pd
 
 from analysis import frames, texts
 from analysis.judges import scales
-from analysis.metrics import UNREAD, interval
+from analysis.metrics import UNREAD
+from analysis.tables import screening_rows
 from simulator.store import Run
 
 VETOED, ANSWERED = 4, 8  # replies shown
@@ -23,7 +24,7 @@ def models_content(run: Run, estimates: pd.DataFrame) -> dict[str, Any]:
         "talks": _talks(run, estimates),
         "monitors": _monitors(run),
         "vetoed": texts.vetoed(run, VETOED).to_dict("records"),
-        "screening": _screening(run),
+        "screening": screening_rows(run),
         "scales": list(found.values()),
         "judges": list(dict.fromkeys(scale.judge for scale in found.values())),
         "judged_pairs": texts.judged_pairs(run, ANSWERED).to_dict("records"),
@@ -66,15 +67,3 @@ def _monitors(run: Run) -> list[dict[str, Any]]:
         }
         for name, said in rows.groupby("monitor", sort=False)
     ]
-
-
-def _screening(run: Run) -> list[Record]:
-    """What screening left out of each round, and whose replies those were; a row per round."""
-    shares = frames.screening(run)
-    written = [
-        interval(share, *bounds)
-        for share, *bounds in shares[["share", "value", "low", "high"]].itertuples(index=False)
-    ]
-    counts = ["round", "replies", "dropped"]
-    rows = shares.assign(written=written).pivot(index=counts, columns="share", values="written")
-    return rows.reset_index().to_dict("records")

@@ -141,6 +141,44 @@ def lengths_table(run: Run) -> Table | None:
     return table
 
 
+def screening_rows(run: Run) -> list[dict[Hashable, Any]]:
+    """Returns what screening left out before each update, and how well it found biased users'.
+
+    One row per round: the counts `replies` and `dropped`, and `precision`, `base_rate` and `recall`
+    as they are written, with their intervals; see `frames.screening`.
+    """
+    shares = frames.screening(run)
+    written = [
+        interval(share, *bounds)
+        for share, *bounds in shares[["share", "value", "low", "high"]].itertuples(index=False)
+    ]
+    counts = ["round", "replies", "dropped"]
+    rows = shares.assign(written=written).pivot(index=counts, columns="share", values="written")
+    return rows.reset_index().to_dict("records")
+
+
+def screening_table(run: Run) -> Table | None:
+    """Returns what screening left out before each update; None where nothing was screened."""
+    rows = screening_rows(run)
+    if not rows:
+        return None
+    notes = (
+        "precision: of what was left out, the share of biased users' replies; at random: of all",
+        "that was looked at; recall: of biased users' replies, the share that was left out",
+    )
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        caption=Text("\n".join(notes), style="dim"),
+        caption_justify="left",
+    )
+    for heading in ("screened in round", "replies", "left out", "precision", "at random", "recall"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        keys = ("round", "replies", "dropped", "precision", "base_rate", "recall")
+        table.add_row(*(Text(str(row[key])) for key in keys))
+    return table
+
+
 def summary_table(run: Run) -> Table:
     """Returns the key figures before any update and, once measured, at the last round."""
     figures = key_figures(run)

@@ -150,8 +150,9 @@ def show(path: RunOrMany) -> None:
         return
     opened = Run.open(path)
     _print(tables.summary_table(opened))
-    if lengths := tables.lengths_table(opened):
-        _print(lengths)
+    for table in (tables.lengths_table(opened), tables.screening_table(opened)):
+        if table:
+            _print(table)
     _print(tables.headline(opened))
     for sentence in tables.unchanged_rounds(opened):
         _print(sentence)

@@ -1,13 +1,16 @@
 """A small run whose replies are screened, with projection, steering, ablation and transfer."""
 
+import re
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from analysis import frames
 from analysis.export import run_json
 from analysis.plots import drift_figure
 from analysis.report import write_report
+from simulator.cli import app
 from simulator.errors import BackendError
 from simulator.rescoring import rescore
 from simulator.runs import start
@@ -89,6 +92,24 @@ def test_the_report_says_what_screening_left_out(run: Run, tmp_path: Path) -> No
     assert f"{100 * precision:.0f} % [" in page
     biased = run.table(1, "screening")["biased"].sum()
     assert run_json(run, 0.0)["rounds"][1]["screening"]["recall"]["n"] == biased
+
+
+def test_show_says_what_screening_left_out(run: Run, tiny_run: Run) -> None:
+    said = CliRunner().invoke(app, ["show", str(run.path)]).output
+    (line,) = (line for line in said.splitlines() if line.strip().startswith("1 "))
+    found, share = run.summary(1)["screening"], r"(–|\d+ % \[\d+–\d+\])"
+    counts = rf"1 +{found['replies']} +{found['dropped']}"
+    assert re.fullmatch(rf"{counts} +{share} +{share} +{share}", line.strip())
+    assert f"{100 * found['precision']['value']:.0f} % [" in line
+    assert "screened" not in CliRunner().invoke(app, ["show", str(tiny_run.path)]).output
+
+
+def test_json_says_what_was_learned_from(run: Run) -> None:
+    before, after = run_json(run, 0.0)["rounds"]
+    assert after["taught_lengths"]["follow"]["n"] == len(run.table(1, "examples"))
+    assert after["speech"] == run.summary(1)["speech"]
+    assert after["speech"]["asked"] > 0
+    assert before["speech"] is before["screening"] is None
 
 
 def test_the_projection_is_drawn(run: Run, tiny_run: Run) -> None:
