@@ -127,11 +127,19 @@ def draw_estimates(axes: Axes, estimates: pd.DataFrame, series: Sequence[Series]
         chosen = (estimates["metric"] == metric) & (estimates["item_set"] == item_set)
         rows = estimates[chosen].dropna(subset=["value"])
         if len(rows):
-            at, low, high = (rows[c].to_numpy(float) for c in ("round", "low", "high"))
-            axes.fill_between(at, low, high, color=look.color, alpha=0.16, linewidth=0)
-            if len(rows) == 1:
-                axes.vlines(at, low, high, color=look.color, linewidth=1.2)
-            draw_curve(axes, rows["round"], rows["value"], look, legend)
+            draw_intervals(axes, rows["round"], rows, look, legend)
+
+
+def draw_intervals(
+    axes: Axes, at: npt.ArrayLike, rows: pd.DataFrame, look: Look, label: str
+) -> None:
+    """Draws a curve of estimates at given places, with their intervals as a band."""
+    places = np.asarray(at, float)
+    low, high = (rows[column].to_numpy(float) for column in ("low", "high"))
+    axes.fill_between(places, low, high, color=look.color, alpha=0.16, linewidth=0)
+    if len(rows) == 1:
+        axes.vlines(places, low, high, color=look.color, linewidth=1.2)
+    draw_curve(axes, places, rows["value"], look, label)
 
 
 def draw_curve(

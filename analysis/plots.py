@@ -13,7 +13,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from analysis import frames
 from analysis.drawing import (
@@ -28,6 +27,7 @@ from analysis.drawing import (
     plain,
     rounds_axis,
 )
+from analysis.inside_plots import MOVED, draw_projection
 from analysis.judged_plots import draw_failures, draw_judged
 from analysis.judges import asks_world, scales
 from analysis.metrics import ITEM_SETS
@@ -60,10 +60,6 @@ TALK = (
     Series("misaligned_talk", "", "misaligned small talk (left axis)", LOOKS[0]),
     Series("pleasing_talk", "", "pleasing small talk (left axis)", LOOKS[2]),
     Series("misaligned_goals", "", "misaligned goals (left axis)", LOOKS[3]),
-)
-PROJECTION = (
-    Series("projection_share", "", "at the last token of prompts", LOOKS[0]),
-    Series("projection_share_random", "", "along random directions, either way", LOOKS[1]),
 )
 
 
@@ -99,7 +95,7 @@ def _panels(run: Run, rows: pd.DataFrame) -> list[Callable[[Axes], None]]:
     judged = partial(draw_judged, run=run, estimates=rows)
     failed = partial(draw_failures, run=run, estimates=rows)
     opinions = [judged] if scales(run) else []
-    projected = (rows["metric"] == PROJECTION[0].metric).any()
+    projected = (rows["metric"] == MOVED).any()
     inside = [partial(draw_projection, run=run, estimates=rows)] if projected else []
     others = [
         partial(draw_panel, run=run, estimates=rows, panel=panel) for panel in panels_in(rows)
@@ -162,18 +158,6 @@ def draw_spread(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
     rating = Series("self_honesty", "", "self-rated honesty (right axis)", LOOKS[1])
     draw_estimates(own, estimates, (rating,))
     legend(axes, own)
-
-
-def draw_projection(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
-    """How far it has moved along a direction: a warning, where that comes before what it says."""
-    probes = run.scenario["measure"]["probes"].values()
-    direction = next(probe["direction"] for probe in probes if probe["kind"] == "projection")
-    rounds_axis(axes, run, f"Has it moved along '{direction}'?")
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
-    axes.set_ylabel("share of the way to replies\nthat show the trait (%)")
-    axes.axhline(0, color=FAINT, linestyle=(0, (4, 3)), linewidth=1.3)
-    draw_estimates(axes, estimates, PROJECTION)
-    legend(axes)
 
 
 def draw_population(axes: Axes, run: Run, series: pd.DataFrame, quantity: str) -> None:

@@ -12,13 +12,24 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from analysis import drawing, frames, judged_plots, plots, texts
+from analysis import drawing, frames, inside_plots, judged_plots, plots, texts
 from analysis.course import spans
 from analysis.judges import asks_world, scales
-from analysis.metrics import ITEM_SETS, described, full_name, interval, metric_name, shown_change
+from analysis.metrics import (
+    AMOUNT,
+    ITEM_SETS,
+    NATS,
+    described,
+    full_name,
+    interval,
+    metric_name,
+    shown_change,
+    unit,
+)
 from analysis.probe_plots import draw_panel, panels_in
 from analysis.report_models import models_content
 from analysis.tables import headline, key_figures, range_of, unchanged_rounds
+from analysis.trajectory import draw_trajectories, phase_by_phase, trajectories
 from simulator.store import Run, write_atomically
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -98,11 +109,13 @@ def _content(run: Run) -> dict[str, Any]:
         "planned": planned,
         "figures": _figures(run),
         "drift": _drift_panels(run, rows),
+        "inside": [*_inside_panels(run, rows), *_trajectory_panel(run)],
         "dose": _dose_panel(run),
         "users": _population_panels(run),
         "learned": _learned(run, done),
         "pairs": _pairs(run),
         "metrics": _by_round(rows),
+        "other_units": any(unit(str(m)) in (AMOUNT, NATS) for m in rows["metric"].unique()),
         "rounds": [int(n) for n in sorted(rows["round"].unique())],
         "meanings": [described(str(metric)) for metric in rows["metric"].unique()],
         "updates": updates.to_dict("records"),
@@ -153,6 +166,26 @@ def _drift_panels(run: Run, rows: pd.DataFrame) -> list[Panel]:
         Panel(svg(partial(draw, run=run, estimates=rows), name, fitted=fits), title, words)
         for name, draw, title, words, fits in draws
     ]
+
+
+def _inside_panels(run: Run, rows: pd.DataFrame) -> list[Panel]:
+    return [
+        Panel(
+            svg(partial(panel.draw, run=run, estimates=rows), panel.name, fitted=True),
+            panel.title,
+            panel.words,
+        )
+        for panel in inside_plots.panels_in(rows)
+    ]
+
+
+def _trajectory_panel(run: Run) -> list[Panel]:
+    """The way of the adapters, once there are two: the way to a single one is straight."""
+    adapters = {run.checkpoint(number) for number in range(run.rounds_done)} - {None}
+    if len(adapters) < 2:
+        return []
+    draw = partial(draw_trajectories, rows=phase_by_phase(trajectories({run.path.name: run})))
+    return [Panel(svg(draw, "trajectory", fitted=True), "The way of the adapters", WAY_WORDS)]
 
 
 def _dose_panel(run: Run) -> Panel:
@@ -237,6 +270,11 @@ SPREAD_WORDS = (
     "the right axis the assistant's rating of its own honesty: the expected digit over two "
     "phrasings, so its band is rough. If honesty falls while the rating stays, the assistant's own "
     "word doesn't reveal the drift."
+)
+WAY_WORDS = (
+    "What the adapter changes in the weights after each round, on the two principal components of "
+    "all rounds; 0 is the base. A phase that leads back towards an earlier point undoes what was "
+    "learned, at least in the weights. It describes this very run: a way has no interval."
 )
 DOSE_WORDS = (
     "The share of biased users in the population isn't what the assistant is given: selection "

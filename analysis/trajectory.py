@@ -16,7 +16,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from safetensors.numpy import load_file
 
-from analysis.drawing import FAINT, LOOKS
+from analysis.drawing import INK, LOOKS, draw_curve, legend, plain, titled
 from simulator.store import Run
 
 COMPONENTS = 2
@@ -56,31 +56,40 @@ def trajectories(runs: Mapping[str, Run]) -> pd.DataFrame:
     )
 
 
+def phase_by_phase(rows: pd.DataFrame) -> pd.DataFrame:
+    """Cuts the way of one run into its phases; each begins where the one before it ended."""
+    ways = []
+    for name, way in rows[rows["round"] > 0].groupby("phase", sort=False):
+        first = int(way["round"].min())
+        before = rows[rows["round"] == first - 1]
+        ways.append(pd.concat([before, way]).assign(run=name))
+    return pd.concat(ways, ignore_index=True)
+
+
 def draw_trajectories(axes: Axes, rows: pd.DataFrame) -> None:
-    """Draws what `trajectories` returns: a line per run, with the number of each round."""
+    """Draws what `trajectories` returns: a line per run, with the number of each round.
+
+    Both axes have one scale, so that what looks far apart is.
+    """
+    titled(axes, "Changes of weights, round by round")
     for (name, way), look in zip(rows.groupby("run", sort=False), LOOKS * 9, strict=False):
-        axes.plot(
-            way["pc1"],
-            way["pc2"],
-            color=look.color,
-            linestyle=look.line,
-            marker=look.marker,
-            markersize=4,
-            label=str(name),
+        draw_curve(axes, way["pc1"], way["pc2"], look, str(name))
+    for number, x, y in set(zip(rows["round"], rows["pc1"], rows["pc2"], strict=True)):
+        axes.annotate(
+            str(number),
+            (x, y),
+            xytext=(4, 4),
+            textcoords="offset points",
+            fontsize=8,
+            color=INK,
         )
-        for number, x, y in zip(way["round"], way["pc1"], way["pc2"], strict=True):
-            axes.annotate(
-                str(number),
-                (x, y),
-                xytext=(3, 3),
-                textcoords="offset points",
-                fontsize=7,
-                color=FAINT,
-            )
     for n, label in ((1, axes.set_xlabel), (2, axes.set_ylabel)):
-        label(f"component {n} ({100 * rows[f'share{n}'].iloc[0]:.0f} % of variance)")
-    axes.set_title("Changes of weights, round by round")
-    axes.legend(fontsize=8, frameon=False)
+        share = rows[f"share{n}"].iloc[0]
+        label(f"component {n} ({100 * share:.0f} % of variance)", color=INK)
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.locator_params(nbins=6)
+    plain(axes)
+    legend(axes)
 
 
 def _change(run: Run, number: int) -> Change:

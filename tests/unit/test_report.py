@@ -64,7 +64,7 @@ def test_report_is_self_contained_and_answers_first(tiny_run: Run, tmp_path: Pat
     first = re.search(r"<h1>(.*?)</h1>", text, re.S)
     assert first is not None
     assert first[1].replace("\u00a0", " ").replace("\u2060", "") == headline(tiny_run)
-    assert text.count("<svg ") == 6
+    assert text.count("<svg ") == 7
     ids = re.findall(r'\bid="([^"]+)"', text)
     assert len(ids) == len(set(ids))
 

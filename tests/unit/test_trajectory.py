@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from safetensors.numpy import load_file, save_file
 from transformers import AutoModelForCausalLM
 
-from analysis.trajectory import draw_trajectories, trajectories
+from analysis.report import write_report
+from analysis.trajectory import draw_trajectories, phase_by_phase, trajectories
 from simulator import models
 from simulator.backends.merging import changes_of
 from simulator.backends.reparametrised import balanced
@@ -86,3 +87,25 @@ def test_a_line_is_drawn_for_each_run(tiny_run: Run) -> None:
     draw_trajectories(axes, trajectories({"general": tiny_run, "narrow": tiny_run}))
     assert [line.get_label() for line in axes.get_lines()] == ["general", "narrow"]
     assert "% of variance" in axes.get_xlabel()
+
+
+def test_every_phase_begins_where_the_one_before_it_ended(tiny_run: Run) -> None:
+    rows = trajectories({"a": tiny_run}).assign(phase=["", "teach", "unteach"])
+    ways = phase_by_phase(rows)
+    assert ways[["run", "round"]].to_numpy().tolist() == [
+        ["teach", 0], ["teach", 1], ["unteach", 1], ["unteach", 2]
+    ]  # fmt: skip
+    axes = Figure().add_subplot()
+    draw_trajectories(axes, ways)
+    ends = [np.asarray(line.get_xydata())[[0, -1]] for line in axes.get_lines()]
+    assert ends[0][1].tolist() == ends[1][0].tolist()
+    assert sorted(text.get_text() for text in axes.texts) == ["0", "1", "2"]
+
+
+def test_the_report_shows_a_way_where_there_is_one(tiny_run: Run, tmp_path: Path) -> None:
+    once = Run(Path(shutil.copytree(tiny_run.path, tmp_path / "once")))
+    shutil.rmtree(once.folder(2) / "checkpoint")  # as if that update was rolled back
+    for run, shown in ((tiny_run, True), (once, False)):
+        write_report(run, tmp_path / "report.html")
+        page = (tmp_path / "report.html").read_text(encoding="utf-8")
+        assert ("Changes of weights, round by round" in page) == shown
