@@ -34,6 +34,12 @@ def _is_whole(answer: Any) -> bool:
     )
 
 
+def _is_late(error: openai.APIConnectionError) -> bool:
+    """Was the deadline missed? A connection that breaks is called a timeout to connect, too."""
+    late = isinstance(error, openai.APITimeoutError)
+    return late and not isinstance(error.__cause__, httpx2.ConnectTimeout)
+
+
 class Endpoint:
     """A connection to one endpoint. Retries wait longer each time, on errors that may pass."""
 
@@ -56,7 +62,8 @@ class Endpoint:
             api_key=key,
             timeout=deadline,
             max_retries=retries,
-            http_client=openai.DefaultAsyncHttpxClient(
+            # With hundreds of connections, httpx's own pool costs more time than a small model.
+            http_client=openai.DefaultAioHttpClient(
                 limits=limits, timeout=deadline, trust_env=False
             ),
         )
@@ -99,13 +106,13 @@ class Endpoint:
         """Raises what asking again won't mend, and returns the rest."""
         if isinstance(error, TooLong):
             return error
+        if isinstance(error, openai.APIConnectionError) and not _is_late(error):
+            return BackendError(f"{self.url}: the server is gone: {error.__cause__ or error}")
         if isinstance(error, openai.APITimeoutError):
             raise BackendError(
                 f"{self.url}: no answer within {self._deadline:.0f} s; the server hangs or is too "
                 "busy: lower backend.concurrency or raise backend.deadline"
             ) from None
-        if isinstance(error, openai.APIConnectionError):
-            return BackendError(f"{self.url}: the server is gone: {error}")
         if isinstance(error, openai.APIStatusError):
             body = error.body if isinstance(error.body, dict) else {}
             said = " ".join(str(body.get("message") or error.response.text).split())[:SHOWN]

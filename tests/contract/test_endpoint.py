@@ -1,5 +1,6 @@
 """Endpoints of others: what they refuse, forget or garble, from a real server on loopback."""
 
+import contextlib
 import json
 import threading
 import time
@@ -25,6 +26,7 @@ from simulator.types import (
 CHAT = Prompt((Message("system", "be kind"), Message("user", "am i good ?")))
 LONG = Prompt((CHAT.messages[0], *(Message(role, f"{role} {n}") for n in range(4)
                for role in ("user", "assistant")), Message("user", "and now ?")))  # fmt: skip
+HANGS_UP = 0  # in place of a status
 
 
 class Scripted(ThreadingHTTPServer):
@@ -40,6 +42,7 @@ class Scripted(ThreadingHTTPServer):
         self.delay, self.room = 0.0, 10**6  # seconds; letters of a chat
         self.under_way = self.most = 0
         self.lock = threading.Lock()
+        self.clients = contextlib.ExitStack()
 
     def say(self, status: int, body: Mapping[str, Any] | str) -> None:
         """Adds an answer to the script."""
@@ -71,6 +74,8 @@ class Handler(BaseHTTPRequestHandler):
         status, text, kind = self.server.next(body)
         with self.server.lock:
             self.server.under_way -= 1
+        if status == HANGS_UP:
+            return
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(text)))
@@ -104,7 +109,8 @@ def server() -> Iterator[Scripted]:
     with Scripted() as found:
         thread = threading.Thread(target=found.serve_forever, daemon=True)
         thread.start()
-        yield found
+        with found.clients:
+            yield found
         found.shutdown()
 
 
@@ -112,7 +118,7 @@ def opened(server: Scripted, **settings: Any) -> OpenAIBackend:
     config = OpenAIConfig(url=f"http://127.0.0.1:{server.server_port}/v1", **settings)
     backend = open_backend(config, "judge", Stopwatch())
     assert isinstance(backend, OpenAIBackend)
-    return backend
+    return server.clients.enter_context(contextlib.closing(backend))
 
 
 def ask(prompt: Prompt = CHAT, samples: int = 1) -> list[GenerationRequest]:
@@ -236,8 +242,20 @@ def test_an_endpoint_that_hangs_or_is_gone(server: Scripted) -> None:
     with pytest.raises(BackendError, match="no answer within 1 s"):
         opened(server, deadline=1.0, retries=0).generate(ask())
     gone = OpenAIConfig(url="http://127.0.0.1:9/v1", retries=0)
-    with pytest.raises(BackendError, match=r"127\.0\.0\.1:9/v1: the server is gone"):
-        open_backend(gone, "judge", Stopwatch()).generate(ask())
+    with (
+        contextlib.closing(open_backend(gone, "judge", Stopwatch())) as backend,
+        pytest.raises(BackendError, match=r"127\.0\.0\.1:9/v1: the server is gone"),
+    ):
+        backend.generate(ask())
+
+
+def test_an_endpoint_that_hangs_up_is_gone_and_not_late(server: Scripted) -> None:
+    server.say(HANGS_UP, "")
+    with pytest.raises(BackendError, match="the server is gone: Server disconnected"):
+        opened(server, retries=0).generate(ask())
+    server.say(200, reply("back"))
+    (found,) = opened(server, retries=1).generate(ask())
+    assert found.completions[0].text == "back"
 
 
 def test_no_more_are_asked_at_once_than_allowed(server: Scripted) -> None:
