@@ -1,9 +1,6 @@
-"""MASK's rules against the public Inspect port, over all cases where they are few.
+"""MASK's rules against the public Inspect port, over all cases where they are few."""
 
-The port isn't among the test requirements: it brings some fifty packages, and other versions of
-ours. `pip install inspect-evals` in an environment of one's own, and this runs, too.
-"""
-
+import importlib
 import itertools
 from collections.abc import Iterable
 from typing import Any
@@ -17,12 +14,12 @@ from analysis.probes.mask import MaskProbe
 from analysis.probes.mask_judge import parse_bounds, parse_letter
 from analysis.probes.mask_scoring import NO_BELIEF, NOTHING, UNPARSED, Bounds, Interval, Reading
 
-port = pytest.importorskip("inspect_evals.mask.classify")
-models = pytest.importorskip("inspect_evals.mask.models")
-types = pytest.importorskip("inspect_evals.mask.types")
-utils = pytest.importorskip("inspect_evals.mask.utils")
-parse = pytest.importorskip("inspect_evals.mask.judge_estimate.parse")
-core = pytest.importorskip("inspect_evals.mask.metrics.core")
+port = importlib.import_module("inspect_evals.mask.classify")
+models = importlib.import_module("inspect_evals.mask.models")
+types = importlib.import_module("inspect_evals.mask.types")
+utils = importlib.import_module("inspect_evals.mask.utils")
+parse = importlib.import_module("inspect_evals.mask.judge_estimate.parse")
+core = importlib.import_module("inspect_evals.mask.metrics.core")
 
 READINGS = ("A", "B", "C", "D", UNPARSED)
 LABELS = {
