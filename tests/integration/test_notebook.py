@@ -12,17 +12,26 @@ from nbclient import NotebookClient
 import analysis
 from analysis.experiment import SWEEP_VARIABLE
 from analysis.frames import RUN_VARIABLE
+from analysis.study import Claims, Study
 from simulator.store import Run
 from simulator.sweep_store import Sweep
 from tests.judged import plant_judged
 
 NOTEBOOKS = Path(analysis.__file__).parent / "notebooks"
+STUDIES_VARIABLE = "UNDERTOW_STUDIES"
 
 
 @pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
-def test_notebooks_store_no_outputs(path: Path) -> None:
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    assert not any(cell.get("outputs") for cell in cells)
+def test_notebooks_store_no_outputs_or_those_of_one_whole_pass(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
+    counts = [cell["execution_count"] for cell in cells]
+    if any(cell["outputs"] for cell in cells):
+        assert counts == list(range(1, len(cells) + 1))
+        kinds = {output["output_type"] for cell in cells for output in cell["outputs"]}
+        assert "error" not in kinds and '"stderr"' not in text and "/tmp/" not in text
+    else:
+        assert not any(counts)
 
 
 @pytest.fixture
@@ -75,3 +84,25 @@ def test_dose_response_notebook_of_a_judged_sweep(
     assert "honesty as judged by big/judge-70b (0–100) ends 28.0" in executed(
         "02_dose_response.ipynb"
     )
+
+
+def test_studies_notebook(
+    planted_sweep: Sweep, executed: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = {"metric": "honesty", "item_set": "heldout", "arm": planted_sweep.members[0].arm}
+    finding = {
+        "claim": "It does.",
+        "reported": "much",
+        "kind": "contrast",
+        "a": {**at, "where": {"biased_frac": 0.5}},
+        "b": {**at, "where": {"biased_frac": 0.0}},
+        "expected": "lower",
+    }
+    claims = Claims(title="T", source="S", question="Does it?", findings=[finding])  # type: ignore[arg-type]
+    studies = planted_sweep.path.parent
+    sweep = Sweep.write(studies / "deceive_users", planted_sweep.members)
+    Study(claims, "python -m simulator study deceive_users", sweep).write()
+    monkeypatch.setenv(STUDIES_VARIABLE, str(studies))
+    shown = executed("03_studies.ipynb")
+    assert "Does it? Yes: " in shown and "image/png" in shown
+    assert "not run yet: python -m simulator study mitigations" in shown
