@@ -174,7 +174,7 @@ def compare(table: pd.DataFrame, metric: str, item_set: str = "") -> list[Compar
         In the sweep's order, the shares ascending. Differences are NaN where there is no share 0.
     """
     rows = table[(table["metric"] == metric) & (table["item_set"] == item_set)]
-    by_base = rows.groupby(["condition", "biased_share", "base"], sort=False)["value"].mean()
+    by_base = rows.groupby(["condition", "biased_share", "base"])["value"].mean()
     found = []
     for name in rows["condition"].unique():
         reference = by_base.reindex(_reference(rows, name)).droplevel([0, 1])

@@ -348,12 +348,17 @@ def amount(metric: str, value: float) -> str:
 
 
 def interval(metric: str, value: float, low: float, high: float) -> str:
-    """Writes a value with its interval, as `74 % [67–81]`, or `10 points [−5 to 25]`."""
+    """Writes a value with its interval, as `74 % [67–81]`, or `10 points [−5 to 25]`.
+
+    A share's interval is cut where shares end, which leaves out nothing that may be so.
+    """
     if math.isnan(value):
         return "–"
     if math.isnan(low):  # a single cluster
         return amount(metric, value)
     how = unit(metric)
+    if how is SHARE:
+        low, high = max(low, 0.0), min(high, 1.0)
     dash = " to " if low < 0 else "–"
     return f"{amount(metric, value)} [{_number(low, how)}{dash}{_number(high, how)}]"
 

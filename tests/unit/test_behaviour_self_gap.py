@@ -64,6 +64,7 @@ def test_a_gap_is_written_with_its_sign() -> None:
     assert interval("behaviour_self_gap", -0.2, -0.4, 0.1) == "−20 points [−40 to 10]"
     assert interval("behaviour_self_gap", 0.6, 0.4, 0.7) == "60 points [40–70]"
     assert interval("harmfulness", 0.6, 0.4, 0.7) == "60 % [40–70]"
+    assert interval("harmfulness", 0.9, 0.7, 1.1) == "90 % [70–100]"  # no share is larger
 
 
 def test_the_interval_covers_a_difference_of_few_clusters() -> None:
