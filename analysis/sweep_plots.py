@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import PercentFormatter
 
 from analysis import experiment
@@ -56,11 +57,11 @@ def sweep_figure(sweep: Sweep) -> Figure:
     table = experiment.outcomes(sweep)
     outcomes = measured(sweep, table)
     main = main_outcome(sweep, table)
-    figure = Figure(figsize=(12, 11))
+    layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1, wspace=0.03, hspace=0.03)
+    figure = Figure(figsize=(13, 11), layout=layout)
     FigureCanvasAgg(figure)
-    figure.subplots_adjust(0.075, 0.2, 0.965, 0.89, wspace=0.24, hspace=0.75)
-    title = textwrap.fill(headline(sweep, table), 88, break_on_hyphens=False)
-    drawn = figure.text(0.02, 0.98, title, fontsize=13.5, fontweight="bold", color=INK, va="top")
+    title = textwrap.fill(headline(sweep, table), 96, break_on_hyphens=False)
+    drawn = figure.suptitle(title, x=0.01, ha="left", fontsize=13.5, fontweight="bold", color=INK)
     drawn.set_parse_math(False)
     axes = figure.subplots(2, 2).ravel()
     draw_response(axes[0], table, main)
@@ -68,7 +69,7 @@ def sweep_figure(sweep: Sweep) -> Figure:
     draw_others(axes[2], table, outcomes)
     draw_comparisons(axes[3], experiment.compare(table, main.metric, main.item_set), main)
     footnote = JUDGED_FOOTNOTE if main.judged else FOOTNOTE
-    figure.text(0.02, 0.015, footnote, fontsize=9.5, color=INK, va="bottom")
+    figure.supxlabel(footnote, x=0.01, ha="left", fontsize=9.5, color=INK)
     return figure
 
 

@@ -98,9 +98,9 @@ def test_studies_notebook(
         "b": {**at, "where": {"biased_frac": 0.0}},
         "expected": "lower",
     }
-    claims = Claims(title="T", source="S", question="Does it?", findings=[finding])  # type: ignore[arg-type]
+    claims = Claims(title="T", source="S", question="Does it?", findings=[finding])
     studies = planted_sweep.path.parent
-    sweep = Sweep.write(studies / "deceive_users", planted_sweep.members)
+    sweep = Sweep.write(studies / "deceive_users", list(planted_sweep.members))
     Study(claims, "python -m simulator study deceive_users", sweep).write()
     monkeypatch.setenv(STUDIES_VARIABLE, str(studies))
     shown = executed("03_studies.ipynb")
