@@ -8,6 +8,7 @@ import torch
 import transformers
 from transformers import AutoModelForCausalLM
 
+from simulator.allocator import keep_memory
 from simulator.backends.adapted import AdaptedModel
 from simulator.backends.base import TransformersConfig
 from simulator.backends.decode import Row, decode, in_batches, left_padded, positions_of
@@ -66,6 +67,8 @@ class TransformersBackend:
         self.encoder = encoder_of(model)
         self.tokenizer = self.encoder.tokenizer
         device = device_of(config.device)
+        if device.type == "cpu":
+            keep_memory()
         self.model = AutoModelForCausalLM.from_pretrained(
             model,
             dtype=dtype_of(config.dtype, device),

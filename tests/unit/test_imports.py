@@ -17,8 +17,8 @@ COMMANDS = ("simulator.cli", "simulator.study_command", "simulator.__main__")
 STUDIES = ("simulator.study", "simulator.study_plan")
 RUNNERS = ("simulator.sweep", "simulator.runs", "simulator.loop", *STUDIES)
 MODEL_SIDE = (
-    "simulator.rendering", "simulator.stopwatch", "simulator.devices", "simulator.steering",
-    "simulator.residual",
+    "simulator.rendering", "simulator.stopwatch", "simulator.devices", "simulator.allocator",
+    "simulator.steering", "simulator.residual",
 )  # fmt: skip
 PROCESSES = ("simulator.children",)
 # Who → the modules (with all below them) that it may import; the longest name that fits counts.
@@ -45,6 +45,7 @@ RULES: dict[str, tuple[str, ...]] = {
     ),
     "simulator.organism": (*BOTTOM, "simulator.organism"),
     "simulator.stopwatch": (),
+    "simulator.allocator": (),
     "simulator.children": (),
     "simulator.yaml_source": BOTTOM,
     "simulator.rendering": BOTTOM,
