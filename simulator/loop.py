@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Protocol
 import pandas as pd
 
 from analysis.probes.base import Context
+from analysis.probes.estimates import Estimate
 from analysis.probes.summary import COLUMNS, summarise
 from simulator import models
 from simulator.backends.base import Backend, open_backend
@@ -163,8 +164,8 @@ def measure_base(engine: Engine) -> None:
     """Round 0: the assistant before any update."""
     scores = probe(engine, 0)
     engine.population.collect(0, [])
-    estimates = summarise(engine.scenario.measure.probes, scores, scores)
-    commit(engine, 0, {"scores": scores}, round_summary(0, "", estimates, None))
+    summary = round_summary(0, "", estimates(engine, scores, scores), None)
+    commit(engine, 0, {"scores": scores}, summary)
 
 
 def play_round(engine: Engine, number: int) -> None:
@@ -212,7 +213,7 @@ def play_round(engine: Engine, number: int) -> None:
     summary = round_summary(
         number,
         place.phase.name,
-        summarise(scenario.measure.probes, scores, run.table(0, "scores")),
+        estimates(engine, scores, run.table(0, "scores")),
         run.adapter(number),
         dose=realised_dose(candidates, decision.label),
         shares=selected_shares(candidates, decision),
@@ -321,4 +322,11 @@ def probe(engine: Engine, number: int) -> pd.DataFrame:
     """Asks every probe's questions and returns the scores."""
     engine.observer.stage(number, "probes")
     probes = engine.scenario.measure.probes
-    return measure(probes, engine.questions, engine.context, engine.backend, engine.cast)
+    with engine.stopwatch.timing("probes"):
+        return measure(probes, engine.questions, engine.context, engine.backend, engine.cast)
+
+
+def estimates(engine: Engine, scores: pd.DataFrame, baseline: pd.DataFrame) -> list[Estimate]:
+    """Returns what the probes estimate from a round's scores and those of round 0."""
+    with engine.stopwatch.timing("probes"):
+        return summarise(engine.scenario.measure.probes, scores, baseline)

@@ -17,7 +17,7 @@ class Usage:
 
 
 class Stopwatch:
-    """Adds up wall seconds by activity."""
+    """Adds up wall seconds by activity; one may hold another, as `probes` the `model`."""
 
     def __init__(self) -> None:
         self.seconds: defaultdict[str, float] = defaultdict(float)
