@@ -63,7 +63,9 @@ def _listed(value: Any) -> Any:
 
 # One or several: their mean.
 Quantities: TypeAlias = Annotated[
-    tuple[Quantity, ...], Field(min_length=1), BeforeValidator(_listed)
+    tuple[Quantity, ...],
+    Field(min_length=1),
+    BeforeValidator(_listed, json_schema_input_type=Quantity | tuple[Quantity, ...]),
 ]
 
 

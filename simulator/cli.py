@@ -244,14 +244,15 @@ def sweep(
 
 @app.command()
 def validate(
-    scenario: Annotated[str, typer.Argument(help="A YAML file, or a shipped scenario's name.")],
+    file: Annotated[
+        str, typer.Argument(help="A YAML file, or the name of a shipped scenario or study.")
+    ],
     overrides: Override = None,
 ) -> None:
-    """Check a scenario without running it."""
-    from simulator.scenario import load
+    """Check a scenario, a sweep or a study without running it."""
+    from simulator.file_kinds import check
 
-    loaded = load(scenario, overrides=overrides or (), tell=_tell)
-    _print(f"{scenario}: valid ({loaded.name}, {loaded.last_round} rounds)")
+    _print(f"{file}: valid ({check(file, overrides or (), _tell)})")
 
 
 @app.command()
@@ -289,11 +290,15 @@ def judge_check(
 
 
 @app.command()
-def schema() -> None:
-    """Print the JSON Schema of scenarios, for editors."""
-    from simulator.scenario import Scenario
+def schema(
+    of: Annotated[
+        Literal["scenario", "sweep", "study"], typer.Argument(help="Which kind of file.")
+    ] = "scenario",
+) -> None:
+    """Print the JSON Schema of a kind of file, for editors."""
+    from simulator.file_kinds import schema as schema_of
 
-    typer.echo(json.dumps(Scenario.model_json_schema(), indent=1))
+    typer.echo(json.dumps(schema_of(of), indent=1))
 
 
 @organism.command()

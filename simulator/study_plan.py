@@ -4,7 +4,7 @@ import difflib
 import hashlib
 import importlib.resources
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +20,7 @@ from simulator.validation import origin_of, validated, yaml_path
 from simulator.yaml_source import Document, YamlPath, dotted
 
 QUICK, REAL, INSTEAD = "quick", "real_models", "instead"
+ANY_MODEL = "any"  # that is no organism
 
 
 class StudyConfig(SweepConfig, Claims):
@@ -80,6 +81,25 @@ def plan_study(source: str, tier: Tier) -> PlannedStudy:
     kept = tuple(finding for finding in config.findings if not lost & _metrics_in(finding))
     config = config.model_copy(update={"name": _name(config, tier), "findings": kept})
     return PlannedStudy(config, list(cells(config, document, tier.overrides)))
+
+
+def check_study(source: str, overrides: Sequence[str]) -> tuple[PlannedStudy, PlannedStudy]:
+    """Checks every form of a study; returns all of it, and its quick tier, on organisms.
+
+    Of the form for real models only that it can be read: its data may be elsewhere.
+
+    Raises:
+        ScenarioError: see `plan_study`.
+    """
+    full, quick = (
+        plan_study(source, Tier(quick=less, overrides=tuple(overrides))) for less in (False, True)
+    )
+    document = yaml_source.read(_find(source))
+    if REAL in document.data:
+        real = _form(document, ANY_MODEL)
+        for form in (real.full, _laid(real.full, real.quick)):
+            validated(StudyConfig, form, source)
+    return full, quick
 
 
 def _find(source: str) -> Path:

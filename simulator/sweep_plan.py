@@ -62,15 +62,19 @@ class Cell(NamedTuple):
         return f"{self.scenario.name}-{digest[:12]}"
 
 
-def plan(file: Path) -> tuple[SweepConfig, list[Cell]]:
+def plan(file: Path, overrides: Sequence[str] = ()) -> tuple[SweepConfig, list[Cell]]:
     """Reads a sweep file and lists its runs; a run that two arms share is listed in both.
+
+    Args:
+        file: what to read.
+        overrides: `path.to.key=value`, laid over the settings of every run.
 
     Raises:
         ScenarioError: the file, or the scenario of any run, is wrong.
     """
     document = yaml_source.read(file)
     config = validated(SweepConfig, document, str(file))
-    return config, list(cells(config, document))
+    return config, list(cells(config, document, overrides))
 
 
 def cells(config: SweepConfig, document: Document, overrides: Sequence[str] = ()) -> Iterator[Cell]:

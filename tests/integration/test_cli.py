@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from simulator.scenario import Scenario
 from simulator.store import Run
 from tests.commands import command
 
@@ -93,6 +92,7 @@ def test_dry_run_writes_nothing(tmp_path: Path) -> None:
         (["show", "."], "not a run directory"),
         (["resume", "nowhere"], "not a run directory"),
         (["sweep", "nowhere.yaml"], "there is no such file"),
+        (["validate", "self_awareness", "--set", "rounds=soon"], "rounds: input should be a"),
         (["organism", "check", "nowhere"], "not a base"),
         (["run", "--nonsense"], "No such option"),
     ],
@@ -132,8 +132,3 @@ def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(tmp_path: Path, stop: sign
     assert f"resume {path}" in stderr
     assert "Traceback" not in stderr
     assert Run.open(path).rounds_done >= 2
-
-
-def test_the_exported_schema_is_in_step() -> None:
-    path = Path(__file__).parents[2] / "scenarios" / "scenario.schema.json"
-    assert json.loads(path.read_text()) == Scenario.model_json_schema()

@@ -14,7 +14,7 @@ BOTTOM = (
     "simulator.templates", "simulator.numbers", "simulator.scales", "simulator.data",
 )  # fmt: skip
 COMMANDS = ("simulator.cli", "simulator.study_command", "simulator.__main__")
-STUDIES = ("simulator.study", "simulator.study_plan")
+STUDIES = ("simulator.study", "simulator.study_plan", "simulator.file_kinds")
 RUNNERS = ("simulator.sweep", "simulator.runs", "simulator.loop", *STUDIES)
 MODEL_SIDE = (
     "simulator.rendering", "simulator.stopwatch", "simulator.devices", "simulator.allocator",
