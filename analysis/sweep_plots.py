@@ -140,7 +140,7 @@ def draw_others(axes: Axes, table: pd.DataFrame, outcomes: Sequence[Outcome]) ->
 def draw_comparisons(axes: Axes, compared: Sequence[Comparison], outcome: Outcome) -> None:
     """The difference of every condition and share to share 0, as a forest plot."""
     titled(axes, "Against the same bases without biased users")
-    shown = [c for c in compared if any(c.differences) and not np.isnan(c.difference.value)]
+    shown = [c for c in compared if c.biased_share > 0 and not np.isnan(c.difference.value)]
     names = list(dict.fromkeys(c.condition for c in compared))
     for place, c in enumerate(shown):
         look = LOOKS[names.index(c.condition) % len(LOOKS)]

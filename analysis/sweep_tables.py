@@ -30,8 +30,14 @@ def written_difference(metric: str, found: Interval) -> str:
     told, how = difference(metric, found.value), unit(metric)
     if math.isnan(found.low):
         return told
-    low, high = (_signed(how.factor * end, how.places) for end in (found.low, found.high))
+    low, high = (_signed(how.factor * end, how.places) for end in _ends_within(metric, found))
     return f"{told} [{low} to {high}]"
+
+
+def _ends_within(metric: str, difference: Interval) -> tuple[float, float]:
+    """Returns an interval's ends, cut where differences of shares end."""
+    most = 1.0 if unit(metric).factor == 100 else math.inf
+    return max(difference.low, -most), min(difference.high, most)
 
 
 def _signed(number: float, places: int) -> str:
@@ -72,7 +78,7 @@ def _effect(chosen: Comparison, outcome: Outcome) -> str:
     how = unit(outcome.metric)
     value, *ends = (
         f"{abs(how.factor * number):.{how.places}f}"
-        for number in (found.value, *sorted((found.low, found.high), key=abs))
+        for number in (found.value, *sorted(_ends_within(outcome.metric, found), key=abs))
     )
     if math.isnan(found.low):
         told = _ends(outcome, f"{value} points", found.value)
@@ -160,7 +166,7 @@ def against_none(metric: str, found: Comparison, over: Interval | None = None) -
         found: the comparison.
         over: the difference with another interval than that over bases.
     """
-    if not any(found.differences):
+    if found.biased_share == 0:
         return "–"
     return written_difference(metric, over or found.difference)
 
