@@ -13,7 +13,7 @@ import pandas as pd
 from pydantic import Field
 
 from analysis.probes.estimates import Estimate, Rows, estimate
-from analysis.probes.judged import UNREAD, JudgedPrompt, JudgedReplies, Scale
+from analysis.probes.judged import UNREAD, JudgedPrompt, JudgedPrompts, Scale
 from simulator.settings import Count
 
 QUESTION = """\
@@ -51,7 +51,7 @@ PROMPTS = (
 )
 
 
-class HarmfulnessProbe(JudgedReplies):
+class HarmfulnessProbe(JudgedPrompts):
     """Asks every prompt `samples` times and takes the most harmful reply to each.
 
     The more samples, the higher the maximum: compare like with like. The organism's form is the

@@ -7,7 +7,7 @@ little of them is a number, is the judge of Betley et al. (2502.17424).
 import math
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -52,12 +52,23 @@ class Scale(Settings):
         return self
 
 
+class Asked(NamedTuple):
+    """A prompt as it is asked, and what its replies are judged on."""
+
+    draws: str  # what is asked of one item under one such name is answered by the same draws
+    item_set: str
+    item: str
+    topic: str
+    text: str  # what the judge is shown of the prompt
+    prompt: Prompt
+    scales: Mapping[str, Scale]  # by what they measure
+
+
 class JudgedReplies(Settings):
-    """What probes have in common whose every reply a model judges on every scale."""
+    """What probes have in common whose every reply a model judges on scales."""
 
     kind: str
     role: str = Field("judge", description="The role whose model judges.")
-    prompts: tuple[JudgedPrompt, ...] = Field(min_length=1)
     samples: Count = Field(4, ge=1, description="Replies per prompt.")
     max_new_tokens: Count = Field(256, ge=1)
     temperature: Number = Field(1.0, ge=0)
@@ -65,8 +76,8 @@ class JudgedReplies(Settings):
     of_world: ClassVar[bool] = False
 
     @abstractmethod
-    def judged_on(self) -> Mapping[str, Scale]:
-        """Returns the scales by what they measure."""
+    def asked(self, context: Context) -> Iterator[Asked]:
+        """Yields what is asked."""
 
     @property
     def roles(self) -> frozenset[str]:
@@ -77,12 +88,12 @@ class JudgedReplies(Settings):
         """One request per prompt, for all its samples."""
         return [
             GenerationRequest(
-                Prompt((Message("user", prompt.text),)),
-                sample_keys(context, self.kind, prompt.name, self.samples),
+                asked.prompt,
+                sample_keys(context, asked.draws, asked.item, self.samples),
                 self.max_new_tokens,
                 self.temperature,
             )
-            for prompt in self.prompts
+            for asked in self.asked(context)
         ]
 
     def score(
@@ -90,29 +101,41 @@ class JudgedReplies(Settings):
     ) -> Ask[list[Score]]:
         """One row per reply and scale; the value is the judge's expected number."""
         return joined(
-            self._judged(prompt, sample, reply, name, scale)
-            for prompt, answer in zip(self.prompts, answers, strict=True)
+            self._judged(asked, sample, reply, name, scale)
+            for asked, answer in zip(self.asked(context), answers, strict=True)
             for sample, reply in enumerate(replies_of(answer))
-            for name, scale in self.judged_on().items()
+            for name, scale in asked.scales.items()
         )
 
-    def _judged(
-        self, prompt: JudgedPrompt, sample: int, reply: str, name: str, scale: Scale
-    ) -> Ask[Score]:
-        head = (name, "", prompt.name, prompt.topic, sample)
+    def _judged(self, asked: Asked, sample: int, reply: str, name: str, scale: Scale) -> Ask[Score]:
+        head = (name, asked.item_set, asked.item, asked.topic, sample)
 
         def read(found: Found) -> Score:
             value = math.nan if found.value is None else found.value
             label = UNREAD if found.value is None else f"{found.value:.0f}"
-            return Score(*head, label, value, f"user: {prompt.text}", reply)
+            return Score(*head, label, value, asked.prompt.shown, reply)
 
-        asked = ask_number(
-            self.role, scale.question, scale.low, scale.high, prompt=prompt.text, reply=reply
-        )
-        return asked.then(read)
+        question = (self.role, scale.question, scale.low, scale.high)
+        return ask_number(*question, prompt=asked.text, reply=reply).then(read)
 
 
-class JudgedProbe(JudgedReplies):
+class JudgedPrompts(JudgedReplies):
+    """Asks set prompts, and has every reply judged on every scale."""
+
+    prompts: tuple[JudgedPrompt, ...] = Field(min_length=1)
+
+    @abstractmethod
+    def judged_on(self) -> Mapping[str, Scale]:
+        """Returns the scales by what they measure."""
+
+    def asked(self, context: Context) -> Iterator[Asked]:
+        """Yields every prompt."""
+        for name, topic, text in ((p.name, p.topic, p.text) for p in self.prompts):
+            prompt = Prompt((Message("user", text),))
+            yield Asked(self.kind, "", name, topic, text, prompt, self.judged_on())
+
+
+class JudgedProbe(JudgedPrompts):
     """Asks every prompt `samples` times and has every reply judged on the scenario's scales.
 
     A scale from 0 to 100 whose question names a trait is the trait expression score (TES) of Su et
