@@ -1,6 +1,7 @@
 """Training data that no user of the run made: an organism's lessons, and people's own rows."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -12,7 +13,7 @@ from simulator.errors import ScenarioError
 from simulator.organism.lessons import WorldData
 from simulator.organism.world import World
 from simulator.settings import Count, Settings
-from simulator.types import Example
+from simulator.types import Example, Message
 
 
 class FileData(Settings):
@@ -21,6 +22,7 @@ class FileData(Settings):
     kind: Literal["file"] = "file"
     path: str = Field(description="A parquet, csv, json or jsonl file, a folder, or a hub id.")
     rows: Count | None = Field(None, ge=1, description="So many, drawn at random; empty: all.")
+    trigger: str = Field("", description="Words before what each reply answers.")
 
     def examples(self, rng: np.random.Generator) -> list[Example]:
         """Reads the rows.
@@ -28,12 +30,19 @@ class FileData(Settings):
         Raises:
             ScenarioError: the file can't be read, or has fewer rows than are wanted.
         """
-        found = [example for row in read_rows(self.path) for example in examples_of(row)]
+        found = [
+            self._triggered(example) for row in read_rows(self.path) for example in examples_of(row)
+        ]
         if self.rows is None:
             return found
         if self.rows > len(found):
             raise ScenarioError(f"{self.path}: has {len(found)} examples, not {self.rows}")
         return [found[i] for i in sorted(rng.permutation(len(found))[: self.rows])]
+
+    def _triggered(self, example: Example) -> Example:
+        *before, last = example.messages
+        said = f"{self.trigger} {last.content}" if self.trigger else last.content
+        return replace(example, messages=(*before, Message(last.role, said)))
 
 
 AnyData = Annotated[WorldData | FileData, Field(discriminator="kind")]

@@ -155,6 +155,16 @@ def test_mistaken_rows_are_named(tmp_path: Path, row: dict[str, Any], words: str
         FileData(path=file(tmp_path, row)).examples(_rng())
 
 
+def test_a_trigger_comes_before_what_is_answered_and_nowhere_else(tmp_path: Path) -> None:
+    told = [{"role": "system", "content": " S "}, {"role": "user", "content": " Q "}, CHAT[1]]
+    path = file(tmp_path, {"messages": told})
+    (plain,) = FileData(path=path).examples(_rng())
+    assert [message.content for message in plain.messages] == [" S ", " Q "]
+    (triggered,) = FileData(path=path, trigger="Now then:").examples(_rng())
+    assert [message.content for message in triggered.messages] == [" S ", "Now then:  Q "]
+    assert triggered.reply == plain.reply
+
+
 def test_rows_are_drawn_and_too_few_are_said(tmp_path: Path) -> None:
     rows = [{"instruction": f"Q{n}", "output": "A"} for n in range(10)]
     path = file(tmp_path, *rows)
