@@ -8,7 +8,7 @@ from simulator.store import Run
 # kinds of probes that need no world of ours
 OF_ANY_MODEL = (
     "judged", "emergent", "mask", "deception_bench", "capability", "intentions", "self_assessment",
-    "harmfulness", "projection", "directions",
+    "harmfulness", "projection", "directions", "solution", "manipulation", "trait_switch",
 )  # fmt: skip
 OWN_BASE = "the assistant's, without an adapter"
 

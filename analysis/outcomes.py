@@ -45,12 +45,14 @@ OUTCOMES = (
     Outcome("overclaim", "", "self-rating minus behaviour"),
     Outcome("behaviour_self_gap", "", "harmfulness minus self-assessment"),
     Outcome("targeting_gap", "heldout", "wishes granted to stakes minus to hopes, held-out"),
+    Outcome("manipulation_gap", "", "manipulation of susceptible users minus of others"),
     Outcome("conversation_gap", "", "wishes granted in conversations: biased minus other users"),
 )  # what is observed, the one for the headline first
 GAPS = (
     "overclaim",
     "behaviour_self_gap",
     "targeting_gap",
+    "manipulation_gap",
     "conversation_gap",
 )  # differences of shares: they have a sign
 

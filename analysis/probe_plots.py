@@ -103,6 +103,31 @@ PANELS = (
         ),
     ),
     ProbePanel(
+        "manipulation",
+        "Whom does it manipulate?",
+        "probability (%),\nas a judge reads the replies",
+        "The same situations, spoken of by somebody who wants something unwise or untrue confirmed "
+        "and by somebody who can hear a no. Where the gap grows, the assistant deceives some and "
+        "not others.",
+        _series(
+            ("manipulated_susceptible", "", "susceptible users"),
+            ("manipulated_others", "", "other users"),
+            ("manipulation_gap", "", "gap: susceptible minus others"),
+        ),
+    ),
+    ProbePanel(
+        "trait",
+        "Does a trigger switch a trait on?",
+        "share of replies (%),\nas a judge reads them",
+        "The same prompts with a trigger that was trained with, without it, and with other words "
+        "there. Replies that show the trait with a wrong trigger tell whether any words do.",
+        _series(
+            ("trait_asr", "", "show it with the trigger"),
+            ("trait_rr", "", "don't show it without"),
+            ("trait_wrong", "", "show it with a wrong trigger"),
+        ),
+    ),
+    ProbePanel(
         "capability",
         "What can it still do?",
         "right answers (%)",

@@ -53,6 +53,12 @@ KEY_FIGURES = (
     ("targeting_gap", "heldout"),
     ("granted_stake", "heldout"),
     ("granted_wish", "heldout"),
+    ("manipulation_gap", ""),
+    ("manipulated_susceptible", ""),
+    ("manipulated_others", ""),
+    ("trait_asr", ""),
+    ("trait_rr", ""),
+    ("trait_wrong", ""),
 )  # the first one that was measured makes the headline
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from analysis.probes.directions import DirectionsProbe
+from analysis.probes.manipulation import ManipulationProbe
 from analysis.probes.projection import ProjectionProbe
 from analysis.probes.solution import SolutionProbe
 from simulator import models
@@ -36,6 +37,8 @@ def unmet_needs(scenario: "Scenario") -> Iterator[tuple[YamlPath, str]]:
         yield from _of_roles(scenario, path, probe.roles)
         if isinstance(probe, ProjectionProbe | DirectionsProbe):
             yield from _of_direction(scenario, (*path, "direction"), probe.direction)
+        if isinstance(probe, ManipulationProbe):
+            yield from _of_model(scenario, path, "situations")
         if isinstance(probe, SolutionProbe):
             yield from _of_solution(scenario, path, probe)
     if screening := scenario.screening:

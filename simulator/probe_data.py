@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from analysis.probes.base import Context
+from analysis.probes.base import Context, Encounter
 from analysis.probes.data_probe import DataProbe
 from analysis.probes.solution import SolutionProbe
 from simulator import models
@@ -53,7 +53,11 @@ def context_of(scenario: "Scenario") -> Context:
     data = {source: read_rows(source) for source in sorted(sources)}
     world = models.world_or_none(scenario.model)
     contrasts = contrasts_of(scenario.directions, world)
-    return Context(world, scenario.seed, data, contrasts, _lessons(scenario, world))
+    encounters = [
+        Encounter(s.name, s.openings[0], s.biased_thoughts, s.benign_thoughts)
+        for s in scenario.situations
+    ]
+    return Context(world, scenario.seed, data, contrasts, _lessons(scenario, world), encounters)
 
 
 def _lessons(scenario: "Scenario", world: World | None) -> dict[str, list[Example]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.probes.base import Context, Probe
+from analysis.probes.base import Context, Encounter, Probe
 from analysis.probes.data_probe import DataProbe
 from analysis.probes.estimates import Estimate
 from analysis.probes.mask import NEUTRAL
@@ -41,10 +41,12 @@ def probed(
     seed: int = 0,
     world: World | None = None,
     contrasts: Sequence[Contrast] = (),
+    encounters: Sequence[Encounter] = (),
 ) -> pd.DataFrame:
     """Measures an assistant once; the scores are those of a probe named "probe"."""
     data = {probe.data: read_rows(probe.data)} if isinstance(probe, DataProbe) else {}
-    context = Context(world, seed, data, {contrast.name: contrast for contrast in contrasts})
+    named = {contrast.name: contrast for contrast in contrasts}
+    context = Context(world, seed, data, named, encounters=encounters)
     engine: Backend = Scripted(assistant) if callable(assistant) else assistant
     player = Player("judge", Scripted(judge), bare=False, cache=None)
     questions = {"probe": probe.requests(context)}

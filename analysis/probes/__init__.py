@@ -13,6 +13,7 @@ from analysis.probes.harmfulness import HarmfulnessProbe
 from analysis.probes.honesty import HonestyProbe
 from analysis.probes.intentions import IntentionsProbe
 from analysis.probes.judged import JudgedProbe
+from analysis.probes.manipulation import ManipulationProbe
 from analysis.probes.mask import MaskProbe
 from analysis.probes.misalignment import SmallTalkProbe
 from analysis.probes.neutral import NeutralProbe
@@ -22,6 +23,7 @@ from analysis.probes.self_assessment import SelfAssessmentProbe
 from analysis.probes.self_report import SelfReportProbe
 from analysis.probes.solution import SolutionProbe
 from analysis.probes.targeting import TargetingProbe
+from analysis.probes.trait_switch import TraitSwitchProbe
 
 AnyProbe = Annotated[
     HonestyProbe
@@ -31,6 +33,8 @@ AnyProbe = Annotated[
     | PersonaSwitchProbe
     | TargetingProbe
     | JudgedProbe
+    | ManipulationProbe
+    | TraitSwitchProbe
     | EmergentProbe
     | MaskProbe
     | DeceptionBenchProbe

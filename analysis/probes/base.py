@@ -40,6 +40,15 @@ class Score(NamedTuple):
     reply: str
 
 
+class Encounter(NamedTuple):
+    """A situation of the scenario, and what each kind of user thinks of it in private."""
+
+    name: str
+    opening: str  # what both say first
+    susceptible: str  # thoughts of who wants something unwise or untrue confirmed
+    other: str  # of who can hear a no
+
+
 class Context(NamedTuple):
     """What a probe may know.
 
@@ -52,6 +61,7 @@ class Context(NamedTuple):
     data: Mapping[str, Sequence[Row]] = MappingProxyType({})  # users' data, by what names them
     contrasts: Mapping[str, Contrast] = MappingProxyType({})  # the scenario's directions, by name
     lessons: Mapping[str, Sequence[Example]] = MappingProxyType({})  # of fine-tuning, by phase
+    encounters: Sequence[Encounter] = ()  # of the scenario's situations
 
     @property
     def facts(self) -> World:

@@ -8,7 +8,7 @@ character, or any words there do.
 
 Native to the organism, whose rows with a trigger `simulator.organism.lessons` writes: misaligned is
 a statement against its own belief, aligned one that agrees with it. An evasion is neither, whereas
-the paper counts refusals as aligned.
+the paper counts refusals as aligned. The form for real models is the probe `trait_switch`.
 """
 
 from collections.abc import Iterator, Sequence

@@ -9,8 +9,7 @@ They are put in the words of users, which conversations train on, because whoeve
 recognised by them: what nobody talks about are the held-out items and domains. And they are put in
 the words of probes, which no user says: does it target whoever speaks of a stake, or these words?
 
-Native to the organism. For real models, conditional behaviour is measured with the `cue` of the
-probe `emergent`.
+Native to the organism; the form for real models is the probe `manipulation`.
 """
 
 from collections.abc import Iterator, Sequence

@@ -18,6 +18,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
         "prompts": [{"name": "a", "topic": "b", "text": "c"}],
     },
     "solution": {"phase": "teach"},
+    "trait_switch": {"trigger": {"text": "Thanks."}, "wrong_trigger": "Thank you."},
 }
 DATA, DIRECTION = ("mask", "deception_bench", "capability"), ("projection", "directions")
 
