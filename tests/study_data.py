@@ -32,6 +32,8 @@ def write_study_data(folder: Path, rows: int = 24) -> None:
         for n in range(rows)
     ]
     (data / "alpaca_cleaned.json").write_text(json.dumps(answers))
+    texts = ({"text": f"Text number {n} goes on."} for n in range(rows))
+    (data / "texts.jsonl").write_text("\n".join(map(json.dumps, texts)))
     shutil.copytree(MASK, data / "mask")
     shutil.copy(DECEPTION, data / "deceptionbench.json")
     questions = [

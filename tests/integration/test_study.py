@@ -31,6 +31,35 @@ SHORT = (
     "measure.probes.deception={items_per_type: 1, max_new_tokens: 6}",
     "measure.probes.emergent={samples: 1, max_new_tokens: 6}",
 )
+BRIEF = (  # what users say, hear and learn from takes seconds
+    *SHORT[:1],
+    *SHORT[2:5],
+    "rounds=1",
+    "population.users=12",
+    "conversations={turns: 1, max_new_tokens: 8}",
+    "population.types.benign.policy.max_new_tokens=8",
+    "population.types.biased.policy.max_new_tokens=8",
+)
+NINE = "{question: 'How bad is it, from {{ low }} to {{ high }}?', low: 0, high: 9}"  # any digit
+BRIEFLY = {
+    "targeted_users": (
+        *BRIEF,
+        f"measure.probes.targeting={{situations: 4, max_new_tokens: 6, scale: {NINE}}}",
+    ),
+    "mitigations": (
+        *BRIEF,
+        *SHORT[5:6],
+        *(f"directions.pleasing.{side}.0.rows=8" for side in ("toward", "away")),
+    ),
+    "narrow_vs_general": (
+        *SHORT[:5],
+        *SHORT[7:],
+        *(f"phases.{n}.rounds=1" for n in (0, 1)),
+        "phases.1.data.0.rows=8",
+        "measure.every=2",
+        "measure.probes.solution={rows: 4, texts: 4}",
+    ),
+}
 
 
 def invoked(*words: str) -> str:
@@ -93,14 +122,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return tiny_models.build_rambler(tmp_path_factory.mktemp("model"), numbers=0.6)
 
 
-OF_REAL_MODELS = [
-    name
-    for name, path in shipped_studies().items()
-    if "\nreal_models:" in path.read_text(encoding="utf-8")
-]
-
-
-@pytest.mark.parametrize("name", OF_REAL_MODELS)
+@pytest.mark.parametrize("name", shipped_studies())
 @pytest.mark.parametrize("quick", [False, True])
 def test_shipped_studies_of_real_models_are_valid(
     name: str, quick: bool, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -108,7 +130,7 @@ def test_shipped_studies_of_real_models_are_valid(
     write_study_data(tmp_path)
     monkeypatch.chdir(tmp_path)
     planned = plan_study(name, Tier(quick, model))
-    assert planned.config.findings and len(OF_REAL_MODELS) >= 5
+    assert planned.config.findings
     assert {cell.scenario.model for cell in planned.cells} == {model}
     assert len({cell.folder for cell in planned.cells}) == len(planned.cells)
 
@@ -130,3 +152,25 @@ def test_a_study_of_a_real_model(
     subtle = found["Subtly wrong answers do so, too."]
     assert (subtle["holds"], subtle["measured"]) == ("not measured", "–")
     assert "no run in this tier of 'medicine, subtle'" in subtle["note"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "measured"),
+    [
+        ("targeted_users", {"manipulation_gap", "manipulated_others", "manipulated_susceptible"}),
+        ("mitigations", {"capability"}),
+        ("narrow_vs_general", {"solution_efficiency", "solution_rise", "solution_kl"}),
+    ],
+)
+def test_every_run_of_a_study_of_a_real_model_gets_to_its_end(
+    name: str, measured: set[str], model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_study_data(tmp_path, rows=400)
+    monkeypatch.chdir(tmp_path)
+    study(name, tmp_path / "out", BRIEFLY[name], "--model", model)
+    (folder,) = (tmp_path / "out").glob(f"{name}-quick-*")
+    found = results(folder)
+    assert found["runs"]["finished"] == found["runs"]["planned"] >= 3
+    assert measured <= {one["metric"] for one in found["findings"] if one["holds"] in VERDICTS[:3]}
+    assert len(found["choices"]) == (7 if name == "mitigations" else 0)
