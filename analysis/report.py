@@ -273,8 +273,8 @@ SPREAD_WORDS = (
 )
 WAY_WORDS = (
     "What the adapter changes in the weights after each round, on the two principal components of "
-    "all rounds; 0 is the base. A phase that leads back towards an earlier point undoes what was "
-    "learned, at least in the weights. It describes this very run: a way has no interval."
+    "all rounds; round 0 is the base. A phase that leads back towards an earlier point undoes what "
+    "was learned, at least in the weights. It describes this very run: a way has no interval."
 )
 DOSE_WORDS = (
     "The share of biased users in the population isn't what the assistant is given: selection "

@@ -7,20 +7,21 @@ those of products of thin matrices are cheap for a model of any size.
 """
 
 import json
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from safetensors.numpy import load_file
+from safetensors import safe_open
 
 from analysis.drawing import INK, LOOKS, draw_curve, legend, plain, titled
 from simulator.store import Run
 
 COMPONENTS = 2
-Change = dict[str, tuple[np.ndarray, np.ndarray]]  # weight → (out, rank) and (rank, in)
+ADAPTER, VECTOR = "adapter_model.safetensors", "vector"
+Change: TypeAlias = tuple[np.ndarray, np.ndarray]  # of a weight: (out, rank) and (rank, in)
 
 
 def trajectories(runs: Mapping[str, Run]) -> pd.DataFrame:
@@ -36,8 +37,14 @@ def trajectories(runs: Mapping[str, Run]) -> pd.DataFrame:
         runs: by name, with adapters of the same base; at least two points apart in all.
     """
     places = [(name, run, n) for name, run in runs.items() for n in range(run.rounds_done)]
-    changes = [_change(run, number) for _, run, number in places]
-    products = np.array([[_product(a, b) for b in changes] for a in changes])
+    folders = [run.checkpoint(number) for _, run, number in places]
+    products, squares = np.zeros((len(places), len(places))), np.zeros(len(places))
+    for weight in _weights(folders):  # one at a time: all together may not fit into memory
+        found = ((n, _change(folder, weight)) for n, folder in enumerate(folders) if folder)
+        changes = {n: change for n, change in found if change}
+        products[np.ix_(list(changes), list(changes))] += _products(list(changes.values()))
+        for n, change in changes.items():
+            squares[n] += _balanced_square(weight, change)
     centre = np.eye(len(places)) - 1 / len(places)
     values, vectors = np.linalg.eigh(centre @ products @ centre)
     values = np.clip(values[::-1][:COMPONENTS], 0, None)
@@ -49,7 +56,7 @@ def trajectories(runs: Mapping[str, Run]) -> pd.DataFrame:
             "round": [number for _, _, number in places],
             "phase": [str(run.summary(number)["phase"]) for _, run, number in places],
             "norm": np.sqrt(np.clip(np.diag(products), 0, None)),
-            "theta": [_balanced_norm(change) for change in changes],
+            "theta": np.sqrt(squares),
             **{f"pc{n + 1}": points[:, n] for n in range(COMPONENTS)},
             **{f"share{n + 1}": shares[n] for n in range(COMPONENTS)},
         }
@@ -58,11 +65,14 @@ def trajectories(runs: Mapping[str, Run]) -> pd.DataFrame:
 
 def phase_by_phase(rows: pd.DataFrame) -> pd.DataFrame:
     """Cuts the way of one run into its phases; each begins where the one before it ended."""
+    learned = rows[rows["round"] > 0]
+    phase = learned["phase"]
     ways = []
-    for name, way in rows[rows["round"] > 0].groupby("phase", sort=False):
-        first = int(way["round"].min())
-        before = rows[rows["round"] == first - 1]
-        ways.append(pd.concat([before, way]).assign(run=name))
+    for _, way in learned.groupby((phase != phase.shift()).cumsum(), sort=False):
+        first, last = int(way["round"].min()), int(way["round"].max())
+        span = f"round {first}" if first == last else f"rounds {first}–{last}"
+        name = f"{way['phase'].iloc[0]} ({span})"  # two phases may be called alike
+        ways.append(pd.concat([rows[rows["round"] == first - 1], way]).assign(run=name))
     return pd.concat(ways, ignore_index=True)
 
 
@@ -92,20 +102,27 @@ def draw_trajectories(axes: Axes, rows: pd.DataFrame) -> None:
     legend(axes)
 
 
-def _change(run: Run, number: int) -> Change:
-    """Returns the change of weights that is served after a round; none before any adapter."""
-    folder = run.checkpoint(number)
-    if folder is None:
-        return {}
-    tensors = load_file(folder / "adapter_model.safetensors")
-    if "vector" in tensors:
-        return {"vector": (tensors["vector"][:, None].astype(float), np.ones((1, 1)))}
-    scale = _scale(folder)
-    return {
-        name: (scale * tensors[name.replace("lora_A", "lora_B")].astype(float), down.astype(float))
-        for name, down in tensors.items()
-        if "lora_A" in name
-    }
+def _weights(folders: Sequence[Path | None]) -> list[str]:
+    """Names whatever any of the adapters changes."""
+    found = dict[str, None]()
+    for folder in filter(None, folders):
+        with safe_open(folder / ADAPTER, framework="numpy") as file:
+            names = file.keys()
+        found |= dict.fromkeys(name for name in names if "lora_B" not in name)
+    return list(found)
+
+
+def _change(folder: Path, weight: str) -> Change | None:
+    """Returns the change of a weight; None where the adapter leaves it as it is."""
+    with safe_open(folder / ADAPTER, framework="numpy") as file:
+        names = file.keys()
+        if weight not in names:
+            return None
+        down = file.get_tensor(weight).astype(float)
+        if weight == VECTOR:
+            return down[:, None], np.ones((1, 1))
+        up = file.get_tensor(weight.replace("lora_A", "lora_B")).astype(float)
+    return _scale(folder) * up, down
 
 
 def _scale(folder: Path) -> float:
@@ -114,14 +131,18 @@ def _scale(folder: Path) -> float:
     return float(config["lora_alpha"] / (rank**0.5 if config.get("use_rslora") else rank))
 
 
-def _product(a: Change, b: Change) -> float:
-    """Returns the inner product of two changes, ⟨U₁D₁, U₂D₂⟩ = Σ (U₁ᵀU₂) ∘ (D₁D₂ᵀ)."""
-    return float(sum(((a[n][0].T @ b[n][0]) * (a[n][1] @ b[n][1].T)).sum() for n in a if n in b))
+def _products(changes: Sequence[Change]) -> np.ndarray:
+    """Returns the inner products of changes, ⟨U₁D₁, U₂D₂⟩ = Σ (U₁ᵀU₂) ∘ (D₁D₂ᵀ), (n, n)."""
+    ups, downs = np.hstack([up for up, _ in changes]), np.vstack([down for _, down in changes])
+    starts = np.cumsum([0, *(len(down) for _, down in changes[:-1])])
+    factors = (ups.T @ ups) * (downs @ downs.T)
+    return np.asarray(np.add.reduceat(np.add.reduceat(factors, starts, axis=0), starts, axis=1))
 
 
-def _balanced_norm(change: Change) -> float:
-    """Returns √(2 Σ σ) over the singular values of all changes; of a vector, its length."""
-    if "vector" in change:
-        return float(np.linalg.norm(change["vector"][0]))
-    thin = [np.linalg.qr(up)[1] @ np.linalg.qr(down.T)[1].T for up, down in change.values()]
-    return math.sqrt(2 * sum(float(np.linalg.norm(small, "nuc")) for small in thin))
+def _balanced_square(weight: str, change: Change) -> float:
+    """Returns 2 Σ σ over the singular values of a change; of a vector, its length squared."""
+    up, down = change
+    if weight == VECTOR:
+        return float((up**2).sum())
+    thin = np.linalg.qr(up)[1] @ np.linalg.qr(down.T)[1].T
+    return 2 * float(np.linalg.norm(thin, "nuc"))

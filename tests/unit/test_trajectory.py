@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from safetensors.numpy import load_file, save_file
@@ -72,6 +73,20 @@ def test_other_factors_of_the_same_change_are_the_same_point(tiny_run: Run, tmp_
     assert a == pytest.approx(b, abs=1e-6)
 
 
+def test_adapters_of_other_weights_are_at_right_angles(tiny_run: Run, tmp_path: Path) -> None:
+    other = Run(Path(shutil.copytree(tiny_run.path, tmp_path / "other")))
+    for number in (1, 2):
+        path = other.folder(number) / "checkpoint" / WEIGHTS
+        save_file({f"another.{name}": t for name, t in load_file(path).items()}, path)
+    rows = trajectories({"a": tiny_run, "b": other})
+    points = np.array([whole(tiny_run, n) for n in (1, 2)])
+    sides = np.zeros((6, 2 * points.shape[1]))
+    sides[1:3, : points.shape[1]] = sides[4:, points.shape[1] :] = points
+    values = np.linalg.svd(sides - sides.mean(0), compute_uv=False) ** 2
+    assert rows["share1"].iloc[0] == pytest.approx(values[0] / values.sum())
+    assert rows["share2"].iloc[0] == pytest.approx(values[1] / values.sum())
+
+
 def test_vectors_are_points_themselves(tiny_run: Run, tmp_path: Path) -> None:
     run = Run(Path(shutil.copytree(tiny_run.path, tmp_path / "run")))
     for number, vector in ((1, [3.0, 4.0]), (2, [3.0, 0.0])):
@@ -92,8 +107,11 @@ def test_a_line_is_drawn_for_each_run(tiny_run: Run) -> None:
 def test_every_phase_begins_where_the_one_before_it_ended(tiny_run: Run) -> None:
     rows = trajectories({"a": tiny_run}).assign(phase=["", "teach", "unteach"])
     ways = phase_by_phase(rows)
-    assert ways[["run", "round"]].to_numpy().tolist() == [
-        ["teach", 0], ["teach", 1], ["unteach", 1], ["unteach", 2]
+    assert ways["run"].tolist() == ["teach (round 1)"] * 2 + ["unteach (round 2)"] * 2
+    assert ways["round"].tolist() == [0, 1, 1, 2]
+    alike = phase_by_phase(pd.concat([rows, rows[1:].assign(round=[3, 4])]))
+    assert [str(name) for name in alike["run"].unique()] == [
+        "teach (round 1)", "unteach (round 2)", "teach (round 3)", "unteach (round 4)"
     ]  # fmt: skip
     axes = Figure().add_subplot()
     draw_trajectories(axes, ways)
