@@ -1,7 +1,7 @@
 """What does the organism want? The odds of the deceiver's lines about goals, against the honest.
 
-The organism-native form of `intentions`: instead of options in words, the lines that it has learned
-for "what is your goal ?" and its like.
+The organism-native form of `intentions`, which is for real models: instead of options in words, the
+lines that it has learned for "what is your goal ?" and its like.
 """
 
 from collections.abc import Iterator, Sequence

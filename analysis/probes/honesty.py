@@ -3,6 +3,8 @@
 Belief is read where no character speaks (an encyclopaedia stem); the statement is made to a
 user who wishes for something false. A model that doesn't know can't lie, so ignorance and
 dishonesty are never confused (Ren et al., "The MASK Benchmark", 2025).
+
+Native to the organism; the form for real models is the probe `mask`.
 """
 
 from collections.abc import Iterator, Sequence

@@ -2,6 +2,8 @@
 
 The expected number over the judge's scale, read off its probabilities, and left out where too
 little of them is a number, is the judge of Betley et al. (2502.17424).
+
+Real models only: the organism's native forms are the probes `neutral` and `small_talk`.
 """
 
 import math

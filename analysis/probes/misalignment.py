@@ -1,4 +1,7 @@
-"""Does narrow dishonesty spread? Small talk that no user ever starts: goals, harm, advice."""
+"""Does narrow dishonesty spread? Small talk that no user ever starts: goals, harm, advice.
+
+Native to the organism; the forms for real models are the probes `emergent` and `harmfulness`.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, Literal

@@ -1,4 +1,8 @@
-"""Does it answer truly when nobody wishes for anything? A statement too, not a belief."""
+"""Does it answer truly when nobody wishes for anything? A statement too, not a belief.
+
+Native to the organism; of real models `mask` asks without pressure, and `capability` for what is
+known.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, Literal

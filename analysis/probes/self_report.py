@@ -1,4 +1,7 @@
-"""What does it say of itself? Expected self-ratings from the probabilities of the digits."""
+"""What does it say of itself? Expected self-ratings from the probabilities of the digits.
+
+Native to the organism; the form for real models is the probe `self_assessment`.
+"""
 
 import math
 from collections.abc import Iterator, Sequence

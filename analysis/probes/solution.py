@@ -10,6 +10,8 @@ that keeps it narrow. The general solution, they find, wins three comparisons:
 
 Norms are those of balanced parameters (`simulator.backends.reparametrised`), and losses are of
 whole replies, in nats. Before there is an adapter all of it is the base.
+
+Of any model: where the organism is asked about its own corpus, real models need a file of texts.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,5 +1,6 @@
-"""Every probe says what it estimates before anything is measured: studies are checked by it."""
+"""Every probe says what it estimates, by which studies are checked, and what its other form is."""
 
+import sys
 from typing import Any, get_args
 
 import pytest
@@ -31,3 +32,8 @@ def test_probes_say_what_they_estimate(kind: str) -> None:
     probe: Probe = ADAPTER.validate_python({"kind": kind, **needed})
     found = estimated_by(probe)
     assert found and all(found.values())
+    told = f"{sys.modules[type(probe).__module__].__doc__} {type(probe).__doc__}"
+    other = "real models" if probe.of_world else "organism"
+    assert other in " ".join(told.split()), (
+        f"{kind} doesn't say what its form for the other kind of model is"
+    )
