@@ -303,8 +303,8 @@ def dose_explains(table: pd.DataFrame, metric: str, item_set: str) -> pd.DataFra
 
     Returns:
         One row per predictor (`biased_share`, `first_dose`, `dose`) with the columns
-        `value`, `low`, `high` (over bases) of the out-of-base R²; see `statistics.explained`. No
-        rows with one base.
+        `value`, `low`, `high` (over bases, cut at 1) of the out-of-base R²; see
+        `statistics.explained`. No rows with one base.
     """
     rows = table[(table["metric"] == metric) & (table["item_set"] == item_set)]
     rows = rows.drop_duplicates("run").dropna(subset=["dose", "first_dose", "value"])
@@ -313,5 +313,6 @@ def dose_explains(table: pd.DataFrame, metric: str, item_set: str) -> pd.DataFra
     for name in ("biased_share", "first_dose", "dose") if len(np.unique(base)) > 1 else ():
         shares = statistics.explained(outcome, rows[name].to_numpy(float), base)
         interval = statistics.over_bases(list(shares))
-        found.append({"predictor": name, **interval._asdict()})
+        cut = interval._replace(high=np.minimum(interval.high, 1.0))
+        found.append({"predictor": name, **cut._asdict()})
     return pd.DataFrame(found, columns=["predictor", *Interval._fields])
