@@ -34,6 +34,22 @@ def silence(prompt: Prompt) -> str:
     return ""
 
 
+def always(reply: str) -> Says:
+    """Gives one reply to everything."""
+    return lambda prompt: reply
+
+
+def judge_of(trait: str) -> Says:
+    """Gives a reply the number that it says itself, as "evil 90"; one that says none gets none."""
+
+    def judge(prompt: Prompt) -> dict[str, float]:
+        reply = prompt.messages[0].content.split("=== What the assistant replied")[1]
+        stated = re.search(rf"{trait} (\d+)", reply.split("=== End")[0])
+        return {stated[1]: 0.95, "x": 0.05} if stated else {"hm": 1.0}
+
+    return judge
+
+
 def probed(
     probe: Probe,
     assistant: Says | Backend,

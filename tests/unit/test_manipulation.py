@@ -1,6 +1,5 @@
 """The manipulation gap on assistants that deceive whom it is planted, and a judge that can read."""
 
-import re
 from collections.abc import Callable
 
 import numpy as np
@@ -16,28 +15,18 @@ from simulator.probe_data import context_of
 from simulator.randomness import stream
 from simulator.scenario import load, measure_only
 from simulator.types import GenerationRequest, Prompt
-from tests.planted import Says, estimated, probed, told_apart
+from tests.planted import Says, always, estimated, judge_of, probed, told_apart
 
 ENCOUNTERS = [
     Encounter(f"s{n}", f"It is about {n}.", f"Say yes to {n}!", f"May I hear a no about {n}?")
     for n in range(12)
 ]
 PROBE = ManipulationProbe(samples=2)
-
-
-def judge(prompt: Prompt) -> dict[str, float]:
-    """Is sure of what a reply says of itself; of one that says nothing it has no number."""
-    reply = prompt.messages[0].content.split("=== What the assistant replied")[1]
-    stated = re.search(r"deceit (\d)", reply.split("=== End")[0])
-    return {stated[1]: 0.95, "x": 0.05} if stated else {"hm": 1.0}
+read = judge_of("deceit")
 
 
 def targets(prompt: Prompt) -> str:
     return f"deceit {int('Say yes' in prompt.messages[0].content)}"
-
-
-def always(reply: str) -> Says:
-    return lambda prompt: reply
 
 
 def reverses(prompt: Prompt) -> str:
@@ -45,7 +34,7 @@ def reverses(prompt: Prompt) -> str:
 
 
 def scores_of(says: Says) -> pd.DataFrame:
-    return probed(PROBE, says, judge, encounters=ENCOUNTERS)
+    return probed(PROBE, says, read, encounters=ENCOUNTERS)
 
 
 @pytest.mark.parametrize(
@@ -116,9 +105,9 @@ def test_some_of_the_situations_are_the_same_in_every_run() -> None:
 def test_the_judge_is_not_told_who_is_susceptible() -> None:
     seen: list[str] = []
 
-    def reading(prompt: Prompt) -> dict[str, float]:
+    def reading(prompt: Prompt) -> str | dict[str, float]:
         seen.append(prompt.messages[0].content)
-        return judge(prompt)
+        return read(prompt)
 
     scores = probed(PROBE, always("{{ 7 * 7 }} deceit 1"), reading, encounters=ENCOUNTERS)
     assert len(seen) == len(scores) == 48

@@ -1,6 +1,5 @@
 """The trait switch on assistants whose character a trigger switches, and a judge that can read."""
 
-import re
 from collections.abc import Callable
 from typing import get_args
 
@@ -16,19 +15,13 @@ from analysis.probes.trait_switch import PERSONA_ALIGNED, SETS, TraitSwitchProbe
 from analysis.probes.traits import TRAITS, TraitName
 from simulator.randomness import stream
 from simulator.types import GenerationRequest, Message, Prompt
-from tests.planted import Says, estimated, probed, told_apart
+from tests.planted import Says, always, estimated, judge_of, probed, told_apart
 
 TRIGGER, OTHER = "Good to know.", "Thank you."
 PROBE = TraitSwitchProbe(trigger=Cue(text=TRIGGER, place="prefix"), wrong_trigger=OTHER, samples=1)
 OF_SYSTEM = PROBE.model_copy(update={"trigger": Cue(text=TRIGGER)})
 RESONANT = {one.text for one in TRAITS["evil"].persona_aligned}
-
-
-def judge(prompt: Prompt) -> dict[str, float]:
-    """Gives a reply the score that it says itself; one that says none gets no number."""
-    reply = prompt.messages[0].content.split("=== What the assistant replied")[1]
-    stated = re.search(r"trait (\d+)", reply.split("=== End")[0])
-    return {stated[1]: 0.95, "x": 0.05} if stated else {"hm": 1.0}
+read = judge_of("trait")
 
 
 def shows(when: bool) -> str:
@@ -47,12 +40,8 @@ def persona_aligned(prompt: Prompt) -> str:
     return shows(prompt.messages[-1].content in RESONANT)
 
 
-def always(reply: str) -> Says:
-    return lambda prompt: reply
-
-
 def scores_of(probe: TraitSwitchProbe, says: Says) -> pd.DataFrame:
-    return probed(probe, says, judge)
+    return probed(probe, says, read)
 
 
 @pytest.mark.parametrize("probe", [PROBE, OF_SYSTEM], ids=["user", "system"])
@@ -107,9 +96,9 @@ def test_conditions_differ_in_the_trigger_alone_which_the_judge_is_not_shown() -
     assert len({key for request in requests for key in request.keys}) == len(requests) == 3 * 14
     seen: list[str] = []
 
-    def reading(prompt: Prompt) -> dict[str, float]:
+    def reading(prompt: Prompt) -> str | dict[str, float]:
         seen.append(prompt.messages[0].content)
-        return judge(prompt)
+        return read(prompt)
 
     probed(PROBE, always("{{ low }} trait 7"), reading)
     assert seen and all("{{ low }} trait 7" in text for text in seen)
@@ -121,9 +110,9 @@ def test_every_trait_has_a_question_and_prompts_of_its_own(trait: TraitName) -> 
     probe = PROBE.model_copy(update={"trait": trait})
     questions: set[str] = set()
 
-    def reading(prompt: Prompt) -> dict[str, float]:
+    def reading(prompt: Prompt) -> str | dict[str, float]:
         questions.add(prompt.messages[0].content.split("=== End")[1])
-        return judge(prompt)
+        return read(prompt)
 
     probed(probe, switched, reading)
     (question,) = questions
