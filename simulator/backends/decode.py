@@ -2,12 +2,13 @@
 
 `generate` of transformers draws from one global generator, so a row's text depends on its batch.
 Here a row's uniforms come from its key and a token is found by inverting the row's cumulative
-distribution. Three more things make it fast: samples of one prompt share its prefill, keys and
-values live in buffers that are written in place, and rows that have ended leave the batch.
+distribution. Four more things make it fast: samples of one prompt share its prefill, prompts are
+prefilled beside others of like length, keys and values live in buffers that are written in place,
+and rows that have ended leave the batch.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from transformers.cache_utils import DynamicCache, DynamicLayer
 from simulator.stopwatch import Stopwatch
 
 KEEP_SHARE = 0.5  # the batch is compacted when fewer of its rows than this are still running
+PADDED = 1.25  # a prompt that is longer than the shortest beside it by more is prefilled apart
 
 
 class Row(NamedTuple):
@@ -60,6 +62,18 @@ class BufferedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is unty
         self.values[:, :, start:end] = value_states
         return self.keys[:, :, :end], self.values[:, :, :end]
 
+    @classmethod
+    def joined(cls, parts: Sequence["BufferedLayer"], length: int) -> "BufferedLayer":
+        """Puts the lines of all parts below each other, padded on the left to `length` tokens."""
+        first = parts[0]
+        assert first.keys is not None and first.values is not None
+        layer = cls(first.capacity)
+        layer.lazy_initialization(first.keys, first.values)
+        layer.keys = torch.cat([_widened(part.keys, length) for part in parts])
+        layer.values = torch.cat([_widened(part.values, length) for part in parts])
+        layer.length = length
+        return layer
+
     def batch_select_indices(self, indices: torch.Tensor) -> None:
         """Keeps these lines of the batch, each as often as it is named."""
         self.selected = indices if self.selected is None else self.selected[indices]
@@ -67,6 +81,11 @@ class BufferedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is unty
     def get_seq_length(self) -> int:
         """Returns the number of tokens cached."""
         return self.length
+
+
+def _widened(states: torch.Tensor, length: int) -> torch.Tensor:
+    """Returns states, (B, heads, T, head size), with nothing before them up to `length` tokens."""
+    return torch.nn.functional.pad(states, (0, 0, length - states.shape[-2], 0))
 
 
 def _laid(states: torch.Tensor, lines: torch.Tensor, capacity: int) -> torch.Tensor:
@@ -166,7 +185,8 @@ def decode(
 
     Args:
         model: any causal language model with a KV cache.
-        prompts: token ids; each is prefilled once, however many rows continue it.
+        prompts: token ids, the shortest first; each is prefilled once, however many rows continue
+            it.
         rows: the samples, in order of their prompts.
         max_new_tokens: the longest reply.
         pad: the padding token.
@@ -178,11 +198,11 @@ def decode(
     """
     device = model.device
     ids, mask = (tensor.to(device) for tensor in left_padded(prompts, pad))
-    cache = _buffered_cache(model, ids.shape[1] + max_new_tokens)
-    forward = functools.partial(_forward, model, cache, stopwatch)
     owner = torch.tensor([row.prompt for row in rows], device=device)
-    logits = forward(ids, mask, positions_of(mask))[owner]
+    cache, logits = _prefilled(model, ids, mask, ids.shape[1] + max_new_tokens, stopwatch)
+    logits = logits[owner]
     cache.batch_select_indices(owner)
+    forward = functools.partial(_forward, model, cache, stopwatch)
     lines = Lines.of(rows, mask[owner])
     drawn = torch.full((len(rows), max_new_tokens), -1, device=device)
     ended_by = torch.zeros(logits.shape[-1], dtype=torch.bool, device=device)
@@ -201,6 +221,48 @@ def decode(
         position, lines = lines.position, lines.grown()
         logits = forward(tokens[:, None], lines.mask, position[:, None])
     return [[token for token in line if token >= 0] for line in drawn.tolist()]
+
+
+def _prefilled(
+    model: PreTrainedModel,
+    ids: torch.Tensor,
+    mask: torch.Tensor,
+    capacity: int,
+    stopwatch: Stopwatch,
+) -> tuple[DynamicCache, torch.Tensor]:
+    """Reads prompts, (B, T), the shortest first.
+
+    Returns:
+        Their states with room for `capacity` tokens, and the logits after each, (B, V).
+    """
+    lengths: list[int] = mask.sum(-1).tolist()
+    layers = _buffered_cache(model, capacity).layers
+    joinable = all(isinstance(layer, BufferedLayer) for layer in layers)
+    caches, logits = [], []
+    for piece in _of_like_length(lengths) if joinable else [slice(0, len(lengths))]:
+        cache, width = _buffered_cache(model, capacity), lengths[piece.stop - 1]
+        own = mask[piece, -width:]
+        read = _forward(model, cache, stopwatch, ids[piece, -width:], own, positions_of(own))
+        caches.append(cache)
+        logits.append(read)
+    whole = caches[0]
+    if len(caches) > 1:
+        # Taken out layer by layer, so that no more than one layer is held twice.
+        whole.layers = [
+            BufferedLayer.joined([cache.layers.pop(0) for cache in caches], mask.shape[1])
+            for _ in layers
+        ]
+    return whole, torch.cat(logits)
+
+
+def _of_like_length(lengths: Sequence[int]) -> Iterator[slice]:
+    """Cuts ascending lengths where padding would grow beyond `PADDED`."""
+    start = 0
+    for n, length in enumerate(lengths):
+        if length > PADDED * lengths[start]:
+            yield slice(start, n)
+            start = n
+    yield slice(start, len(lengths))
 
 
 def _forward(
