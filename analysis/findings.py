@@ -141,7 +141,7 @@ class Correlation(_Finding):
                 yield (name,), Quantity(arm=arm, metric=of.metric, item_set=of.item_set)
 
     def judge(self, results: Results) -> Verdict:
-        """Spearman's ρ on each base, with Student's t interval over bases."""
+        """Spearman's ρ on each base, with Student's t interval over bases, cut at ±1."""
         x, y = (self._pooled(results, of) for of in (self.x, self.y))
         counts = {base: len(values) for base, values in x.items()}
         if min(counts.values()) < 3:
@@ -151,6 +151,7 @@ class Correlation(_Finding):
             raise NotMeasured(f"on {constant[0]} one of the two never changes")
         by_base = [float(stats.spearmanr(x[base], y[base]).statistic) for base in x]
         found = statistics.over_bases(by_base)
+        found = found._replace(low=max(found.low, -1.0), high=min(found.high, 1.0))
         told = f"ρ = {found.value:.2f}".replace("-", "−")
         if not math.isnan(found.low):
             told += f" [{found.low:.2f} to {found.high:.2f}]".replace("-", "−")

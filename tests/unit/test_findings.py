@@ -130,6 +130,9 @@ def test_correlations() -> None:
     expected = [stats.spearmanr(*pair).statistic for pair in zip(*together.values(), strict=True)]
     assert found.holds == "yes" and found.interval is not None
     assert found.interval.value == pytest.approx(np.mean(expected))
+    mixed = Simulated({"x": x, "y": np.vstack([together["y"][:2], -together["y"][2:]])})
+    wide = judged(finding("correlation", **settings), mixed)
+    assert "[−1.00 to 1.00]" in wide.measured and wide.holds == "not shown"
     against = Simulated({"x": x, "y": -together["y"]})
     assert judged(finding("correlation", **settings), against).holds == "opposite"
     unrelated = Simulated({"x": x, "y": rng.random((3, 12))})
