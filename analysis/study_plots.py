@@ -53,7 +53,8 @@ def draw_findings(axes: Axes, lines: list[Line]) -> None:
         found, look = line.verdict.interval, COLORS[line.verdict.holds]
         assert found is not None
         if not math.isnan(found.low):
-            axes.plot([100 * found.low, 100 * found.high], [place, place], color=look.color, lw=1.6)
+            ends = np.clip([100 * found.low, 100 * found.high], -100, 100)
+            axes.plot(ends, [place, place], color=look.color, lw=1.6)
         axes.plot(100 * found.value, place, marker=look.marker, color=look.color, markersize=5)
     axes.axvline(0, color=FAINT, linewidth=1.2)
     names = [
