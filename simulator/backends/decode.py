@@ -240,7 +240,7 @@ def _prefilled(
     joinable = all(isinstance(layer, BufferedLayer) for layer in layers)
     caches, logits = [], []
     for piece in _of_like_length(lengths) if joinable else [slice(0, len(lengths))]:
-        cache, width = _buffered_cache(model, capacity), lengths[piece.stop - 1]
+        cache, width = _buffered_cache(model, capacity), max(lengths[piece])
         own = mask[piece, -width:]
         read = _forward(model, cache, stopwatch, ids[piece, -width:], own, positions_of(own))
         caches.append(cache)
