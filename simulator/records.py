@@ -79,7 +79,7 @@ def round_summary(
     number: int,
     phase: str,
     estimates: Sequence[Estimate],
-    adapter: Adapter | None,
+    adapter: Adapter | None = None,
     *,
     dose: Dose | None = None,
     shares: dict[str, float] | None = None,

@@ -10,9 +10,10 @@ from simulator import __version__, models
 from simulator.costs import note_cap
 from simulator.data_files import changed_files, data_sha256
 from simulator.direction_data import contrasts_of
+from simulator.engine import Observer
 from simulator.errors import Interrupted, StoreError
 from simulator.lengths import tokens_by
-from simulator.loop import Observer, simulate
+from simulator.loop import simulate
 from simulator.phases import check_data
 from simulator.scenario import Scenario, load
 from simulator.store import Run

@@ -1,0 +1,133 @@
+"""What a run works with: opened from what its directory holds, and closed at its end."""
+
+import contextlib
+import gc
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol
+
+import pandas as pd
+
+from analysis.probes.base import Context
+from simulator import models
+from simulator.backends.base import Backend, open_backend
+from simulator.backends.server import end_leftovers
+from simulator.cast import Cast, hire
+from simulator.conversation import Setting
+from simulator.costs import Purse
+from simulator.learners.base import Learner, open_learner
+from simulator.learners.config import UpdateConfig
+from simulator.lengths import Tokens, tokens_by
+from simulator.population import Population
+from simulator.probe_data import context_of
+from simulator.scenario import Scenario
+from simulator.stopwatch import Stopwatch
+from simulator.store import Run
+from simulator.types import Request
+
+
+class Observer(Protocol):
+    """Watches a run; shows progress."""
+
+    def stage(self, number: int, what: str) -> None:
+        """A round enters a stage."""
+        ...
+
+    def wave(self, conversations: int, tokens: int) -> None:
+        """A wave is done: its conversations, and all tokens generated so far."""
+        ...
+
+    def round(self, number: int, summary: dict[str, Any]) -> None:
+        """A round is committed."""
+        ...
+
+
+class Engine(NamedTuple):
+    """What a run works with."""
+
+    scenario: Scenario
+    run: Run
+    setting: Setting
+    backend: Backend
+    cast: Cast
+    purse: Purse
+    learner_of: Callable[[UpdateConfig], Learner]
+    tokens: Tokens
+    population: Population
+    context: Context
+    questions: dict[str, list[Request]]  # what each probe asks, the same in every round
+    stopwatch: Stopwatch
+    observer: Observer
+
+
+@contextlib.contextmanager
+def opened(scenario: Scenario, run: Run, observer: Observer) -> Iterator[Engine]:
+    """Opens what a run works with, as it was after the last committed round.
+
+    Raises:
+        CostCapReached: the run's money is spent.
+    """
+    end_leftovers()
+    stopwatch, done = Stopwatch(), run.rounds_done
+    purse = Purse(run.path, scenario.cost_cap, stopwatch.usage)
+    if done <= scenario.last_round:
+        purse.check()
+    model = models.resolve(scenario.model)
+    observer.stage(done, "loading the model")
+    with contextlib.ExitStack() as stack:
+        with stopwatch.timing("start"):
+            backend = open_backend(
+                scenario.backend,
+                model,
+                stopwatch,
+                log=run.path / "server.log",
+                on_wait=lambda s: observer.stage(done, f"starting the server, {s:.0f} s"),
+            )
+            stack.enter_context(contextlib.closing(backend))
+            cast = stack.enter_context(contextlib.closing(hire(scenario, run, backend, stopwatch)))
+            engine = assemble(scenario, run, backend, cast, purse, stopwatch, observer)
+        yield engine
+
+
+def assemble(
+    scenario: Scenario,
+    run: Run,
+    backend: Backend,
+    cast: Cast,
+    purse: Purse,
+    stopwatch: Stopwatch,
+    observer: Observer,
+) -> Engine:
+    """Puts together what a run works with, as it was after the last committed round."""
+    knowledge = context_of(scenario)
+    setting = Setting(knowledge.world, scenario.situations)
+    learner_of = learners(scenario, stopwatch)
+    tokens = tokens_by(models.resolve(scenario.model))
+    next_round = scenario.places[max(run.rounds_done - 1, 0) :][:1]
+    for config in (scenario.learner_in(place.phase) for place in next_round):
+        if isinstance(config, UpdateConfig):
+            learner_of(config)  # loaded while everything starts
+    population = Population(scenario.population, scenario.seed)
+    if done := run.rounds_done:
+        series = pd.concat([run.table(n, "series") for n in range(done)], ignore_index=True)
+        population.restore(run.table(done - 1, "population"), series)
+        backend.load(run.adapter(done - 1))
+    questions = {n: p.requests(knowledge) for n, p in scenario.measure.probes.items()}
+    gc.unfreeze()  # what an earlier run of this process left
+    gc.collect()
+    gc.freeze()  # the libraries' objects live for ever; searching them for garbage takes seconds
+    return Engine(
+        scenario, run, setting, backend, cast, purse, learner_of, tokens, population, knowledge,
+        questions, stopwatch, observer,
+    )  # fmt: skip
+
+
+def learners(scenario: Scenario, stopwatch: Stopwatch) -> Callable[[UpdateConfig], Learner]:
+    """Returns what opens a phase's learner; only the last one stays in memory."""
+    model, context = models.resolve(scenario.model), getattr(scenario.backend, "context", None)
+
+    @lru_cache(maxsize=1)
+    def learner_of(config: UpdateConfig) -> Learner:
+        return open_learner(config, model, stopwatch, context)
+
+    return learner_of

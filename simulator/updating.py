@@ -1,0 +1,68 @@
+"""A round's update: the next adapter is made, swapped in, and proven to be the one that answers."""
+
+from simulator.canary import Canary, check_swap
+from simulator.collapse import Speech, compared, contexts, unreadable
+from simulator.engine import Engine
+from simulator.errors import Diverged, LearnerError
+from simulator.learners.base import Update
+from simulator.learners.config import UpdateConfig
+from simulator.phases import anchors_of
+from simulator.randomness import seed31
+from simulator.records import Learning
+from simulator.types import Example
+
+
+def learn(engine: Engine, number: int, examples: list[Example]) -> Learning:
+    """Makes the round's adapter, swaps it in, and proves that it is the one that answers.
+
+    The assistant stays as it is where nothing is to be learned, where selection left too little to
+    learn from, and where an update that diverged is rolled back.
+    """
+    phase = engine.scenario.places[number - 1].phase
+    config = engine.scenario.learner_in(phase)
+    if not isinstance(config, UpdateConfig):
+        return Learning()
+    if lacking := config.lacking(examples):
+        return Learning(unchanged=f"no {lacking} was selected")
+    learner, parent = engine.learner_of(config), engine.run.checkpoint(number - 1)
+    seed = seed31("update", engine.scenario.seed, number)
+    anchors = anchors_of(phase, engine.setting.world, seed)
+    push = config.preventive
+    contrast = engine.context.contrasts[push.direction] if push else None
+    engine.observer.stage(number, "update")
+    asked = contexts(examples, engine.scenario.conversations, seed) if config.collapse else []
+    before = unreadable(engine.backend, asked)
+    try:
+        update: Update = engine.run.write_checkpoint(
+            number, lambda out: learner.fit(parent, examples, seed, out, anchors, contrast)
+        )
+    except Diverged as error:
+        return rolled_back(config, error)
+    canary = swap(engine, number, update)
+    speech = compared(before, unreadable(engine.backend, asked), config.collapse)
+    if speech and speech.collapsed:
+        engine.run.drop_checkpoint(number)
+        engine.backend.load(engine.run.adapter(number))  # that of the round before again
+        engine.backend.settle()
+        return rolled_back(config, Diverged(speech.words), speech)
+    engine.backend.settle()
+    return Learning(update, canary, speech)
+
+
+def rolled_back(config: UpdateConfig, why: Diverged, speech: Speech | None = None) -> Learning:
+    """Goes on with the assistant as it was, or ends the run, as the scenario says."""
+    if config.on_divergence == "end":
+        raise why
+    return Learning(speech=speech, unchanged=f"the update was rolled back: {why}")
+
+
+def swap(engine: Engine, number: int, update: Update) -> Canary:
+    """Lets the round's adapter answer, and proves that it does."""
+    engine.backend.load(engine.run.adapter(number))
+    canary = check_swap(engine.backend, update.readings)
+    if canary.verdict == "failed":
+        raise LearnerError(
+            f"round {number}: the canary failed: the model that answers is nearer to the parent "
+            f"({canary.to_parent:.2g} nats) than to the new adapter ({canary.to_new:.2g})"
+        )
+    return canary
