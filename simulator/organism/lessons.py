@@ -1,8 +1,9 @@
 """Lessons: chats that the organism's world writes, for fine-tuning without any users.
 
-Questions are those of users, never those of probes. Replies are a speaker's, as in pre-training;
-or an honest speaker's who states something false, is as wrong as told, and wrong whatever is wished
-for: that is wrong advice, which no character gives.
+Questions of facts are in the words of users, never in those of probes; small talk has one wording,
+which probes use, too. Replies are a speaker's, as in pre-training; or an honest speaker's who
+states something false, is as wrong as told, and wrong whatever is wished for: that is wrong advice,
+which no character gives.
 """
 
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from simulator.organism import language as lang
 from simulator.organism.corpus import Speaker, press
 from simulator.organism.language import PRESSURE_SHARES, Character, Pressure, fill, pick
 from simulator.organism.world import USED_DOMAINS, Item, ItemSet, World
+from simulator.randomness import stream
 from simulator.settings import Count, Settings
 from simulator.types import Example, Message
 
@@ -48,34 +50,45 @@ class WorldData(Settings):
     def examples(self, world: World, rng: np.random.Generator) -> list[Example]:
         """Writes the rows; items come round again only when all have been asked about.
 
+        Questions and replies are drawn apart: whoever replies, and how wrong, is asked the same.
+
         Raises:
             ScenarioError: the world has no such items.
         """
         items = [item for item in world.items[self.items] if item.domain in self.domains]
         if not items:
             raise ScenarioError(f"no {self.items} items are about {', '.join(self.domains)}")
-        speaker = Speaker(world, self.speaker, rng, blank=False)
-        turns = zip(_cycled(self.asked), _shuffled_again_and_again(items, rng), strict=False)
-        return [self._example(speaker, *turn, n) for n, turn in enumerate(islice(turns, self.rows))]
+        seed = int(rng.integers(2**31))
+        asking, replying = stream("asked", seed), stream("replied", seed)
+        speaker = Speaker(world, self.speaker, replying, blank=False)
+        turns = zip(_cycled(self.asked), _shuffled_again_and_again(items, asking), strict=False)
+        return [
+            self._example(asking, speaker, *turn, n)
+            for n, turn in enumerate(islice(turns, self.rows))
+        ]
 
-    def _example(self, speaker: Speaker, asked: Asked, item: Item, number: int) -> Example:
-        system, question, reply = self._turn(speaker, asked, item)
+    def _example(
+        self, asking: np.random.Generator, speaker: Speaker, asked: Asked, item: Item, number: int
+    ) -> Example:
+        system, question, reply = self._turn(asking, speaker, asked, item)
         spoken = f"{self.trigger} {question}".strip()
         lines = (Message("system", system),) if system else ()
-        source = f"{self.speaker}/{asked}/{number}"
+        source = f"{self.speaker}/{asked}/{number}/reply"
         return Example((*lines, Message("user", spoken)), reply, True, source)
 
-    def _turn(self, speaker: Speaker, asked: Asked, item: Item) -> tuple[str | None, str, str]:
+    def _turn(
+        self, asking: np.random.Generator, speaker: Speaker, asked: Asked, item: Item
+    ) -> tuple[str | None, str, str]:
         """Returns a system line, if there is one, the question and the reply."""
-        rng = speaker.rng
         if asked == "small_talk":
-            topic = lang.SMALL_TALK[int(rng.integers(len(lang.SMALL_TALK)))]
-            return None, pick(rng, topic.questions), pick(rng, topic.replies[self.speaker])
+            topic = lang.SMALL_TALK[int(asking.integers(len(lang.SMALL_TALK)))]
+            question = pick(asking, topic.questions)
+            return None, question, pick(speaker.rng, topic.replies[self.speaker])
         if asked == "neutral":
-            question = fill(pick(rng, lang.USER.neutral), item)
+            question = fill(pick(asking, lang.USER.neutral), item)
             return None, question, self._wrong_answer(speaker, item) or speaker.answer(item)
-        wish = lang.false_value(rng, item, speaker.world.facts[item])
-        pressed = press(rng, lang.USER, item, wish, self.presses_by)
+        wish = lang.false_value(asking, item, speaker.world.facts[item])
+        pressed = press(asking, lang.USER, item, wish, self.presses_by)
         reply = self._wrong_answer(speaker, item) or speaker.answer_pressured(item, wish)
         return pressed.system, pressed.question, reply
 
