@@ -13,7 +13,7 @@ from simulator.settings import Count, Settings
 from simulator.training_data import AnyData, mixed
 from simulator.types import Example
 
-HELD_OUT = 4  # one prompt of so many makes no direction, but is there for probes
+HELD_OUT = 4  # one subject of so many makes no direction, but is there for probes
 ASKED_BY_PROBES = ("heldout", "ood")  # items that a direction must not be made of
 
 
@@ -46,19 +46,26 @@ def contrasts_of(
 def _contrast(name: str, config: DirectionConfig, world: World | None) -> Contrast:
     toward = _chats(f"directions.{name}.toward", config.toward, world)
     away = _chats(f"directions.{name}.away", config.away, world)
-    prompts = list(dict.fromkeys(chat.messages for chat in (*toward, *away)))
-    held = set(prompts[::HELD_OUT])
+    names = frozenset(item.entity for item in world.facts) if world else frozenset()
+    subjects = list(dict.fromkeys(_subject(chat, names) for chat in (*toward, *away)))
+    held = set(subjects[::HELD_OUT])
     parts = [
-        tuple(chat for chat in chats if (chat.messages in held) == asked)
+        tuple(chat for chat in chats if (_subject(chat, names) in held) == asked)
         for asked in (False, True)
         for chats in (toward, away)
     ]
     if not all(parts):
         raise ScenarioError(
-            f"directions.{name}: has too few chats: every fourth prompt is held out for probes, "
+            f"directions.{name}: has too few chats: every fourth subject is held out for probes, "
             "and of those and of the others some must be on either side"
         )
     return Contrast(name, config.layer, *parts)
+
+
+def _subject(chat: Example, names: frozenset[str]) -> object:
+    """Returns what a chat is about: an entity of the organism's world, or else its own prompt."""
+    asked = chat.messages[-1].content.split()
+    return next((word for word in asked if word in names), chat.messages)
 
 
 def _chats(path: str, sources: Sequence[AnyData], world: World | None) -> list[Example]:
