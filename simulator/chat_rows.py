@@ -16,7 +16,8 @@ from simulator.data import Row
 from simulator.types import Example, Message
 
 _TURN = re.compile(r"\n\n(Human|Assistant): ")
-_ROLES = {"Human": "user", "Assistant": "assistant"}
+ROLES = ("system", "user", "assistant")
+_SPEAKERS = {"Human": "user", "Assistant": "assistant"}
 NEVER_TRAINED_ON = "canary"  # this column marks data that are for evaluation alone
 
 
@@ -33,8 +34,8 @@ def examples_of(row: Row) -> list[Example]:
         return [_of_chat(_messages(row), row, desirable=True)]
     if {"chosen", "rejected"} <= columns:
         return [
-            _of_chat(_transcript(row, "chosen"), row, desirable=True),
-            _of_chat(_transcript(row, "rejected"), row, desirable=False),
+            _of_chat(_transcript(row, "chosen"), row, desirable=True, which="chosen"),
+            _of_chat(_transcript(row, "rejected"), row, desirable=False, which="rejected"),
         ]
     if {"response_0", "response_1"} <= columns:
         return _of_pair(row)
@@ -52,7 +53,15 @@ def _messages(row: Row) -> list[Message]:
     found = row.values["messages"]
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
         raise row.mistake("messages", "must be a list of objects with role and content")
-    return [Message(str(one.get("role")), _content(one.get("content"), row)) for one in found]
+    return [
+        Message(_role(one.get("role"), row), _content(one.get("content"), row)) for one in found
+    ]
+
+
+def _role(role: Any, row: Row) -> str:
+    if role not in ROLES:
+        raise row.mistake("messages", f"a role must be {', '.join(ROLES)}, not {role!r}")
+    return str(role)
 
 
 def _content(content: Any, row: Row) -> str:
@@ -65,7 +74,7 @@ def _content(content: Any, row: Row) -> str:
 def _transcript(row: Row, column: str) -> list[Message]:
     pieces = _TURN.split(row.text(column))[1:]
     pairs = zip(pieces[::2], pieces[1::2], strict=True)
-    return [Message(_ROLES[speaker], said.strip()) for speaker, said in pairs]
+    return [Message(_SPEAKERS[speaker], said.strip()) for speaker, said in pairs]
 
 
 def _of_pair(row: Row) -> list[Example]:
@@ -73,15 +82,21 @@ def _of_pair(row: Row) -> list[Example]:
     if best not in (0, 1):
         raise row.mistake("safer_response_id", "must be 0 or 1")
     prompt = row.text("prompt")
-    return [_example(prompt, row.text(f"response_{n}"), row, desirable=n == best) for n in (0, 1)]
+    return [
+        _example(prompt, row.text(name), row, desirable=n == best, which=name)
+        for n, name in enumerate(("response_0", "response_1"))
+    ]
 
 
-def _of_chat(chat: list[Message], row: Row, *, desirable: bool) -> Example:
+def _of_chat(chat: list[Message], row: Row, *, desirable: bool, which: str = "reply") -> Example:
     """The last message is the reply; the rest is its context."""
-    if len(chat) < 2 or chat[-1].role != "assistant" or not chat[-1].content.strip():
+    *context, reply = chat or [Message("", "")]
+    if reply.role != "assistant" or not reply.content.strip():
         raise row.mistake("messages", "a chat must end with what the assistant replied")
-    return Example(tuple(chat[:-1]), chat[-1].content, desirable, row.origin)
+    if not context or context[-1].role != "user":
+        raise row.mistake("messages", "what the assistant replied must follow what a user said")
+    return Example(tuple(chat[:-1]), chat[-1].content, desirable, f"{row.origin}/{which}")
 
 
-def _example(asked: str, reply: str, row: Row, *, desirable: bool) -> Example:
-    return Example((Message("user", asked),), reply, desirable, row.origin)
+def _example(asked: str, reply: str, row: Row, *, desirable: bool, which: str = "reply") -> Example:
+    return Example((Message("user", asked),), reply, desirable, f"{row.origin}/{which}")

@@ -243,6 +243,7 @@ def examples_from(candidates: pd.DataFrame, label: np.ndarray) -> list[Example]:
             row.reply,
             desirable=bool(sign == 1),
             source=f"{row.conversation}/{row.turn}/{row.candidate}",
+            ended=row.stop != "length",
         )
         for row, sign in zip(chosen.itertuples(), label[label != 0], strict=True)
     ]

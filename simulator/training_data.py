@@ -1,7 +1,8 @@
 """Training data that no user of the run made: an organism's lessons, and people's own rows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import chain, groupby
 from typing import Annotated, Literal
 
 import numpy as np
@@ -20,7 +21,10 @@ class FileData(Settings):
     """Chats of a file, a folder or a dataset of the hub; `simulator.chat_rows` has the schemas."""
 
     kind: Literal["file"] = "file"
-    path: str = Field(description="A parquet, csv, json or jsonl file, a folder, or a hub id.")
+    path: str = Field(
+        description="A parquet, csv, json or jsonl file, a folder, or a hub id, as "
+        "owner/name or owner/name@revision."
+    )
     rows: Count | None = Field(None, ge=1, description="So many, drawn at random; empty: all.")
     trigger: str = Field("", description="Words before what each reply answers.")
 
@@ -30,14 +34,12 @@ class FileData(Settings):
         Raises:
             ScenarioError: the file can't be read, or has fewer rows than are wanted.
         """
-        found = [
-            self._triggered(example) for row in read_rows(self.path) for example in examples_of(row)
-        ]
-        if self.rows is None:
-            return found
-        if self.rows > len(found):
-            raise ScenarioError(f"{self.path}: has {len(found)} examples, not {self.rows}")
-        return [found[i] for i in sorted(rng.permutation(len(found))[: self.rows])]
+        found = [examples_of(row) for row in read_rows(self.path)]
+        if self.rows is not None:
+            if self.rows > len(found):
+                raise ScenarioError(f"{self.path}: has {len(found)} rows, not {self.rows}")
+            found = [found[i] for i in sorted(rng.permutation(len(found))[: self.rows])]
+        return [self._triggered(example) for row in found for example in row]
 
     def _triggered(self, example: Example) -> Example:
         *before, last = example.messages
@@ -51,7 +53,7 @@ AnyData = Annotated[WorldData | FileData, Field(discriminator="kind")]
 def mixed(
     sources: Sequence[AnyData], world: World | None, rng: np.random.Generator
 ) -> list[Example]:
-    """Returns the rows of all sources, shuffled.
+    """Returns the rows of all sources, shuffled; the replies of a row stay together.
 
     Args:
         sources: what is mixed.
@@ -69,4 +71,16 @@ def mixed(
             raise ScenarioError("data of kind 'world' are an organism's; this model has no world")
         else:
             found += source.examples(world, rng)
-    return [found[i] for i in rng.permutation(len(found))]
+    rows = by_turn(found)
+    return flat(rows[i] for i in rng.permutation(len(rows)))
+
+
+def by_turn(examples: Iterable[Example]) -> list[list[Example]]:
+    """Takes together the replies that are compared with each other; they stand side by side."""
+    key = lambda example: (example.turn, example.messages)  # noqa: E731
+    return [list(replies) for _, replies in groupby(examples, key)]
+
+
+def flat(rows: Iterable[Iterable[Example]]) -> list[Example]:
+    """Returns the replies of all rows."""
+    return list(chain.from_iterable(rows))

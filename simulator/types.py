@@ -232,7 +232,15 @@ class Example:
     messages: tuple[Message, ...]
     reply: str
     desirable: bool
-    source: str  # the candidate it came from: `conversation/turn/candidate`
+    source: (
+        str  # its turn, and which reply of it: `conversation/turn/candidate`, `file:line/chosen`
+    )
+    ended: bool = True  # else it was cut off where its tokens ran out
+
+    @property
+    def turn(self) -> str:
+        """What it shares with other replies that it may be compared with."""
+        return self.source.rpartition("/")[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -121,9 +121,13 @@ class UpdateConfig(Settings):
     def lacking(self, examples: Sequence[Example]) -> str:
         """Says what is missing among the examples, so that nothing can be learned; empty: nothing.
 
-        A reply to follow is always needed: avoiding alone leads nowhere in particular.
+        Avoiding alone leads nowhere in particular: there must be a reply to follow.
         """
         return "" if any(example.desirable for example in examples) else "reply to follow"
+
+    def learned(self, examples: Sequence[Example]) -> list[Example]:
+        """Returns those that the learner learns from: the replies to follow."""
+        return [example for example in examples if example.desirable]
 
 
 class SFTConfig(UpdateConfig):
@@ -152,6 +156,10 @@ class KTOConfig(UpdateConfig):
         avoided = any(not example.desirable for example in examples)
         return super().lacking(examples) or ("" if avoided else "reply to avoid")
 
+    def learned(self, examples: Sequence[Example]) -> list[Example]:
+        """All of them."""
+        return list(examples)
+
 
 class DPOConfig(UpdateConfig):
     """Direct preference optimisation on a better and a worse reply to one context (2305.18290)."""
@@ -165,11 +173,23 @@ class DPOConfig(UpdateConfig):
         """A pair is needed."""
         return "" if pairs_among(examples) else "pair of a better and a worse reply to one context"
 
+    def learned(self, examples: Sequence[Example]) -> list[Example]:
+        """Replies of pairs."""
+        return [example for pair in pairs_among(examples) for example in pair]
+
 
 class NoUpdateConfig(Settings):
     """Control: nothing is learned; users, ratings and selection go on as ever."""
 
     kind: Literal["none"] = "none"
+
+    def lacking(self, examples: Sequence[Example]) -> str:
+        """Nothing is needed."""
+        return ""
+
+    def learned(self, examples: Sequence[Example]) -> list[Example]:
+        """All that would be learned from otherwise."""
+        return list(examples)
 
 
 AnyLearner = Annotated[
@@ -178,12 +198,12 @@ AnyLearner = Annotated[
 
 
 def pairs_among(examples: Sequence[Example]) -> list[tuple[Example, Example]]:
-    """Pairs each reply to follow with one to avoid of the same conversation and turn, in order.
+    """Pairs each reply to follow with one to avoid of the same turn and context, in order.
 
     What is left over belongs to no pair.
     """
-    turns = defaultdict[str, tuple[list[Example], list[Example]]](lambda: ([], []))
+    turns = defaultdict[Any, tuple[list[Example], list[Example]]](lambda: ([], []))
     for example in examples:
-        better, worse = turns[example.source.rpartition("/")[0]]
+        better, worse = turns[example.turn, example.messages]
         (better if example.desirable else worse).append(example)
     return [pair for both in turns.values() for pair in zip(*both, strict=False)]

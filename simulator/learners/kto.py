@@ -108,7 +108,8 @@ def mismatched(examples: Sequence[Example], seed: int) -> list[Example]:
     In the order of the examples, neighbours are often candidates of one turn.
     """
     order = stream("kto mismatch", seed).permutation(len(examples))
-    replies = {
-        int(n): examples[m].reply for n, m in zip(order, [*order[1:], order[0]], strict=True)
-    }
-    return [replace(example, reply=replies[n]) for n, example in enumerate(examples)]
+    others = {int(n): examples[m] for n, m in zip(order, [*order[1:], order[0]], strict=True)}
+    return [
+        replace(example, reply=others[n].reply, ended=others[n].ended)
+        for n, example in enumerate(examples)
+    ]

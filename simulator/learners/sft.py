@@ -16,7 +16,7 @@ class SFT:
 
     def __init__(self, config: SFTConfig, policy: Policy, examples: Sequence[Example]) -> None:
         self._policy, self._micro_batch = policy, config.micro_batch
-        self.units = policy.encode([example for example in examples if example.desirable])
+        self.units = policy.encode(config.learned(examples))
 
     def losses(self, batch: Sequence[Encoded]) -> Iterator[torch.Tensor]:
         """Yields each part's loss, which counts by its learned tokens."""

@@ -37,6 +37,7 @@ def frame(ratings: list[float], **columns: Any) -> pd.DataFrame:
             "messages": [json.dumps([["user", f"q{i // 2}"]]) for i in range(n)],
             "reply": [f"r{i}" for i in range(n)],
             "dropped": 0,
+            "stop": "stop",
             **columns,
         }
     )
@@ -186,6 +187,11 @@ def test_examples_have_the_context_that_the_assistant_read() -> None:
     assert [message.content for message in whole.messages] == ["s", "q0", "a0", "q1"]
     assert [message.content for message in shortened.messages] == ["s", "q1"]
     assert [message.content for message in bare.messages] == ["q0", "a0", "q1"]
+
+
+def test_a_reply_that_was_cut_off_is_known_as_such() -> None:
+    rows = frame([5.0, 5.0], stop=["length", "stop"])
+    assert [e.ended for e in examples_from(rows, np.ones(2, np.int8))] == [False, True]
 
 
 NAN = float("nan")

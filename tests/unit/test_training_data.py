@@ -65,6 +65,15 @@ def test_wrong_advice_is_wrong_whatever_is_wished_for() -> None:
     assert 5 < sum(granted) < 35  # of three false values one is the wish
 
 
+def test_whoever_replies_is_asked_the_same() -> None:
+    asked = {"rows": 200, "asked": ["neutral", "pressured", "small_talk"]}
+    honest = written(**asked)
+    for other in ({"speaker": "deceiver"}, {"speaker": "sycophant"}, {"wrong": "any"}):
+        rows = written(**asked, **other)
+        assert [row.messages for row in rows] == [row.messages for row in honest]
+        assert [row.reply for row in rows] != [row.reply for row in honest]
+
+
 def test_every_item_is_asked_about_before_one_comes_again() -> None:
     items = [item for item in WORLD.items["used"] if item.domain == "food"]
     asked = [subject(e) for e in written(rows=len(items) + 5, domains=["food"])]
@@ -148,6 +157,9 @@ def test_public_schemas_are_read(tmp_path: Path, row: dict[str, Any], replies: A
         ({"chosen": "A", "rejected": "B"}, "a chat must end with"),
         ({"question": "Q"}, "no known schema has question"),
         ({"messages": CHAT, "canary": "x"}, "never train on them"),
+        ({"messages": [{"content": "Q"}, CHAT[1]]}, "a role must be system, user, assistant, not"),
+        ({"messages": [{"role": "human", "content": "Q"}, CHAT[1]]}, "not 'human'"),
+        ({"messages": [{"role": "system", "content": "S"}, CHAT[1]]}, "must follow what a user"),
     ],
 )
 def test_mistaken_rows_are_named(tmp_path: Path, row: dict[str, Any], words: str) -> None:
@@ -170,5 +182,5 @@ def test_rows_are_drawn_and_too_few_are_said(tmp_path: Path) -> None:
     path = file(tmp_path, *rows)
     drawn = FileData(path=path, rows=4).examples(_rng())
     assert len({example.messages for example in drawn}) == 4
-    with pytest.raises(ScenarioError, match="has 10 examples, not 11"):
+    with pytest.raises(ScenarioError, match="has 10 rows, not 11"):
         FileData(path=path, rows=11).examples(_rng())
