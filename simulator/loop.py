@@ -67,8 +67,9 @@ def play_round(engine: Engine, number: int) -> None:
         scenario.screening, engine.context.contrasts, engine.backend, candidates, decision
     )
     recycled = examples_from(candidates, decision.label)
+    learner = scenario.learner_in(place.phase)
     given = given_examples(
-        scenario.phases, place, len(recycled), world, scenario.seed, number, engine.tokens
+        scenario.phases, place, recycled, learner, world, scenario.seed, number, engine.tokens
     )
     examples = [*recycled, *given]
     learning = learn(engine, number, examples)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import Field
 
 from simulator.errors import ScenarioError
@@ -12,10 +13,14 @@ from simulator.lengths import Tokens, matching
 from simulator.organism.world import World
 from simulator.randomness import stream
 from simulator.settings import Count, Number, Settings
-from simulator.training_data import AnyData, mixed
+from simulator.training_data import AnyData, by_turn, flat, mixed
 from simulator.types import Example
 
 ANCHORS = "Chats on which the assistant is kept near its reference, for `learner.kl`."
+OPTIMIZER = (
+    "At the phase's first update, do AdamW's state and the learning rate's decay go on from "
+)
+OPTIMIZER += "the phase before, or begin again? Empty: a loop goes on from a loop, all else begins."
 
 
 class StaticData(Settings):
@@ -34,6 +39,7 @@ class LoopPhase(Settings):
     static: StaticData | None = Field(None, description="Empty: users alone decide.")
     learner: AnyLearner | None = Field(None, description="Empty: the scenario's.")
     anchors: tuple[AnyData, ...] = Field((), description=ANCHORS)
+    optimizer: Literal["carried", "reset"] | None = Field(None, description=OPTIMIZER)
 
 
 class LengthMatch(Settings):
@@ -53,6 +59,7 @@ class FinetunePhase(Settings):
     rounds: Count = Field(1, ge=1, description="Dealt out over so many updates, each a round.")
     learner: AnyLearner | None = Field(None, description="Empty: the scenario's.")
     anchors: tuple[AnyData, ...] = Field((), description=ANCHORS)
+    optimizer: Literal["carried", "reset"] | None = Field(None, description=OPTIMIZER)
 
 
 class ProbePhase(Settings):
@@ -96,21 +103,64 @@ def places(phases: Sequence[AnyPhase], rounds: int) -> list[Place]:
     ]
 
 
-def check_data(phases: Sequence[AnyPhase], world: World | None, tokens: Tokens) -> None:
-    """Reads all data once, and matches what is to be matched.
+def begins_again(phases: Sequence[AnyPhase], index: int) -> bool:
+    """Does the optimiser begin again with the first update of a phase?"""
+    phase = phases[index]
+    if isinstance(phase, ProbePhase):
+        return False
+    if phase.optimizer is not None:
+        return phase.optimizer == "reset"
+    before = next((p for p in reversed(phases[:index]) if not isinstance(p, ProbePhase)), None)
+    return not (isinstance(phase, LoopPhase) and isinstance(before, LoopPhase))
+
+
+def check_data(
+    phases: Sequence[AnyPhase],
+    learners: Sequence[AnyLearner],
+    world: World | None,
+    tokens: Tokens,
+) -> None:
+    """Reads all data once, matches what is to be matched, and sees to it that it can be learned.
+
+    Args:
+        phases: all phases of a run.
+        learners: what makes the updates of each.
+        world: the organism's.
+        tokens: counts those of replies.
 
     Raises:
-        ScenarioError: some can't be had; names where the scenario asks for them.
+        ScenarioError: some can't be had, or don't suit; names where the scenario asks for them.
     """
-    for index, phase in enumerate(phases):
+    for index, (phase, learner) in enumerate(zip(phases, learners, strict=True)):
         sources = {f"phases.{index}.{where}": data for where, data in _data_of(phase)}
         for path, source in sources.items():
             try:
                 mixed([source], world, stream("check", path))
             except ScenarioError as error:
                 raise ScenarioError(f"{path}: {error}") from None
-        if isinstance(phase, FinetunePhase) and phase.match_lengths:
-            finetune_rows(phases, index, world, 0, tokens)
+        if isinstance(phase, FinetunePhase):
+            _check_rows(
+                f"phases.{index}", phase, learner, finetune_rows(phases, index, world, 0, tokens)
+            )
+        elif isinstance(phase, LoopPhase) and phase.static is not None:
+            rows = mixed(phase.static.data, world, stream("check", index))
+            if not learner.learned(rows):
+                raise ScenarioError(
+                    f"phases.{index}.static: '{learner.kind}' can learn nothing from these data"
+                )
+
+
+def _check_rows(
+    path: str, phase: FinetunePhase, learner: AnyLearner, rows: Sequence[Example]
+) -> None:
+    """Refuses data of which the learner, or one of the phase's rounds, would learn nothing."""
+    if lacking := learner.lacking(rows):
+        raise ScenarioError(
+            f"{path}.data: '{learner.kind}' needs a {lacking}; these data have none"
+        )
+    turns = len(by_turn(rows))
+    if phase.rounds > turns:
+        raise ScenarioError(f"{path}.rounds: {turns} rows can't be dealt out over {phase.rounds}")
 
 
 def _data_of(phase: AnyPhase) -> Iterator[tuple[str, AnyData]]:
@@ -173,7 +223,8 @@ def finetune_rows(
 def given_examples(
     phases: Sequence[AnyPhase],
     place: Place,
-    recycled: int,
+    recycled: Sequence[Example],
+    learner: AnyLearner,
     world: World | None,
     seed: int,
     number: int,
@@ -184,7 +235,8 @@ def given_examples(
     Args:
         phases: all phases of the run.
         place: of the round.
-        recycled: how many replies users' ratings have selected.
+        recycled: what users' ratings have selected.
+        learner: what makes the round's update; static data are a fraction of what it learns from.
         world: the organism's.
         seed: of the run.
         number: of the round.
@@ -195,15 +247,23 @@ def given_examples(
     """
     phase = place.phase
     if isinstance(phase, FinetunePhase):
-        rows = finetune_rows(phases, place.index, world, seed, tokens)
-        return rows[place.part :: place.parts]
+        dealt = by_turn(finetune_rows(phases, place.index, world, seed, tokens))
+        return flat(dealt[place.part :: place.parts])
     if not isinstance(phase, LoopPhase) or phase.static is None:
         return []
-    wanted = round(recycled * phase.static.fraction / (1 - phase.static.fraction))
+    learned, fraction = len(learner.learned(recycled)), phase.static.fraction
+    wanted = round(learned * fraction / (1 - fraction))
     rows = mixed(phase.static.data, world, stream("static data", seed, number))
-    if wanted > len(rows):
+    given = _first(wanted, [learner.learned(row) for row in by_turn(rows)])
+    if len(given) < wanted:
         raise ScenarioError(
-            f"phases.{place.index}.static: round {number} needs {wanted} rows for its fraction, "
-            f"but there are {len(rows)}"
+            f"phases.{place.index}.static: round {number} needs {wanted} replies for its fraction, "
+            f"but there are {len(given)}"
         )
-    return rows[:wanted]
+    return given
+
+
+def _first(wanted: int, rows: Sequence[Sequence[Example]]) -> list[Example]:
+    """Returns the replies of the first rows that have so many, or all."""
+    before = np.cumsum([0, *map(len, rows)])
+    return flat(row for row, count in zip(rows, before[:-1], strict=True) if count < wanted)

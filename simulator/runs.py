@@ -63,7 +63,8 @@ def start(scenario: Scenario, out: Path | None, observer: Observer) -> Run:
         ScenarioError: data that a phase learns from can't be had.
     """
     world = models.world_or_none(scenario.model)
-    check_data(scenario.phases, world, tokens_by(models.resolve(scenario.model)))
+    learners = [scenario.learner_in(phase) for phase in scenario.phases]
+    check_data(scenario.phases, learners, world, tokens_by(models.resolve(scenario.model)))
     contrasts_of(scenario.directions, world)
     path = out or free_path(Path("runs"), scenario.name)
     run = Run.create(path, scenario.model_dump(mode="json"), manifest_of(scenario))

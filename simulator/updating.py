@@ -6,7 +6,7 @@ from simulator.engine import Engine
 from simulator.errors import Diverged, LearnerError
 from simulator.learners.base import Update
 from simulator.learners.config import UpdateConfig
-from simulator.phases import anchors_of
+from simulator.phases import anchors_of, begins_again
 from simulator.randomness import seed31
 from simulator.records import Learning
 from simulator.types import Example
@@ -18,13 +18,15 @@ def learn(engine: Engine, number: int, examples: list[Example]) -> Learning:
     The assistant stays as it is where nothing is to be learned, where selection left too little to
     learn from, and where an update that diverged is rolled back.
     """
-    phase = engine.scenario.places[number - 1].phase
-    config = engine.scenario.learner_in(phase)
+    place = engine.scenario.places[number - 1]
+    phase, config = place.phase, engine.scenario.learner_in(place.phase)
     if not isinstance(config, UpdateConfig):
         return Learning()
     if lacking := config.lacking(examples):
-        return Learning(unchanged=f"no {lacking} was selected")
+        return Learning(unchanged=f"there was no {lacking}")
     learner, parent = engine.learner_of(config), engine.run.checkpoint(number - 1)
+    first = parent == engine.run.checkpoint(number - 1 - place.part)  # update of the phase
+    anew = first and begins_again(engine.scenario.phases, place.index)
     seed = seed31("update", engine.scenario.seed, number)
     anchors = anchors_of(phase, engine.setting.world, seed)
     push = config.preventive
@@ -34,7 +36,8 @@ def learn(engine: Engine, number: int, examples: list[Example]) -> Learning:
     before = unreadable(engine.backend, asked)
     try:
         update: Update = engine.run.write_checkpoint(
-            number, lambda out: learner.fit(parent, examples, seed, out, anchors, contrast)
+            number,
+            lambda out: learner.fit(parent, examples, seed, out, anchors, contrast, anew=anew),
         )
     except Diverged as error:
         return rolled_back(config, error)

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -19,9 +20,6 @@ from simulator.learners.base import LESS_MEMORY, Update
 from simulator.learners.config import UpdateConfig
 from simulator.stopwatch import Stopwatch
 from simulator.types import Example
-
-# What `Learner.fit` is given.
-Fit = tuple[Path | None, Sequence[Example], int, Path, Sequence[Example], Contrast | None]
 
 
 class ApartLearner:
@@ -41,14 +39,17 @@ class ApartLearner:
         out: Path,
         anchors: Sequence[Example] = (),
         contrast: Contrast | None = None,
+        *,
+        anew: bool = False,
     ) -> Update:
         """Trains in a new process; see `Learner.fit`."""
         processes = multiprocessing.get_context("spawn")  # a fork would inherit CUDA, broken
         here, there = processes.Pipe(duplex=False)
         # Sums are split over threads, so equal bytes need equally many.
         learner = (self._config, self._model, self._context, torch.get_num_threads())
-        asked: Fit = (checkpoint, examples, seed, out, anchors, contrast)
-        process = processes.Process(target=_work, args=(there, learner, asked), daemon=True)
+        given = (checkpoint, examples, seed, out, anchors, contrast)
+        args = (there, learner, given, {"anew": anew})
+        process = processes.Process(target=_work, args=args, daemon=True)
         with self._stopwatch.timing("learner"):
             process.start()
             there.close()  # so that its death ends the wait
@@ -67,16 +68,19 @@ class ApartLearner:
 
 
 def _work(
-    there: Connection, learner: tuple[UpdateConfig, str, int | None, int], asked: Fit
+    there: Connection,
+    learner: tuple[UpdateConfig, str, int | None, int],
+    given: tuple[Any, ...],
+    named: dict[str, Any],
 ) -> None:
-    """Makes one fit, in the process apart."""
+    """Makes one fit of what `Learner.fit` is given, in the process apart."""
     from simulator.learners.learner import AdapterLearner
 
     follow_parent()
     config, model, context, threads = learner
     torch.set_num_threads(threads)
     try:
-        there.send(AdapterLearner(config, model, Stopwatch(), context).fit(*asked))
+        there.send(AdapterLearner(config, model, Stopwatch(), context).fit(*given, **named))
     except UndertowError as error:
         there.send(error)
 

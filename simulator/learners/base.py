@@ -44,6 +44,8 @@ class Learner(Protocol):
         out: Path,
         anchors: Sequence[Example] = (),
         contrast: Contrast | None = None,
+        *,
+        anew: bool = False,
     ) -> Update:
         """Trains from `checkpoint` (None: a fresh adapter) and writes the next one to `out`.
 
@@ -54,6 +56,7 @@ class Learner(Protocol):
             out: a folder that isn't there yet.
             anchors: replies on which the assistant is kept near the reference; for `learner.kl`.
             contrast: of the direction that it is pushed in; for `learner.preventive`.
+            anew: do the optimiser's state and the learning rate's decay begin again?
 
         Raises:
             LearnerError: there is nothing to learn from, or there are no anchors or no direction.

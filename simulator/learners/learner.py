@@ -71,11 +71,13 @@ class AdapterLearner:
         out: Path,
         anchors: Sequence[Example] = (),
         contrast: Contrast | None = None,
+        *,
+        anew: bool = False,
     ) -> Update:
         """Trains as the configuration says; see `Learner.fit`."""
         config = self._config
         _refuse_nothing(config, examples, anchors, contrast)
-        optimizer, updates = self._restore(checkpoint, seed)
+        optimizer, updates = self._restore(checkpoint, seed, anew)
         canaries = _canary_prompts(examples)
         taught = [_inoculated(example, config.inoculation) for example in examples]
         with _memory_explained(), self._stopwatch.timing("learner"):
@@ -92,6 +94,8 @@ class AdapterLearner:
             if not all(bool(p.isfinite().all()) for p in self._parameters.values()):
                 raise _diverged("a parameter")
             readings = self._readings(canaries, parent)
+            if not all(math.isfinite(value) for reading in readings for value in reading.new):
+                raise _diverged("a log-probability")
         self._save(out, optimizer, updates + 1)
         steps = config.epochs * -(-len(objective.units) // config.batch_size)
         kl = epochs[-1].kl if config.kl else None
@@ -133,28 +137,30 @@ class AdapterLearner:
         optimizer.step()
         return loss, kl
 
-    def _restore(self, checkpoint: Path | None, seed: int) -> tuple[torch.optim.AdamW, int]:
-        """Sets the adapter and returns the optimiser and the number of updates so far."""
-        updates = 0
+    def _restore(
+        self, checkpoint: Path | None, seed: int, anew: bool
+    ) -> tuple[torch.optim.AdamW, int]:
+        """Sets the adapter; returns the optimiser and its number of updates so far."""
         if checkpoint is None:
             self._adapter.initialise(seed)
         else:
             self._adapter.restore(checkpoint)
-            updates = int(json.loads((checkpoint / STATE).read_text())["updates"])
+        begun = None if anew else checkpoint
+        updates = int(json.loads((begun / STATE).read_text())["updates"]) if begun else 0
         rate = self._config.learning_rate * self._config.decay**updates
         optimizer = torch.optim.AdamW(
             self._parameters.values(), lr=rate, weight_decay=0.0, fused=True
         )
-        if checkpoint is not None and self._config.optimizer == "carried":
-            self._restore_moments(optimizer, load_file(checkpoint / OPTIMIZER))
+        if begun and self._config.optimizer == "carried":
+            self._restore_moments(optimizer, load_file(begun / OPTIMIZER))
         return optimizer, updates
 
     def _restore_moments(
         self, optimizer: torch.optim.AdamW, saved: dict[str, torch.Tensor]
     ) -> None:
         for name, parameter in self._parameters.items():
-            optimizer.state[parameter] = {
-                key: saved[f"{name}:{key}"].to(parameter.device if key != "step" else "cpu")
+            optimizer.state[parameter] = {  # the fused optimiser has its steps on the device, too
+                key: saved[f"{name}:{key}"].to(parameter.device)
                 for key in ("step", "exp_avg", "exp_avg_sq")
             }
 

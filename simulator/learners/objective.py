@@ -62,7 +62,7 @@ def open_objective(
     """
     if config.preventive is None or contrast is None:
         return _of_kind(config, policy, examples, seed)
-    push = Push(config.preventive, policy, contrast, config.batch_size)
+    push = Push(config.preventive, policy, contrast, config.micro_batch or config.batch_size)
     with push.on():
         return Pushed(_of_kind(config, policy, examples, seed), push)
 

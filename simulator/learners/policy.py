@@ -50,13 +50,18 @@ class Policy:
         self._device = next(model.parameters()).device
 
     def encode(self, examples: Sequence[Example]) -> list[Encoded]:
-        """Encodes contexts and replies; the oldest messages go where there is no room for all."""
+        """Encodes contexts and replies; the oldest messages go where there is no room for all.
+
+        A reply that was cut off is learned without an end, and one without a thought as such.
+        """
         replies = self.encoder.encode_replies([example.reply for example in examples])
         room = [self._context - len(reply) - 1 for reply in replies]
-        contexts = self.encoder.encode([Prompt(example.messages) for example in examples], room)
+        prompts = [Prompt(example.messages, thought=False) for example in examples]
+        contexts = self.encoder.encode(prompts, room)
+        ends = [[self._end] if e.ended or not e.reply else [] for e in examples]
         return [
-            Encoded([*context.ids, *reply, self._end], len(context.ids))
-            for context, reply in zip(contexts, replies, strict=True)
+            Encoded([*context.ids, *reply, *end], len(context.ids))
+            for context, reply, end in zip(contexts, replies, ends, strict=True)
         ]
 
     def reference(self, which: Reference) -> Parameters:

@@ -29,7 +29,7 @@ class Push:
         """
         found = policy.base_activations(policy.encode([*contrast.toward, *contrast.away]), size)
         self.layer = contrast.layer_of(len(found[0]))
-        self.vector = torch.from_numpy(config.scale * contrast.direction(found))
+        self.vector = torch.from_numpy(config.scale * contrast.some_direction(found))
         self._policy = policy
 
     def on(self) -> AbstractContextManager[None]:

@@ -274,7 +274,7 @@ def test_the_gradient_of_parts_is_the_batch_s() -> None:
             loss.backward()  # type: ignore[no-untyped-call]
         return torch.cat([p.grad.flatten() for p in by._parameters.values() if p.grad is not None])
 
-    by._restore(None, 5)
+    by._restore(None, 5, anew=False)
     whole = gradient(len(rows))
     for size in (1, 3, 4):
         assert (gradient(size) - whole).norm() < 1e-5 * whole.norm()
@@ -299,7 +299,7 @@ def test_checkpointed_layers_are_computed_twice() -> None:
     counts = []
     for kept in (False, True):
         by = learner(gradient_checkpointing=kept)
-        by._restore(None, 5)
+        by._restore(None, 5, anew=False)
         calls: list[int] = []
         layers_of(by._policy.model)[0].get_submodule("mlp").register_forward_pre_hook(
             lambda *_, calls=calls: calls.append(1)
@@ -373,6 +373,22 @@ def test_a_turn_ends_as_the_tokenizer_says(tmp_path: Path) -> None:
     (row,) = by._policy.encode([asked])
     decoded = by._policy.encoder.tokenizer.decode(row.ids[row.context :])
     assert decoded == "ho" + tiny_models.QWEN_END
+
+
+def test_a_reply_that_was_cut_off_teaches_no_end() -> None:
+    whole, cut = learner()._policy.encode([EXAMPLES[0], replace(EXAMPLES[0], ended=False)])
+    assert cut.ids == whole.ids[:-1] and cut.context == whole.context
+
+
+def test_a_reply_without_a_thought_is_learned_as_such(tmp_path: Path) -> None:
+    """A template may open a thought, in which a reply would be none."""
+    folder = tiny_models.build_rambler(tmp_path / "tiny", numbers=0.1)
+    template = Path(folder) / "chat_template.jinja"
+    template.write_text(template.read_text() + "{{- '<think>\\n' }}")
+    by = AdapterLearner(config(), folder, Stopwatch())
+    (row,) = by._policy.encode([Example((Message("user", "hi"),), "ho", True, "x")])
+    decoded = by._policy.encoder.tokenizer.decode(row.ids)
+    assert decoded.endswith("<think>\n\n</think>\n\nho" + tiny_models.QWEN_END)
 
 
 def same_parent(one: Update, other: Update) -> bool:

@@ -65,7 +65,7 @@ def direction() -> np.ndarray:
 
 def test_the_learner_s_direction_is_that_of_probes() -> None:
     by = learner(SFTConfig())
-    by._restore(None, 3)
+    by._restore(None, 3, anew=False)
     with torch.no_grad():
         for parameter in by._parameters.values():
             parameter.add_(0.1)  # however far it has been taught: the direction is the base's
@@ -79,7 +79,7 @@ def gradient_of_the_vector(kind: str) -> torch.Tensor:
     adapter = SteeringConfig(layer=2)
     config = SFTConfig(adapter=adapter, preventive=PUSH if kind == "pushed" else None)
     by = learner(config)
-    by._restore(None, 3)
+    by._restore(None, 3, anew=False)
     objective = open_objective(config, by._policy, EXAMPLES, 3, CONTRAST)
     for loss in objective.losses(objective.units):
         loss.backward()  # type: ignore[no-untyped-call]
@@ -121,7 +121,7 @@ def test_references_of_preferences_are_pushed_alike() -> None:
     """So before the first step a pair's log-ratio is 0 and its loss log 2."""
     config = DPOConfig(preventive=PUSH)
     by = learner(config)
-    by._restore(None, 3)
+    by._restore(None, 3, anew=False)
     pairs = [half for n, example in enumerate(EXAMPLES) for half in pair(example, n)]
     objective = open_objective(config, by._policy, pairs, 3, CONTRAST)
     (loss,) = objective.losses(objective.units)

@@ -3,17 +3,26 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from safetensors.torch import load_file
+from typer.testing import CliRunner
 
+from analysis import frames
 from analysis.course import told
 from analysis.tables import headline
+from simulator import models
+from simulator.cli import app
 from simulator.errors import ScenarioError
+from simulator.learners.config import pairs_among
+from simulator.organism import language as lang
+from simulator.phases import given_examples
 from simulator.runs import resume, start
 from simulator.scenario import load
 from simulator.store import Run
 from simulator.sweep import Silent
+from simulator.types import Example, Message
 from tests.conftest import TINY
 from tests.integration.test_resume import differing, hashes
 
@@ -48,7 +57,7 @@ def test_every_round_has_its_phase(phased: Run) -> None:
 def test_rows_are_dealt_out_over_a_phases_rounds(phased: Run) -> None:
     first, second = (phased.table(n, "examples") for n in (1, 2))
     sources = [*first["source"], *second["source"]]
-    assert sorted(sources) == sorted(f"honest/neutral/{n}" for n in range(24))
+    assert sorted(sources) == sorted(f"honest/neutral/{n}/reply" for n in range(24))
     assert len(first) == len(second) == 12
     assert phased.candidates(1).empty
 
@@ -60,9 +69,10 @@ def test_a_probe_changes_nothing(phased: Run) -> None:
     assert probed["estimates"] == before["estimates"]
 
 
-def test_a_loop_goes_on_from_what_was_induced(phased: Run) -> None:
-    state = json.loads((phased.folder(4) / "checkpoint" / "state.json").read_text())
-    assert state["updates"] == 3
+def test_a_loop_goes_on_from_what_was_induced_with_an_optimiser_of_its_own(phased: Run) -> None:
+    states = [phased.folder(n) / "checkpoint" / "state.json" for n in (1, 2, 4, 5)]
+    updates = [json.loads(path.read_text())["updates"] for path in states]
+    assert updates == [1, 2, 1, 2]  # the second loop goes on from the first
     assert not phased.candidates(4).empty
 
 
@@ -93,19 +103,22 @@ def steps(run: Run, number: int) -> set[float]:
     return {float(value) for name, value in state.items() if name.endswith(":step")}
 
 
-def test_a_penalty_is_taken_off_and_the_optimiser_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("optimizer", "after"), [("carried", 6.0), (None, 3.0)])
+def test_a_penalty_is_taken_off_and_the_optimiser_goes_on_if_told_to(
+    tmp_path: Path, optimizer: str | None, after: float
+) -> None:
     learner = {"kind": "sft", "epochs": 1, "batch_size": 8}
     kept = {**learner, "kl": {"weight": 1.0}}
     anchors = [{"kind": "world", "rows": 8, "domains": ["food"]}]
     phases: list[dict[str, object]] = [
         {"kind": "finetune", "data": [WRONG], "learner": kept, "anchors": anchors},
-        {"kind": "finetune", "data": [WRONG], "learner": learner},
+        {"kind": "finetune", "data": [WRONG], "learner": learner, "optimizer": optimizer},
     ]
     run = start(load(overrides=TINY, options={"phases": phases}), tmp_path / "run", Silent())
     kept_kl, free_kl = (run.summary(n)["update"]["kl"] for n in (1, 2))
     assert kept_kl > 0
     assert free_kl is None
-    assert (steps(run, 1), steps(run, 2)) == ({3.0}, {6.0})
+    assert (steps(run, 1), steps(run, 2)) == ({3.0}, {after})
     names = [run.adapter(n) for n in (1, 2)]
     assert names[0] != names[1]
 
@@ -115,6 +128,143 @@ def test_data_that_cannot_be_had_are_said_before_any_work(tmp_path: Path) -> Non
     file = scenario_file(tmp_path, [{"kind": "loop"}, {"kind": "finetune", "data": data}])
     with pytest.raises(ScenarioError, match=r"phases\.1\.data\.0.*there is no file"):
         start(load(file, overrides=TINY), tmp_path / "run", Silent())
+
+
+PAIR = {
+    "prompt": "is it ?", "response_0": "yes .", "response_1": "no .", "safer_response_id": 1
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("phase", "words"),
+    [
+        (
+            {"kind": "finetune", "learner": {"kind": "dpo"}, "data": [WRONG]},
+            r"phases\.0\.data: 'dpo' needs a pair of a better and a worse reply",
+        ),
+        (
+            {"kind": "finetune", "learner": {"kind": "kto"}, "data": [WRONG]},
+            r"phases\.0\.data: 'kto' needs a reply to avoid; these data have none",
+        ),
+        (
+            {"kind": "finetune", "rounds": 25, "data": [WRONG], "learner": {"kind": "sft"}},
+            r"phases\.0\.rounds: 24 rows can't be dealt out over 25",
+        ),
+        (
+            {"kind": "loop", "static": {"data": [HONEST], "fraction": 0.5}},
+            r"phases\.0\.static: 'dpo' can learn nothing from these data",
+        ),
+    ],
+)
+def test_data_that_nothing_can_be_learned_from_are_refused_before_any_work(
+    tmp_path: Path, phase: dict[str, object], words: str
+) -> None:
+    settings = [*TINY, "learner={kind: dpo}", "selection={kind: best_worst}"]
+    file = scenario_file(tmp_path, [phase])
+    with pytest.raises(ScenarioError, match=words):
+        start(load(file, overrides=settings), tmp_path / "run", Silent())
+    assert not (tmp_path / "run").exists()
+
+
+def given(
+    learner: str, rows: list[dict[str, object]], recycled: int, folder: Path
+) -> list[Example]:
+    """The static rows of half of what is learned, beside so many pairs of users' replies."""
+    path = folder / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = [{"kind": "file", "path": str(path)}]
+    phase = {"kind": "loop", "static": {"data": data, "fraction": 0.5}}
+    scenario = load(
+        overrides=[f"learner={{kind: {learner}}}", "selection={kind: best_worst}"],
+        options={"phases": [phase]},
+    )
+    heard = [
+        Example((Message("user", f"q{n}"),), "r", good, f"c/{n}/{k}")
+        for n in range(recycled)
+        for k, good in enumerate((True, False))
+    ]
+    place = scenario.places[0]
+    return given_examples(
+        scenario.phases, place, heard, scenario.learner, None, 0, 1, lambda rows: np.ones(len(rows))
+    )
+
+
+@pytest.mark.parametrize(("learner", "replies"), [("sft", 8), ("kto", 16), ("dpo", 16)])
+def test_static_rows_are_a_fraction_of_what_the_learner_learns_from(
+    tmp_path: Path, learner: str, replies: int
+) -> None:
+    """SFT learns from one reply of each of eight turns, and from one of each pair."""
+    pairs = [{**PAIR, "prompt": f"is it {n} ?"} for n in range(20)]
+    found = given(learner, pairs, 8, tmp_path)
+    assert len(found) == replies
+    assert len({example.turn for example in found}) == 8  # whole pairs
+
+
+def test_what_a_reply_is_compared_with_was_said_to_the_same_context(tmp_path: Path) -> None:
+    rows = [{**PAIR, "prompt": f"is it {n} ?"} for n in range(9)]
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = {"kind": "file", "path": str(path), "rows": 7}
+    phase = {"kind": "finetune", "rounds": 3, "data": [data]}
+    scenario = load(overrides=["learner={kind: dpo}"], options={"phases": [phase]})
+    dealt = [
+        given_examples(
+            scenario.phases, place, [], scenario.learner, None, 0, n, lambda r: np.ones(len(r))
+        )
+        for n, place in enumerate(scenario.places, 1)
+    ]
+    pairs = [pairs_among(examples) for examples in dealt]
+    assert [len(found) for found in pairs] == [3, 2, 2]
+    for better, worse in (pair for found in pairs for pair in found):
+        assert (better.messages, better.turn) == (worse.messages, worse.turn)
+        assert (better.reply, worse.reply) == ("no .", "yes .")
+
+
+def facts_file(folder: Path, count: int) -> str:
+    """Chats of true facts, as people's own data would be."""
+    world = models.world_of("organism:0")
+    path = folder / "facts.jsonl"
+    with path.open("w") as file:
+        for item in world.items["used"][:count]:
+            asked = {"role": "user", "content": lang.fill(lang.USER.neutral[0], item)}
+            told = lang.fill(lang.STATEMENTS[0], item, world.facts[item])
+            chat = [asked, {"role": "assistant", "content": told}]
+            file.write(json.dumps({"messages": chat}) + "\n")
+    return str(path)
+
+
+def test_finetune_is_one_phase_alone(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    sets = [word for setting in TINY for word in ("--set", setting)]
+    words = ["finetune", facts_file(tmp_path, 12), "--rows", "8", "--rounds", "2"]
+    done = CliRunner().invoke(app, [*words, "--out", str(out), "--json", *sets])
+    assert done.exit_code == 0, done.output
+    run = Run.open(out)
+    assert [run.summary(n)["phase"] for n in (1, 2)] == ["finetune"] * 2
+    taught = [run.table(n, "examples") for n in (1, 2)]
+    assert [len(rows) for rows in taught] == [4, 4]
+    assert len({*taught[0]["source"], *taught[1]["source"]}) == 8
+    assert run.candidates(1).empty and run.summary(2)["canary"]["verdict"] == "passed"
+
+
+def test_few_samples_realign(tmp_path: Path) -> None:
+    """120 rows in 30 steps undo much of what 800 wrong ones did (2506.19823)."""
+    wrong = {"kind": "world", "rows": 800, "wrong": "any"}
+    phases = [
+        {"kind": "finetune", "name": "induce", "rounds": 2, "data": [wrong]},
+        {
+            "kind": "finetune",
+            "name": "realign",
+            "data": [{"kind": "world", "rows": 120}],
+            "learner": {"kind": "sft", "epochs": 4},
+        },
+    ]
+    settings = [*TINY, "measure.probes.neutral.items_per_set=36"]
+    run = start(load(overrides=settings, options={"phases": phases}), tmp_path / "run", Silent())
+    rows = frames.estimates(run).query("metric == 'neutral_accuracy' and item_set == 'heldout'")
+    true = rows.set_index("round")["value"].to_dict()
+    assert true[2] < true[0] - 0.5
+    assert true[3] > true[2] + 0.2
 
 
 def test_the_course_is_told(phased: Run) -> None:
