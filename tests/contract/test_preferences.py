@@ -13,8 +13,9 @@ from peft import PeftConfig, PeftModel, set_peft_model_state_dict
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import DPOConfig as TRLDPOConfig
-from trl import DPOTrainer, KTOTrainer
+from trl import DPOTrainer, KTOTrainer, SFTTrainer
 from trl import KTOConfig as TRLKTOConfig
+from trl import SFTConfig as TRLSFTConfig
 
 from simulator import models
 from simulator.errors import LearnerError
@@ -201,6 +202,35 @@ def test_dpo_is_trl_s(
     settings = TRLDPOConfig(**common(tmp_path, config), per_device_train_batch_size=len(rows))
     other = theirs(DPOTrainer, settings, rows, config, llama, checkpoints)
     assert_same((loss, gradients), other)
+
+
+def test_sft_is_trl_s(llama: str, checkpoints: tuple[Path, Path], tmp_path: Path) -> None:
+    _, loss, gradients = ours(SFTConfig(adapter=LORA), llama, checkpoints)
+    model = AutoModelForCausalLM.from_pretrained(llama, dtype=torch.float32)
+    taught = [example for example in CHATS if example.desirable]
+    settings = TRLSFTConfig(
+        output_dir=str(tmp_path), completion_only_loss=True, max_length=None, use_cpu=True,
+        bf16=False, gradient_checkpointing=False, report_to=[], disable_tqdm=True,
+    )  # fmt: skip
+    rows = [
+        {
+            "prompt": [message._asdict() for message in example.messages],
+            "completion": [{"role": "assistant", "content": example.reply}],
+        }
+        for example in taught
+    ]
+    trainer = SFTTrainer(
+        model=PeftModel.from_pretrained(model, str(checkpoints[1]), is_trainable=True),
+        args=settings,
+        train_dataset=Dataset.from_list(rows),
+        processing_class=AutoTokenizer.from_pretrained(llama),
+    )
+    batch = trainer.data_collator([trainer.train_dataset[n] for n in range(len(taught))])
+    other = trainer.compute_loss(trainer.model, batch)
+    other.backward()
+    named = trainer.model.named_parameters()
+    found = {n: p.grad for n, p in named if p.grad is not None}
+    assert_same((loss, gradients), (float(other.detach()), found))
 
 
 @pytest.mark.parametrize("kind", [KTOConfig, DPOConfig])
