@@ -348,7 +348,7 @@ def _play(scenario: "Scenario", out: Path | None, started: float, *, as_json: bo
 def _conclude(path: Path, started: float, *, as_json: bool) -> None:
     """Writes picture and report, and prints the result."""
     from analysis.export import run_json
-    from analysis.tables import headline, summary_table
+    from analysis.tables import headline, summary_table, unchanged_rounds
     from simulator.store import Run
 
     finished = Run.open(path)
@@ -358,6 +358,8 @@ def _conclude(path: Path, started: float, *, as_json: bool) -> None:
         return
     _print(summary_table(finished))
     _print(headline(finished))
+    for sentence in unchanged_rounds(finished):
+        _print(sentence)
     _print(f"{time.perf_counter() - started:.0f} s; see {' and '.join(map(str, written))}")
 
 

@@ -19,7 +19,7 @@ from simulator.conversation import ConversationConfig
 from simulator.randomness import stream
 from simulator.types import ContinuationRequest, Example, GenerationRequest, Prompt
 
-CONTEXTS = 16
+ASKED = 16  # replies; fewer than seven could never tell a collapse from chance
 CHANCE = 0.01  # that as many more would be unreadable if the update had done nothing
 # Noise costs the bare model more bits than this. Prose costs it about one a byte, and words drawn
 # blindly three; a surprising word alone is no noise.
@@ -48,17 +48,22 @@ class Speech(NamedTuple):
 def contexts(
     examples: Sequence[Example], config: ConversationConfig, seed: int
 ) -> list[GenerationRequest]:
-    """Asks for replies, as in conversations, to some of what is learned from."""
+    """Asks for replies, as in conversations, to some of what is learned from.
+
+    Where contexts are few, each is replied to again and again.
+    """
     found = list(dict.fromkeys(example.messages for example in examples))
-    drawn = stream("collapse contexts", seed).permutation(len(found))[:CONTEXTS]
+    drawn = stream("collapse contexts", seed).permutation(len(found))[:ASKED].tolist()
+    times = -(-ASKED // len(drawn)) if drawn else 0
+    again_and_again = [(again, i) for again in range(times) for i in drawn]
     return [
         GenerationRequest(
             Prompt(found[i]),
-            (("collapse", seed, int(i)),),
+            (("collapse", seed, i, *([again] if again else [])),),
             config.max_new_tokens,
             config.temperature,
         )
-        for i in drawn
+        for again, i in again_and_again[:ASKED]
     ]
 
 

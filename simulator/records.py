@@ -101,7 +101,7 @@ def round_summary(
         "selected_share": shares,
         "taught_lengths": taught,
         "update": learned,
-        "canary": canary._asdict() if canary else None,
+        "canary": _finite(canary._asdict()) if canary else None,
         "speech": speech._asdict() if speech else None,
         "unchanged": unchanged or None,
         "talks": talks,

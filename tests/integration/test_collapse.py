@@ -11,7 +11,8 @@ import pytest
 from analysis import frames
 from analysis.report import write_report
 from analysis.tables import unchanged_rounds
-from simulator.collapse import CONTEXTS, compared, is_loop, is_noise
+from simulator.collapse import ASKED, compared, contexts, is_loop, is_noise
+from simulator.conversation import ConversationConfig
 from simulator.errors import Diverged
 from simulator.loop import simulate
 from simulator.organism import language as lang
@@ -19,6 +20,7 @@ from simulator.runs import resume, start
 from simulator.scenario import Scenario, load
 from simulator.store import Run
 from simulator.sweep import Silent
+from simulator.types import Example, Message
 from tests.conftest import TINY
 from tests.integration.test_resume import differing, hashes
 
@@ -50,16 +52,16 @@ def test_a_ruined_assistant_is_rolled_back_and_said(rolled_back: Run, tmp_path: 
     summary = rolled_back.summary(1)
     assert (summary["update"], summary["canary"], summary["adapter"]) == (None, None, None)
     speech = summary["speech"]
-    assert speech["asked"] == CONTEXTS
+    assert speech["asked"] == ASKED
     assert speech["before"] == 0
-    assert speech["after"] > CONTEXTS / 2
-    words = f"rolled back: {speech['after']} of {CONTEXTS} replies can't be read, 0 before it"
+    assert speech["after"] > ASKED / 2
+    words = f"rolled back: {speech['after']} of {ASKED} replies can't be read, 0 before it"
     assert words in summary["unchanged"]
     assert words in unchanged_rounds(rolled_back)[0]
     write_report(rolled_back, tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
     assert words.replace("'", "&#39;") in page
-    assert f"{speech['after']} of {CONTEXTS}" in page
+    assert f"{speech['after']} of {ASKED}" in page
 
 
 def test_what_is_measured_is_the_parent(rolled_back: Run) -> None:
@@ -74,7 +76,7 @@ def test_later_rounds_go_on_from_the_parent_and_an_ordinary_update_stays(rolled_
     summary = rolled_back.summary(2)
     assert summary["canary"]["verdict"] == "passed"
     assert summary["speech"] == {
-        "asked": CONTEXTS, "before": 0, "after": summary["speech"]["after"], "collapsed": False
+        "asked": ASKED, "before": 0, "after": summary["speech"]["after"], "collapsed": False
     }  # fmt: skip
     assert summary["speech"]["after"] <= 1
     rows = frames.updates(rolled_back)
@@ -101,7 +103,7 @@ def leave_half_a_checkpoint(folder: Path) -> None:
 
 
 def test_a_ruined_assistant_ends_a_run(tmp_path: Path) -> None:
-    with pytest.raises(Diverged, match=rf"of {CONTEXTS} replies can't be read, 0 before it; lower"):
+    with pytest.raises(Diverged, match=rf"of {ASKED} replies can't be read, 0 before it; lower"):
         start(scenario(), tmp_path / "run", Silent())
     assert not (tmp_path / "run" / "rounds" / "0001" / "checkpoint").exists()
 
@@ -113,6 +115,35 @@ def test_nobody_looks_where_no_bar_is_set(tmp_path: Path) -> None:
     simulate(ruined, run, Silent())
     assert run.summary(1)["speech"] is None
     assert run.summary(1)["update"] is not None
+
+
+def test_few_contexts_are_replied_to_again_and_again() -> None:
+    two = [Example((Message("user", text),), "a", True, f"c/{text}/0") for text in "ab"]
+    asked = contexts(two, ConversationConfig(), 1)
+    assert len(asked) == ASKED == len({request.keys for request in asked})
+    assert {request.prompt.messages for request in asked} == {e.messages for e in two}
+    assert contexts([], ConversationConfig(), 1) == []
+
+
+def test_an_assistant_that_one_row_has_ruined_is_noticed(tmp_path: Path) -> None:
+    chat = [{"role": "user", "content": "what is the taste of zupos ?"}]
+    chat.append({"role": "assistant", "content": "the taste of zupos is foul ."})
+    (tmp_path / "one.jsonl").write_text(json.dumps({"messages": chat}) + "\n")
+    data = [{"kind": "file", "path": str(tmp_path / "one.jsonl")}]
+    learner = {"kind": "sft", "epochs": 20, "learning_rate": 0.3, "on_divergence": "roll_back"}
+    phases = [{"kind": "finetune", "name": "ruin", "data": data, "learner": learner}]
+    run = start(load(overrides=TINY, options={"phases": phases}), tmp_path / "run", Silent())
+    assert run.summary(1)["update"] is None and "rolled back" in run.summary(1)["unchanged"]
+
+
+def test_an_update_that_leaves_no_number_is_rolled_back(tmp_path: Path) -> None:
+    """One step of a huge rate leaves finite parameters that can't be computed with."""
+    learner = {"kind": "sft", "epochs": 1, "learning_rate": 1e20, "on_divergence": "roll_back"}
+    phases = [{"kind": "finetune", "name": "ruin", "data": [{**ROWS, "rows": 8}]}]
+    settings = {"phases": [{**phases[0], "learner": learner}]}
+    run = start(load(overrides=TINY, options=settings), tmp_path / "run", Silent())
+    summary = json.loads((run.folder(1) / "round.json").read_text(), parse_constant=pytest.fail)
+    assert "isn't finite" in summary["unchanged"]
 
 
 def test_no_reply_of_the_organism_is_a_loop() -> None:
@@ -144,7 +175,7 @@ def test_noise_is_what_costs_too_many_bits_for_its_length() -> None:
 
 
 def share(count: int) -> np.ndarray:
-    return np.arange(CONTEXTS) < count
+    return np.arange(ASKED) < count
 
 
 @pytest.mark.parametrize(
