@@ -16,7 +16,7 @@ import pyarrow.parquet
 
 from simulator.errors import ScenarioError
 
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")  # and, after @, its revision
 _NAMES = "parquet, csv, json or jsonl"
 
 
@@ -74,7 +74,8 @@ def read_rows(source: str) -> list[Row]:
     """Reads a file, a folder's files in the order of their names, or a dataset of the hub.
 
     Args:
-        source: a path, or else a hub id, `owner/name`, of which all configs and splits are read.
+        source: a path, or else a hub id, `owner/name` or `owner/name@revision`, of which all
+            configs and splits are read.
 
     Raises:
         ScenarioError: there is no such thing, or it can't be read; names file and line.
@@ -196,10 +197,12 @@ def _of_hub(name: str) -> Iterator[Row]:
             f"there is no file or folder '{name}'; if it is a dataset of the hub: "
             "pip install 'undertow[data]'"
         ) from None
+    dataset, _, revision = name.partition("@")
+    pin = {"revision": revision or None}
     try:
         loaded = {
-            config: datasets.load_dataset(name, config)
-            for config in datasets.get_dataset_config_names(name)
+            config: datasets.load_dataset(dataset, config, **pin)
+            for config in datasets.get_dataset_config_names(dataset, **pin)
         }
     except Exception as error:  # networks, gates and strangers' files fail in too many ways to list
         reason = str(error).strip().partition("\n")[0] or type(error).__name__

@@ -102,14 +102,22 @@ def test_cells_are_text_or_the_mistake_is_named() -> None:
 
 
 def hub(loaded: dict[str, Any] | Exception) -> ModuleType:
-    def configs(name: str) -> list[str]:
+    """A hub of one dataset, `an/owner.s-data`; what it was asked for is in `asked`."""
+    module = ModuleType("datasets")
+    module.__dict__["asked"] = asked = []
+
+    def configs(name: str, revision: str | None) -> list[str]:
         if isinstance(loaded, Exception):
             raise loaded
+        asked.append((name, revision))
         return list(loaded)
 
-    module = ModuleType("datasets")
-    module.__dict__["get_dataset_config_names"] = configs
-    module.__dict__["load_dataset"] = lambda name, config: {"test": loaded[config]}  # type: ignore[index]
+    def load_dataset(name: str, config: str, revision: str | None) -> dict[str, Any]:
+        assert not isinstance(loaded, Exception)
+        asked.append((name, revision))
+        return {"test": loaded[config]}
+
+    module.__dict__.update(get_dataset_config_names=configs, load_dataset=load_dataset)
     return module
 
 
@@ -119,6 +127,16 @@ def test_all_configs_of_a_hub_dataset_are_read(monkeypatch: pytest.MonkeyPatch) 
     found = read_rows("an/owner.s-data")
     assert found[1].origin == "an/owner.s-data/statistics/test:2"
     assert [item.name for item in mask_items(found)] == ["statistics/s1", "statistics/s2"]
+
+
+@pytest.mark.parametrize(("name", "revision"), [("a/b", None), ("a/b@1f0c", "1f0c")])
+def test_a_hub_dataset_may_be_pinned(
+    monkeypatch: pytest.MonkeyPatch, name: str, revision: str | None
+) -> None:
+    module = hub({"all": ROWS})
+    monkeypatch.setitem(sys.modules, "datasets", module)
+    assert len(read_rows(name)) == 2
+    assert set(module.__dict__["asked"]) == {("a/b", revision)}
 
 
 @pytest.mark.parametrize(
