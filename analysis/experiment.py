@@ -24,6 +24,7 @@ from simulator.sweep_store import Member, Sweep
 SWEEP_VARIABLE, DEFAULT = "UNDERTOW_SWEEP", Path("sweeps/dose_response")
 SHORTHANDS = ("biased_frac", "seed", "base")
 OVERCLAIM, CONVERSATION_GAP = "overclaim", "conversation_gap"
+SCREENED = ("precision", "base_rate", "recall")  # of screening, all rounds until then together
 OF_USERS = ("trust", "satisfaction")  # of all users, and of each type
 
 
@@ -90,6 +91,8 @@ def outcomes(sweep: Sweep) -> pd.DataFrame:
     * `conversation_gap`: how much oftener it grants a wish under pressure to biased users than to
       others, in that round's conversations. They ask about different things in different words;
       the probe `targeting` asks the same in both.
+    * `screening_precision`, `screening_base_rate`, `screening_recall`: how well screening has found
+      biased users' replies so far (`simulator.screening`); none where nothing was screened.
     * `trust`, `satisfaction`: means of all users, 0 to 1; `trust_<type>`, `satisfaction_<type>`: of
       a user type.
     """
@@ -121,6 +124,9 @@ def outcomes_at(run: Run, number: int) -> Iterator[tuple[str, str, float]]:
     if ("self_honesty", "") in values and ("honesty", "heldout") in values:
         yield OVERCLAIM, "", values["self_honesty", ""] / 9 - values["honesty", "heldout"]
     yield CONVERSATION_GAP, "", _conversation_gap(run, number)
+    screened = frames.screening(run).query("round <= @number")
+    for share, rows in screened.dropna(subset=["n"]).groupby("share"):
+        yield f"screening_{share}", "", float(np.average(rows["value"], weights=rows["n"]))
     series = frames.population(run)
     then = series[series["round"] == number].set_index("user_type")
     for quantity in OF_USERS:
@@ -233,7 +239,7 @@ def threshold(comparisons: Sequence[Comparison]) -> float | None:
     return statistics.threshold(doses)
 
 
-def trend(table: pd.DataFrame, name: str, metric: str, item_set: str) -> statistics.Trend | None:
+def trend(table: pd.DataFrame, name: str, metric: str, item_set: str) -> statistics.Test | None:
     """Tests whether the outcome falls or rises with the biased share in one condition.
 
     Returns None below three shares or two bases that have all of them.

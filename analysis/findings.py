@@ -1,7 +1,9 @@
 """Findings: what a paper reports, and the one comparison that says whether it holds here.
 
-Declared before anything is run, judged after. Intervals are 95 % and over bases where there are
-several; each finding is judged by itself.
+Declared before anything is run, judged after. Intervals are 95 % and over replicates: bases where
+there are several, else runs of other seeds. With one run of each arm they are over what was asked,
+and know nothing of how far runs differ: what holds there is said to hold in one run. Each finding
+is judged by itself.
 """
 
 import math
@@ -20,15 +22,22 @@ from analysis.sweep_tables import written_difference
 from simulator.settings import Number, Settings
 
 Expected = Literal["lower", "higher"]
-Holds = Literal["yes", "opposite", "not shown", "not measured"]
+Holds = Literal[
+    "yes", "opposite", "yes, in one run", "opposite, in one run", "not shown", "not measured"
+]
+IN_ONE_RUN: dict[Holds, Holds] = {
+    "yes": "yes, in one run",
+    "opposite": "opposite, in one run",
+}
 Place: TypeAlias = tuple[str | int, ...]  # of a quantity within its finding
-NO_INTERVAL = "one base, and no interval over what was asked"
+NO_INTERVAL = "one run of each, and no interval over what was asked"
 
 
 class Verdict(NamedTuple):
     """What was found of a finding."""
 
     holds: Holds
+    replicates: int = 0  # over which it was tested
     measured: str = "–"  # for people
     interval: Interval | None = None  # of what was tested
     metric: str = ""  # in whose units the interval is; "" for a correlation
@@ -56,9 +65,9 @@ class Contrast(_Finding):
     def judge(self, results: Results) -> Verdict:
         """Tests a − b by whether its interval excludes 0."""
         found = results.difference(self.a, self.b)
-        measured = _compared(results, self.a, self.b, found)
+        count, measured = _compared(results, self.a, self.b, found)
         note = NO_INTERVAL if math.isnan(found.low) else ""
-        return Verdict(_side(found, self.expected), measured, found, self.a[0].metric, note)
+        return Verdict(_side(found, self.expected), count, measured, found, self.a[0].metric, note)
 
 
 class Equivalence(_Finding):
@@ -85,9 +94,9 @@ class Equivalence(_Finding):
             holds = "yes"
         elif found.low > self.within or found.high < -self.within:
             holds = "opposite"
-        measured = _compared(results, self.a, self.b, found)
+        count, measured = _compared(results, self.a, self.b, found)
         note = NO_INTERVAL if math.isnan(found.low) else ""
-        return Verdict(holds, measured, found, self.a[0].metric, note)
+        return Verdict(holds, count, measured, found, self.a[0].metric, note)
 
 
 class Trend(_Finding):
@@ -102,24 +111,25 @@ class Trend(_Finding):
         yield from _placed("points", self.points)
 
     def judge(self, results: Results) -> Verdict:
-        """Page's test over the bases that have all points; the interval is last − first."""
-        columns = [results.by_base((point,)) for point in self.points]
-        bases = [base for base in columns[0] if all(base in column for column in columns)]
-        if not bases:
-            raise NotMeasured("no base has finished runs of all points")
-        metric = self.points[0].metric
-        table = np.array([[column[base] for column in columns] for base in bases])
+        """Page's test over the replicates that have all points; the interval is last − first."""
+        columns = [results.by_replicate((point,)) for point in self.points]
+        names = [name for name in columns[0] if all(name in column for column in columns)]
+        if not names:
+            raise NotMeasured(f"no {results.replicate} has finished of all points")
+        metric, count = self.points[0].metric, len(names)
+        table = np.array([[column[name] for column in columns] for name in names])
         levels = " → ".join(amount(metric, float(level)) for level in table.mean(axis=0))
-        found = results.difference(self.points[-1:], self.points[:1])
+        found = statistics.over_bases(table[:, -1] - table[:, 0])
         measured = f"{levels}: {written_difference(metric, found)}"
-        if len(bases) == 1:
-            return Verdict("not shown", measured, found, metric, "a trend is tested over bases")
+        if count == 1:
+            note = "one run of each: a trend is tested over several"
+            return Verdict("not shown", count, measured, found, metric, note)
         test = statistics.trend(table)
-        measured += f", {_p(test.p)} ({_bases(len(bases))})"
+        measured += f", {_p(test.p)} ({_counted(results, count)})"
         if test.p >= 1 - LEVEL:
-            return Verdict("not shown", measured, found, metric)
+            return Verdict("not shown", count, measured, found, metric)
         as_expected = test.falls == (self.expected == "lower")
-        return Verdict("yes" if as_expected else "opposite", measured, found, metric)
+        return Verdict("yes" if as_expected else "opposite", count, measured, found, metric)
 
 
 class Correlation(_Finding):
@@ -141,29 +151,30 @@ class Correlation(_Finding):
                 yield (name,), Quantity(arm=arm, metric=of.metric, item_set=of.item_set)
 
     def judge(self, results: Results) -> Verdict:
-        """Spearman's ρ on each base, with Student's t interval over bases, cut at ±1."""
+        """Spearman's ρ on each replicate, with Student's t interval over them, cut at ±1."""
         x, y = (self._pooled(results, of) for of in (self.x, self.y))
-        counts = {base: len(values) for base, values in x.items()}
+        counts = {name: len(values) for name, values in x.items()}
         if min(counts.values()) < 3:
             raise NotMeasured("a correlation takes three checkpoints")
-        constant = [base for base in x if not np.ptp(x[base]) or not np.ptp(y[base])]
+        constant = [name for name in x if not np.ptp(x[name]) or not np.ptp(y[name])]
         if constant:
-            raise NotMeasured(f"on {constant[0]} one of the two never changes")
-        by_base = [float(stats.spearmanr(x[base], y[base]).statistic) for base in x]
-        found = statistics.over_bases(by_base)
+            raise NotMeasured(f"in {results.replicate} {constant[0]} one of the two never changes")
+        each = [float(stats.spearmanr(x[name], y[name]).statistic) for name in x]
+        found = statistics.over_bases(each)
         found = found._replace(low=max(found.low, -1.0), high=min(found.high, 1.0))
         told = f"ρ = {found.value:.2f}".replace("-", "−")
         if not math.isnan(found.low):
             told += f" [{found.low:.2f} to {found.high:.2f}]".replace("-", "−")
-        measured = f"{told} over {min(counts.values())} checkpoints ({_bases(len(by_base))})"
-        note = "one base: no interval" if math.isnan(found.low) else ""
-        return Verdict(_side(found, self.expected), measured, found, "", note)
+        over = f"{min(counts.values())} checkpoints ({_counted(results, len(each))})"
+        note = "one run: no interval" if math.isnan(found.low) else ""
+        side = _side(found, self.expected)
+        return Verdict(side, len(each), f"{told} over {over}", found, "", note)
 
     def _pooled(self, results: Results, of: Measure) -> dict[str, list[float]]:
         pooled: dict[str, list[float]] = {}
         for arm in self.arms:
-            for base, values in results.checkpoints(arm, of, self.checkpoints == "phases").items():
-                pooled.setdefault(base, []).extend(values)
+            for name, values in results.checkpoints(arm, of, self.checkpoints == "phases").items():
+                pooled.setdefault(name, []).extend(values)
         return pooled
 
 
@@ -181,28 +192,26 @@ class Paired(_Finding):
         yield from _placed("b", self.b)
 
     def judge(self, results: Results) -> Verdict:
-        """Wilcoxon's signed-rank test (1945), two-sided; the interval is over items, too.
+        """Wilcoxon's signed-rank test (1945), two-sided, on each replicate.
 
-        It says what other items would show on these same bases, and nothing of other bases.
+        All of them must show it on the same side: answers about one item are no independent
+        evidence just because they come from several bases. The interval is over items, and says
+        what other items would show on these same bases.
         """
         groups = results.paired(self.a, self.b, "item")
         if not groups:
             raise NotMeasured("no items were asked about in both")
-        found = statistics.over_entities(groups)
-        differences = np.concatenate(groups)
-        metric = self.a[0].metric
-        measured = f"{written_difference(metric, found)} over {found.units} items"
-        if not differences.any():
-            return Verdict("not shown", measured, found, metric)
-        p = float(stats.wilcoxon(differences).pvalue)
-        measured += f", {_p(p)}"
-        if p >= 1 - LEVEL:
-            return Verdict("not shown", measured, found, metric)
-        falls, rises = (
-            stats.wilcoxon(differences, alternative=side).pvalue for side in ("less", "greater")
-        )
-        as_expected = (falls < rises) == (self.expected == "lower")
-        return Verdict("yes" if as_expected else "opposite", measured, found, metric)
+        found, metric, count = statistics.over_entities(groups), self.a[0].metric, len(groups)
+        tests = [statistics.signed_rank(differences) for differences in groups]
+        p = max(test.p for test in tests)
+        largest = f"largest {_p(p)}" if count > 1 else _p(p)
+        over = f"{found.units} items, {largest} ({_counted(results, count)})"
+        measured = f"{written_difference(metric, found)} over {over}"
+        sides = {test.falls for test in tests}
+        if p >= 1 - LEVEL or len(sides) > 1:
+            return Verdict("not shown", count, measured, found, metric)
+        as_expected = sides == {self.expected == "lower"}
+        return Verdict("yes" if as_expected else "opposite", count, measured, found, metric)
 
 
 Finding: TypeAlias = Contrast | Equivalence | Trend | Correlation | Paired
@@ -212,9 +221,12 @@ AnyFinding: TypeAlias = Annotated[Finding, Field(discriminator="kind")]
 def judged(finding: Finding, results: Results) -> Verdict:
     """Says whether a finding holds, or why that can't be told."""
     try:
-        return finding.judge(results)
+        verdict = finding.judge(results)
     except NotMeasured as reason:
         return Verdict("not measured", note=str(reason))
+    if verdict.replicates == 1:
+        return verdict._replace(holds=IN_ONE_RUN.get(verdict.holds, verdict.holds))
+    return verdict
 
 
 def _placed(name: str, quantities: Quantities | None) -> Iterator[tuple[Place, Quantity]]:
@@ -227,24 +239,26 @@ def _side(found: Interval, expected: Expected) -> Holds:
     return "yes" if (found.value < 0) == (expected == "lower") else "opposite"
 
 
-def _compared(results: Results, a: Quantities, b: Quantities | None, found: Interval) -> str:
-    """Writes both levels, their difference, and what its interval is over."""
+def _compared(
+    results: Results, a: Quantities, b: Quantities | None, found: Interval
+) -> tuple[int, str]:
+    """Counts the replicates; writes the levels, their difference, and what its interval is over."""
     metric = a[0].metric
-    first = results.by_base(a)
-    second = results.by_base(b) if b else {}
-    both = [base for base in first if not b or base in second]
+    first = results.by_replicate(a)
+    second = results.by_replicate(b) if b else {}
+    both = [name for name in first if not b or name in second]
     told = written_difference(metric, found)
     if b:
-        levels = [float(np.mean([of[base] for base in both])) for of in (first, second)]
+        levels = [float(np.mean([of[name] for name in both])) for of in (first, second)]
         told = f"{amount(metric, levels[0])} against {amount(metric, levels[1])}: {told}"
-    over = _bases(len(both))
+    over = _counted(results, len(both))
     if len(both) == 1 and not math.isnan(found.low):
         over += f", over {found.units} subjects of questions"
-    return f"{told} ({over})"
+    return len(both), f"{told} ({over})"
 
 
-def _bases(count: int) -> str:
-    return "1 base" if count == 1 else f"{count} bases"
+def _counted(results: Results, count: int) -> str:
+    return f"{count} {results.replicate}{'' if count == 1 else 's'}"
 
 
 def _p(p: float) -> str:

@@ -1,8 +1,9 @@
 """What a study's findings are about: a metric of an arm's runs, somewhere on their course.
 
-The unit is the base: runs of one base are averaged first, over seeds and over axes that aren't
-named. With a single base the units are what was asked about, and a probe's own `estimates` tells
-each one's value: it is given the answers about that one alone.
+The unit is the replicate: the base, where a study has several of them, or else the seed. Runs of
+one replicate are averaged first, over all axes that aren't named. With a single replicate the units
+are what was asked about, and a probe's own `estimates` tells each one's value: it is given the
+answers about that one alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,7 @@ _PROBES = TypeAdapter(dict[str, AnyProbe])
 DIFFERENCE: Bounds = (-1.0, 1.0)  # of shares
 Unit = Literal["item", "cluster"]  # a question's subject, or what is asked about together
 ByUnit: TypeAlias = "pd.Series[float]"
+Replicate = Literal["base", "run"]  # what differs between replicates: all, or the seed alone
 
 
 class NotMeasured(Exception):
@@ -74,10 +76,12 @@ class Results:
 
     def __init__(self, sweep: Sweep) -> None:
         self._sweep = sweep
+        several = len({_base_asked(member) for member in sweep.members}) > 1
+        self.replicate: Replicate = "base" if several else "run"
         self._outcomes = lru_cache(maxsize=None)(_outcomes)
 
     def runs(self, arm: str, where: Mapping[str, Any] | None = None) -> dict[str, list[Member]]:
-        """Returns the finished runs of an arm, by base.
+        """Returns the finished runs of an arm, by replicate.
 
         Raises:
             NotMeasured: there are none.
@@ -91,30 +95,34 @@ class Results:
         found: dict[str, list[Member]] = {}
         for member in planned:
             if member.finished:
-                found.setdefault(str(member.run.scenario["model"]), []).append(member)
+                found.setdefault(self._replicate_of(member), []).append(member)
         if not found:
             lacking = "no finished run" if planned else "no run in this tier"
             raise NotMeasured(f"there is {lacking} of {_told(arm, where or {})}")
         return found
 
-    def by_base(self, quantities: Quantities) -> dict[str, float]:
-        """Returns the value of a quantity on each base, or the mean of several's.
+    def _replicate_of(self, member: Member) -> str:
+        scenario = member.run.scenario
+        return str(scenario["model"] if self.replicate == "base" else scenario["seed"])
+
+    def by_replicate(self, quantities: Quantities) -> dict[str, float]:
+        """Returns the value of a quantity on each replicate, or the mean of several's.
 
         Raises:
             NotMeasured: it is missing in some run.
         """
         values: dict[str, list[float]] = {}
         for quantity in quantities:
-            for base, members in self.runs(quantity.arm, quantity.where).items():
+            for name, members in self.runs(quantity.arm, quantity.where).items():
                 found = [self._value(member, quantity) for member in members]
-                values.setdefault(base, []).append(float(np.mean(found)))
-        whole = {base: v for base, v in values.items() if len(v) == len(quantities)}
+                values.setdefault(name, []).append(float(np.mean(found)))
+        whole = {name: v for name, v in values.items() if len(v) == len(quantities)}
         if not whole:
-            raise NotMeasured("no base has finished runs of all that is averaged")
-        return {base: float(np.mean(v)) for base, v in whole.items()}
+            raise NotMeasured(f"no {self.replicate} has finished of all that is averaged")
+        return {name: float(np.mean(v)) for name, v in whole.items()}
 
     def checkpoints(self, arm: str, measure: Measure, ends: bool) -> dict[str, list[float]]:
-        """Returns, by base, a metric after every measured round of an arm's runs, run by run.
+        """Returns, by replicate, a metric after every measured round of an arm's runs, run by run.
 
         Args:
             arm: the arm.
@@ -122,54 +130,55 @@ class Results:
             ends: of round 0 and the last rounds of phases alone?
         """
         found: dict[str, list[float]] = {}
-        for base, members in self.runs(arm).items():
+        for name, members in self.runs(arm).items():
             for member in members:
                 for number in _rounds(member.run, ends):
                     value = self._mean(member, measure, number)
-                    found.setdefault(base, []).append(value)
+                    found.setdefault(name, []).append(value)
         return found
 
     def by_unit(self, quantities: Quantities, unit: Unit) -> dict[str, ByUnit]:
-        """Returns, by base, the value of each item or cluster; runs of a base are averaged."""
+        """Returns, by replicate, the value of each item or cluster, over the replicate's runs."""
         found: dict[str, list[ByUnit]] = {}
         for quantity in quantities:
-            for base, members in self.runs(quantity.arm, quantity.where).items():
+            for name, members in self.runs(quantity.arm, quantity.where).items():
                 for member in members:
                     number = _round(member.run, quantity)
                     values = _units(member.run, number, quantity, unit)
                     if quantity.from_start:
                         values = values - _units(member.run, 0, quantity, unit)
-                    found.setdefault(base, []).append(values.dropna())
-        return {base: pd.concat(tables).groupby(level=0).mean() for base, tables in found.items()}
+                    found.setdefault(name, []).append(values.dropna())
+        return {name: pd.concat(tables).groupby(level=0).mean() for name, tables in found.items()}
 
     def paired(self, a: Quantities, b: Quantities | None, unit: Unit) -> list[np.ndarray]:
-        """Returns, per base, the differences of a and b on the units that both have."""
+        """Returns, per replicate, the differences of a and b on the units that both have."""
         first = self.by_unit(a, unit)
-        second = self.by_unit(b, unit) if b else {base: 0.0 * v for base, v in first.items()}
-        pairs = [(first[base] - second[base]).dropna() for base in first if base in second]
+        second = self.by_unit(b, unit) if b else {name: 0.0 * v for name, v in first.items()}
+        pairs = [(first[name] - second[name]).dropna() for name in first if name in second]
         return [pair.to_numpy(float) for pair in pairs if len(pair)]
 
     def difference(self, a: Quantities, b: Quantities | None) -> Interval:
-        """Returns a − b, base by base, with its 95 % interval over bases.
+        """Returns a − b, replicate by replicate, with its 95 % interval over replicates.
 
-        With one base it is that over the clusters of what was asked, around the same value, as
+        With one replicate it is that over the clusters of what was asked, around the same value, as
         probes have it; none (NaN) where fewer than two were asked about in both.
 
         Raises:
             NotMeasured: one of them is missing.
         """
-        first = self.by_base(a)
-        second = self.by_base(b) if b else dict.fromkeys(first, 0.0)
+        first = self.by_replicate(a)
+        second = self.by_replicate(b) if b else dict.fromkeys(first, 0.0)
         found = statistics.over_bases([first[k] - second[k] for k in first if k in second])
         if not found.units:
-            raise NotMeasured("no base has finished runs of both")
+            raise NotMeasured(f"no {self.replicate} has finished of both")
         if found.units > 1:
             return found
         (only,) = (k for k in first if k in second)
         asked = next(iter(self.paired(a, b, "cluster")), np.array([]))
         if len(asked) < 2:
             return found
-        bounds = DIFFERENCE if metrics.unit(a[0].metric).factor == 100 else UNBOUNDED
+        of_shares = metrics.unit(a[0].metric).factor == 100 and np.abs(asked).max() <= 1
+        bounds = DIFFERENCE if of_shares else UNBOUNDED  # a gap is a difference itself
         over = estimate("", "", asked, np.arange(len(asked)), bounds)
         value = first[only] - second[only]
         shift = value - over.value  # clusters needn't have been asked about equally often
@@ -208,12 +217,19 @@ def metrics_of(scenario: Mapping[str, Any]) -> dict[str, frozenset[str]]:
     types = scenario["population"]["types"]
     of_types = [f"{what}_{name}" for what in experiment.OF_USERS for name in types]
     of_users = (*experiment.OF_USERS, *of_types)
-    derived = ("behaviour_self_gap", experiment.OVERCLAIM, experiment.CONVERSATION_GAP, *of_users)
+    derived = ["behaviour_self_gap", experiment.OVERCLAIM, experiment.CONVERSATION_GAP, *of_users]
+    if scenario.get("screening"):
+        derived += [f"screening_{share}" for share in experiment.SCREENED]
     return {**dict.fromkeys(derived, frozenset({""})), **found}
 
 
 def _probes(scenario: Mapping[str, Any]) -> Mapping[str, Probe]:
     return _PROBES.validate_python(scenario["measure"]["probes"])
+
+
+def _base_asked(member: Member) -> Any:
+    """Returns the base or the model that a run was planned with, if it has one of its own."""
+    return member.settings.get("base", member.settings.get("model"))
 
 
 def _told(arm: str, where: Mapping[str, Any]) -> str:

@@ -32,8 +32,8 @@ class Interval(NamedTuple):
         return self.low > 0 or self.high < 0
 
 
-def over_bases(values: Sequence[float] | np.ndarray) -> Interval:
-    """Returns the mean of one value per base with Student's t interval.
+def over_bases(values: Sequence[float] | np.ndarray, level: float = LEVEL) -> Interval:
+    """Returns the mean of one value per base with Student's t interval at a level.
 
     With one base there is no interval (NaN); bases that agree exactly have one without a width.
     """
@@ -45,7 +45,7 @@ def over_bases(values: Sequence[float] | np.ndarray) -> Interval:
         return Interval(mean, np.nan, np.nan, 1)
     if np.ptp(known) < ROUNDING:
         return Interval(mean, mean, mean, len(known))
-    low, high = stats.ttest_1samp(known, 0.0).confidence_interval(LEVEL)
+    low, high = stats.ttest_1samp(known, 0.0).confidence_interval(level)
     return Interval(mean, float(low), float(high), len(known))
 
 
@@ -82,22 +82,31 @@ def over_entities(groups: Sequence[np.ndarray], seed: int = 0) -> Interval:
     return Interval(value, float(found.low), float(found.high), units)
 
 
-class Trend(NamedTuple):
-    """Page's test for an ordered alternative (Page, 1963), two-sided."""
+class Test(NamedTuple):
+    """A two-sided test of a direction."""
 
     falls: bool  # the direction that the data lean to
     p: float
 
 
-def trend(table: np.ndarray) -> Trend:
-    """Tests whether the outcome falls or rises with the dose.
+def signed_rank(differences: np.ndarray) -> Test:
+    """Tests whether paired differences, (items,), lean to one side (Wilcoxon, 1945)."""
+    if not differences.any():
+        return Test(False, 1.0)
+    found = stats.wilcoxon(differences)
+    lean = stats.wilcoxon(differences, alternative="less").pvalue < 0.5
+    return Test(bool(lean), float(found.pvalue))
+
+
+def trend(table: np.ndarray) -> Test:
+    """Tests whether the outcome falls or rises with the dose (Page, 1963).
 
     Args:
         table: (bases, doses), the doses in ascending order; at least 2 bases and 3 doses.
     """
     rising, falling = stats.page_trend_test(table), stats.page_trend_test(-table)
     falls = falling.pvalue <= rising.pvalue
-    return Trend(bool(falls), float(min(1.0, 2 * min(rising.pvalue, falling.pvalue))))
+    return Test(bool(falls), float(min(1.0, 2 * min(rising.pvalue, falling.pvalue))))
 
 
 def threshold(differences: Mapping[float, Sequence[float]]) -> float | None:

@@ -1,13 +1,14 @@
 """A study: a sweep, and the findings of a paper that it is held against.
 
 studies/<name>/sweep.json     the runs, as of every sweep
-studies/<name>/claims.json    question, source and findings, as declared before the runs
+studies/<name>/claims.json    question, source and findings, and how many runs were finished when
+                              they were written down: none, unless they were changed
 studies/<name>/study.json     what was found; study.md, study.html: the same for people
 """
 
 import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import Field, ValidationError
 
@@ -15,14 +16,16 @@ from analysis.findings import AnyFinding, Finding, Holds, Verdict, judged
 from analysis.quantities import Results
 from analysis.recommendation import Choice, Recommendation
 from simulator.errors import StoreError
-from simulator.settings import Settings
+from simulator.settings import Count, Settings
 from simulator.store import write_atomically
 from simulator.sweep_store import Sweep
 
 CLAIMS = "claims.json"
 ANSWERS: dict[Holds, str] = {
     "yes": "Yes",
+    "yes, in one run": "In one run, yes",
     "opposite": "No, the opposite",
+    "opposite, in one run": "In one run, the opposite",
     "not shown": "Not shown",
     "not measured": "Not measured",
 }
@@ -33,7 +36,10 @@ class Claims(Settings):
 
     title: str = Field(min_length=1)
     source: str = Field(min_length=1, description="The paper.")
-    question: str = Field(min_length=1, description="The first finding answers it.")
+    question: str = Field(min_length=1)
+    answered_by: Count = Field(
+        1, ge=1, description="So many findings, the first ones, answer it: yes if all of them hold."
+    )
     findings: tuple[AnyFinding, ...] = Field(min_length=1)
     recommendation: Recommendation | None = Field(
         None, description="Empty: nothing is to be chosen."
@@ -46,15 +52,31 @@ class Study(NamedTuple):
     claims: Claims
     command: str  # that made it
     sweep: Sweep
+    declared_after: int = 0  # finished runs: so many could be looked at before
 
     @property
     def path(self) -> Path:
         """Its folder."""
         return self.sweep.path
 
-    def write(self) -> None:
-        """Writes what was declared beside the sweep."""
-        content = {"command": self.command, **self.claims.model_dump(mode="json")}
+    @classmethod
+    def declare(cls, claims: Claims, command: str, sweep: Sweep) -> "Study":
+        """Writes down what is claimed beside the sweep: before its runs, if it is called then.
+
+        Claims that are there already, and decide by the same comparisons, keep their date.
+        """
+        after = sum(member.finished for member in sweep.members)
+        if cls.is_at(sweep.path):
+            before = cls.open(sweep.path)
+            if _decisive(before.claims) == _decisive(claims):
+                after = before.declared_after
+        study = cls(claims, command, sweep, after)
+        study._write()
+        return study
+
+    def _write(self) -> None:
+        dated = {"command": self.command, "declared_after": self.declared_after}
+        content = {**dated, **self.claims.model_dump(mode="json")}
         text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
         write_atomically(self.path / CLAIMS, text.encode())
 
@@ -68,8 +90,8 @@ class Study(NamedTuple):
         sweep = Sweep.open(path)
         try:
             content = json.loads((path / CLAIMS).read_text(encoding="utf-8"))
-            command = str(content.pop("command"))
-            return cls(Claims.model_validate(content), command, sweep)
+            command, after = str(content.pop("command")), int(content.pop("declared_after", 0))
+            return cls(Claims.model_validate(content), command, sweep, after)
         except (OSError, ValueError, KeyError, ValidationError):
             raise StoreError(f"{path}: not a study (its {CLAIMS} can't be read)") from None
 
@@ -77,6 +99,16 @@ class Study(NamedTuple):
     def is_at(path: Path) -> bool:
         """Is there a study at `path`?"""
         return (path / CLAIMS).is_file()
+
+
+def _decisive(claims: Claims) -> list[dict[str, Any]]:
+    """Returns what decides the findings and the recommendation, without its words."""
+    words = {"claim", "reported"}
+    asked = claims.recommendation
+    return [
+        *(finding.model_dump(mode="json", exclude=words) for finding in claims.findings),
+        asked.model_dump(mode="json") if asked else {},
+    ]
 
 
 class Line(NamedTuple):
@@ -103,18 +135,34 @@ def judge(study: Study) -> Outcome:
 
 
 def answer(study: Study, outcome: Outcome) -> str:
-    """Answers the question: by the first finding, how many others hold, and what is advised."""
-    verdict = outcome.lines[0].verdict
-    why = verdict.note if verdict.holds == "not measured" else verdict.measured
-    said = f"{study.claims.question} {ANSWERS[verdict.holds]}: {why}. {_tally(outcome.lines)}"
-    return f"{said} {outcome.advice}".strip()
+    """Answers the question: by the first findings, how many hold in all, and what is advised."""
+    asked = _answered(outcome.lines[: study.claims.answered_by])
+    return f"{study.claims.question} {asked}. {_tally(outcome.lines)} {outcome.advice}".strip()
+
+
+def _answered(lines: list[Line]) -> str:
+    """Says what became of the findings that the question is about."""
+    verdicts = [line.verdict for line in lines]
+    reasons = [v.note if v.holds == "not measured" else v.measured for v in verdicts]
+    if len(verdicts) == 1:
+        return f"{ANSWERS[verdicts[0].holds]}: {reasons[0]}"
+    same = len({verdict.holds for verdict in verdicts}) == 1
+    each = [
+        f"({n}) {'' if same else f'{verdict.holds}, '}{reason}"
+        for n, (verdict, reason) in enumerate(zip(verdicts, reasons, strict=True), 1)
+    ]
+    return f"{ANSWERS[verdicts[0].holds] if same else 'Not all of it'}: {'; '.join(each)}"
 
 
 def _tally(lines: list[Line]) -> str:
     """Says how many findings hold, and what became of the others."""
     counts = {holds: sum(line.verdict.holds == holds for line in lines) for holds in ANSWERS}
-    hold = "holds" if counts["yes"] == 1 else "hold"
-    words = {holds: hold if holds == "yes" else holds for holds in ANSWERS}
+    words = {
+        holds: holds.replace("yes", "holds" if counts[holds] == 1 else "hold").replace(
+            ", in", " in"
+        )
+        for holds in ANSWERS
+    }
     parts = [f"{counts[holds]} {words[holds]}" for holds in ANSWERS if counts[holds]]
     whole = f"{len(lines)} finding{'s' if len(lines) > 1 else ''}"
     return f"Of {whole}: {', '.join(parts)}."

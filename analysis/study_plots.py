@@ -10,13 +10,21 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from analysis import experiment, frames, statistics
-from analysis.drawing import FAINT, INK, LOOKS, draw_curve, legend, plain, titled
+from analysis.drawing import FAINT, INK, LOOKS, Look, draw_curve, legend, plain, titled
+from analysis.findings import Holds
 from analysis.metrics import ITEM_SETS, SHARE, full_name, unit
 from analysis.quantities import Measure, NotMeasured, Quantity, Results
 from analysis.study import Line
 from simulator.sweep_store import REPLICATES, Sweep
 
-COLORS = {"yes": LOOKS[2], "opposite": LOOKS[0], "not shown": LOOKS[1], "not measured": LOOKS[3]}
+COLORS: dict[Holds, Look] = {
+    "yes": LOOKS[2],
+    "yes, in one run": LOOKS[2],
+    "opposite": LOOKS[0],
+    "opposite, in one run": LOOKS[0],
+    "not shown": LOOKS[1],
+    "not measured": LOOKS[3],
+}
 
 
 class Condition(NamedTuple):
@@ -67,17 +75,17 @@ def draw_findings(axes: Axes, lines: list[Line]) -> None:
 
 
 def draw_levels(axes: Axes, sweep: Sweep, measure: Measure) -> None:
-    """What every condition ends with: each base as a dot, their mean with its interval."""
+    """What every condition ends with: each replicate as a dot, their mean with its interval."""
     titled(axes, "Where every arm ends")
     results, shown = Results(sweep), []
     for condition in conditions(sweep):
         try:
-            shown.append((condition.name, results.by_base((condition.quantity(measure),))))
+            shown.append((condition.name, results.by_replicate((condition.quantity(measure),))))
         except NotMeasured:
             continue  # the table says why
     how = unit(measure.metric)
-    for place, (_, by_base) in enumerate(shown):
-        values = [how.factor * value for value in by_base.values()]
+    for place, (_, found_by) in enumerate(shown):
+        values = [how.factor * value for value in found_by.values()]
         found = statistics.over_bases(values)
         axes.scatter(values, [place] * len(values), s=14, color=LOOKS[1].color, alpha=0.5, lw=0)
         if found.units > 1:
@@ -92,18 +100,18 @@ def draw_levels(axes: Axes, sweep: Sweep, measure: Measure) -> None:
 
 
 def draw_course(axes: Axes, sweep: Sweep, measure: Measure, arms: Iterable[str]) -> None:
-    """The metric after every measured round, a line per condition, means over bases."""
+    """The metric after every measured round, a line per condition, means over replicates."""
     titled(axes, "On the way there")
     results, how = Results(sweep), unit(measure.metric)
     for condition, look in zip(conditions(sweep, tuple(arms)), LOOKS, strict=False):
         at, means = [], []
         for number in _measured(results, condition):
             try:
-                by_base = results.by_base((condition.quantity(measure, number),))
+                replicates = results.by_replicate((condition.quantity(measure, number),))
             except NotMeasured:
                 continue
             at.append(number)
-            means.append(how.factor * float(np.mean(list(by_base.values()))))
+            means.append(how.factor * float(np.mean(list(replicates.values()))))
         draw_curve(axes, at, means, look, condition.name)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("round (one update each)", color=INK)

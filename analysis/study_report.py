@@ -15,6 +15,7 @@ from analysis.study_tables import (
     NOTE,
     as_json,
     choice_heads,
+    declared,
     markdown,
     rows,
     unfinished_runs,
@@ -53,7 +54,7 @@ def _content(study: Study, outcome: Outcome) -> dict[str, Any]:
         "unfinished": unfinished_runs(study),
         "heads": HEADS,
         "rows": rows(lines),
-        "note": NOTE,
+        "note": f"{NOTE} {declared(study)}",
         "choice_heads": choice_heads(advised) if advised else (),
         "choices": [(c.arm, c.written(advised)) for c in outcome.choices] if advised else [],
         "panels": _panels(study, lines),
@@ -89,5 +90,7 @@ FINDING_WORDS = (
     "The findings of the table that compare shares, with their intervals. Green triangles hold, "
     "orange dots are the opposite, blue squares not shown."
 )
-LEVEL_WORDS = "What the question is about, after the last round: each dot a base, over its seeds."
-COURSE_WORDS = "The same on the way, for the arms of the first finding: means over bases."
+LEVEL_WORDS = "What the question is about, after the last round: each dot a base, over its "
+"seeds, or with one base a run."
+COURSE_WORDS = "The same on the way, for the arms of the first finding: means over "
+"bases, or with one base over runs."

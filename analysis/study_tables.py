@@ -17,9 +17,10 @@ from analysis.study import Line, Outcome, Study, answer
 
 HEADS = ("finding", "reported there", "measured here (interval)", "holds?")
 NOTE = (
-    "Brackets: 95 % intervals over bases (models trained apart), or where it says so over what was "
-    "asked. Every finding is judged by itself: of twenty that aren't so, one may seem to be. "
-    "[W]: the paper's figure is known second-hand."
+    "Brackets: 95 % intervals over bases (models trained apart) or runs of other seeds; with one "
+    "run of each arm over what was asked, which knows nothing of how far runs differ. Every "
+    "finding is judged by itself: of twenty that aren't so, one may seem to be. [W]: the paper's "
+    "figure is known second-hand."
 )
 
 
@@ -56,13 +57,23 @@ def unfinished_runs(study: Study) -> str:
     return f"{finished} of {len(study.sweep.members)} runs are finished; the rest is left out."
 
 
+def declared(study: Study) -> str:
+    """Says when the findings, as they are judged, were written down."""
+    if not study.declared_after:
+        return "The findings were written down before any of the runs."
+    return (
+        f"The findings, as they are judged, were written down when {study.declared_after} of "
+        f"{len(study.sweep.members)} runs had finished."
+    )
+
+
 def summary_table(study: Study, lines: list[Line]) -> Table:
     """Returns a line per finding."""
     table = Table(
         title=Text(f"{study.sweep.name}: {study.claims.title} ({study.claims.source})"),
         title_justify="left",
         box=box.SIMPLE_HEAD,
-        caption=Text(NOTE, style="dim"),
+        caption=Text(f"{NOTE} {declared(study)}", style="dim"),
         caption_justify="left",
         show_lines=True,
     )
@@ -95,7 +106,7 @@ def markdown(study: Study, outcome: Outcome) -> str:
         tables.append(_pipes(choice_heads(asked), choices))
     head = f"**{_inert(answer(study, outcome))}**"
     source = f"{_inert(claims.title)} ({_inert(claims.source)}); `{study.command}`"
-    return "\n\n".join([head, source, *tables, _inert(NOTE)]) + "\n"
+    return "\n\n".join([head, source, *tables, _inert(f"{NOTE} {declared(study)}")]) + "\n"
 
 
 def _pipes(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
@@ -110,6 +121,7 @@ def as_json(study: Study, outcome: Outcome) -> str:
         "name": study.sweep.name,
         "answer": answer(study, outcome),
         "command": study.command,
+        "declared_after": study.declared_after,
         "runs": {"finished": finished, "planned": len(study.sweep.members)},
         "findings": [_record(line) for line in outcome.lines],
         "choices": [_choice(choice) for choice in outcome.choices],

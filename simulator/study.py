@@ -4,7 +4,7 @@ from pathlib import Path
 
 from analysis.study import Claims, Study
 from simulator.study_plan import PlannedStudy
-from simulator.sweep import failures, run_cells
+from simulator.sweep import failures, lay_out, run_cells
 
 STUDIES = Path("studies")
 
@@ -22,8 +22,8 @@ def run_study(
     """
     config, cells = planned
     path = (out or STUDIES) / config.name
-    sweep, failed = run_cells(cells, path, processes or config.processes)
     claims = Claims(**{key: getattr(config, key) for key in Claims.model_fields})
-    study = Study(claims, command, sweep)
-    study.write()
+    sweep = lay_out(cells, path)
+    study = Study.declare(claims, command, sweep)
+    failed = run_cells(sweep, cells, processes or config.processes)
     return study, failures(sweep, failed) if failed else ""

@@ -43,30 +43,21 @@ def run_sweep(file: str, out: Path | None, processes: int | None) -> Sweep:
         StoreError: some runs couldn't be finished; the others are kept.
     """
     config, cells = plan(Path(file))
-    sweep, failed = run_cells(
-        cells, (out or Path("sweeps")) / config.name, processes or config.processes
-    )
-    if failed:
+    sweep = lay_out(cells, (out or Path("sweeps")) / config.name)
+    if failed := run_cells(sweep, cells, processes or config.processes):
         raise StoreError(failures(sweep, failed))
     return sweep
 
 
-def run_cells(cells: Sequence[Cell], path: Path, processes: int) -> tuple[Sweep, dict[Path, str]]:
-    """Runs what isn't finished yet of these; returns the sweep, and what went wrong, by run.
-
-    Args:
-        cells: the runs.
-        path: the sweep's folder.
-        processes: runs at a time.
-    """
+def lay_out(cells: Sequence[Cell], path: Path) -> Sweep:
+    """Writes down which runs a sweep has, in its folder; nothing is run."""
     members = [
         Member(
             cell.arm, cell.settings, cell.scenario.last_round, Run(path.parent / RUNS / cell.folder)
         )
         for cell in cells
     ]
-    sweep = Sweep.write(path, members)
-    return sweep, _work(sweep, cells, processes)
+    return Sweep.write(path, members)
 
 
 def failures(sweep: Sweep, failed: dict[Path, str]) -> str:
@@ -75,8 +66,14 @@ def failures(sweep: Sweep, failed: dict[Path, str]) -> str:
     return f"{len(failed)} of {len(sweep.members)} runs failed; the first, {path}: {reason}"
 
 
-def _work(sweep: Sweep, cells: Sequence[Cell], processes: int) -> dict[Path, str]:
-    """Runs all that isn't finished; returns what went wrong, by run."""
+def run_cells(sweep: Sweep, cells: Sequence[Cell], processes: int) -> dict[Path, str]:
+    """Runs what isn't finished yet; returns what went wrong, by run.
+
+    Args:
+        sweep: as it was laid out.
+        cells: its runs, in the same order.
+        processes: runs at a time.
+    """
     due = {
         member.run.path: cell.scenario
         for member, cell in zip(sweep.members, cells, strict=True)

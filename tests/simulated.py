@@ -21,8 +21,9 @@ class Simulated(Results):
     def __init__(self, arms: Mapping[str, Any], *, by_metric: bool = False) -> None:
         self._arms = {name: np.atleast_1d(np.asarray(values)) for name, values in arms.items()}
         self._by_metric = by_metric
+        self.replicate = "base"
 
-    def by_base(self, quantities: Quantities) -> dict[str, float]:
+    def by_replicate(self, quantities: Quantities) -> dict[str, float]:
         columns = [self._of(quantity) for quantity in quantities]
         means = np.mean([column.reshape(len(column), -1).mean(axis=1) for column in columns], 0)
         return {str(base): float(mean) for base, mean in enumerate(means)}

@@ -101,7 +101,7 @@ def test_studies_notebook(
     claims = Claims(title="T", source="S", question="Does it?", findings=[finding])
     studies = planted_sweep.path.parent
     sweep = Sweep.write(studies / "deceive_users", list(planted_sweep.members))
-    Study(claims, "python -m simulator study deceive_users", sweep).write()
+    Study.declare(claims, "python -m simulator study deceive_users", sweep)
     monkeypatch.setenv(STUDIES_VARIABLE, str(studies))
     shown = executed("03_studies.ipynb")
     assert "Does it? Yes: " in shown and "image/png" in shown

@@ -73,7 +73,7 @@ def test_one_base_is_measured_by_what_it_was_asked_about() -> None:
     rng = np.random.default_rng(1)
     answers = {"a": rng.binomial(6, 0.3, (1, 24)) / 6, "b": rng.binomial(6, 0.8, (1, 24)) / 6}
     found = judged(compared(expected="lower"), Simulated(answers))
-    assert found.holds == "yes" and found.interval is not None
+    assert found.holds == "yes, in one run" and found.interval is not None
     assert found.interval.units == 24 and "(1 base, over 24 subjects" in found.measured
     alone = judged(compared(expected="lower"), Simulated({"a": [0.3], "b": [0.8]}))
     assert alone.interval is not None and np.isnan(alone.interval.low)
@@ -83,7 +83,7 @@ def test_one_base_is_measured_by_what_it_was_asked_about() -> None:
 def test_that_all_agree_shows_no_more_than_their_number() -> None:
     agreed = Simulated({"a": np.ones((1, 24)), "b": np.ones((1, 24))})
     assert judged(compared("equivalence", within=0.03), agreed).holds == "not shown"
-    assert judged(compared("equivalence", within=0.2), agreed).holds == "yes"
+    assert judged(compared("equivalence", within=0.2), agreed).holds == "yes, in one run"
     assert judged(compared(expected="lower"), agreed).holds == "not shown"
 
 
@@ -117,8 +117,17 @@ def test_trends() -> None:
     flat = {"p0": [0.5, 0.6], "p1": [0.6, 0.5], "p2": [0.5, 0.6], "p3": [0.6, 0.5]}
     assert judged(falls, Simulated(flat)).holds == "not shown"
     alone = judged(falls, Simulated({name: values[:1] for name, values in FALLING.items()}))
-    assert alone.holds == "not shown" and "over bases" in alone.note
+    assert alone.holds == "not shown" and "over several" in alone.note
     assert judged(falls, Simulated({"p0": LOW})).holds == "not measured"
+
+
+def test_a_trend_and_its_interval_are_of_the_same_bases() -> None:
+    """The last base lacks a point between, and would turn the difference round."""
+    points = {name: [*values, 0.0] for name, values in FALLING.items()}
+    points |= {"p3": [*FALLING["p3"], 9.0], "p1": FALLING["p1"]}
+    falls = finding("trend", points=POINTS, expected="lower")
+    found = judged(falls, Simulated(points))
+    assert found == judged(falls, Simulated(FALLING)) and found.holds == "yes"
 
 
 def test_correlations() -> None:
@@ -147,11 +156,13 @@ def test_pairs_of_items() -> None:
     after = before - 0.2 + rng.normal(0, 0.1, before.shape)
     results = Simulated({"a": after, "b": before})
     found = judged(compared("paired", expected="lower"), results)
-    p = stats.wilcoxon((after - before).ravel()).pvalue
-    assert found.holds == "yes" and p < 0.001 and "p < .001" in found.measured
+    p = max(stats.wilcoxon(differences).pvalue for differences in after - before)
+    assert found.holds == "yes" and p < 0.001 and "largest p < .001 (2 bases)" in found.measured
     assert judged(compared("paired", expected="higher"), results).holds == "opposite"
     same = judged(compared("paired", expected="lower"), Simulated({"a": before, "b": before}))
     assert same.holds == "not shown"
+    apart = Simulated({"a": np.array([after[0], before[1] + 0.2]), "b": before})
+    assert judged(compared("paired", expected="lower"), apart).holds == "not shown"
     noise = Simulated({"a": before + rng.normal(0, 0.2, before.shape), "b": before})
     assert judged(compared("paired", expected="lower"), noise).holds == "not shown"
 
@@ -162,6 +173,7 @@ def nulls(rng: np.random.Generator) -> list[tuple[Finding, Simulated]]:
     arms = shared + rng.normal(0, 0.04, (3, 6))
     correlated = {"arms": ["a"], "x": {"metric": "x"}, "y": {"metric": "y"}}
     asked = {name: rng.binomial(6, 0.5, (3, 20)) / 6 for name in "ab"}
+    asked["a"] = asked["a"] + rng.normal(0, 0.1, (3, 1))  # bases differ, about nothing
     return [
         (compared(expected="lower"), Simulated({"a": arms[:, 0], "b": arms[:, 1]})),
         (compared("paired", expected="lower"), Simulated(asked)),
@@ -219,13 +231,26 @@ def sweep(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Sweep:
 def test_seeds_are_averaged_within_bases(sweep: Sweep) -> None:
     results = Results(sweep)
     low = Quantity(arm="low", metric="honesty", item_set="ood")
-    assert results.by_base((low,)) == pytest.approx({"organism:1": 0.325, "organism:2": 0.345})
+    assert results.by_replicate((low,)) == pytest.approx({"organism:1": 0.325, "organism:2": 0.345})
     one = low.model_copy(update={"where": {"seed": 1}})
-    assert results.by_base((one,)) == pytest.approx({"organism:1": 0.33, "organism:2": 0.35})
+    assert results.by_replicate((one,)) == pytest.approx({"organism:1": 0.33, "organism:2": 0.35})
     sets = low.model_copy(update={"item_set": ("used", "ood")})
-    assert results.by_base((sets,)) == results.by_base((low,))
+    assert results.by_replicate((sets,)) == results.by_replicate((low,))
     change = low.model_copy(update={"from_start": True})  # round 0 was planted, too
-    assert set(results.by_base((change,)).values()) == {0.0}
+    assert set(results.by_replicate((change,)).values()) == {0.0}
+
+
+def test_runs_of_one_base_are_replicates_by_their_seeds(sweep: Sweep) -> None:
+    one = sweep._replace(members=tuple(m for m in sweep.members if m.settings["base"] == 1))
+    results = Results(one)
+    low = Quantity(arm="low", metric="honesty", item_set="heldout")
+    assert results.by_replicate((low,)) == pytest.approx({"0": 0.32, "1": 0.33})
+    a, b = ({**quantity(arm), "item_set": "heldout"} for arm in ("low", "high"))
+    found = judged(finding("contrast", a=a, b=b, expected="lower"), results)
+    assert found.holds == "yes" and "(2 runs)" in found.measured
+    single = one._replace(members=tuple(m for m in one.members if m.settings["seed"] == 1))
+    alone = judged(finding("contrast", a=a, b=b, expected="lower"), Results(single))
+    assert alone.replicates == 1 and alone.holds in ("yes, in one run", "not shown")
 
 
 def test_findings_are_read_off_runs(sweep: Sweep) -> None:
@@ -256,11 +281,11 @@ def test_a_metrics_units_are_what_its_probe_says_of_each(tiny_run: Run, tmp_path
     ):  # fmt: skip
         asked = Quantity(arm="only", metric=metric, item_set=item_set)
         (by_item,) = results.by_unit((asked,), "item").values()
-        (whole,) = results.by_base((asked,)).values()
+        (whole,) = results.by_replicate((asked,)).values()
         assert len(by_item) > 1
         assert by_item.mean() == pytest.approx(whole)  # every item is asked about equally often
     measure = Measure(metric="belief")
-    assert len(results.checkpoints("only", measure, ends=False)["organism:0"]) == 3
-    assert len(results.checkpoints("only", measure, ends=True)["organism:0"]) == 2
+    assert len(results.checkpoints("only", measure, ends=False)["0"]) == 3
+    assert len(results.checkpoints("only", measure, ends=True)["0"]) == 2
     gap = Quantity(arm="only", metric="conversation_gap")
-    assert results.by_unit((gap,), "cluster")["organism:0"].empty  # no probe's own
+    assert results.by_unit((gap,), "cluster")["0"].empty  # no probe's own

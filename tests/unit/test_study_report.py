@@ -47,9 +47,7 @@ def study(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Study:
             },
         }
     )
-    written = Study(claims, "python -m simulator study t", Sweep.write(root / "t", members))
-    written.write()
-    return written
+    return Study.declare(claims, "python -m simulator study t", Sweep.write(root / "t", members))
 
 
 def test_the_answer_comes_first(study: Study) -> None:
@@ -76,6 +74,32 @@ def test_what_is_written_is_inert_and_whole(study: Study, tmp_path: Path) -> Non
     rows = [line for line in table.splitlines() if line.startswith("| ")]
     assert len(rows) == (2 + 2) + (2 + 1)
     assert all(len(row.replace("\\|", "").split("|")) == 6 for row in rows[:4])
+
+
+def test_a_question_may_take_several_findings(study: Study) -> None:
+    both = study._replace(claims=study.claims.model_copy(update={"answered_by": 2}))
+    assert answer(both, judge(both)).startswith(
+        "Does a veto help? Not all of it: (1) yes, 82 % against 42 %: +40 points [+40 to +40] "
+        "(3 bases); (2) not measured, there is no run in this tier of 'nobody'. Of 2"
+    )
+
+
+def test_claims_that_change_after_the_runs_are_said_to(study: Study, tmp_path: Path) -> None:
+    shutil.copytree(study.path.parent, tmp_path / "studies")
+    sweep = Sweep.open(tmp_path / "studies" / study.path.name)
+    early = sweep._replace(members=())
+    claims, command = study.claims, study.command
+    (sweep.path / CLAIMS).unlink()
+    assert Study.declare(claims, command, early).declared_after == 0
+    assert Study.declare(claims, command, sweep).declared_after == 0  # the same as before
+    reworded = claims.findings[0].model_copy(update={"claim": "It helps."})
+    words = claims.model_copy(update={"findings": (reworded, claims.findings[1])})
+    assert Study.declare(words, command, sweep).declared_after == 0
+    turned = claims.findings[0].model_copy(update={"expected": "lower"})
+    changed = claims.model_copy(update={"findings": (turned, claims.findings[1])})
+    late = Study.declare(changed, command, sweep)
+    assert late.declared_after == 6 == Study.open(sweep.path).declared_after
+    assert "when 6 of 6 runs had finished" in markdown(late, judge(late))
 
 
 def test_a_study_is_opened_as_it_was_written(study: Study, tmp_path: Path) -> None:
