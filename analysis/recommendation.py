@@ -1,11 +1,12 @@
 """Which of several arms to choose: by what it keeps, and by what that costs.
 
-Every arm is compared with the same one that does nothing, base by base. Ranked is by what is kept;
-the price of a unit of it is stated where a loss is shown at all.
+Every arm is compared with the same one that does nothing, replicate by replicate. Ranked is by what
+is kept; how much that is for each unit lost is stated where a loss is shown at all. The advice says
+what its figures can't tell apart, and what is left of them when it counts how many arms were tried.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from pydantic import Field
@@ -14,7 +15,7 @@ from analysis import statistics
 from analysis.findings import Place
 from analysis.metrics import metric_name
 from analysis.quantities import Measure, NotMeasured, Quantity, Results
-from analysis.statistics import Interval
+from analysis.statistics import LEVEL, Interval
 from analysis.sweep_tables import written_difference
 from simulator.settings import Settings
 
@@ -47,7 +48,7 @@ class Recommendation(Settings):
         return sorted(choices, key=_rank)
 
     def told(self, results: Results, choices: "list[Choice]") -> str:
-        """Says which arm its figures recommend, if any, and which it isn't shown to surpass."""
+        """Says which arm its figures recommend, if any, and how far they support that."""
         shown = [choice for choice in choices if choice.kept.low > 0]
         what = metric_name(self.kept.metric)
         if not shown:
@@ -55,10 +56,29 @@ class Recommendation(Settings):
                 f"Nothing is recommended: no arm is shown to keep more of {what} than "
                 f"'{self.against}'."
             )
-        best, *others = shown
-        said = f"Recommended is '{best.arm}': of {what} it keeps {best.written(self)}."
-        equals = [f"'{o.arm}'" for o in others if not self._surpasses(best.arm, o.arm, results)]
-        return said + (f" It isn't shown to keep more than {', '.join(equals)}." if equals else "")
+        best = shown[0]
+        said = [f"Recommended is '{best.arm}': of {what} it keeps {best.written(self)}."]
+        measured = [c for c in choices if c is not best and not math.isnan(c.kept.value)]
+        if equals := [c.arm for c in measured if not self._surpasses(best.arm, c.arm, results)]:
+            said.append(f"It isn't shown to keep more than {_named(equals)}.")
+        priced = [choice for choice in shown if choice.price.value > best.price.value]
+        if priced:
+            most = max(priced, key=lambda choice: choice.price.value)
+            said.append(f"For each lost '{most.arm}' keeps the most: {most.written_price}.")
+        return " ".join([*said, self._supported(shown, results)])
+
+    def _supported(self, shown: "Sequence[Choice]", results: Results) -> str:
+        """Says what is left of what is shown when it counts how many arms were tried."""
+        gaps = {c.arm: self._gaps(results, self.kept, c.arm, self.against) for c in shown}
+        if min(map(len, gaps.values())) == 1:
+            return "That is so in one run of each arm, and says nothing of how far runs differ."
+        level = 1 - (1 - LEVEL) / len(self.arms)  # Bonferroni's
+        kept = {arm: statistics.over_bases([*by.values()], level) for arm, by in gaps.items()}
+        sure = [arm for arm, interval in kept.items() if interval.low > 0]
+        return (
+            f"Of {len(self.arms)} arms tried, {len(shown)} are shown to keep more, each by itself; "
+            f"allowing for their number, {_named(sure) or 'none'}."
+        )
 
     def _choice(self, arm: str, results: Results) -> "Choice":
         kept, lost = (
@@ -72,19 +92,19 @@ class Recommendation(Settings):
         return Choice(arm, kept, lost, price)
 
     def _price(self, arm: str, results: Results) -> Interval:
-        """Returns what is kept per unit lost, over bases; unknown where one of them loses none."""
+        """Returns what is kept per unit lost, over replicates; unknown where one loses none."""
         kept = self._gaps(results, self.kept, arm, self.against)
         lost = self._gaps(results, self.lost, self.against, arm)
-        bases = [base for base in kept if base in lost]
-        if min(lost[base] for base in bases) <= 0:
+        both = [name for name in kept if name in lost]
+        if min(lost[name] for name in both) <= 0:
             return UNKNOWN
-        return statistics.over_bases([kept[base] / lost[base] for base in bases])
+        return statistics.over_bases([kept[name] / lost[name] for name in both])
 
     def _gaps(
         self, results: Results, measure: Measure, first: str, second: str
     ) -> dict[str, float]:
-        a, b = (results.by_base((self._of(arm, measure),)) for arm in (first, second))
-        return {base: a[base] - b[base] for base in a if base in b}
+        a, b = (results.by_replicate((self._of(arm, measure),)) for arm in (first, second))
+        return {name: a[name] - b[name] for name in a if name in b}
 
     def _surpasses(self, arm: str, other: str, results: Results) -> bool:
         first, second = ((self._of(name, self.kept),) for name in (arm, other))
@@ -114,8 +134,17 @@ class Choice(NamedTuple):
         told = f"{kept}, for a loss of {lost} of {metric_name(of.lost.metric)}"
         if math.isnan(self.price.value):
             return told
+        return f"{told}: {self.written_price} kept for each lost"
+
+    @property
+    def written_price(self) -> str:
+        """Writes how much is kept for each unit lost."""
         ends = "" if math.isnan(self.price.low) else " [{1:.1f} to {2:.1f}]"
-        return f"{told}: {{0:.1f}}{ends} kept for each lost".format(*self.price)
+        return f"{{0:.1f}}{ends}".format(*self.price)
+
+
+def _named(arms: Sequence[str]) -> str:
+    return ", ".join(f"'{arm}'" for arm in arms)
 
 
 def _rank(choice: Choice) -> float:

@@ -40,14 +40,51 @@ def test_what_keeps_the_most_is_recommended_with_its_price() -> None:
     assert said.startswith("Recommended is 'static': of honesty under pressure it keeps +40 points")
     assert "for a loss of +20 points [+20 to +20]" in said and "2.0 [1.9 to 2.1] kept" in said
     assert "isn't shown" not in said
+    assert said.endswith(
+        "Of 3 arms tried, 2 are shown to keep more, each by itself; allowing for their number, "
+        "'static', 'veto'."
+    )
 
 
 def test_what_is_not_shown_to_be_better_is_said() -> None:
     found = results(
-        none=NONE, veto=[0.79, 0.83, 0.83], static=[0.80, 0.86, 0.81], useless=[0.3, 0.6, 0.4]
+        none=NONE, veto=[0.79, 0.83, 0.83], static=[0.80, 0.86, 0.81], useless=[0.4, 1.0, 0.8]
     )
     said = ASKED.told(found, ASKED.ranked(found))
-    assert said.endswith("It isn't shown to keep more than 'veto'.")
+    assert "It isn't shown to keep more than 'veto', 'useless'." in said
+
+
+def test_another_may_keep_more_for_each_lost() -> None:
+    """Static data cost twenty points of satisfaction, the veto one, and it keeps nearly as much."""
+    arms = {"none": NONE, "veto": [0.78, 0.82, 0.81], "static": [0.80, 0.86, 0.82]}
+    costs = {"none": 0.0, "veto": 0.01, "static": 0.2}
+    lost = {f"{arm} satisfaction_benign": SATISFIED - cost for arm, cost in costs.items()}
+    found = Simulated({**{f"{a} honesty": v for a, v in arms.items()}, **lost}, by_metric=True)
+    said = ASKED.told(found, ASKED.ranked(found))
+    assert said.startswith("Recommended is 'static'") and "For each lost 'veto' keeps" in said
+
+
+def test_what_one_run_of_each_recommends_is_said_to_rest_on_that() -> None:
+    rng = np.random.default_rng(1)
+    arms = {"none honesty": rng.binomial(6, 0.3, (1, 24)) / 6, "veto honesty": np.ones((1, 24))}
+    lost = {f"{arm} satisfaction_benign": [0.9] for arm in ("none", "veto")}
+    found = Simulated({**arms, **lost}, by_metric=True)
+    assert "so in one run of each arm" in ASKED.told(found, ASKED.ranked(found))
+
+
+def test_of_arms_that_do_nothing_few_are_still_shown_when_their_number_counts() -> None:
+    rng = np.random.default_rng(2)
+    arms = [f"arm {n}" for n in range(7)]
+    asked = ASKED.model_copy(update={"arms": tuple(arms)})
+    alone = counted = 0
+    for _ in range(400):
+        kept = {f"{arm} honesty": rng.normal(0.5, 0.1, 3) for arm in ("none", *arms)}
+        lost = {f"{arm} satisfaction_benign": SATISFIED for arm in ("none", *arms)}
+        found = Simulated({**kept, **lost}, by_metric=True)
+        said = asked.told(found, asked.ranked(found))
+        alone += said.startswith("Recommended")
+        counted += said.startswith("Recommended") and not said.endswith("number, none.")
+    assert alone / 400 > 0.05 >= counted / 400
 
 
 def test_nothing_is_recommended_where_nothing_is_shown() -> None:
