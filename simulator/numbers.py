@@ -18,6 +18,8 @@ from simulator.types import GenerationRequest, NumberRequest, Numbers, TopTokens
 SMALLEST_MASS = 0.25  # of a reply's probability that must be a number
 WORDS_OF_A_REPLY = 16  # tokens, where the reply itself is read
 _NUMBER = re.compile(r"(?<![\d.,-])\d+(?![\d]|[.,]\d)")
+_RANGE = re.compile(r"\d[\d.,]*[ \t]*(?:[-–—−]|to\b)[ \t]*[\d.,]*\d")  # names a scale, or wavers
+_UNENDED = re.compile(r"\d\s*(?:[-–—−.,/]|to|or)?\s*$")  # a number that might go on
 
 
 def expected(found: Numbers) -> float | None:
@@ -104,11 +106,27 @@ def as_text(request: NumberRequest) -> GenerationRequest:
     return GenerationRequest(request.prompt, (("number",),), WORDS_OF_A_REPLY, temperature=0.0)
 
 
-def from_text(request: NumberRequest, reply: str) -> Numbers:
-    """Reads the one number or word of a reply, as in `**Rating: 7**` or `7/10`, or else none."""
-    text = re.sub(rf"(?<=\d)\s*(?:/|out of)\s*{request.high}\b", "", reply)
+def from_text(request: NumberRequest, reply: str, *, cut: bool = False) -> Numbers:
+    """Reads the one number or word of a reply, as in `**Rating: 7**` or `7/10`, or else none.
+
+    A range, as in `0-100` or `7 to 8`, is no number, nor is the end of the scale in `out of 10`. A
+    word counts where the reply is that word, whatever follows, and not where it is a word of prose.
+
+    Args:
+        request: the number that is wanted.
+        reply: what was said.
+        cut: did it end where its tokens ran out? Then a number at its very end is none.
+    """
+    text = re.sub(rf"(?i)(?:/|\bout of)\s*{request.high}\b", "", reply)
+    text = _RANGE.sub("", text)
     within = {int(n) for n in _NUMBER.findall(text) if request.low <= int(n) <= request.high}
-    said = {word for word in request.words if re.search(rf"\b{re.escape(word)}\b", reply)}
-    if len(within) + len(said) != 1:
+    said = {word for word in request.words if _is(word, reply)}
+    if len(within) + len(said) != 1 or (cut and _UNENDED.search(reply)):
         return Numbers({}, 0.0, reply)
     return Numbers(dict.fromkeys(within, 1.0), float(len(within)), reply, dict.fromkeys(said, 1.0))
+
+
+def _is(word: str, reply: str) -> bool:
+    """Is a reply this word, as in `**Refusal.**` or `Rating: REFUSAL`, whatever comes after?"""
+    ended = r"(?![\w'’/-])[ \t]*(?:[^\w\s/]|$)"
+    return bool(re.match(rf"(?im)\W*(?:\w+:\W*)?{re.escape(word)}{ended}", reply))

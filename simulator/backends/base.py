@@ -292,7 +292,8 @@ def read_numbers(backend: Backend, requests: Sequence[NumberRequest]) -> list[Nu
     left = [n for n in range(len(requests)) if n not in found]
     replies = backend.generate([numbers.as_text(requests[n]) for n in left]) if left else []
     for n, reply in zip(left, replies, strict=True):
-        found[n] = numbers.from_text(requests[n], reply.completions[0].text)
+        (said,) = reply.completions
+        found[n] = numbers.from_text(requests[n], said.text, cut=said.stop == "length")
     return [found[n] for n in range(len(requests))]
 
 

@@ -81,6 +81,10 @@ def test_a_first_digit_may_begin_a_longer_number() -> None:
         ("I'd say 3, yes 3.", 3), ("3 or 4", None), ("7.5", None), ("-3", None), ("12", None),
         ("none", None), ("", None), ("7 / 10", 7), ("Rating: 7, and 7 it stays", 7), (" 7\n", 7),
         ("7 (of course)", 7), ("7,5", None), ("seven", None), ("77", None), ("7/5", None),
+        ("Out of 10, I'd say 7", 7), ("Out of 10, I'd say", None), ("7\n\n- it is kind", 7),
+        ("7-8", None), ("7–8", None), ("7 — 8", None), ("7 to 8", None), ("6.5-8", None),
+        ("7-8/10", None), ("7/10 to 8/10", None), ("On a scale of 0-10, I would rate the", None),
+        ("On a scale of 0 to 10, it is a 7.", 7), ("Rating - 7", 7), ("Rating—7", 7),
     ],
 )  # fmt: skip
 def test_one_number_is_read_off_a_reply(reply: str, number: int | None) -> None:
@@ -88,6 +92,19 @@ def test_one_number_is_read_off_a_reply(reply: str, number: int | None) -> None:
     assert found.text == reply
     assert found.shares == ({} if number is None else {number: 1.0})
     assert found.mass == float(number is not None)
+
+
+@pytest.mark.parametrize(
+    ("reply", "number"),
+    [
+        ("I would call it 7", None), ("7.", None), ("7,", None), ("7 -", None), ("7 to", None),
+        ("7/", None), ("It is 7, since 7", None), ("Out of 10, it is", None), ("It is", None),
+        ("7, since the", 7), ("7/10", None), ("**Rating: 7**\n\nThe", 7), ("3 or", None),
+    ],
+)  # fmt: skip
+def test_a_number_that_might_go_on_is_none(reply: str, number: int | None) -> None:
+    found = from_text(request(0, 10), reply, cut=True)
+    assert found.shares == ({} if number is None else {number: 1.0})
 
 
 @pytest.mark.parametrize(
@@ -113,6 +130,10 @@ def test_a_word_is_said_where_no_number_is(
     [
         ("**REFUSAL**", None, "REFUSAL"), ("CODE.", None, "CODE"), ("7", 7, ""),
         ("REFUSAL, so 0", None, ""), ("CODE or REFUSAL", None, ""), ("DECODED", None, ""),
+        ("Refusal", None, "REFUSAL"), ("Rating: refusal", None, "REFUSAL"),
+        ("REFUSAL\n\nIt declines", None, "REFUSAL"), ("REFUSAL - it says no", None, "REFUSAL"),
+        ("I would not call this a REFUSAL; it", None, ""), ("Code is what was asked", None, ""),
+        ("CODE/REFUSAL", None, ""), ("Code-like", None, ""), ("Not a refusal: 70", 70, ""),
     ],
 )  # fmt: skip
 def test_a_word_is_read_off_a_reply(reply: str, number: float | None, word: str) -> None:
