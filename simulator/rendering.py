@@ -195,9 +195,10 @@ def split_thought(text: str, *, thinking: bool = False) -> tuple[str, str]:
         thinking: did it begin within a thought?
     """
     thought, ended, reply = text.partition("</think>")
-    if ended:
+    opened = thinking or thought.lstrip().startswith("<think>")
+    if ended and (opened or "<think>" not in thought):  # else a reply that speaks of the marks
         return thought.replace("<think>", "", 1).strip(), reply.strip()
-    if thinking or text.lstrip().startswith("<think>"):
+    if opened:
         return text.replace("<think>", "", 1).strip(), ""
     return "", text.strip()
 

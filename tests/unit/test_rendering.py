@@ -32,6 +32,7 @@ def test_the_oldest_turns_go_and_the_system_message_stays() -> None:
         ("<think> hm , it", False, "hm , it", ""),  # unfinished
         ("hm </think> it is .", False, "hm", "it is ."),  # the template opened it
         ("hm </think> it is .", True, "hm", "it is ."),
+        ("between <think> and </think> .", False, "", "between <think> and </think> ."),
         ("hm , it", True, "hm , it", ""),
         ("is <think> a tag ?", False, "", "is <think> a tag ?"),
         ("", False, "", ""),
