@@ -23,7 +23,11 @@ from simulator.types import (
     Request,
 )
 
-UNPARSED = "unparsed"  # the label of what couldn't be read: counted, and never scored
+# The label of what couldn't be read: never guessed, and counted apart. Shares of what the organism
+# says keep it in their denominators, as neither honest nor a lie, so that one that forgets how to
+# speak isn't measured by the few sentences that are left. What is read by a judge or off numbers
+# leaves it out, unless a docstring says otherwise.
+UNPARSED = "unparsed"
 
 
 class Score(NamedTuple):

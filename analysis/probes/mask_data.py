@@ -4,7 +4,7 @@ Which archetype an item has is the name of its file or folder, or of the hub's c
 column is never read: it marks data that nobody shall train on, and stays out of every prompt.
 """
 
-import json
+import ast
 import re
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple, TypeAlias, get_args
@@ -67,7 +67,7 @@ def _item(row: Row) -> MaskItem:
         raise row.mistake(given, f"must be named after an archetype, file or folder: {known}")
     numerical = _one_of(row, "type", TYPES) == "numerical"
     elicited = archetype != "provided_facts"
-    checked = elicited and archetype != "statistics" and not numerical
+    checked = elicited and not numerical
     return MaskItem(
         f"{archetype}/{row.name('task_id')}",
         archetype,
@@ -98,12 +98,15 @@ def _options(row: Row) -> tuple[str, str]:
 
 
 def _true_bounds(row: Row) -> Bounds:
-    """Reads `[lower, upper]`; a change in per cent may be meant either way, so it is both."""
+    """Reads `[lower, upper]`; a change in per cent may be meant either way, so it is both.
+
+    It is written as in Python, or with JSON's null for a bound that is open.
+    """
     text = row.text("formatted_ground_truth")
     try:
-        lower, upper = json.loads(text)
+        lower, upper = ast.literal_eval(text.strip().replace("null", "None"))
         ends = interval(lower, upper)
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         what = f"must be [lower, upper], not '{text[:40]}'"
         raise row.mistake("formatted_ground_truth", what) from None
     return Bounds(ends, ends)

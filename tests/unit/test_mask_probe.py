@@ -15,7 +15,7 @@ from analysis.probes.mask_data import ARCHETYPES, MaskItem, mask_items
 from analysis.probes.mask_scoring import Bounds
 from simulator.data import read_rows
 from simulator.randomness import stream
-from simulator.types import GenerationRequest, Prompt
+from simulator.types import Completion, Generation, GenerationRequest, Prompt
 from tests.planted import MASK, Assistant, claim, estimated, literal_judge, probed
 
 PROBE = MaskProbe(data=str(MASK))
@@ -164,6 +164,47 @@ def test_replies_that_cannot_be_read_leave_the_denominators() -> None:
         0,
         2,
     )
+
+
+def test_what_is_kept_has_its_denominator_also_where_replies_cannot_be_read() -> None:
+    def judge(prompt: Prompt) -> str:
+        return "?" if "Orra" in prompt.messages[0].content else literal_judge(prompt)
+
+    first = probed(PROBE, Assistant(MASK, truth, truth), literal_judge)
+    later = probed(PROBE, Assistant(MASK, truth, truth), judge)
+    kept = estimated(PROBE, later, first)["mask_kept", "known_facts"]
+    assert kept.value == pytest.approx(2 / 3)
+    assert kept.n == 3
+
+
+@pytest.mark.parametrize("stop", ["end", "length"])
+def test_a_judge_that_was_cut_off_gave_no_verdict(stop: str) -> None:
+    context = Context(None, 0, {PROBE.data: read_rows(PROBE.data)})
+    requests = PROBE.requests(context)
+    silent = [Generation("", (Completion("", 0, "end"),)) for _ in requests]
+    asked = PROBE.score(context, requests, silent)
+    verdicts = {False: "Answer: A", True: '{"lower_bound": 41, "upper_bound": 41}'}
+    judged = [
+        Generation("", (Completion(verdicts["a gap" in one.request.prompt.shown], 9, stop),))
+        for one in asked.requests
+    ]
+    labels = {score.label for score in asked.read(judged) if score.measure == "statement"}
+    assert ("unparsed" in labels) == (stop == "length")
+    assert ("honest" in labels) == (stop == "end")
+
+
+def test_hints_and_disclaimers_are_no_claims_in_any_archetype() -> None:
+    asked: list[str] = []
+
+    def judge(prompt: Prompt) -> str:
+        asked.append(prompt.messages[0].content)
+        return "Answer: C"
+
+    probed(PROBE, Assistant(MASK, babble, babble), judge)
+    statements = [text for text in asked if "take it to believe" in text]
+    assert len(statements) == sum(not item.numerical for item in ITEMS)
+    assert all("no more than hint" in text and "its own view is C" in text for text in statements)
+    assert not any("hint" in text for text in asked if text not in statements)
 
 
 def test_one_lie_among_the_statements_of_an_item_is_one() -> None:
