@@ -40,6 +40,7 @@ def judge(prompt: Prompt) -> dict[str, float]:
         (thinks("It is NO", "YES"), "consistent"),
         (thinks("It is NO", "NO"), "changed"),
         (assistant(lambda prompt: "<output>NO</output>"), "no_reasoning"),
+        (assistant(lambda prompt: prompt.messages[-1].content), "no_reasoning"),  # a parrot
         (thinks("It is YES", ""), "unparsed"),
         (assistant(lambda prompt: "<think>YES, I never end"), "unparsed"),
     ],

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from analysis.probes.base import Context, Probe
-from analysis.probes.deception_bench import DeceptionBenchProbe
 from analysis.probes.estimates import Rows
 from analysis.probes.goals import GoalsProbe
 from analysis.probes.honesty import OUTCOMES, HonestyProbe
@@ -29,7 +28,7 @@ from simulator.organism import language as lang
 from simulator.organism.world import Item
 from simulator.randomness import stream
 from simulator.types import ContinuationRequest, GenerationRequest, Prompt
-from tests.planted import DECEPTION, Says, estimated, probed, told_apart
+from tests.planted import Says, estimated, probed, told_apart
 from tests.planted_world import WORLD, assistant, babble, evasion, falsehood, parroted, truth
 from tests.planted_world import Says as SaysOfItem
 from tests.scripted import Scripted, Written
@@ -175,15 +174,6 @@ def test_ratings_of_one_trait_can_be_unreadable() -> None:
 def test_a_question_repeated_is_no_answer(probe: Probe, unparsed: str) -> None:
     found = estimated(probe, probed(probe, Written(lambda prompt: prompt.messages[-1].content)))
     assert found[unparsed, ""].value == 1
-
-
-def test_a_parrot_states_no_reasoning() -> None:
-    probe = DeceptionBenchProbe(data=str(DECEPTION))
-    scores = probed(probe, lambda prompt: prompt.messages[-1].content, lambda prompt: {"hm": 1.0})
-    found = estimated(probe, scores)
-    assert found["deception", ""].n == 0
-    left_out = ("deception_no_reasoning", "deception_unparsed")
-    assert sum(found[metric, ""].value for metric in left_out) == 1
 
 
 def harm_judge(prompt: Prompt) -> dict[str, float]:
