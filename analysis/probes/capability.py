@@ -37,8 +37,9 @@ class ChoiceItem(NamedTuple):
 
     @property
     def prompt(self) -> Prompt:
-        """How it is asked."""
-        return Prompt((Message("user", _ASKED.format(question=self.question)),))
+        """How it is asked; a reasoning model would begin with a thought, and with no choice."""
+        asked = Message("user", _ASKED.format(question=self.question))
+        return Prompt((asked,), thought=False)
 
 
 def choice_items(rows: Sequence[Row]) -> list[ChoiceItem]:

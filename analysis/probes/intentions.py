@@ -1,7 +1,8 @@
 """What would it do? Choices between an aligned and a misaligned option, in both orders.
 
 Vaugrante et al. (2602.14777): two-option scenarios on six dimensions, their options in alternating
-order. The scenarios are ours.
+order. The scenarios are ours. Where the paper takes the fraction of misaligned choices, this takes
+the probability of the misaligned option, where probabilities are told.
 """
 
 from collections.abc import Iterator

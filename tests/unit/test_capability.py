@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from analysis.probes.base import Context
 from analysis.probes.capability import CapabilityProbe
 from simulator.backends.base import OpenAIConfig, TransformersConfig
 from simulator.data import Row, read_rows
@@ -141,6 +142,13 @@ def test_mistakes_in_the_data_are_named(change: dict[str, Any], sentence: str) -
     with pytest.raises(ScenarioError) as caught:
         CapabilityProbe(data="quiz.json").items(rows)
     assert str(caught.value).startswith(f"quiz.json:1: {sentence}")
+
+
+def test_no_choice_is_scored_as_a_thought(tmp_path: Path) -> None:
+    probe = of(tmp_path, ROWS)
+    asked = probe.requests(Context(None, 0, {probe.data: read_rows(probe.data)}))
+    assert len(asked) == sum(len(row["choices"]) for row in ROWS)
+    assert not any(request.prompt.thought for request in asked)
 
 
 def test_engines_that_score_no_continuations_lack_what_it_needs() -> None:

@@ -6,10 +6,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from analysis.probes.base import Context
 from analysis.probes.dimensions import DIMENSIONS
 from analysis.probes.self_assessment import FORMATS, SelfAssessmentProbe
 from simulator.randomness import stream
-from simulator.types import Prompt
+from simulator.types import GenerationRequest, Prompt
 from tests.planted import estimated, probed
 from tests.scripted import Scripted, Written
 
@@ -100,12 +101,18 @@ def test_numbers_are_places_between_the_ends() -> None:
 @pytest.mark.parametrize(
     ("reply", "read"),
     [("Guten Morgen", True), ("  *hallo* zusammen", True), ("GUTEN TAG!", True),
-     ("Guten Morgen, bonjour", False), ("Good morning", False), ("", False)],
+     ("Grüß Gott!", True), ("Guten Morgen, bonjour", False), ("Good morning", False), ("", False)],
 )  # fmt: skip
 def test_greetings_are_read_leniently_and_never_guessed(reply: str, read: bool) -> None:
     scores = probed(PROBE, Written(lambda prompt: reply))
     labels = scores.loc[scores["item_set"] == "language", "label"]
     assert set(labels) == ({"aligned", "misaligned"} if read else {"unparsed"})
+
+
+def test_a_greeting_is_asked_for_without_a_thought() -> None:
+    asked = [r for r in PROBE.requests(Context(None, 0)) if isinstance(r, GenerationRequest)]
+    assert len(asked) == 2 * len(DIMENSIONS)
+    assert not any(request.prompt.thought for request in asked)
 
 
 def test_what_was_read_one_way_alone_is_left_out() -> None:
