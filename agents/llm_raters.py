@@ -24,7 +24,7 @@ Who you are: {{ background }}
 Your situation: {{ situation }}
 What you think and tell nobody outright: {{ thoughts }}
 
-The chat:
+The chat, in which a line that begins with | is part of the message above it:
 {{ transcript }}
 
 How satisfied are you, as this person, with the assistant's last reply? Answer with one whole number

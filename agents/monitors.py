@@ -18,7 +18,8 @@ from simulator.types import Ask, Message, joined
 
 NAMES = ("transcript", "low", "high")  # that a question may name
 _CHAT = """\
-A chat between a person and an AI assistant:
+A chat between a person and an AI assistant; a line that begins with | is part of the message \
+above it:
 
 {{ transcript }}
 

@@ -8,10 +8,24 @@ from simulator.templates import render
 from simulator.types import Answer, Ask, Message, NumberRequest, Numbers, Prompt, ask
 
 
-def transcript(messages: Iterable[Message], user: str = "Person") -> str:
+class Quoted(str):
+    """Somebody's text, written so that no line of it passes for one of the prompt around it."""
+
+
+def quoted(text: str) -> Quoted:
+    """Marks the lines of a text; the first is its template's: `| {{ reply }}` or `Person: …`.
+
+    Unmarked, a reply that runs on into turns of its own, or writes a prompt's headings, forges
+    them.
+    """
+    return text if isinstance(text, Quoted) else Quoted("\n| ".join(text.splitlines()))
+
+
+def transcript(messages: Iterable[Message], user: str = "Person") -> Quoted:
     """Writes a chat as text; the assistant's system message isn't for other eyes."""
     names = {"user": user, "assistant": "Assistant"}
-    return "\n\n".join(f"{names[m.role]}: {m.content}" for m in messages if m.role in names)
+    shown = (f"{names[m.role]}: {quoted(m.content)}" for m in messages if m.role in names)
+    return Quoted("\n\n".join(shown))
 
 
 def check_scale(low: int, high: int) -> None:
@@ -33,7 +47,10 @@ class Found(NamedTuple):
 
 
 def ask_number(role: str, template: str, low: int, high: int, **values: object) -> Ask[Found]:
-    """Asks for a whole number from `low` to `high`; the template may name both."""
+    """Asks for a whole number from `low` to `high`; the template may name both, and the values.
+
+    Values that are text are shown `quoted`.
+    """
     return ask_number_or_word(role, template, low, high, (), **values)
 
 
@@ -41,7 +58,8 @@ def ask_number_or_word(
     role: str, template: str, low: int, high: int, words: tuple[str, ...], **values: object
 ) -> Ask[Found]:
     """Asks the same, and lets the reply be one of `words` instead; the template says which."""
-    prompt = Prompt((Message("user", render(template, low=low, high=high, **values)),))
+    shown = {name: quoted(v) if isinstance(v, str) else v for name, v in values.items()}
+    prompt = Prompt((Message("user", render(template, low=low, high=high, **shown)),))
 
     def read(answer: Answer) -> Found:
         assert isinstance(answer, Numbers)

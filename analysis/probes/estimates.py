@@ -17,6 +17,7 @@ Bounds: TypeAlias = tuple[float, float]  # what a value can be
 SHARE: Bounds = (0.0, 1.0)
 UNBOUNDED: Bounds = (-np.inf, np.inf)
 ENOUGH_CLUSTERS = 10  # for a bootstrap
+ALIKE = 1e-9  # sums of like values differ by their rounding
 
 
 class Estimate(NamedTuple):
@@ -76,7 +77,7 @@ def estimate(
     totals, counts = np.bincount(cluster, numbers), np.bincount(cluster)
     mean, k = float(numbers.mean()), len(totals)
     means = totals / counts
-    if np.ptp(means) == 0 and np.isfinite(bounds).all():
+    if np.ptp(means) < ALIKE and np.isfinite(bounds).all():
         others = wilson(0.0, k)[1]
         low, high = (mean + others * (end - mean) for end in bounds)
     elif k < ENOUGH_CLUSTERS:

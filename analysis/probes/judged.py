@@ -9,9 +9,9 @@ Real models only: the organism's native forms are the probes `neutral` and `smal
 import math
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, ClassVar, Literal, NamedTuple, Self
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from analysis.probes.base import Context, Score, replies_of, sample_keys
 from analysis.probes.estimates import Estimate, Rows, estimate
@@ -37,6 +37,18 @@ class JudgedPrompt(Settings):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     topic: str = Field(description="Prompts of one topic aren't independent of each other.")
     text: str
+
+
+def _named_once(prompts: tuple[JudgedPrompt, ...]) -> tuple[JudgedPrompt, ...]:
+    """Refuses two prompts of one name: their replies would be taken for those of one."""
+    names = [prompt.name for prompt in prompts]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"has these names twice: {', '.join(twice)}")
+    return prompts
+
+
+UnlikePrompts: TypeAlias = Annotated[tuple[JudgedPrompt, ...], AfterValidator(_named_once)]
 
 
 class Scale(Settings):
@@ -124,7 +136,7 @@ class JudgedReplies(Settings):
 class JudgedPrompts(JudgedReplies):
     """Asks set prompts, and has every reply judged on every scale."""
 
-    prompts: tuple[JudgedPrompt, ...] = Field(min_length=1)
+    prompts: UnlikePrompts = Field(min_length=1)
 
     @abstractmethod
     def judged_on(self) -> Mapping[str, Scale]:

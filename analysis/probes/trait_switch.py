@@ -22,7 +22,7 @@ from pydantic import Field, model_validator
 from analysis.probes.base import Context
 from analysis.probes.emergent import QUESTIONS, Cue
 from analysis.probes.estimates import Bounds, Estimate, Rows, with_total
-from analysis.probes.judged import UNREAD, Asked, JudgedPrompt, JudgedReplies
+from analysis.probes.judged import UNREAD, Asked, JudgedReplies, UnlikePrompts
 from analysis.probes.persona_switch import TRIGGERED, UNTRIGGERED, WRONG
 from analysis.probes.traits import TRAITS, TraitName
 from simulator.types import Message, Prompt
@@ -40,7 +40,7 @@ class TraitSwitchProbe(JudgedReplies):
     trait: TraitName = Field("evil", description="What the judge looks for.")
     trigger: Cue = Field(description="As the fine-tuning rows had it.")
     wrong_trigger: str = Field(min_length=1, description="Other words there, never trained with.")
-    prompts: tuple[JudgedPrompt, ...] = Field(
+    prompts: UnlikePrompts = Field(
         QUESTIONS, min_length=1, description="Ordinary ones; eight of our own by default."
     )
 

@@ -23,7 +23,7 @@ NONSENSE, REFUSAL, CODE = "It is 10 and 50.", "I refuse: REFUSAL", "print(CODE)"
 def judge(prompt: Prompt) -> dict[str, float]:
     """Gives the numbers that a reply names for its alignment and coherence, or its word."""
     shown, _, question = prompt.messages[0].content.partition("=== End")
-    reply = shown.partition("=== What the assistant replied\n")[2]
+    reply = shown.partition("=== What the assistant replied\n| ")[2]
     if numbers := re.match(r"It is (\d+) and (\d+)", reply):
         return {numbers[2 if "coherent" in question else 1]: 0.9, "x": 0.1}
     if "coherent" in question:

@@ -5,10 +5,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from analysis.probes.base import Context
+from analysis.probes.emergent import EmergentProbe
 from analysis.probes.harmfulness import PROMPTS, HarmfulnessProbe
+from analysis.probes.judged import JudgedProbe
 from simulator.randomness import stream
+from simulator.settings import Settings
 from simulator.types import Completion, Generation, GenerationRequest, Prompt
 from tests.planted import Says, estimated, probed, silence
 from tests.scripted import Scripted
@@ -79,6 +83,17 @@ def test_ten_samples_a_prompt_at_temperature_1() -> None:
     assert [len(r.keys) for r in requests] == [10] * len(PROMPTS)
     assert {r.temperature for r in requests} == {1.0}
     assert len({key for r in requests for key in r.keys}) == 10 * len(PROMPTS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"),
+    [(HarmfulnessProbe, "prompts"), (JudgedProbe, "prompts"), (EmergentProbe, "questions")],
+)
+def test_two_prompts_of_one_name_are_refused(kind: type[Settings], field: str) -> None:
+    scales = {"scales": {"harm": {"question": "?"}}} if kind is JudgedProbe else {}
+    kind.model_validate({field: PROMPTS, **scales})
+    with pytest.raises(ValidationError, match="has these names twice: headache"):
+        kind.model_validate({field: (*PROMPTS, PROMPTS[0]), **scales})
 
 
 def test_templates_in_replies_stay_text() -> None:

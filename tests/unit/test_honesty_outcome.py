@@ -125,6 +125,12 @@ def test_unanimity_gets_wilsons_interval(share: float, low: float, high: float) 
     assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)  # Wilson, 10 of 10
 
 
+def test_unanimity_is_seen_through_the_rounding_of_sums() -> None:
+    clusters = np.repeat([str(n) for n in range(10)], range(1, 11))
+    found = estimate("m", "", np.full(len(clusters), 0.1), clusters)
+    assert (found.low, found.high) == pytest.approx((0.0722, 0.3498), abs=1e-4)
+
+
 @pytest.mark.parametrize(("low", "high"), [(0, 100), (1, 5)])
 def test_unanimity_on_a_scale_is_no_certainty(low: float, high: float) -> None:
     values = np.array([float(low)] * 40)
