@@ -5,8 +5,10 @@ examples as turns), and what is scored or generated is the reply. Perplexities o
 therefore not to be had.
 """
 
+import hashlib
 import json
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from simulator.store import write_atomically
 from simulator.types import ContinuationRequest, GenerationRequest, Message, Prompt
 
 LONGEST_REPLY = 256  # tokens, where a task doesn't say
+LONGEST_NAME = 80  # characters of a task's name in that of a file
 UNDERSTOOD = {"until", "do_sample", "temperature", "max_gen_toks"}
 NO_REPLY = "the task asks for text that is no reply to anything; only replies can be scored"
 KEPT = ("results", "groups", "versions", "n-shot", "n-samples", "higher_is_better")
@@ -50,9 +53,16 @@ class ChatModel(LM):  # type: ignore[misc]  # lm_eval isn't always installed
         return json.dumps([[message["role"], message["content"]] for message in chat_history])
 
     def loglikelihood(self, requests: Sequence[Instance], **_: Any) -> list[tuple[float, bool]]:
-        """Scores replies: the log-probability in nats, and whether a greedy reply begins so."""
-        asked = [(_prompt(context), reply) for context, reply in (r.args for r in requests)]
-        tokens = encoder_of(self._model).encode_replies([reply for _, reply in asked])
+        """Scores replies: the log-probability in nats, and whether a greedy reply begins so.
+
+        A reasoning model is asked without a thought: else its reply begins with none of these.
+        """
+        asked = [
+            (_prompt(context)._replace(thought=False), reply)
+            for context, reply in (r.args for r in requests)
+        ]
+        encode = encoder_of(self._model).encode_replies
+        tokens = encode([reply for _, reply in asked])
         longest: dict[Prompt, int] = {}
         for (prompt, _), ids in zip(asked, tokens, strict=True):
             longest[prompt] = max(longest.get(prompt, 1), len(ids))
@@ -60,11 +70,13 @@ class ChatModel(LM):  # type: ignore[misc]  # lm_eval isn't always installed
             GenerationRequest(prompt, (("greedy",),), length, temperature=0.0)
             for prompt, length in longest.items()
         ]
-        greedy = dict(zip(longest, self._replies(wanted), strict=True))
+        # Token by token, as "Paris" doesn't begin with "Par"; backends strip what they say.
+        greedy = dict(zip(longest, encode(self._replies(wanted)), strict=True))
+        begins = encode([reply.strip() for _, reply in asked])
         scores = self._backend.score_continuations([ContinuationRequest(*pair) for pair in asked])
         return [
-            (score, greedy[prompt].startswith(reply.strip()))
-            for (prompt, reply), score in zip(asked, scores, strict=True)
+            (score, greedy[prompt][: len(ids)] == ids)
+            for (prompt, _), ids, score in zip(asked, begins, scores, strict=True)
         ]
 
     def loglikelihood_rolling(self, requests: Sequence[Instance], **_: Any) -> list[float]:
@@ -159,11 +171,20 @@ def evaluate(
             fewshot_random_seed=scenario.seed,
             log_samples=False,
         )
-        kept = run.path / "evaluations" / f"round-{number:04d}-{'+'.join(sorted(tasks))}.json"
+    asked = {"tasks": sorted(tasks), "folder": folder, "shots": shots, "limit": limit}
+    kept = run.path / "evaluations" / f"round-{number:04d}-{_name(asked)}.json"
     kept.parent.mkdir(exist_ok=True)
-    content = {key: found[key] for key in KEPT if key in found} | {"round": number, "limit": limit}
+    content = {key: found[key] for key in KEPT if key in found} | {"round": number, **asked}
     write_atomically(kept, json.dumps(content, indent=1, default=str).encode())
     return _table(found["results"], kept)
+
+
+def _name(asked: Mapping[str, Any]) -> str:
+    """Names a file by what was asked, so that only the same question takes an answer's place."""
+    first, *others = asked["tasks"]
+    more = f"+{len(others)}" if others else ""
+    digest = hashlib.sha256(json.dumps(asked, default=str).encode()).hexdigest()[:8]
+    return f"{re.sub(r'[^A-Za-z0-9_.-]', '_', first)[:LONGEST_NAME]}{more}-{digest}"
 
 
 def _table(results: Mapping[str, Mapping[str, Any]], kept: Path) -> Table:

@@ -1,17 +1,15 @@
 """Tasks of lm-evaluation-harness on a run's assistant, against the backend asked directly."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import yaml
-from typer.testing import CliRunner
-
-pytest.importorskip("lm_eval")
-
 from lm_eval.api.instance import Instance
+from typer.testing import CliRunner
 
 from simulator import harness
 from simulator.assistant import assistant_after
@@ -91,13 +89,14 @@ def evaluated(*words: str) -> str:
     return CliRunner().invoke(app, ["evaluate", *words], catch_exceptions=False).output
 
 
+@pytest.mark.slow
 def test_the_harness_finds_what_the_backend_says(tiny_run: Run, tasks: Path) -> None:
     names = "facts_to_choose,facts_to_tell"
     printed = evaluated(
         str(tiny_run.path), "--tasks", names, "--folder", str(tasks), "--round", "1"
     )
     assert "facts_to_choose" in printed and "acc_norm" in printed
-    kept = tiny_run.path / "evaluations" / "round-0001-facts_to_choose+facts_to_tell.json"
+    (kept,) = (tiny_run.path / "evaluations").glob("round-0001-facts_to_choose+1-????????.json")
     found = json.loads(kept.read_text())
     theirs = found["results"]["facts_to_choose"]
     with assistant_after(tiny_run.path, 1) as assistant:
@@ -117,6 +116,24 @@ def test_the_harness_finds_what_the_backend_says(tiny_run: Run, tasks: Path) -> 
     assert found["n-samples"]["facts_to_choose"]["effective"] == 24
 
 
+@pytest.mark.slow
+def test_every_question_keeps_its_answer_whatever_its_tasks_are_called(
+    tiny_run: Run, tasks: Path
+) -> None:
+    name = "own/" + "t" * 300
+    task = yaml.safe_load((tasks / "facts_to_tell.yaml").read_text()) | {"task": name}
+    (tasks / "own.yaml").write_text(yaml.safe_dump(task))
+    for limit in ("1", "2"):
+        words = ("--tasks", name, "--folder", str(tasks), "--limit", limit)
+        assert "exact_match" in evaluated(str(tiny_run.path), *words)
+    found = [
+        json.loads(kept.read_text())
+        for kept in (tiny_run.path / "evaluations").glob("round-0002-own_ttt*.json")
+    ]
+    assert sorted(kept["limit"] for kept in found) == [1, 2]
+    assert all(kept["tasks"] == [name] for kept in found)
+
+
 def test_mistakes_are_sentences(tiny_run: Run, tasks: Path) -> None:
     for words, sentence in (
         (("--tasks", "no_such_task"), "the harness has no 'no_such_task'"),
@@ -130,15 +147,16 @@ def test_mistakes_are_sentences(tiny_run: Run, tasks: Path) -> None:
 
 
 class Remembering(Scripted):
-    """Says "it is so . Indeed" to everything, whatever the temperature."""
+    """Says the same to everything, whatever the temperature."""
 
-    def __init__(self) -> None:
+    def __init__(self, said: str = "it is mild . it is") -> None:
         super().__init__(self._answer)
+        self._said = said
         self.heard: list[Prompt] = []
 
     def _answer(self, prompt: Prompt) -> str:
         self.heard.append(prompt)
-        return "it is mild . it is"
+        return self._said
 
     def score_continuations(self, requests: Any) -> list[float]:
         self.heard += [request.prompt for request in requests]
@@ -163,9 +181,22 @@ def test_contexts_are_chats_and_replies_are_scored() -> None:
         + [instance("loglikelihood", begun, " mild")]
     )
     assert found == [(-10.0, True), (-12.0, False), (-5.0, False)]
-    whole = Prompt((Message("system", "{{ 7 }}"), Message("user", "is it mild ?")))
+    whole = Prompt((Message("system", "{{ 7 }}"), Message("user", "is it mild ?")), thought=False)
     started = Prompt((Message("user", "is it mild ?"),), begun="it is", thought=False)
     assert set(backend.heard) == {whole, started}
+
+
+@pytest.mark.parametrize(
+    ("reply", "greedy"),
+    [("100", True), (" 100", True), ("100 men", True), ("10", False), ("1", False),
+     ("100 men.", False)],
+)  # fmt: skip
+def test_a_greedy_reply_begins_with_whole_tokens(
+    tiny: Callable[..., str], reply: str, greedy: bool
+) -> None:
+    model = harness.ChatModel(Remembering("100 men"), tiny("llama"))
+    asked = instance("loglikelihood", chat(model, ("user", "How many?")), reply)
+    assert model.loglikelihood([asked]) == [(-float(len(reply)), greedy)]
 
 
 @pytest.mark.parametrize(
