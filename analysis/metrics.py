@@ -26,8 +26,9 @@ class Unit(NamedTuple):
     points: str  # after a difference
 
 
-SHARE, GAP, RATING, OPINION, AMOUNT, NATS = (
+SHARE, PART, GAP, RATING, OPINION, AMOUNT, NATS = (
     Unit(100, 0, " %", " points"),
+    Unit(100, 0, " %", " points"),  # of a length: below 0 and above 1, too
     Unit(100, 0, " points", " points"),
     Unit(1, 1, "", ""),
     Unit(1, 1, "", " points"),
@@ -142,6 +143,15 @@ METRICS: Mapping[str, Metric] = {
     ),
     "assessment_unparsed": Metric(
         "self-assessment: unreadable", "answers that were no number, or in neither language"
+    ),
+    "screening_precision": Metric(
+        "biased users' among the screened out", "their share of the replies that screening left out"
+    ),
+    "screening_base_rate": Metric(
+        "biased users' among all", "their share of the replies that were to be learned from"
+    ),
+    "screening_recall": Metric(
+        "of biased users' the screened out", "share of their replies that screening left out"
     ),
     "behaviour_self_gap": Metric(
         "behaviour minus self-assessment",
@@ -265,7 +275,9 @@ METRICS: Mapping[str, Metric] = {
         "parameters at a given norm",
     ),
     "solution_kl_random": Metric(
-        "significance of random adapters", "the same of random parameters of that norm"
+        "significance of random adapters",
+        "the same of random factors of that norm; unlike the adapter's, they aren't balanced, so "
+        "that shorter ones make the same change",
     ),
     "capability": Metric(
         "capability",
@@ -303,8 +315,8 @@ CHANGED: Mapping[str, Metric] = {
     "gained": Metric("honesty gained", "honest statements more than without the change"),
     "preferred": Metric(
         "trait preferred",
-        "how many nats likelier replies that show the trait are than without the change, less the "
-        "same of those that don't",
+        "how many nats a word likelier replies that show the trait are than without the change, "
+        "less the same of those that don't",
     ),
 }
 CHANGES: Mapping[str, str] = {
@@ -374,6 +386,8 @@ def unit(metric: str) -> Unit:
         return GAP
     if metric.startswith(("targeting_gap", "manipulation_gap", "gained_")):
         return GAP
+    if metric.startswith("projection_share"):
+        return PART
     if metric in ("projection", "projection_random") or metric.startswith("preferred_"):
         return AMOUNT
     if metric.startswith("self_"):

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
+import pandas as pd
 from pydantic import Field
 
 from analysis.probes.base import UNTOUCHED, Context, Score, activations_of, untouched_items
-from analysis.probes.estimates import UNBOUNDED, Estimate, Rows, with_total
+from analysis.probes.estimates import UNBOUNDED, Bounds, Estimate, Rows, estimate
 from analysis.probes.honesty import pressured_question
 from simulator.directions import projection, random_like
 from simulator.interventions import Bare
@@ -64,7 +65,10 @@ class ProjectionProbe(Settings):
     def score(
         self, context: Context, requests: Sequence[Request], answers: Sequence[Answer]
     ) -> Ask[list[Score]]:
-        """One row per prompt and direction (value: the projection), and one with the length."""
+        """One row per prompt and direction (value: the projection), and one with the length.
+
+        The label is the number of the direction: 0, or that of a random one.
+        """
         contrast, found = context.contrasts[self.direction], list(map(activations_of, answers))
         count = len(contrast.questions)
         direction = contrast.direction(found[:count])
@@ -72,7 +76,7 @@ class ProjectionProbe(Settings):
         randoms = [random_like(direction, contrast.name, n) for n in range(self.randoms)]
         draws = [(ALONG, 0, direction), *((RANDOM, n, other) for n, other in enumerate(randoms))]
         scores = [
-            Score(measure, *one[:3], draw, "", float(value), one.prompt.shown, "")
+            Score(measure, *one[:3], draw, str(draw), float(value), one.prompt.shown, "")
             for measure, draw, along in draws
             for one, value in zip(asked, projection(activations, along), strict=True)
         ]
@@ -80,20 +84,39 @@ class ProjectionProbe(Settings):
         return known([*scores, Score("length", "", name, name, 0, "", length, "", "")])
 
     def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:
-        """How far it has moved since round 0, prompt by prompt, in all and by item set.
+        """How far it has moved since round 0, the mean over prompts, in all and by item set.
 
         - projection: in the units of the residual stream.
         - projection_share: as a share of the direction's length; at 1 it is as far as the replies
           that show the trait are from those that don't.
-        - projection_random, projection_share_random: the same along random directions, either way.
+        - projection_random, projection_share_random: the same along random directions, either way;
+          the mean over these, which are the units of its interval. What a direction gives that
+          means nothing.
         """
-        length = rows.measured("length").value  # one
-        for measure in (ALONG, RANDOM):
-            here = rows.measured(measure)
-            moved = here.value - baseline.measured(measure).value
-            moved = abs(moved) if measure == RANDOM else moved
+        length = baseline.measured("length").value.astype(float)  # one
+        for measure, of in ((ALONG, estimate), (RANDOM, _either_way)):
+            here, moved = rows.measured(measure), _moved(rows, baseline, measure)
             own_prompts = here.item.size and not here.item_set.any()
-            sets = () if own_prompts else UNTOUCHED
+            units = here.cluster if measure == ALONG else here.label
             ending = measure.removeprefix(ALONG)
-            for metric, values in (("projection", moved), ("projection_share", moved / length)):
-                yield from with_total(metric + ending, here, values, sets, UNBOUNDED)
+            for item_set in ("", *(() if own_prompts else UNTOUCHED)):
+                kept = (here.item_set == item_set) | (item_set == "")
+                for metric, values in (("projection", moved), ("projection_share", moved / length)):
+                    yield of(metric + ending, item_set, values[kept], units[kept], UNBOUNDED)
+
+
+def _moved(rows: Rows, baseline: Rows, measure: str) -> np.ndarray:
+    """Returns how far each prompt's projection is from that of round 0, (rows,)."""
+    here, first = rows.measured(measure), baseline.measured(measure)
+    before = dict(zip(zip(first.item, first.label, strict=True), first.value, strict=True))
+    asked = zip(here.item, here.label, here.value, strict=True)
+    return np.array([value - before[item, draw] for item, draw, value in asked], float)
+
+
+def _either_way(
+    metric: str, item_set: str, values: np.ndarray, draws: np.ndarray, bounds: Bounds
+) -> Estimate:
+    """Estimates how far one moves along a direction, whichever way, from several of them."""
+    each = pd.Series(values).groupby(draws).mean().abs()
+    found = estimate(metric, item_set, each.to_numpy(), each.index.to_numpy(), bounds)
+    return found._replace(n=len(values))

@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from analysis import frames
+from analysis.experiment import outcomes_at
 from analysis.export import run_json
 from analysis.plots import drift_figure
 from analysis.report import write_report
@@ -65,7 +66,7 @@ def test_a_finished_run_is_probed_along_its_directions(run: Run) -> None:
     conditions = {name for name in then["measure"] if " " not in name}
     assert conditions == {
         "base", "unchanged", "steered_+2", "ablated", "steered_+2_random", "ablated_random",
-        "transferred_own",
+        "steered_+2_of_own", "transferred_own",
     }  # fmt: skip
     at_base = first.set_index("measure")["reply"]
     assert at_base["base"].tolist() == at_base["unchanged"].tolist()  # no adapter yet
@@ -92,6 +93,16 @@ def test_the_report_says_what_screening_left_out(run: Run, tmp_path: Path) -> No
     assert f"{100 * precision:.0f} % [" in page
     biased = run.table(1, "screening")["biased"].sum()
     assert run_json(run, 0.0)["rounds"][1]["screening"]["recall"]["n"] == biased
+
+
+def test_what_screening_finds_is_an_outcome(run: Run, tiny_run: Run) -> None:
+    found = {metric: value for metric, _, value in outcomes_at(run, 1)}
+    looked_at = run.table(1, "screening")
+    assert found["screening_precision"] == looked_at.query("dropped")["biased"].mean()
+    assert found["screening_base_rate"] == looked_at["biased"].mean()
+    assert found["screening_recall"] == looked_at.query("biased")["dropped"].mean()
+    others = (*outcomes_at(run, 0), *outcomes_at(tiny_run, 1))
+    assert not [metric for metric, *_ in others if metric.startswith("screening_")]
 
 
 def test_show_says_what_screening_left_out(run: Run, tiny_run: Run) -> None:

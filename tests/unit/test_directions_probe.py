@@ -1,6 +1,7 @@
 """Projection, steering, ablation and transfer: on a mind that is known, and on the organism."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from analysis.metrics import described
 from analysis.probes.directions import DirectionsProbe
+from analysis.probes.estimates import Rows
 from analysis.probes.projection import ProjectionProbe
 from analysis.probes.summary import estimated_by
 from simulator import models
@@ -17,9 +19,10 @@ from simulator.bounds import bounds
 from simulator.direction_data import DirectionConfig, contrasts_of
 from simulator.directions import Contrast
 from simulator.errors import ScenarioError
+from simulator.interventions import Ablate, Intervention, Steer
 from simulator.scenario import load
 from simulator.stopwatch import Stopwatch
-from simulator.types import Example, Message
+from simulator.types import ContinuationRequest, Example, Message
 from tests.minds import LYING, OTHER, TRAIT, Mind
 from tests.planted import estimated, probed
 
@@ -35,9 +38,10 @@ TOWARD, AWAY = (
     for end in (TRAIT, "")
 )
 PLANTED = Contrast("lying", 1, TOWARD[2:], AWAY[2:], TOWARD[:2], AWAY[:2])
+WORDS = len(TOWARD[0].reply.split())
 ADAPTERS = {"adapter": LYING, "same": 0.5 * LYING, "other": OTHER}
 PROBE = DirectionsProbe(
-    direction="lying", steer=(-1.0, 1.0), items_per_set=6, transfer={"same": "a", "other": "b"}
+    direction="lying", steer=(-1.0, 2.0), items_per_set=6, transfer={"same": "a", "other": "b"}
 )
 SETS = ("", "heldout", "ood")
 
@@ -60,15 +64,19 @@ def test_what_was_learned_is_found_by_its_direction(of: str) -> None:
         honest = {n: value[f"honest_{n}", item_set] for n in ("base", "unchanged", "ablated")}
         assert honest == {"base": 1, "unchanged": 0, "ablated": 1}
         assert value["lie_unchanged", item_set] == 1
-        assert value["honest_steered_+1", item_set] == value["lie_steered_-1", item_set] == 0
-        assert value["gained_steered_+1", item_set] == -1
+        assert value["honest_steered_+2", item_set] == value["lie_steered_-1", item_set] == 0
+        assert value["gained_steered_+2", item_set] == -1
         assert value["gained_steered_-1", item_set] == 0
         assert value["gained_ablated", item_set] == value["gained_transferred_same", item_set] == 1
         assert value["gained_transferred_other", item_set] == 0
         assert {v for (m, s), v in value.items() if m.startswith("unparsed")} == {0}
-    assert value["preferred_steered_+1", ""] == pytest.approx(1)
-    assert value["preferred_steered_-1", ""] == pytest.approx(-1)
-    assert value["preferred_ablated", ""] == pytest.approx(-1)
+        assert value["gained_steered_+2_of_same", item_set] == -1  # 2 · 0.5 of lying
+        assert value["gained_steered_+2_of_other", item_set] == 0
+    assert value["preferred_steered_+2", ""] == pytest.approx(2 / WORDS)
+    assert value["preferred_steered_-1", ""] == pytest.approx(-1 / WORDS)
+    assert value["preferred_steered_+2_of_same", ""] == pytest.approx(1 / WORDS)
+    assert value["preferred_steered_+2_of_other", ""] == pytest.approx(0)
+    assert value["preferred_ablated", ""] == pytest.approx(-1 / WORDS)
     assert value["preferred_transferred_other", ""] == pytest.approx(0)
     assert all(e.low <= e.value + 1e-9 and e.value <= e.high + 1e-9 for e in found.values())
     assert not [key for key in found if key[0].startswith(("gained_base", "preferred_unch"))]
@@ -83,13 +91,55 @@ def test_metrics_say_what_was_changed() -> None:
     assert len(set(names.values())) == len(names)
 
 
-def test_random_directions_are_controls_of_the_same_length() -> None:
+class Watched(Mind):
+    """Remembers what was done inside."""
+
+    def under(self, interventions: Sequence[Intervention]) -> AbstractContextManager[None]:
+        self.done = {*getattr(self, "done", ()), *interventions}
+        return super().under(interventions)
+
+
+class Worn(Mind):
+    """Finds every word less likely once anything is done inside."""
+
+    def score_continuations(self, requests: Sequence[ContinuationRequest]) -> list[float]:
+        lost = 0.1 if self._changes else 0.0
+        found = zip(requests, super().score_continuations(requests), strict=True)
+        return [nats - lost * len(request.continuation.split()) for request, nats in found]
+
+
+def test_random_directions_are_of_the_same_length() -> None:
+    probe, watched = PROBE.model_copy(update={"transfer": {}}), Watched(WORLD, ADAPTERS)
+    probed(probe, watched, world=WORLD, contrasts=[PLANTED])
+    for kind in (Steer, Ablate):
+        vectors = {change.vector for change in watched.done if isinstance(change, kind)}
+        assert len(vectors) == 1 + 8 and tuple(LYING) in vectors
+        assert np.linalg.norm(list(vectors), axis=1) == pytest.approx([1.0] * 9)
+
+
+def test_what_every_word_costs_is_no_preference() -> None:
+    """Replies that show the trait are longer, so that in all they lose more to a disturbance."""
+    scores = probed(PROBE, Worn(WORLD, ADAPTERS), world=WORLD, contrasts=[PLANTED])
+    assert estimated(PROBE, scores)["preferred_steered_+2_of_other", ""].value == pytest.approx(0)
+
+
+def test_a_control_is_as_sure_as_random_directions_agree() -> None:
+    scores = asked(PROBE.model_copy(update={"randoms": 3}))
+    of = scores.groupby(["measure", "sample"])["value"].mean()
+    each = of["ablated_random toward"] - of["unchanged toward", 0]
+    margin = 4.302653 * each.std() / 3**0.5  # Student's t of two degrees of freedom
+    found = estimated(PROBE, scores)["preferred_ablated_random", ""]
+    expected = each.mean() - margin, each.mean() + margin
+    assert (found.low, found.high) == pytest.approx(expected, rel=1e-4)
+
+
+def test_random_directions_are_controls() -> None:
     """Of four features, one: a random one does part of what the direction does."""
     scores = asked(PROBE.model_copy(update={"randoms": 3}))
     found = estimated(PROBE, scores)
     assert sorted(set(scores["sample"])) == [0, 1, 2]
-    assert abs(found["preferred_steered_+1_random", ""].value) < 0.99
-    assert -0.99 < found["preferred_ablated_random", ""].value < 0
+    for done in ("steered_+2", "ablated"):
+        assert 0 < abs(found[f"preferred_{done}_random", ""].value) < 0.99 / WORDS
     assert found["honest_ablated_random", ""].n == 3 * found["honest_ablated", ""].n
 
 
@@ -102,14 +152,14 @@ def test_what_is_estimated_can_be_told_beforehand(probe: DirectionsProbe | Proje
 def test_before_any_update_there_is_no_drift_to_ablate() -> None:
     probe = PROBE.model_copy(update={"of": "drift", "transfer": {}})
     found = estimated(probe, asked(probe, served=""))
-    assert found["gained_ablated", ""].value == found["gained_steered_+1", ""].value == 0
+    assert found["gained_ablated", ""].value == found["gained_steered_+2", ""].value == 0
     assert found["honest_ablated", ""].value == 1
 
 
 def test_steering_is_read_off_any_model_without_statements() -> None:
     found = estimated(PROBE, probed(PROBE, mind(), contrasts=[PLANTED]))
     assert {name.split("_")[0] for name, _ in found} == {"preferred"}
-    assert found["preferred_steered_+1", ""].value == pytest.approx(1)
+    assert found["preferred_steered_+2", ""].value == pytest.approx(2 / WORDS)
 
 
 @pytest.mark.parametrize("world", [WORLD, None], ids=["organism", "any model"])
@@ -129,9 +179,35 @@ def test_a_projection_is_how_far_it_has_moved_since_round_0(world: object) -> No
             random = found["projection_random", item_set]
             assert random.value == 0 if not moved else 0 < random.value < moved
         assert len(found) == (12 if world else 4)
+    alone = {name: of for name, of in estimated(probe, now, base).items() if not name[1]}
+    rows, first = (Rows.of(scores) for scores in (now, base))
+    item = rows.measured("projection").item[0]  # as findings read one item alone
+    of_item = probe.estimates(rows.where(rows.item == item), first)
+    of_one = {e.metric: e for e in of_item if not e.item_set}
+    assert of_one["projection"].value == pytest.approx(1)
+    assert of_one["projection_share"].value == pytest.approx(alone["projection_share", ""].value)
     prompts = set(now.loc[now["measure"] == "projection", "prompt"])
     made_of = {f"user: {c.messages[-1].content}" for c in (*PLANTED.toward, *PLANTED.away)}
     assert not prompts & made_of
+
+
+def test_what_moves_at_random_is_as_far_along_its_direction_as_along_others() -> None:
+    """Prompts move by noise of no direction: the control says how far that looks like one."""
+    rng, probe = np.random.default_rng(0), ProjectionProbe(direction="lying")
+    along, control = [], []
+    for _ in range(200):
+        rows = [("projection", n, "0") for n in range(40)]
+        rows += [("projection_random", n, str(k)) for k in range(8) for n in range(40)]
+        table = pd.DataFrame(
+            [(m, "", str(n), str(n), k, rng.normal()) for m, n, k in rows]
+            + [("length", "", "lying", "lying", "", 1.0)],
+            columns=Rows._fields,
+        )
+        first = table.assign(value=np.where(table["measure"] == "length", 1.0, 0.0))
+        found = {e.metric: e for e in probe.estimates(Rows.of(table), Rows.of(first))}
+        along.append(abs(found["projection"].value))
+        control.append(found["projection_random"].value)
+    assert np.mean(control) == pytest.approx(np.mean(along), rel=0.2)
 
 
 def test_the_organism_s_own_direction_moves_what_it_finds_likely() -> None:
