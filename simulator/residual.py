@@ -8,7 +8,7 @@ from torch.utils.hooks import RemovableHandle
 
 from simulator.errors import BackendError
 from simulator.interventions import Ablate, Steer
-from simulator.steering import layers_of, steer, width_of
+from simulator.steering import layers_of, rewrite, steer, width_of
 
 
 @contextmanager
@@ -22,12 +22,13 @@ def means(model: torch.nn.Module, tokens: torch.Tensor) -> Iterator[list[torch.T
     found: list[torch.Tensor] = []
     counts = tokens.sum(1, keepdim=True)
 
-    def read(_: torch.nn.Module, __: tuple[object, ...], hidden: torch.Tensor) -> None:
+    def read(hidden: torch.Tensor) -> torch.Tensor:
         # Not a product with zeros: nothing says that padding is finite.
         kept = hidden.float().where(tokens[..., None].to(hidden.device), 0.0)
         found.append(kept.sum(1) / counts.to(hidden.device))
+        return hidden
 
-    with _hooked([layer.register_forward_hook(read) for layer in layers_of(model)]):
+    with _hooked([rewrite(layer, read) for layer in layers_of(model)]):
         yield found
 
 
@@ -67,11 +68,11 @@ def _unit(vector: torch.Tensor) -> torch.Tensor:
 def _project(layer: torch.nn.Module, unit: torch.Tensor) -> RemovableHandle:
     """Takes a unit vector out of all that a layer says; in fp32, whatever the layer says it in."""
 
-    def project(_: torch.nn.Module, __: tuple[object, ...], hidden: torch.Tensor) -> torch.Tensor:
+    def project(hidden: torch.Tensor) -> torch.Tensor:
         direction, stream = unit.to(hidden.device), hidden.float()
         return (stream - (stream @ direction)[..., None] * direction).to(hidden)
 
-    return layer.register_forward_hook(project)
+    return rewrite(layer, project)
 
 
 @contextmanager

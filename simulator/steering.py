@@ -7,11 +7,13 @@ stands behind the MLP, as in Gemma 2 and 3; a bias of the MLP would go through t
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch.utils.hooks import RemovableHandle
+
+from simulator.errors import BackendError
 
 VECTOR, PLACE = "adapter_model.safetensors", "steering.json"
 
@@ -40,10 +42,16 @@ def load_steering(folder: Path) -> SteeringVector:
 
 
 def layers_of(model: torch.nn.Module) -> torch.nn.ModuleList:
-    """Returns a language model's decoder layers."""
-    layers = model.get_decoder().layers  # type: ignore[operator]
-    assert isinstance(layers, torch.nn.ModuleList)
-    return layers
+    """Returns a language model's decoder layers, the one list of modules that its decoder has.
+
+    Raises:
+        BackendError: it has none, or several.
+    """
+    decoder: torch.nn.Module = model.get_decoder()  # type: ignore[operator]
+    lists = [child for child in decoder.children() if isinstance(child, torch.nn.ModuleList)]
+    if len(lists) != 1:
+        raise BackendError(f"{type(model).__name__}: can't tell which modules are its layers")
+    return lists[0]
 
 
 def width_of(model: torch.nn.Module) -> int:
@@ -53,8 +61,17 @@ def width_of(model: torch.nn.Module) -> int:
 
 def steer(layer: torch.nn.Module, vector: Callable[[], torch.Tensor]) -> RemovableHandle:
     """Adds what `vector` returns, (hidden,), to all that a layer says, until it is removed."""
+    return rewrite(layer, lambda hidden: hidden + vector().to(hidden))
 
-    def add(_: torch.nn.Module, __: tuple[object, ...], hidden: torch.Tensor) -> torch.Tensor:
-        return hidden + vector().to(hidden)
 
-    return layer.register_forward_hook(add)
+def rewrite(
+    layer: torch.nn.Module, change: Callable[[torch.Tensor], torch.Tensor]
+) -> RemovableHandle:
+    """Puts what `change` returns in place of all that a layer says, until it is removed."""
+
+    def replace(_: torch.nn.Module, __: tuple[object, ...], said: Any) -> Any:
+        if isinstance(said, tuple):  # of some architectures attention goes with it
+            return (change(said[0]), *said[1:])
+        return change(said)
+
+    return layer.register_forward_hook(replace)

@@ -1,18 +1,20 @@
 """What the in-process engine reads of the residual stream, and what it changes inside the model."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from transformers import AutoModelForCausalLM, GPT2Config, GPTJConfig, PreTrainedConfig
 
 from simulator.backends.base import answer
 from simulator.backends.transformers import TransformersBackend
 from simulator.errors import BackendError
 from simulator.interventions import Ablate, Bare, Intervention, Steer, Vector, WithAdapter
+from simulator.residual import changed, means
 from simulator.steering import SteeringVector, layers_of
 from simulator.types import (
     Activations,
@@ -230,3 +232,50 @@ def test_the_model_is_as_it_was_after_a_failure(
 def test_an_engine_that_cannot_be_looked_into_says_which_can(request_: Request) -> None:
     with pytest.raises(BackendError, match=r"here; set backend: \{kind: transformers\}"):
         answer(Scripted(str), [request_])
+
+
+OF_GPT: dict[str, Any] = {"n_layer": 3, "n_embd": 8, "n_head": 2, "vocab_size": 11}
+
+
+@pytest.mark.parametrize(
+    "config", [GPT2Config(**OF_GPT), GPTJConfig(**OF_GPT, rotary_dim=2)], ids=["gpt2", "gptj"]
+)
+def test_other_architectures_are_looked_into(config: PreTrainedConfig) -> None:
+    """Their layers are called `h`, and GPT-J's say more than the stream."""
+    model = AutoModelForCausalLM.from_config(config).eval()
+    ids, every, vector = (
+        torch.arange(5)[None],
+        torch.ones(1, 5, dtype=torch.bool),
+        torch.arange(8.0),
+    )
+
+    def read(*changes: Steer | Ablate) -> list[torch.Tensor]:
+        with torch.no_grad(), ExitStack() as stack:
+            for change in changes:
+                stack.enter_context(changed(model, change))
+            found = stack.enter_context(means(model, every))
+            model(ids)
+            return found
+
+    plain, along = read(), tuple(vector.tolist())
+    with torch.no_grad():
+        told = model(ids, output_hidden_states=True).hidden_states
+    assert len(plain) == 3
+    for layer, hidden in zip(plain[:-1], told[1:-1], strict=True):
+        torch.testing.assert_close(layer, hidden.mean(1))
+    torch.testing.assert_close(read(Steer(0, along, 2.0))[0], plain[0] + 2 * vector)
+    for layer in read(Ablate(along)):
+        assert float((layer @ vector).abs()) < 1e-4 < float((plain[0] @ vector).abs())
+
+
+def test_layers_that_cannot_be_told_are_not_guessed() -> None:
+    class Twofold(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.some, self.others = torch.nn.ModuleList(), torch.nn.ModuleList()
+
+        def get_decoder(self) -> torch.nn.Module:
+            return self
+
+    with pytest.raises(BackendError, match="Twofold: can't tell which modules are its layers"):
+        layers_of(Twofold())

@@ -49,7 +49,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "simulator.children": (),
     "simulator.yaml_source": BOTTOM,
     "simulator.rendering": BOTTOM,
-    "simulator.steering": (),
+    "simulator.steering": BOTTOM,
     "simulator.residual": (*BOTTOM, "simulator.steering"),
     "simulator.selection": BOTTOM,
     "simulator.store": BOTTOM,
