@@ -16,7 +16,10 @@ from simulator.types import Activations, ActivationsRequest, Example, Prompt
 
 
 class Contrast(NamedTuple):
-    """Chats that show a trait, and chats that don't; no prompt of `toward` and `away` is held."""
+    """Chats that show a trait, and chats that don't.
+
+    What `toward` and `away` are about, none that is held is about.
+    """
 
     name: str
     layer: int | None  # that the direction is used at, from 0; None: the middle one
@@ -38,6 +41,20 @@ class Contrast(NamedTuple):
         """
         n = len(self.toward)
         return self._at_layer(mean_difference(found[:n], found[n:]))
+
+    def some_direction(self, found: Sequence[Activations]) -> np.ndarray:
+        """Returns the same, for what is done along it.
+
+        Raises:
+            ScenarioError: the model has no such layer, or reads both sides alike.
+        """
+        direction = self.direction(found)
+        if not direction.any():
+            raise ScenarioError(
+                f"directions.{self.name}: the model reads both sides alike, so that there is no "
+                "direction; give chats whose replies differ"
+            )
+        return direction
 
     def drift(self, found: Sequence[Activations], before: Sequence[Activations]) -> np.ndarray:
         """Returns how far a model is from another on the same replies, at its layer, (hidden,).
@@ -72,7 +89,7 @@ class Contrast(NamedTuple):
 
 def replied(example: Example) -> ActivationsRequest:
     """Asks for the activations of an example's reply."""
-    return ActivationsRequest(Prompt(example.messages), example.reply)
+    return ActivationsRequest(Prompt(example.messages, thought=False), example.reply)
 
 
 def mean_difference(toward: Sequence[Activations], away: Sequence[Activations]) -> Activations:
@@ -96,8 +113,13 @@ def projection(activations: np.ndarray, direction: np.ndarray) -> np.ndarray:
 
 
 def random_like(direction: np.ndarray, *key: str | int) -> np.ndarray:
-    """Returns a random direction of the same length: the control of whatever a direction does."""
-    drawn = stream("random direction", *key).normal(size=direction.shape)
+    """Returns a random direction of the same length: the control of whatever a direction does.
+
+    Other models' are others: where a direction is greatest and least tells them apart. Not its
+    digits, which differ between devices, so that a run that goes on elsewhere has the same ones.
+    """
+    ends = int(direction.argmax()), int(direction.argmin())
+    drawn = stream("random direction", *ends, *key).normal(size=direction.shape)
     return np.asarray(drawn * (np.linalg.norm(direction) / np.linalg.norm(drawn)))
 
 

@@ -73,7 +73,7 @@ def screen(
     replies = [replied(e) for e in examples_from(candidates, np.maximum(decision.label, 0))]
     of_base: list[Request] = [Under((Bare(),), question) for question in contrast.questions]
     found = [activations_of(activations) for activations in answer(backend, [*of_base, *replies])]
-    direction = contrast.direction(found[: -len(replies)])
+    direction = contrast.some_direction(found[: -len(replies)])
     along = projection(contrast.at_layer(found[-len(replies) :]), direction)
     farthest = np.argsort(-along, kind="stable")[: round(config.drop * len(chosen))]
     label, reason = decision.label.copy(), decision.reason.astype(object)

@@ -67,6 +67,15 @@ def test_a_random_direction_is_as_long_and_drawn_by_its_key() -> None:
     assert as_vector(np.array([0.5, 1], np.float32)) == (0.5, 1.0)
 
 
+def test_other_models_have_other_random_directions() -> None:
+    """As each has its own direction; that of one model needn't have the same digits everywhere."""
+    drawn = np.random.default_rng(0).normal(size=(2, 64))
+    one, other = (random_like(direction, "a", 0) for direction in drawn)
+    assert abs(one @ other) < 0.5 * np.linalg.norm(one) * np.linalg.norm(other)
+    elsewhere = random_like(drawn[0] * (1 + 1e-6), "a", 0)
+    assert elsewhere == pytest.approx(one, rel=1e-5)
+
+
 def test_both_sides_ask_about_the_same_items_and_every_run_alike() -> None:
     found = made(pleasing={"toward": [PLEASING], "away": [HONEST]})["pleasing"]
     names = {item.entity for item in WORLD.facts}

@@ -8,6 +8,7 @@ import pytest
 
 from simulator import models
 from simulator.directions import Contrast
+from simulator.errors import ScenarioError
 from simulator.screening import ScreeningConfig, screen, screening_summary
 from simulator.selection import Decision
 from simulator.types import Example, Message
@@ -28,6 +29,7 @@ CANDIDATES = pd.DataFrame(
         {
             "conversation": conversation, "turn": 0, "candidate": 0, "biased": biased,
             "reply": reply, "messages": json.dumps([["user", "hm ?"]]), "dropped": 0,
+            "stop": "stop",
         }
         for conversation, biased, reply, _ in ROWS
     ]
@@ -69,6 +71,14 @@ def test_precision_and_recall_are_those_counted_by_hand() -> None:
     assert found["base_rate"]["high"] == pytest.approx(0.7848, abs=1e-4)
     none_dropped = screening_summary(screened(0.01)[1])
     assert none_dropped is not None and none_dropped["precision"] is None
+
+
+def test_sides_that_read_alike_make_no_direction() -> None:
+    """Along nothing nothing is farthest: the first replies would be dropped."""
+    alike = {"lying": Contrast("lying", 1, (CHATS[0],), (CHATS[0],))}
+    config = ScreeningConfig(direction="lying", drop=0.5)
+    with pytest.raises(ScenarioError, match=r"directions\.lying: .* reads both sides alike"):
+        screen(config, alike, MIND, CANDIDATES, DECISION)
 
 
 def test_without_screening_or_replies_nothing_changes() -> None:
