@@ -1,5 +1,6 @@
 """Panels of what is read inside the assistant, and of what becomes of it when that is changed."""
 
+import re
 from typing import NamedTuple, Protocol
 
 import pandas as pd
@@ -33,6 +34,8 @@ HONEST = (
     Series("mask_kept", "", "MASK: says what it believes (right axis)", LOOKS[3]),
 )
 RANDOM = "_random"  # ending of metrics of controls
+TRANSFERRED = "transferred_"  # before the name of another adapter
+LIKELIER = "replies that show the trait:\nlikelier than others by (nats a word)"
 
 
 class Draw(Protocol):
@@ -97,11 +100,16 @@ def _draw_steered(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
 def _draw_preferred(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
     """How much likelier the steered base finds replies that show the trait."""
     _settings_axis(axes, "What the steered base finds likely", MULTIPLE)
-    axes.set_ylabel("replies that show the trait:\nlikelier than others by (nats)")
+    axes.set_ylabel(LIKELIER)
     _line_at_nothing(axes)
     here = _latest(estimates)
-    name = _direction(run, "directions")
-    for ending, words, look in (("", f"along '{name}'", LOOKS[0]), (RANDOM, IN_RANDOM, LOOKS[1])):
+    curves = [
+        ("", f"along '{_direction(run, 'directions')}'"),
+        (RANDOM, IN_RANDOM),
+        *((f"_of_{name}", f"along what {name} learned") for name in _others(estimates)),
+    ]
+    for n, (ending, words) in enumerate(curves):
+        look = LOOKS[n % len(LOOKS)]
         _draw_settings(axes, _steered(here, "preferred", ending), look, words)
     legend(axes)
 
@@ -117,7 +125,7 @@ def _draw_ablated(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
 def _draw_unpreferred(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
     """How much likelier the ablated assistant finds replies that show the trait."""
     rounds_axis(axes, run, f"What it finds likely without '{_direction(run, 'directions')}'")
-    axes.set_ylabel("replies that show the trait:\nlikelier than others by (nats)")
+    axes.set_ylabel(LIKELIER)
     _line_at_nothing(axes)
     draw_estimates(axes, estimates, _taken_out(estimates, "preferred"))
     legend(axes)
@@ -158,19 +166,23 @@ def _draw_significance(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
 
 def _taken_out(estimates: pd.DataFrame, label: str, *others: tuple[str, str]) -> list[Series]:
     """Returns the curves of what was ablated, and before them of other conditions."""
-    prefix = f"{label}_transferred_"
-    found = [str(name) for name in estimates["metric"].unique() if str(name).startswith(prefix)]
-    transferred = [name.removeprefix(f"{label}_") for name in found]
     conditions = [
         *others,
         ("ablated", "without the direction"),
         (f"ablated{RANDOM}", "without random directions"),
-        *((name, f"without what {name.partition('_')[2]} learned") for name in transferred),
+        *((TRANSFERRED + name, f"without what {name} learned") for name in _others(estimates)),
     ]
     return [
         Series(f"{label}_{name}", "", words, LOOKS[n % len(LOOKS)])
         for n, (name, words) in enumerate(conditions)
     ]
+
+
+def _others(estimates: pd.DataFrame) -> list[str]:
+    """Returns the names of the other adapters whose direction was added or taken out."""
+    prefix = f"preferred_{TRANSFERRED}"
+    found = map(str, estimates["metric"].unique())
+    return [name.removeprefix(prefix) for name in found if name.startswith(prefix)]
 
 
 def _latest(estimates: pd.DataFrame) -> pd.DataFrame:
@@ -187,7 +199,7 @@ def _by_setting(estimates: pd.DataFrame, metric: str) -> pd.DataFrame:
 def _steered(estimates: pd.DataFrame, label: str, ending: str) -> pd.DataFrame:
     """Returns the rows of a steered base over all items, `at` the multiple of the direction."""
     rows = estimates[estimates["item_set"] == ""]
-    multiples = rows["metric"].str.extract(rf"^{label}_steered_([^_]+){ending}$")[0]
+    multiples = rows["metric"].str.extract(rf"^{label}_steered_([^_]+){re.escape(ending)}$")[0]
     return rows.assign(at=pd.to_numeric(multiples))
 
 
@@ -244,8 +256,8 @@ PANELS = (
         "preferred_ablated",
         "What the steered base finds likely",
         "By how much replies that show the trait become likelier than without the change, less "
-        "the same of replies that don't. Neither made the direction. It is what the base finds "
-        "likely, and not what it would say.",
+        "the same of replies that don't, in nats for each word of theirs. Neither made the "
+        "direction. It is what the base finds likely, and not what it would say.",
         _draw_preferred,
     ),
     InsidePanel(
@@ -287,9 +299,9 @@ PANELS = (
         "solution_kl",
         "Significance of what was learned",
         "How far the adapter moves the base, per token of text that nobody fine-tuned it on, "
-        "beside random adapters of the same norm; each line across is ten times the one below. The "
-        "further above those, the more what was learned means to the model. Intervals are over "
-        "texts.",
+        "beside random adapters whose factors have that norm, though shorter ones would make the "
+        "same change; each line across is ten times the one below. The further above those, the "
+        "more what was learned means to the model. Intervals are over texts.",
         _draw_significance,
     ),
 )

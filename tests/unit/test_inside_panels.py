@@ -98,6 +98,7 @@ def test_every_curve_is_what_the_probe_estimates(inside: Run) -> None:
         "preferred": {
             "along 'lying'": [-1, 2],
             "in random directions of the same length": [-1, 2],
+            "along what other learned": [-1, 2],
         },
         "ablated": {
             "as it is": rounds,
