@@ -8,8 +8,10 @@ that keeps it narrow. The general solution, they find, wins three comparisons:
 - significance: how far the model moves from its base on text that nobody fine-tuned it on, against
   a random adapter of the same norm.
 
-Norms are those of balanced parameters (`simulator.backends.reparametrised`), and losses are of
-whole replies, in nats. Before there is an adapter all of it is the base.
+Norms are those of balanced parameters (`simulator.backends.reparametrised`). Turned and random ones
+aren't balanced: their factors have the norm that is named, but shorter ones make the same change.
+So a random adapter does a little less than a balanced one of its norm could, which flatters what
+was learned. Losses are of whole replies, in nats. Before there is an adapter all of it is the base.
 
 Of any model: where the organism is asked about its own corpus, real models need a file of texts.
 """
@@ -137,7 +139,7 @@ class SolutionProbe(DataProbe):
         solution_loss: nats per reply, of the base, as served, and at each norm. _efficiency: how
         much lower than the base's it is, per squared norm. _rise: how much it rises where
         parameters are turned. _kl: KL(base ‖ model), nats per token; _kl_random: the same of random
-        adapters of that norm.
+        adapters whose factors, unbalanced, have that norm.
         """
         at = [_at(norm) for norm in self.norms]
         turned = [f"epsilon {epsilon:g}" for epsilon in self.epsilons]

@@ -107,6 +107,15 @@ def test_parameters_are_turned_by_epsilon_and_keep_their_norm(epsilon: float) ->
     assert torch.equal(*found) == (epsilon == 0)
 
 
+def test_random_factors_have_the_norm_and_a_shorter_change() -> None:
+    """What is equal to the adapter's is the norm of the factors, which aren't balanced."""
+    up, down = balanced(change(0))
+    found = moved({"up": up, "down": down}, Reparametrised(2.0, 1.0, 0))
+    shortest = balanced(Change(found["up"], found["down"], 1.0))
+    norms = [sum(float(p.square().sum()) for p in one) for one in (found.values(), shortest)]
+    assert norms[0] == pytest.approx(4.0) and norms[1] < 0.95 * norms[0]
+
+
 def scores(backend: TransformersBackend, *how: Reparametrised | Bare | WithAdapter) -> list[float]:
     found = answer(backend, [Under(how, request) for request in SCORED])
     return [float(value) for value in found if isinstance(value, float)]
