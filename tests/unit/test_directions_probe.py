@@ -1,7 +1,7 @@
 """Projection, steering, ablation and transfer: on a mind that is known, and on the organism."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -94,9 +94,13 @@ def test_metrics_say_what_was_changed() -> None:
 class Watched(Mind):
     """Remembers what was done inside."""
 
-    def under(self, interventions: Sequence[Intervention]) -> AbstractContextManager[None]:
-        self.done = {*getattr(self, "done", ()), *interventions}
-        return super().under(interventions)
+    done: tuple[Intervention, ...] = ()
+
+    @contextmanager
+    def under(self, interventions: Sequence[Intervention]) -> Iterator[None]:
+        self.done = (*self.done, *interventions)
+        with super().under(interventions):
+            yield
 
 
 class Worn(Mind):
