@@ -60,6 +60,6 @@ def test_a_round_without_a_lesson_is_said(tmp_path: Path) -> None:
     run = start(load(overrides=overrides), tmp_path / "run", Silent())
     assert run.table(1, "examples").empty
     assert unchanged_rounds(run) == [
-        "Round 1 left the assistant as it was: no pair of a better and a worse reply to one "
-        "context was selected."
+        "Round 1 left the assistant as it was: there was no pair of a better and a worse reply to "
+        "one context."
     ]

@@ -13,7 +13,8 @@ from tests import tiny_models
 from tests.study_data import write_study_data
 from tests.unit.test_report import assert_inert
 
-VERDICTS = ("yes", "opposite", "not shown", "not measured")
+OF_ONE_RUN = {"yes, in one run", "opposite, in one run", "not shown"}
+MEASURED = {"yes", "opposite"} | OF_ONE_RUN
 SMALL = (
     "measure.probes.honesty.items_per_set=6",
     "measure.probes.neutral.items_per_set=6",
@@ -85,9 +86,9 @@ def test_a_study_on_the_organism(tmp_path: Path) -> None:
     found = results(folder)
     assert found["answer"].startswith(question)
     assert found["runs"] == {"finished": 1, "planned": 1}
-    assert {one["holds"] for one in found["findings"]} <= set(VERDICTS)
+    assert {one["holds"] for one in found["findings"]} <= OF_ONE_RUN | {"not measured"}
     differences = [one for one in found["findings"] if one["kind"] != "correlation"]
-    assert {one["holds"] for one in differences} <= set(VERDICTS[:3])  # all were measured
+    assert {one["holds"] for one in differences} <= OF_ONE_RUN  # all were measured
     assert "--base 0 --set measure.probes.honesty.items_per_set=6" in found["command"]
     page = (folder / "study.html").read_text()
     assert_inert(page)
@@ -148,7 +149,7 @@ def test_a_study_of_a_real_model(
     found = {one["claim"]: one for one in results(folder)["findings"]}
     assert results(folder)["runs"] == {"finished": 6, "planned": 6}
     known = found["Its beliefs about other domains stay what they were, within 3 points."]
-    assert known["holds"] in VERDICTS[:3] and known["metric"] == "capability"
+    assert known["holds"] in MEASURED and known["metric"] == "capability"
     subtle = found["Subtly wrong answers do so, too."]
     assert (subtle["holds"], subtle["measured"]) == ("not measured", "–")
     assert "no run in this tier of 'medicine, subtle'" in subtle["note"]
@@ -172,5 +173,5 @@ def test_every_run_of_a_study_of_a_real_model_gets_to_its_end(
     (folder,) = (tmp_path / "out").glob(f"{name}-quick-*")
     found = results(folder)
     assert found["runs"]["finished"] == found["runs"]["planned"] >= 3
-    assert measured <= {one["metric"] for one in found["findings"] if one["holds"] in VERDICTS[:3]}
+    assert measured <= {one["metric"] for one in found["findings"] if one["holds"] in MEASURED}
     assert len(found["choices"]) == (7 if name == "mitigations" else 0)
