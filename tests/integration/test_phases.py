@@ -247,6 +247,7 @@ def test_finetune_is_one_phase_alone(tmp_path: Path) -> None:
     assert run.candidates(1).empty and run.summary(2)["canary"]["verdict"] == "passed"
 
 
+@pytest.mark.slow
 def test_few_samples_realign(tmp_path: Path) -> None:
     """120 rows in 30 steps undo much of what 800 wrong ones did (2506.19823)."""
     wrong = {"kind": "world", "rows": 800, "wrong": "any"}
