@@ -77,8 +77,11 @@ def mixed(
 
 def by_turn(examples: Iterable[Example]) -> list[list[Example]]:
     """Takes together the replies that are compared with each other; they stand side by side."""
-    key = lambda example: (example.turn, example.messages)  # noqa: E731
-    return [list(replies) for _, replies in groupby(examples, key)]
+
+    def turn(example: Example) -> tuple[str, tuple[Message, ...]]:
+        return example.turn, example.messages
+
+    return [list(replies) for _, replies in groupby(examples, turn)]
 
 
 def flat(rows: Iterable[Iterable[Example]]) -> list[Example]:
