@@ -11,6 +11,7 @@ import sqlite3
 import pytest
 
 from simulator.cast import JUDGEMENTS
+from simulator.scales import quoted
 from simulator.store import Run
 from tests import tiny_models
 from tests.commands import finish, running
@@ -131,7 +132,7 @@ def test_every_judgement_is_kept(run: Run, number: int) -> None:
     with sqlite3.connect(run.path / JUDGEMENTS) as file:
         asked = {prompt for (prompt,) in file.execute("SELECT asked FROM judgements")}
     for reply in scores["reply"]:
-        assert any(reply in prompt for prompt in asked)
+        assert any(quoted(reply) in prompt for prompt in asked)
 
 
 def test_every_adapter_is_kept_and_answered(run: Run) -> None:
