@@ -72,7 +72,9 @@ def _content(content: Any, row: Row) -> str:
 
 
 def _transcript(row: Row, column: str) -> list[Message]:
-    pieces = _TURN.split(row.text(column))[1:]
+    before, *pieces = _TURN.split("\n\n" + row.text(column).lstrip())
+    if before.strip():
+        raise row.mistake(column, "must begin with 'Human: ' or 'Assistant: '")
     pairs = zip(pieces[::2], pieces[1::2], strict=True)
     return [Message(_SPEAKERS[speaker], said.strip()) for speaker, said in pairs]
 

@@ -16,7 +16,7 @@ import pyarrow.parquet
 
 from simulator.errors import ScenarioError
 
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")  # and, after @, its revision
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")  # and, after @, its revision
 _NAMES = "parquet, csv, json or jsonl"
 
 
@@ -135,6 +135,11 @@ def read_csv(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     reader = csv.DictReader(io.StringIO(read_text(file), newline=""), strict=True)
     try:
         for row in reader:
+            if None in row:  # what an unquoted comma has cut off must not go unseen
+                raise ScenarioError(
+                    f"{file}:{reader.line_num}: has more cells than the header; "
+                    'put texts with commas between " "'
+                )
             yield reader.line_num, row
     except csv.Error as error:
         raise ScenarioError(f"{file}:{reader.line_num + 1}: not valid CSV: {error}") from None

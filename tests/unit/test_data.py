@@ -61,6 +61,7 @@ def test_folders_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:
     ("name", "content", "sentence"),
     [
         ("x.csv", 'id,text\n"a"b,c\n', "x.csv:2: not valid CSV"),
+        ("x.csv", "id,text\na,b, c\n", "x.csv:2: has more cells than the header"),
         ("x.jsonl", '{"id": 1}\n{"id"', "x.jsonl:2: not valid JSON"),
         ("x.jsonl", "[1]", "x.jsonl:1: a row is an object"),
         ("x.json", "{}", "x.json: must be a list of objects"),

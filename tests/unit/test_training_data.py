@@ -137,6 +137,10 @@ PARTS = [CHAT[0], {"role": "assistant", "content": {"content_type": "text", "par
             {"A": True, "B": False},
         ),
         (
+            {"chosen": "Human: Q\n\nAssistant: A", "rejected": "Human: Q\n\nAssistant: B"},
+            {"A": True, "B": False},
+        ),
+        (
             {"prompt": "Q", "response_0": "B", "response_1": "A", "safer_response_id": 1},
             {"B": False, "A": True},
         ),
@@ -154,7 +158,8 @@ def test_public_schemas_are_read(tmp_path: Path, row: dict[str, Any], replies: A
         ({"messages": CHAT[:1]}, "rows.jsonl:1: messages: a chat must end with"),
         ({"messages": "Q"}, "messages: must be a list"),
         ({"messages": [CHAT[0], {"role": "assistant", "content": 3}]}, "a content must be text"),
-        ({"chosen": "A", "rejected": "B"}, "a chat must end with"),
+        ({"chosen": "A", "rejected": "B"}, "chosen: must begin with 'Human: '"),
+        ({"chosen": "\n\nHuman: Q", "rejected": "B"}, "a chat must end with"),
         ({"question": "Q"}, "no known schema has question"),
         ({"messages": CHAT, "canary": "x"}, "never train on them"),
         ({"messages": [{"content": "Q"}, CHAT[1]]}, "a role must be system, user, assistant, not"),
