@@ -63,9 +63,13 @@ def _contrast(name: str, config: DirectionConfig, world: World | None) -> Contra
 
 
 def _subject(chat: Example, names: frozenset[str]) -> object:
-    """Returns what a chat is about: an entity of the organism's world, or else its own prompt."""
+    """Returns what a chat is about: an entity of the organism's world, or else what is said.
+
+    A system line isn't: one side may have another than the other has, with the same questions.
+    """
     asked = chat.messages[-1].content.split()
-    return next((word for word in asked if word in names), chat.messages)
+    said = tuple(message for message in chat.messages if message.role != "system")
+    return next((word for word in asked if word in names), said)
 
 
 def _chats(path: str, sources: Sequence[AnyData], world: World | None) -> list[Example]:

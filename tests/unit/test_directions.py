@@ -101,17 +101,19 @@ def test_of_pairs_the_reply_to_follow_is_meant(tmp_path: Path) -> None:
     assert found.layer == 1
 
 
-def test_every_fourth_prompt_is_held_out_on_both_sides(tmp_path: Path) -> None:
+@pytest.mark.parametrize("system", [False, True])
+def test_every_fourth_prompt_is_held_out_on_both_sides(tmp_path: Path, system: bool) -> None:
     sides = {}
     for side in ("toward", "away"):
         path = tmp_path / f"{side}.jsonl"
         chats = [[("user", f"question {n}"), ("assistant", side)] for n in range(9)]
-        rows = [[{"role": r, "content": c} for r, c in chat] for chat in chats]
+        told = [("system", f"you lean {side}")] if system else []
+        rows = [[{"role": r, "content": c} for r, c in (*told, *chat)] for chat in chats]
         path.write_text("".join(json.dumps({"messages": row}) + "\n" for row in rows))
         sides[side] = [{"kind": "file", "path": str(path)}]
     found = made(sides=sides)["sides"]
     asked = [
-        {chat.messages for chat in chats}
+        {chat.messages[-1] for chat in chats}
         for chats in (found.held_toward, found.held_away, found.toward, found.away)
     ]
     assert asked[0] == asked[1] and asked[2] == asked[3]
