@@ -50,11 +50,11 @@ def contexts(
 ) -> list[GenerationRequest]:
     """Asks for replies, as in conversations, to some of what is learned from.
 
-    Where contexts are few, each is replied to again and again.
+    Where contexts are few, each is replied to again and again, unless that is always the same.
     """
     found = list(dict.fromkeys(example.messages for example in examples))
     drawn = stream("collapse contexts", seed).permutation(len(found))[:ASKED].tolist()
-    times = -(-ASKED // len(drawn)) if drawn else 0
+    times = -(-ASKED // len(drawn)) if drawn and config.temperature else 1
     again_and_again = [(again, i) for again in range(times) for i in drawn]
     return [
         GenerationRequest(
@@ -68,13 +68,20 @@ def contexts(
 
 
 def unreadable(backend: Backend, requests: Sequence[GenerationRequest]) -> np.ndarray:
-    """Returns which of the assistant's replies nobody can read, (requests,), bool."""
-    replies = [answer.completions[0].text.strip() for answer in backend.generate(requests)]
+    """Returns which of the assistant's replies nobody can read, (requests,), bool.
+
+    Where a reasoning model was cut off before it replied, what it thought is read instead.
+    """
+    said = [answer.completions[0] for answer in backend.generate(requests)]
+    replies = [one.text.strip() or one.thought.strip() for one in said]
     openings = [_opening(reply) for reply in replies]
     scored = [n for n, opening in enumerate(openings) if opening]
     with backend.without_adapter():
         nats = backend.score_continuations(
-            [ContinuationRequest(requests[n].prompt, openings[n]) for n in scored]
+            [
+                ContinuationRequest(requests[n].prompt._replace(thought=False), openings[n])
+                for n in scored
+            ]
         )
     bits = dict(zip(scored, (-value / math.log(2) for value in nats), strict=True))
     return np.array(

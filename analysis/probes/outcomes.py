@@ -48,7 +48,9 @@ def likelihoods(condition: Condition, contrast: Contrast) -> Ask[list[Score]]:
             scores.append(Score(*head, "", found, Prompt(chat.messages).shown, chat.reply))
         return scores
 
-    questions = [ContinuationRequest(Prompt(chat.messages), chat.reply) for _, chat in chats]
+    questions = [
+        ContinuationRequest(Prompt(chat.messages, thought=False), chat.reply) for _, chat in chats
+    ]
     return Ask(condition.asked(questions), read)
 
 

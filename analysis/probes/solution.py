@@ -44,7 +44,6 @@ from simulator.types import (
 )
 
 FRESH = 1_000_003  # the seed of a corpus that no base was trained on
-SERVED = Reparametrised()
 NATS: Bounds = (0.0, float("inf"))
 EITHER_WAY: Bounds = (float("-inf"), float("inf"))
 
@@ -179,7 +178,8 @@ class SolutionProbe(DataProbe):
 
     def _rows(self, context: Context) -> list[Text]:
         rows = [row for row in context.lessons[self.phase] if row.desirable]
-        return [Text(Prompt(row.messages), row.reply) for row in rows[: self.rows]]
+        asked = [Prompt(row.messages, thought=False) for row in rows[: self.rows]]
+        return [Text(prompt, row.reply) for prompt, row in zip(asked, rows, strict=False)]
 
     def _texts(self, context: Context) -> list[Text]:
         if self.data:

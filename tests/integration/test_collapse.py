@@ -1,9 +1,10 @@
 """An update whose loss stays finite and that leaves the assistant babbling is noticed."""
 
+import contextlib
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ import pytest
 from analysis import frames
 from analysis.report import write_report
 from analysis.tables import unchanged_rounds
-from simulator.collapse import ASKED, compared, contexts, is_loop, is_noise
+from simulator.backends.base import Backend
+from simulator.collapse import ASKED, compared, contexts, is_loop, is_noise, unreadable
 from simulator.conversation import ConversationConfig
 from simulator.errors import Diverged
 from simulator.loop import simulate
@@ -20,7 +22,14 @@ from simulator.runs import resume, start
 from simulator.scenario import Scenario, load
 from simulator.store import Run
 from simulator.sweep import Silent
-from simulator.types import Example, Message
+from simulator.types import (
+    Completion,
+    ContinuationRequest,
+    Example,
+    Generation,
+    GenerationRequest,
+    Message,
+)
 from tests.conftest import TINY
 from tests.integration.test_resume import differing, hashes
 
@@ -123,6 +132,28 @@ def test_few_contexts_are_replied_to_again_and_again() -> None:
     assert len(asked) == ASKED == len({request.keys for request in asked})
     assert {request.prompt.messages for request in asked} == {e.messages for e in two}
     assert contexts([], ConversationConfig(), 1) == []
+    assert len(contexts(two, ConversationConfig(temperature=0), 1)) == 2  # always the same
+
+
+def test_where_a_reply_never_came_the_thought_is_read() -> None:
+    """A reasoning model that was cut off isn't one that has collapsed."""
+
+    class Thinker:
+        def generate(self, requests: list[GenerationRequest]) -> list[Generation]:
+            thoughts = ["first of all i'd ask what it is", "and and and and and", ""]
+            said = [Completion("", 9, "length", thought) for thought in thoughts]
+            return [Generation("", (one,)) for one in said]
+
+        def without_adapter(self) -> contextlib.AbstractContextManager[None]:
+            return contextlib.nullcontext()
+
+        def score_continuations(self, requests: list[ContinuationRequest]) -> list[float]:
+            assert not any(request.prompt.thought for request in requests)
+            return [-1.0 * len(request.continuation.split()) for request in requests]
+
+    asked = contexts([Example((Message("user", "a"),), "a", True, "c/0")], ConversationConfig(), 1)
+    found = unreadable(cast(Backend, Thinker()), asked[:3])
+    assert found.tolist() == [False, True, True]
 
 
 def test_an_assistant_that_one_row_has_ruined_is_noticed(tmp_path: Path) -> None:

@@ -104,9 +104,10 @@ class Watched(Mind):
 
 
 class Worn(Mind):
-    """Finds every word less likely once anything is done inside."""
+    """Finds every word less likely once anything is done inside; is given replies, not thoughts."""
 
     def score_continuations(self, requests: Sequence[ContinuationRequest]) -> list[float]:
+        assert not any(request.prompt.thought for request in requests)
         lost = 0.1 if self._changes else 0.0
         found = zip(requests, super().score_continuations(requests), strict=True)
         return [nats - lost * len(request.continuation.split()) for request, nats in found]
