@@ -14,8 +14,9 @@ from safetensors.torch import load_file, save_file
 from torch.utils.hooks import RemovableHandle
 
 from simulator.errors import BackendError
+from simulator.types import ADAPTER_WEIGHTS
 
-VECTOR, PLACE = "adapter_model.safetensors", "steering.json"
+PLACE = "steering.json"
 
 
 class SteeringVector(NamedTuple):
@@ -26,7 +27,7 @@ class SteeringVector(NamedTuple):
 
     def save(self, folder: Path) -> None:
         """Writes it as safetensors and JSON."""
-        save_file({"vector": self.vector.detach().contiguous().cpu()}, folder / VECTOR)
+        save_file({"vector": self.vector.detach().contiguous().cpu()}, folder / ADAPTER_WEIGHTS)
         (folder / PLACE).write_text(json.dumps({"layer": self.layer}) + "\n")
 
 
@@ -38,16 +39,18 @@ def is_steering(folder: Path) -> bool:
 def load_steering(folder: Path) -> SteeringVector:
     """Reads what `SteeringVector.save` wrote."""
     place = json.loads((folder / PLACE).read_text())
-    return SteeringVector(int(place["layer"]), load_file(folder / VECTOR)["vector"])
+    return SteeringVector(int(place["layer"]), load_file(folder / ADAPTER_WEIGHTS)["vector"])
 
 
 def layers_of(model: torch.nn.Module) -> torch.nn.ModuleList:
-    """Returns a language model's decoder layers, the one list of modules that its decoder has.
+    """Returns a language model's decoder layers: its `layers`, or its one list of modules.
 
     Raises:
-        BackendError: it has none, or several.
+        BackendError: it has no such list, or several.
     """
     decoder: torch.nn.Module = model.get_decoder()  # type: ignore[operator]
+    if isinstance(named := getattr(decoder, "layers", None), torch.nn.ModuleList):
+        return named
     lists = [child for child in decoder.children() if isinstance(child, torch.nn.ModuleList)]
     if len(lists) != 1:
         raise BackendError(f"{type(model).__name__}: can't tell which modules are its layers")

@@ -5,7 +5,7 @@
     rounds/0003/selection.parquet                 why each candidate was or wasn't selected
     rounds/0003/vetoes.parquet                    what monitors said of the selected ones
     rounds/0003/screening.parquet                 how far along a direction those lie
-    rounds/0003/examples.parquet                  what was learned from, in order
+    rounds/0003/examples.parquet                  what the learner was given, in order
     rounds/0003/scores.parquet                    every probed answer
     rounds/0003/population.parquet, series.parquet   users, and the means of their types
     rounds/0003/checkpoint/                       adapter and optimiser state
@@ -32,7 +32,7 @@ import yaml
 from safetensors import SafetensorError
 
 from simulator.errors import StoreError
-from simulator.types import Adapter
+from simulator.types import ADAPTER_WEIGHTS, Adapter
 
 MANIFEST, SCENARIO, DONE = "manifest.json", "scenario.resolved.yaml", "DONE"
 COSTS = "costs.jsonl"  # what endpoints cost, line by line
@@ -223,7 +223,7 @@ class Run:
         path = self.checkpoint(number)
         if path is None:
             return None
-        digest = file_sha256(path / "adapter_model.safetensors")
+        digest = file_sha256(path / ADAPTER_WEIGHTS)
         return Adapter(f"r{path.parent.name}-{digest[:8]}", path)
 
     def commit_round(

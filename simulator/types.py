@@ -243,6 +243,9 @@ class Example:
         return self.source.rpartition("/")[0]
 
 
+ADAPTER_WEIGHTS = "adapter_model.safetensors"  # in its folder, as peft calls it
+
+
 @dataclass(frozen=True, slots=True)
 class Adapter:
     """An adapter on disk. Names are never reused, so no cache can answer for another one."""

@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from simulator.errors import BackendError
-from simulator.types import Adapter
+from simulator.types import ADAPTER_WEIGHTS, Adapter
 
 
 class Change(NamedTuple):
@@ -46,7 +46,7 @@ def read_changes(adapter: Adapter) -> dict[str, Change]:
     """
     try:
         config = PeftConfig.from_pretrained(str(adapter.path))
-        factors = load_file(adapter.path / "adapter_model.safetensors")
+        factors = load_file(adapter.path / ADAPTER_WEIGHTS)
     except (OSError, ValueError, SafetensorError) as error:
         raise BackendError(f"the adapter {adapter.name} can't be read: {error}") from None
     if not _is_plain(config):

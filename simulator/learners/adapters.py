@@ -13,8 +13,7 @@ from simulator.errors import LearnerError
 from simulator.learners.config import AnyAdapter, LoRAConfig, SteeringConfig
 from simulator.randomness import seed31
 from simulator.steering import SteeringVector, layers_of, load_steering, steer
-
-WEIGHTS = "adapter_model.safetensors"
+from simulator.types import ADAPTER_WEIGHTS
 
 
 class TrainedAdapter(Protocol):
@@ -98,12 +97,12 @@ class LoRA:
 
     def restore(self, folder: Path) -> None:
         """Takes a checkpoint's matrices."""
-        peft.set_peft_model_state_dict(self.model, load_file(folder / WEIGHTS))
+        peft.set_peft_model_state_dict(self.model, load_file(folder / ADAPTER_WEIGHTS))
 
     def save(self, folder: Path) -> None:
         """Writes matrices and configuration as peft does."""
         state = peft.get_peft_model_state_dict(self.model)
-        save_file({k: v.contiguous().cpu() for k, v in state.items()}, folder / WEIGHTS)
+        save_file({k: v.contiguous().cpu() for k, v in state.items()}, folder / ADAPTER_WEIGHTS)
         self._config.save_pretrained(str(folder))
 
 

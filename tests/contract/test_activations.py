@@ -268,6 +268,19 @@ def test_other_architectures_are_looked_into(config: PreTrainedConfig) -> None:
         assert float((layer @ vector).abs()) < 1e-4 < float((plain[0] @ vector).abs())
 
 
+def test_layers_are_told_from_other_lists_by_their_name() -> None:
+    class Rotated(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rotary_embs, self.layers = torch.nn.ModuleList(), torch.nn.ModuleList()
+
+        def get_decoder(self) -> torch.nn.Module:
+            return self
+
+    model = Rotated()
+    assert layers_of(model) is model.layers
+
+
 def test_layers_that_cannot_be_told_are_not_guessed() -> None:
     class Twofold(torch.nn.Module):
         def __init__(self) -> None:

@@ -19,7 +19,6 @@ from simulator.backends.base import TransformersConfig
 from simulator.backends.transformers import TransformersBackend
 from simulator.canary import check_swap
 from simulator.errors import BackendError, Diverged, LearnerError
-from simulator.learners.adapters import WEIGHTS as ADAPTER
 from simulator.learners.apart import ApartLearner
 from simulator.learners.base import Update, open_learner
 from simulator.learners.batches import IGNORED, Encoded, batches, padded
@@ -29,7 +28,7 @@ from simulator.learners.sft import SFT
 from simulator.organism import language as lang
 from simulator.steering import layers_of
 from simulator.stopwatch import Stopwatch
-from simulator.types import Adapter, Example, Message
+from simulator.types import ADAPTER_WEIGHTS, Adapter, Example, Message
 from tests import tiny_models
 
 BASE = models.resolve("organism:0")
@@ -104,7 +103,7 @@ def test_every_input_matters(fitted: Callable[..., Path]) -> None:
         fitted(by, start, seed=6),
         fitted(learner(learning_rate=2e-3)),
     ]
-    for file in (ADAPTER, OPTIMIZER):
+    for file in (ADAPTER_WEIGHTS, OPTIMIZER):
         assert len({content(path)[file] for path in outcomes}) == len(outcomes)
 
 
@@ -132,7 +131,7 @@ def test_global_generators_are_left_alone(fitted: Callable[..., Path]) -> None:
 
 
 def step_sizes(start: Path, end: Path) -> np.ndarray:
-    a, b = load_file(start / ADAPTER), load_file(end / ADAPTER)
+    a, b = load_file(start / ADAPTER_WEIGHTS), load_file(end / ADAPTER_WEIGHTS)
     return np.concatenate([(b[k] - a[k]).abs().flatten().numpy() for k in a])
 
 
@@ -140,7 +139,9 @@ def test_decay_lowers_the_step(fitted: Callable[..., Path]) -> None:
     one_step = {"epochs": 1, "batch_size": 16, "optimizer": "reset"}
     constant, decaying = learner(**one_step), learner(**one_step, decay=0.5)
     start = fitted(constant)
-    assert content(fitted(decaying))[ADAPTER] == content(start)[ADAPTER]  # round 1: full rate
+    assert (
+        content(fitted(decaying))[ADAPTER_WEIGHTS] == content(start)[ADAPTER_WEIGHTS]
+    )  # round 1: full rate
     full, half = (step_sizes(start, fitted(by, start)) for by in (constant, decaying))
     assert half.max() == pytest.approx(0.5 * full.max(), rel=1e-3)
     later = fitted(decaying, start)
@@ -154,7 +155,7 @@ def test_the_optimiser_lives_on_only_if_carried(fitted: Callable[..., Path]) -> 
     start = fitted(carried)
     assert content(fitted(reset)) == content(start)
     a, b = fitted(carried, start), fitted(reset, start)
-    assert content(a)[ADAPTER] != content(b)[ADAPTER]
+    assert content(a)[ADAPTER_WEIGHTS] != content(b)[ADAPTER_WEIGHTS]
     steps = [{float(v) for k, v in load_file(path / OPTIMIZER).items() if k.endswith(":step")}
              for path in (start, a, b)]  # fmt: skip
     assert steps == [{6.0}, {12.0}, {6.0}]  # 2 epochs of 3 batches
@@ -239,7 +240,7 @@ def test_a_checkpoint_is_plain_and_portable(fitted: Callable[..., Path]) -> None
 
 def furthest(one: Path, other: Path) -> float:
     """The largest difference of a weight, relative to the largest weight."""
-    a, b = load_file(one / ADAPTER), load_file(other / ADAPTER)
+    a, b = load_file(one / ADAPTER_WEIGHTS), load_file(other / ADAPTER_WEIGHTS)
     return max(float((a[k] - b[k]).abs().max() / a[k].abs().max().clamp(min=1e-9)) for k in a)
 
 

@@ -19,7 +19,6 @@ from trl import SFTConfig as TRLSFTConfig
 
 from simulator import models
 from simulator.errors import LearnerError
-from simulator.learners.adapters import WEIGHTS
 from simulator.learners.config import (
     DPOConfig,
     KLConfig,
@@ -37,7 +36,7 @@ from simulator.learners.learner import AdapterLearner
 from simulator.learners.objective import open_objective
 from simulator.organism import language as lang
 from simulator.stopwatch import Stopwatch
-from simulator.types import Example, Message
+from simulator.types import ADAPTER_WEIGHTS, Example, Message
 
 BASE = models.resolve("organism:0")
 WORLD = models.world_of("organism:0")
@@ -133,7 +132,7 @@ def theirs(
         processing_class=AutoTokenizer.from_pretrained(model),
         peft_config=fresh,
     )
-    set_peft_model_state_dict(trainer.model, load_file(policy / WEIGHTS))
+    set_peft_model_state_dict(trainer.model, load_file(policy / ADAPTER_WEIGHTS))
     loss = trainer.compute_loss(trainer.model, trainer.data_collator(rows))
     loss.backward()
     named = trainer.model.named_parameters()
