@@ -13,7 +13,7 @@ from simulator.backends.adapted import AdaptedModel
 from simulator.backends.base import TransformersConfig
 from simulator.backends.decode import Row, decode, in_batches, left_padded, positions_of
 from simulator.backends.facts import context_of, end_tokens
-from simulator.devices import device_of, dtype_of
+from simulator.devices import dtype_of, usable_device
 from simulator.interventions import Bare, Intervention, Reparametrised, WithAdapter
 from simulator.randomness import Key, uniforms
 from simulator.rendering import Encoded, by_text, encoder_of, split_thought
@@ -66,7 +66,7 @@ class TransformersBackend:
         self._context = context_of(model, config.context)
         self.encoder = encoder_of(model)
         self.tokenizer = self.encoder.tokenizer
-        device = device_of(config.device)
+        device = usable_device(config.device)
         if device.type == "cpu":
             keep_memory()
         self.model = AutoModelForCausalLM.from_pretrained(

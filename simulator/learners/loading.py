@@ -3,7 +3,7 @@
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from simulator.devices import device_of, dtype_of
+from simulator.devices import dtype_of, usable_device
 from simulator.errors import LearnerError
 from simulator.learners.config import UpdateConfig
 from simulator.rendering import PromptEncoder
@@ -11,7 +11,7 @@ from simulator.rendering import PromptEncoder
 
 def load_base(model: str, config: UpdateConfig) -> PreTrainedModel:
     """Loads the base where it is trained, its layers checkpointed if they are to be."""
-    device = device_of(config.device)
+    device = usable_device(config.device)
     base: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
         model, dtype=dtype_of(config.dtype, device), use_safetensors=True
     )
