@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from analysis.probes.data_probe import DataProbe
+from analysis.probes.directions import DirectionsProbe
 from simulator.data import files_of
 from simulator.store import file_sha256
 from simulator.training_data import FileData
+from simulator.types import ADAPTER_WEIGHTS
 from simulator.validation import origin_of
 from simulator.yaml_source import Document, Origin, YamlPath
 
@@ -40,7 +42,7 @@ def with_located_files(document: Document, source: str) -> Document:
 
 
 def data_sha256(scenario: "Scenario") -> dict[str, str]:
-    """Returns the hash of every local file that chats, anchors, directions or probes come from."""
+    """Returns the hash of every local file that chats, directions, probes or transfer come from."""
     names = dict.fromkeys(_sources(scenario))
     files = [file for name in names for file in files_of(Path(name))]
     return {str(file): file_sha256(file) for file in files}
@@ -61,6 +63,8 @@ def _sources(part: object) -> Iterator[str]:
         yield part.path
     elif isinstance(part, DataProbe):
         yield from filter(None, [part.data])
+    elif isinstance(part, DirectionsProbe):
+        yield from (f"{folder}/{ADAPTER_WEIGHTS}" for folder in part.transfer.values())
     elif isinstance(part, BaseModel):
         for _, value in part:
             yield from _sources(value)

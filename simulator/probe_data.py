@@ -1,9 +1,11 @@
 """The data that probes ask about: found and checked with the scenario, then given to the probes."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.probes.base import Context, Encounter
 from analysis.probes.data_probe import DataProbe
+from analysis.probes.directions import DirectionsProbe
 from analysis.probes.solution import SolutionProbe
 from simulator import models
 from simulator.data import read_rows
@@ -13,7 +15,7 @@ from simulator.errors import ScenarioError
 from simulator.lengths import tokens_by
 from simulator.organism.world import World
 from simulator.phases import FinetunePhase, finetune_rows
-from simulator.types import Example
+from simulator.types import ADAPTER_WEIGHTS, Example
 from simulator.validation import origin_of
 from simulator.yaml_source import Document, YamlPath, dotted
 
@@ -22,24 +24,41 @@ if TYPE_CHECKING:
 
 
 def with_data(scenario: "Scenario", document: Document, source: str) -> "Scenario":
-    """Returns the scenario with every path of data made absolute, so that a run can be resumed.
+    """Returns the scenario with every path that probes have made absolute, so that it can resume.
 
     Raises:
         ScenarioError: data can't be found or used; names the scenario's line and the data's row.
     """
     probes = dict(scenario.measure.probes)
     for name, probe in probes.items():
+        path: YamlPath = ("measure", "probes", name)
         if isinstance(probe, DataProbe) and probe.data:
-            path: YamlPath = ("measure", "probes", name, "data")
-            origin = origin_of(document, path, source)
+            origin = origin_of(document, (*path, "data"), source)
             place = located(probe.data, origin)
             try:
                 probe.items(read_rows(place))
             except ScenarioError as error:
-                raise ScenarioError(f"{origin}: {dotted(path)}: {error}") from None
+                raise ScenarioError(f"{origin}: {dotted((*path, 'data'))}: {error}") from None
             probes[name] = probe.model_copy(update={"data": place})
+        if isinstance(probe, DirectionsProbe):
+            folders = {
+                other: _adapter(folder, document, (*path, "transfer", other), source)
+                for other, folder in probe.transfer.items()
+            }
+            probes[name] = probe.model_copy(update={"transfer": folders})
     measure = scenario.measure.model_copy(update={"probes": probes})
     return scenario.model_copy(update={"measure": measure})
+
+
+def _adapter(folder: str, document: Document, path: YamlPath, source: str) -> str:
+    """Returns the place of another run's checkpoint."""
+    origin = origin_of(document, path, source)
+    place = located(folder, origin)
+    if not (Path(place) / ADAPTER_WEIGHTS).is_file():
+        raise ScenarioError(
+            f"{origin}: {dotted(path)}: there is no {ADAPTER_WEIGHTS} in '{folder}'"
+        )
+    return place
 
 
 def context_of(scenario: "Scenario") -> Context:

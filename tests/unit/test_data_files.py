@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from simulator.data_files import changed_files, data_sha256
-from simulator.errors import StoreError
+from simulator.errors import ScenarioError, StoreError
 from simulator.runs import manifest_of, resume
 from simulator.scenario import Scenario, load
 from simulator.store import Run
@@ -55,6 +55,26 @@ def test_every_local_file_is_hashed(tmp_path: Path) -> None:
     assert {Path(name).parts[0] for name in names - own} == {"mask"}
     for file, digest in found.items():
         assert hashlib.sha256(Path(file).read_bytes()).hexdigest() == digest
+
+
+def test_another_runs_checkpoint_is_found_and_hashed(tmp_path: Path) -> None:
+    probe = {"kind": "directions", "direction": "some", "transfer": {"other": "checkpoint"}}
+    sides = {side: [{"kind": "world", "rows": 8}] for side in ("toward", "away")}
+    content = {
+        "extends": "quickstart",
+        "directions": {"some": sides},
+        "measure": {"probes": {"inside": probe}},
+    }
+    path = tmp_path / "scenario.yaml"
+    path.write_text(yaml.safe_dump(content))
+    where = r"scenario\.yaml:\d+: measure\.probes\.inside\.transfer\.other: there is no adapter_m"
+    with pytest.raises(ScenarioError, match=where):
+        load(str(path))
+    (tmp_path / "checkpoint").mkdir()
+    weights = tmp_path / "checkpoint" / "adapter_model.safetensors"
+    weights.write_bytes(b"weights")
+    found = data_sha256(load(str(path)))
+    assert found == {str(weights.resolve()): hashlib.sha256(b"weights").hexdigest()}
 
 
 def test_a_scenario_without_files_has_none() -> None:
