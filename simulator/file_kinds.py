@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from analysis.study import Claims
 from simulator import scenario, yaml_source
+from simulator.data_check import check_chats
 from simulator.scenario import Scenario
 from simulator.study_plan import INSTEAD, QUICK, REAL, StudyConfig, check_study, shipped_studies
 from simulator.sweep_plan import SweepConfig, plan
@@ -38,11 +39,16 @@ def check(source: str, overrides: Sequence[str], tell: Callable[[str], None]) ->
     kind = kind_of(yaml_source.read(path).data)
     if kind == "study":
         full, quick = check_study(source, overrides)
+        for cell in (*full.cells, *quick.cells):
+            check_chats(cell.scenario)
         return f"study {full.config.name}, {len(full.cells)} runs, {len(quick.cells)} with --quick"
     if kind == "sweep":
         config, cells = plan(path, overrides)
+        for cell in cells:
+            check_chats(cell.scenario)
         return f"sweep {config.name}, {len(cells)} runs"
     loaded = scenario.load(source, overrides=overrides, tell=tell)
+    check_chats(loaded)
     return f"{loaded.name}, {loaded.last_round} rounds"
 
 

@@ -16,8 +16,10 @@ from simulator.cast import ASSISTANT, Cast, as_it_is
 from simulator.conversation import Setting, hold_wave
 from simulator.errors import BackendError
 from simulator.learners.config import UpdateConfig
+from simulator.lengths import tokens_by
 from simulator.measurement import measure
 from simulator.memory import GIB, model_size
+from simulator.phases import FinetunePhase, finetune_rows
 from simulator.population import Population
 from simulator.probe_data import context_of
 from simulator.scenario import Scenario
@@ -110,10 +112,8 @@ def _tried(scenario: Scenario) -> Table:
     held = talks_per_round(scenario) * scenario.loop_rounds
     scale = held / trial.conversations
     measured = len(scenario.measured_rounds)
-    learning = 0.0
-    if isinstance(scenario.learner, UpdateConfig):
-        epochs = scenario.learner.epochs / scenario.conversations.candidates
-        learning = trial.seconds * scale * BACKWARD_COST * epochs
+    lessons = _lessons(scenario, trial)
+    learning = trial.seconds / trial.replies * BACKWARD_COST * sum(lessons)
     seconds = trial.seconds * scale + probe_seconds * measured + learning
     asked = chain.from_iterable(questions.values())
     samples = sum(len(r.keys) for r in asked if isinstance(r, GenerationRequest))
@@ -125,7 +125,8 @@ def _tried(scenario: Scenario) -> Table:
     table.add_row("replies sampled in conversations", f"{round(trial.replies * scale):,}")
     table.add_row("tokens generated in them", f"{round(trial.tokens * scale):,}")
     table.add_row("replies sampled by probes", f"{samples * measured:,}")
-    table.add_row("updates", f"{scenario.last_round if learning else 0}")
+    table.add_row("updates", f"{len(lessons)}")
+    table.add_row("replies learned from, all epochs", f"{round(sum(lessons)):,}")
     size = model_size(model, "float32")
     table.add_row("model parameters", f"{size.parameters:,}")
     table.add_row("memory, at least", f"{_peak_gib():.1f} GiB")
@@ -150,6 +151,24 @@ def _trial(
         key=("forecast", 0, 0),
     )
     return Trial(len(users), len(held), stopwatch.tokens, time.perf_counter() - started)
+
+
+def _lessons(scenario: Scenario, trial: Trial) -> list[float]:
+    """Returns how many replies each update learns from, over all of its epochs."""
+    a_talk = trial.replies / trial.conversations / scenario.conversations.candidates
+    world, tokens = models.world_of(scenario.model), tokens_by(models.resolve(scenario.model))
+    found = []
+    for place in scenario.places:
+        phase, learner = place.phase, scenario.learner_in(place.phase)
+        if not isinstance(learner, UpdateConfig):
+            continue
+        if isinstance(phase, FinetunePhase):
+            rows = finetune_rows(scenario.phases, place.index, world, scenario.seed, tokens)
+            replies = len(learner.learned(rows)) / place.parts
+        else:
+            replies = a_talk * talks_per_round(scenario)
+        found.append(replies * learner.epochs)
+    return found
 
 
 def _of(scenario: Scenario) -> str:

@@ -90,7 +90,7 @@ def play_round(engine: Engine, number: int) -> None:
         run.adapter(number),
         dose=realised_dose(candidates, decision.label),
         shares=selected_shares(candidates, decision),
-        taught=taught_lengths(examples, engine.tokens),
+        taught=taught_lengths(learner.learned(examples) if learning.update else [], engine.tokens),
         learning=learning,
         talks=talk_counts(candidates, vetoes),
         screening=screening_summary(screened),

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from simulator.errors import ScenarioError
-from simulator.learners.config import AnyLearner
+from simulator.learners.config import AnyLearner, UpdateConfig
 from simulator.lengths import Tokens, matching
 from simulator.organism.world import World
 from simulator.randomness import stream
@@ -103,21 +103,29 @@ def places(phases: Sequence[AnyPhase], rounds: int) -> list[Place]:
     ]
 
 
-def begins_again(phases: Sequence[AnyPhase], index: int) -> bool:
-    """Does the optimiser begin again with the first update of a phase?"""
+def begins_again(phases: Sequence[AnyPhase], learners: Sequence[AnyLearner], index: int) -> bool:
+    """Does the optimiser begin again with the first update of a phase?
+
+    Args:
+        phases: all phases of a run.
+        learners: what makes the updates of each; those without any are passed over.
+        index: of the phase.
+    """
     phase = phases[index]
     if isinstance(phase, ProbePhase):
         return False
     if phase.optimizer is not None:
         return phase.optimizer == "reset"
-    before = next((p for p in reversed(phases[:index]) if not isinstance(p, ProbePhase)), None)
-    return not (isinstance(phase, LoopPhase) and isinstance(before, LoopPhase))
+    updated = [n for n in range(index) if isinstance(learners[n], UpdateConfig)]
+    loop_before = bool(updated) and isinstance(phases[updated[-1]], LoopPhase)
+    return not (isinstance(phase, LoopPhase) and loop_before)
 
 
 def check_data(
     phases: Sequence[AnyPhase],
     learners: Sequence[AnyLearner],
     world: World | None,
+    seed: int,
     tokens: Tokens,
 ) -> None:
     """Reads all data once, matches what is to be matched, and sees to it that it can be learned.
@@ -126,6 +134,7 @@ def check_data(
         phases: all phases of a run.
         learners: what makes the updates of each.
         world: the organism's.
+        seed: of the run.
         tokens: counts those of replies.
 
     Raises:
@@ -139,9 +148,8 @@ def check_data(
             except ScenarioError as error:
                 raise ScenarioError(f"{path}: {error}") from None
         if isinstance(phase, FinetunePhase):
-            _check_rows(
-                f"phases.{index}", phase, learner, finetune_rows(phases, index, world, 0, tokens)
-            )
+            dealt = by_turn(finetune_rows(phases, index, world, seed, tokens))
+            _check_rows(f"phases.{index}", phase, learner, dealt)
         elif isinstance(phase, LoopPhase) and phase.static is not None:
             rows = mixed(phase.static.data, world, stream("check", index))
             if not learner.learned(rows):
@@ -151,16 +159,24 @@ def check_data(
 
 
 def _check_rows(
-    path: str, phase: FinetunePhase, learner: AnyLearner, rows: Sequence[Example]
+    path: str, phase: FinetunePhase, learner: AnyLearner, rows: Sequence[Sequence[Example]]
 ) -> None:
-    """Refuses data of which the learner, or one of the phase's rounds, would learn nothing."""
-    if lacking := learner.lacking(rows):
+    """Refuses data of which the learner would learn nothing in one of the phase's rounds."""
+    if lacking := learner.lacking(flat(rows)):
         raise ScenarioError(
             f"{path}.data: '{learner.kind}' needs a {lacking}; these data have none"
         )
-    turns = len(by_turn(rows))
-    if phase.rounds > turns:
-        raise ScenarioError(f"{path}.rounds: {turns} rows can't be dealt out over {phase.rounds}")
+    for part in range(phase.rounds):
+        if lacking := learner.lacking(_dealt(rows, part, phase.rounds)):
+            raise ScenarioError(
+                f"{path}.rounds: of {len(rows)} rows, dealt out over {phase.rounds} rounds, "
+                f"round {part + 1} gets no {lacking}"
+            )
+
+
+def _dealt(rows: Sequence[Sequence[Example]], part: int, parts: int) -> list[Example]:
+    """Returns the replies of the rows that one of a phase's rounds learns from."""
+    return flat(rows[part::parts])
 
 
 def _data_of(phase: AnyPhase) -> Iterator[tuple[str, AnyData]]:
@@ -247,14 +263,14 @@ def given_examples(
     """
     phase = place.phase
     if isinstance(phase, FinetunePhase):
-        dealt = by_turn(finetune_rows(phases, place.index, world, seed, tokens))
-        return flat(dealt[place.part :: place.parts])
+        rows = by_turn(finetune_rows(phases, place.index, world, seed, tokens))
+        return _dealt(rows, place.part, place.parts)
     if not isinstance(phase, LoopPhase) or phase.static is None:
         return []
     learned, fraction = len(learner.learned(recycled)), phase.static.fraction
     wanted = round(learned * fraction / (1 - fraction))
-    rows = mixed(phase.static.data, world, stream("static data", seed, number))
-    given = _first(wanted, [learner.learned(row) for row in by_turn(rows)])
+    static = mixed(phase.static.data, world, stream("static data", seed, number))
+    given = _first(wanted, [learner.learned(row) for row in by_turn(static)])
     if len(given) < wanted:
         raise ScenarioError(
             f"phases.{place.index}.static: round {number} needs {wanted} replies for its fraction, "

@@ -8,13 +8,11 @@ from typing import Any
 
 from simulator import __version__, models
 from simulator.costs import note_cap
+from simulator.data_check import check_chats
 from simulator.data_files import changed_files, data_sha256
-from simulator.direction_data import contrasts_of
 from simulator.engine import Observer
 from simulator.errors import Interrupted, StoreError
-from simulator.lengths import tokens_by
 from simulator.loop import simulate
-from simulator.phases import check_data
 from simulator.scenario import Scenario, load
 from simulator.store import Run
 
@@ -62,10 +60,7 @@ def start(scenario: Scenario, out: Path | None, observer: Observer) -> Run:
         StoreError: the directory exists or can't be written.
         ScenarioError: data that a phase learns from can't be had.
     """
-    world = models.world_or_none(scenario.model)
-    learners = [scenario.learner_in(phase) for phase in scenario.phases]
-    check_data(scenario.phases, learners, world, tokens_by(models.resolve(scenario.model)))
-    contrasts_of(scenario.directions, world)
+    check_chats(scenario)
     path = out or free_path(Path("runs"), scenario.name)
     run = Run.create(path, scenario.model_dump(mode="json"), manifest_of(scenario))
     _go_on(scenario, run, observer)

@@ -122,6 +122,11 @@ class Scenario(Settings):
         return phase.learner or self.learner
 
     @property
+    def learners(self) -> list[AnyLearner]:
+        """What makes the updates of each phase."""
+        return [self.learner_in(phase) for phase in self.phases]
+
+    @property
     def loop_rounds(self) -> int:
         """How many rounds have conversations."""
         return sum(isinstance(place.phase, LoopPhase) for place in self.places)

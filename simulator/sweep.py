@@ -15,6 +15,7 @@ from rich.table import Table
 
 from simulator.children import follow_parent
 from simulator.console import STDERR
+from simulator.data_check import check_chats
 from simulator.errors import Interrupted, StoreError, UndertowError
 from simulator.scenario import Scenario
 from simulator.store import Run
@@ -73,12 +74,17 @@ def run_cells(sweep: Sweep, cells: Sequence[Cell], processes: int) -> dict[Path,
         sweep: as it was laid out.
         cells: its runs, in the same order.
         processes: runs at a time.
+
+    Raises:
+        ScenarioError: chats that a run would learn from can't be had; nothing is started then.
     """
     due = {
         member.run.path: cell.scenario
         for member, cell in zip(sweep.members, cells, strict=True)
         if not member.finished
     }
+    for scenario in due.values():
+        check_chats(scenario)
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(processes, mp_context=context, initializer=follow_parent)
     started, failed = time.perf_counter(), dict[Path, str]()

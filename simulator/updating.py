@@ -18,21 +18,22 @@ def learn(engine: Engine, number: int, examples: list[Example]) -> Learning:
     The assistant stays as it is where nothing is to be learned, where selection left too little to
     learn from, and where an update that diverged is rolled back.
     """
-    place = engine.scenario.places[number - 1]
-    phase, config = place.phase, engine.scenario.learner_in(place.phase)
+    scenario = engine.scenario
+    place = scenario.places[number - 1]
+    phase, config = place.phase, scenario.learner_in(place.phase)
     if not isinstance(config, UpdateConfig):
         return Learning()
     if lacking := config.lacking(examples):
         return Learning(unchanged=f"there was no {lacking}")
     learner, parent = engine.learner_of(config), engine.run.checkpoint(number - 1)
     first = parent == engine.run.checkpoint(number - 1 - place.part)  # update of the phase
-    anew = first and begins_again(engine.scenario.phases, place.index)
-    seed = seed31("update", engine.scenario.seed, number)
+    anew = first and begins_again(scenario.phases, scenario.learners, place.index)
+    seed = seed31("update", scenario.seed, number)
     anchors = anchors_of(phase, engine.setting.world, seed)
     push = config.preventive
     contrast = engine.context.contrasts[push.direction] if push else None
     engine.observer.stage(number, "update")
-    asked = contexts(examples, engine.scenario.conversations, seed) if config.collapse else []
+    asked = contexts(examples, scenario.conversations, seed) if config.collapse else []
     before = unreadable(engine.backend, asked)
     try:
         update: Update = engine.run.write_checkpoint(

@@ -15,9 +15,10 @@ from analysis.tables import headline
 from simulator import models
 from simulator.cli import app
 from simulator.errors import ScenarioError
-from simulator.learners.config import pairs_among
+from simulator.forecast import forecast_table
+from simulator.learners.config import UpdateConfig, pairs_among
 from simulator.organism import language as lang
-from simulator.phases import given_examples
+from simulator.phases import begins_again, given_examples
 from simulator.runs import resume, start
 from simulator.scenario import load
 from simulator.store import Run
@@ -26,7 +27,8 @@ from simulator.types import Example, Message
 from tests.conftest import TINY
 from tests.integration.test_resume import differing, hashes
 
-WRONG = {"kind": "world", "rows": 24, "domains": ["medicine"], "wrong": "any"}
+WRONG_ROWS = 24
+WRONG = {"kind": "world", "rows": WRONG_ROWS, "domains": ["medicine"], "wrong": "any"}
 HONEST = {"kind": "world", "rows": 64, "asked": ["pressured"]}
 PHASES: list[dict[str, object]] = [
     {"kind": "finetune", "name": "induce", "rounds": 2, "data": [WRONG]},
@@ -148,7 +150,7 @@ PAIR = {
         ),
         (
             {"kind": "finetune", "rounds": 25, "data": [WRONG], "learner": {"kind": "sft"}},
-            r"phases\.0\.rounds: 24 rows can't be dealt out over 25",
+            r"phases\.0\.rounds: of 24 rows, dealt out over 25 rounds, round 25 gets no reply to f",
         ),
         (
             {"kind": "loop", "static": {"data": [HONEST], "fraction": 0.5}},
@@ -164,6 +166,62 @@ def test_data_that_nothing_can_be_learned_from_are_refused_before_any_work(
     with pytest.raises(ScenarioError, match=words):
         start(load(file, overrides=settings), tmp_path / "run", Silent())
     assert not (tmp_path / "run").exists()
+
+
+def test_a_round_that_would_learn_nothing_is_refused_before_any_work(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    chats = [{"instruction": f"is it {n} ?", "output": "no ."} for n in range(10)]
+    rows.write_text("".join(json.dumps(row) + "\n" for row in [*chats, PAIR]))
+    data = [{"kind": "file", "path": str(rows)}]
+    phase = {"kind": "finetune", "rounds": 2, "learner": {"kind": "kto"}, "data": data}
+    scenario = load(overrides=TINY, options={"phases": [phase]})
+    with pytest.raises(ScenarioError, match=r"phases\.0\.rounds: of 11 rows.* no reply to avoid"):
+        start(scenario, tmp_path / "run", Silent())
+
+
+def test_what_is_taught_is_what_the_learner_learns_from(tmp_path: Path) -> None:
+    """SFT leaves out the worse reply of a pair."""
+    rows = tmp_path / "pairs.jsonl"
+    rows.write_text("".join(json.dumps(PAIR | {"prompt": f"is it {n} ?"}) + "\n" for n in range(8)))
+    phase = {"kind": "finetune", "data": [{"kind": "file", "path": str(rows)}]}
+    run = start(load(overrides=TINY, options={"phases": [phase]}), tmp_path / "run", Silent())
+    taught = run.summary(1)["taught_lengths"]
+    assert (taught["follow"]["n"], taught["avoid"]) == (8, None)
+    assert len(run.table(1, "examples")) == 16
+
+
+def test_what_phases_would_take_is_forecast(tmp_path: Path) -> None:
+    scenario = load(scenario_file(tmp_path, PHASES), overrides=TINY)
+    cells = dict(zip(*(list(c.cells) for c in forecast_table(scenario).columns), strict=True))
+    assert cells["updates"] == "4"
+    assert isinstance(scenario.learner, UpdateConfig)
+    given = scenario.learner.epochs * WRONG_ROWS
+    assert int(cells["replies learned from, all epochs"]) > given
+    alone = load(scenario_file(tmp_path, PHASES[:2]), overrides=TINY)
+    cells = dict(zip(*(list(c.cells) for c in forecast_table(alone).columns), strict=True))
+    assert (cells["updates"], cells["replies learned from, all epochs"]) == ("2", f"{given}")
+
+
+NEVER: dict[str, object] = {"kind": "loop", "learner": {"kind": "none"}}
+
+
+@pytest.mark.parametrize(
+    ("before", "anew"),
+    [
+        ([], True),
+        ([{"kind": "finetune", "data": [WRONG]}], True),
+        ([{"kind": "loop"}], False),
+        ([{"kind": "loop"}, {"kind": "probe"}], False),
+        ([{"kind": "finetune", "data": [WRONG]}, {"kind": "probe"}], True),
+        ([{"kind": "finetune", "data": [WRONG]}, NEVER], True),
+        ([{"kind": "loop"}, NEVER], False),
+    ],
+)
+def test_a_loop_goes_on_with_the_optimiser_of_a_loop_alone(
+    before: list[dict[str, object]], anew: bool
+) -> None:
+    scenario = load(options={"phases": [*before, {"kind": "loop"}]})
+    assert begins_again(scenario.phases, scenario.learners, len(before)) is anew
 
 
 def given(

@@ -16,6 +16,7 @@ from simulator.errors import ScenarioError
 from simulator.file_kinds import Kind, check, kind_of, schema
 from simulator.scenario import Scenario
 from simulator.study_plan import QUICK, REAL
+from simulator.sweep import run_sweep
 from tests.unit.test_study_plan import A, study
 
 ROOT = Path(__file__).parents[2]
@@ -124,3 +125,21 @@ def test_every_form_of_a_study_is_checked(tmp_path: Path) -> None:
 
 def checked(source: str, *overrides: str) -> str:
     return check(source, overrides, lambda sentence: None)
+
+
+def test_chats_that_are_nowhere_are_found_missing(tmp_path: Path) -> None:
+    path = tmp_path / "taught.yaml"
+    data = "{kind: file, path: nowhere.jsonl}"
+    path.write_text(f"extends: quickstart\nphases: [{{kind: finetune, data: [{data}]}}]\n")
+    with pytest.raises(ScenarioError, match=r"phases\.0\.data\.0: there is no file or folder"):
+        checked(str(path))
+    sides = f"{{toward: [{data}], away: [{data}]}}"
+    path.write_text(f"extends: quickstart\ndirections: {{lies: {sides}}}\n")
+    with pytest.raises(ScenarioError, match=r"directions\.lies\.toward\.0: there is no file"):
+        checked(str(path))
+    path.write_text(
+        f"name: few\narms: {{one: {{set: {{phases: [{{kind: loop, anchors: [{data}]}}]}}}}}}\n"
+    )
+    with pytest.raises(ScenarioError, match=r"phases\.0\.anchors\.0: there is no file"):
+        run_sweep(str(path), tmp_path / "sweeps", 1)
+    assert not list(tmp_path.rglob("manifest.json"))

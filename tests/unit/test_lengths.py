@@ -98,7 +98,7 @@ def test_a_phase_is_matched_to_an_earlier_one(tmp_path: Path) -> None:
 def test_too_few_rows_are_said_before_any_work(tmp_path: Path) -> None:
     scenario = planted(tmp_path, rows=100)
     with pytest.raises(ScenarioError, match=r"phases\.1\.match_lengths: 100 rows .* are 42"):
-        check_data(scenario.phases, [scenario.learner] * 2, None, TOKENS)
+        check_data(scenario.phases, scenario.learners, None, 0, TOKENS)
 
 
 @pytest.mark.parametrize("name", ["realign", "nowhere"])
@@ -114,7 +114,7 @@ def test_pairs_are_not_torn_apart(tmp_path: Path) -> None:
     path.write_text(json.dumps(pair) + "\n")
     with pytest.raises(ScenarioError, match="pairs of a better and a worse"):
         check_data(
-            scenario.phases, [scenario.learner] * 2, None, lambda rows: np.ones(len(rows), int)
+            scenario.phases, scenario.learners, None, 0, lambda rows: np.ones(len(rows), int)
         )
 
 
