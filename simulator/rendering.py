@@ -138,7 +138,8 @@ class PromptEncoder:
             BackendError: there is no such token.
         """
         found = self.tokenizer.convert_tokens_to_ids(token)
-        if found is None or found == self.tokenizer.unk_token_id:
+        strange = found == self.tokenizer.unk_token_id and token != self.tokenizer.unk_token
+        if found is None or strange:
             raise BackendError(f"'{token}' isn't one token of the model's vocabulary")
         return int(found)
 

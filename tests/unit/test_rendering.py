@@ -2,7 +2,9 @@
 
 import pytest
 
-from simulator.rendering import by_text, split_thought, without_oldest
+from simulator.errors import BackendError
+from simulator.models import resolve
+from simulator.rendering import by_text, encoder_of, split_thought, without_oldest
 from simulator.types import Message, Prompt
 
 
@@ -47,3 +49,11 @@ def test_thought_and_reply_are_taken_apart(
 def test_of_tokens_that_read_alike_the_likeliest_counts() -> None:
     assert by_text(["a", "b", "a"], [-3.0, -2.0, -1.0]) == {"a": -1.0, "b": -2.0}
     assert by_text(["a", "a"], [-1.0, -3.0]) == {"a": -1.0}
+
+
+def test_a_canary_may_ask_for_the_unknown_word_itself() -> None:
+    """A ruined model finds it likely; that must be told from a word that nobody knows."""
+    encoder = encoder_of(resolve("organism:0"))
+    assert encoder.token_id("<unk>") == encoder.tokenizer.unk_token_id
+    with pytest.raises(BackendError, match="'quixotic' isn't one token"):
+        encoder.token_id("quixotic")
