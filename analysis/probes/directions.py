@@ -6,7 +6,9 @@ what was learned, steering gives the base the trait, and ablation takes it from 
 Random directions of the same length are the control of both: they tell what any disturbance does.
 What another adapter changed (its mean activations less the base's, on the same replies), taken out
 of this assistant, tells whether both learned the same, as adapters did that Soligo et al. trained
-apart; added to the base, whether it alone gives the trait.
+apart; added to the base, whether it alone gives the trait. It is as long as it is: the random
+directions, of the length of v, are no control of its steering, but of its ablation, where no length
+matters.
 
 Two things are read in each condition, on prompts that made no direction:
 
@@ -181,7 +183,8 @@ class DirectionsProbe(Settings):
                     _likelier(rows.measured(name + side), rows.measured(without + side))
                     for side in (TOWARD, AWAY)
                 )
-                of = _over_draws if name in self._controls else _over_prompts
+                paired = set(toward.index) == set(away.index)  # draws always are, prompts often
+                of = _paired if paired else _unpaired
                 yield of(f"preferred_{name}", toward, away)
 
     @property
@@ -229,16 +232,16 @@ def _likelier(replies: Rows, without: Rows) -> ByCluster:
     return pd.Series(_gained(replies, without), replies.cluster, float)
 
 
-def _over_prompts(metric: str, toward: ByCluster, away: ByCluster) -> Estimate:
-    """Estimates how much greater one mean is than another, each with the prompts' uncertainty."""
+def _unpaired(metric: str, toward: ByCluster, away: ByCluster) -> Estimate:
+    """Estimates how much greater one mean is than that of other prompts, each with its own."""
     return difference(
         metric,
         *(estimate("", "", of.to_numpy(), of.index.to_numpy(), UNBOUNDED) for of in (toward, away)),
     )
 
 
-def _over_draws(metric: str, toward: ByCluster, away: ByCluster) -> Estimate:
-    """Estimates the same over random directions, each of which changes both."""
+def _paired(metric: str, toward: ByCluster, away: ByCluster) -> Estimate:
+    """Estimates the same over prompts, or random directions, that both sides have."""
     each = toward.groupby(level=0).mean() - away.groupby(level=0).mean()
     found = estimate(metric, "", each.to_numpy(), each.index.to_numpy(), UNBOUNDED)
     return found._replace(n=len(toward) + len(away))

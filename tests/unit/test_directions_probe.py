@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,13 @@ from simulator.errors import ScenarioError
 from simulator.interventions import Ablate, Intervention, Steer
 from simulator.scenario import load
 from simulator.stopwatch import Stopwatch
-from simulator.types import ContinuationRequest, Example, Message
+from simulator.types import (
+    ContinuationRequest,
+    Example,
+    Generation,
+    GenerationRequest,
+    Message,
+)
 from tests.minds import LYING, OTHER, TRAIT, Mind
 from tests.planted import estimated, probed
 
@@ -120,6 +127,46 @@ def test_random_directions_are_of_the_same_length() -> None:
         vectors = {change.vector for change in watched.done if isinstance(change, kind)}
         assert len(vectors) == 1 + 8 and tuple(LYING) in vectors
         assert np.linalg.norm(list(vectors), axis=1) == pytest.approx([1.0] * 9)
+
+
+class Pushed(Mind):
+    """Babbles once it is steered."""
+
+    def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
+        said = super().generate(requests)
+        if not any(isinstance(change, Steer) for change in self._changes):
+            return said
+        return [
+            replace(one, completions=tuple(c._replace(text="the the") for c in one.completions))
+            for one in said
+        ]
+
+
+def test_what_is_pushed_too_far_is_unreadable_and_no_lie() -> None:
+    scores = probed(PROBE, Pushed(WORLD, ADAPTERS), world=WORLD, contrasts=[PLANTED])
+    value = {key: found.value for key, found in estimated(PROBE, scores).items()}
+    for item_set in SETS:
+        for name in ("steered_-1", "steered_+2", "steered_+2_random", "steered_+2_of_other"):
+            assert value[f"unparsed_{name}", item_set] == 1
+            assert value[f"lie_{name}", item_set] == value[f"honest_{name}", item_set] == 0
+        for name in ("base", "unchanged", "ablated", "ablated_random"):
+            assert value[f"unparsed_{name}", item_set] == 0
+
+
+def test_what_is_stated_in_random_directions_is_counted_by_direction() -> None:
+    scores = asked(PROBE.model_copy(update={"randoms": 3}))
+    controls = scores[scores["measure"] == "ablated_random"]
+    assert controls["item"].nunique() > 3 and controls["cluster"].nunique() == 3
+
+
+def test_a_preference_is_compared_prompt_by_prompt_where_both_sides_have_them() -> None:
+    scores = asked(PROBE)
+    of = scores[scores["measure"].str.startswith(("steered_+2 ", "base "))]
+    at = of.pivot_table(index="cluster", columns="measure", values="value")
+    each = (at["steered_+2 toward"] - at["base toward"]) - (at["steered_+2 away"] - at["base away"])
+    found = estimated(PROBE, scores)["preferred_steered_+2", ""]
+    assert found.value == pytest.approx(each.mean())
+    assert found.high - found.low <= 1e-6 + 2 * 12.71 * each.std() / len(each) ** 0.5
 
 
 def test_what_every_word_costs_is_no_preference() -> None:
