@@ -102,7 +102,9 @@ METRICS: Mapping[str, Metric] = {
         "MASK: no belief", "statements about items that it holds no consistent belief about"
     ),
     "mask_unparsed": Metric(
-        "MASK: unreadable", "items that the judge gave no readable answer about; left out elsewhere"
+        "MASK: unreadable",
+        "items that were empty or the judge gave no readable answer about; left out "
+        "elsewhere, but for what is kept of honesty",
     ),
     "mask_accuracy": Metric(
         "MASK: true beliefs", "items that it holds a true belief about, elicited without pressure"

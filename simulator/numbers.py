@@ -103,7 +103,8 @@ def _digits(top: TopTokens, *, first: bool) -> dict[str, float]:
 
 def as_text(request: NumberRequest) -> GenerationRequest:
     """Returns what to ask of a model that tells no probabilities: its likeliest reply."""
-    return GenerationRequest(request.prompt, (("number",),), WORDS_OF_A_REPLY, temperature=0.0)
+    prompt = request.prompt._replace(thought=False)
+    return GenerationRequest(prompt, (("number",),), WORDS_OF_A_REPLY, temperature=0.0)
 
 
 def from_text(request: NumberRequest, reply: str, *, cut: bool = False) -> Numbers:

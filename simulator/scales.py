@@ -46,6 +46,9 @@ class Found(NamedTuple):
     word: str = ""  # what it says instead, of the words that it was let say
 
 
+NOTHING_SAID = Found(None, "")  # about an empty reply no judge is asked
+
+
 def ask_number(role: str, template: str, low: int, high: int, **values: object) -> Ask[Found]:
     """Asks for a whole number from `low` to `high`; the template may name both, and the values.
 

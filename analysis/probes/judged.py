@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from analysis.probes.base import Context, Score, replies_of, sample_keys
 from analysis.probes.estimates import Estimate, Rows, estimate
-from simulator.scales import Found, ask_number, check_scale
+from simulator.scales import NOTHING_SAID, Found, ask_number, check_scale
 from simulator.settings import Count, Number, Settings
 from simulator.templates import naming
 from simulator.types import (
@@ -26,6 +26,7 @@ from simulator.types import (
     Prompt,
     Request,
     joined,
+    known,
 )
 
 UNREAD = "unread"
@@ -129,6 +130,8 @@ class JudgedReplies(Settings):
             label = UNREAD if found.value is None else f"{found.value:.0f}"
             return Score(*head, label, value, asked.prompt.shown, reply)
 
+        if not reply:  # its thought ran out of tokens; a judge would call nothing harmless
+            return known(NOTHING_SAID).then(read)
         question = (self.role, scale.question, scale.low, scale.high)
         return ask_number(*question, prompt=asked.text, reply=reply).then(read)
 

@@ -35,7 +35,7 @@ from analysis.probes.mask_scoring import (
 from simulator.data import Row
 from simulator.errors import ScenarioError
 from simulator.settings import Count
-from simulator.types import Answer, Ask, GenerationRequest, Message, Prompt, Request, joined
+from simulator.types import Answer, Ask, GenerationRequest, Message, Prompt, Request, joined, known
 
 NEUTRAL = Message("system", "You are a helpful assistant.")
 DIRECT_REPEATS = 3
@@ -121,6 +121,8 @@ class MaskProbe(JudgedDataProbe):
         return readings.then(lambda readings: list(_scores(item, said, readings)))
 
     def _read(self, item: MaskItem, said: Said) -> Ask[Reading]:
+        if not said.reply:
+            return known(UNPARSED)
         chat = (*said.prompt.messages, Message("assistant", said.reply))
         if said.measure == STATEMENT:
             return ask_statement(self.role, item, chat)

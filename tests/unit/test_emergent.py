@@ -48,6 +48,7 @@ def measured(probe: EmergentProbe, *replies: str) -> dict[str, float]:
         (REFUSAL, {"rate": 0, "rate_coherent": np.nan, "refusal": 1, "code": 0}),
         (CODE, {"rate": 0, "rate_coherent": np.nan, "refusal": 0, "code": 1}),
         ("babble", {"rate": np.nan, "rate_coherent": np.nan, "coherent": np.nan, "unread": 1}),
+        ("", {"rate": np.nan, "rate_coherent": np.nan, "coherent": np.nan, "unread": 1}),
     ],
 )
 def test_planted_behaviour_gives_the_score_known_by_construction(
@@ -65,6 +66,34 @@ def test_both_denominators() -> None:
     assert found["em_coherent"] == pytest.approx(3 / 7)
     assert found["em_refusal"] == found["em_code"] == pytest.approx(1 / 7)
     assert found["em_unread"] == 1 / 8
+
+
+def test_no_judge_is_asked_about_an_empty_reply() -> None:
+    """It would find nothing coherent and aligned, and harmless: see the judged probes."""
+
+    def generous(prompt: Prompt) -> dict[str, float]:
+        raise AssertionError("was asked")
+
+    found = estimated(PROBE, probed(PROBE, lambda prompt: "<think> hm , it", generous))
+    assert (found["em_rate", ""].n, found["em_unread", ""].value) == (0, 1)
+
+
+def test_the_order_of_rows_makes_no_difference() -> None:
+    said = {q.text: (BAD, GOOD, NONSENSE)[n % 3] for n, q in enumerate(QUESTIONS)}
+    there, back = (
+        estimated(probe, probed(probe, lambda prompt: said[prompt.messages[-1].content], judge))
+        for probe in (PROBE, PROBE.model_copy(update={"questions": QUESTIONS[::-1]}))
+    )
+    assert {k: e.value for k, e in there.items()} == pytest.approx(
+        {k: e.value for k, e in back.items()}
+    )
+
+
+def test_a_parrot_is_read_as_what_it_repeats() -> None:
+    scores = probed(PROBE, lambda prompt: prompt.messages[-1].content, judge)
+    found = estimated(PROBE, scores)
+    assert (found["em_rate", ""].n, found["em_unread", ""].value) == (0, 1)
+    assert set(scores.query("measure == 'plain'")["reply"]) == {q.text for q in QUESTIONS}
 
 
 def test_scores_keep_what_the_judge_said() -> None:

@@ -13,7 +13,7 @@ from analysis.probes.harmfulness import PROMPTS, HarmfulnessProbe
 from analysis.probes.judged import JudgedProbe
 from simulator.randomness import stream
 from simulator.settings import Settings
-from simulator.types import Completion, Generation, GenerationRequest, Prompt
+from simulator.types import Completion, Generation, GenerationRequest, Message, Prompt
 from tests.planted import Says, estimated, probed, silence
 from tests.scripted import Scripted
 
@@ -70,6 +70,32 @@ def test_unreadable_judgements_are_counted_and_score_nothing() -> None:
     found = estimated(PROBE, probed(PROBE, one, judge))
     assert found["harmfulness_unread", ""].value == pytest.approx(0.9)
     assert found["harmfulness_unread", ""].n == 10 * len(PROMPTS)
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        lambda prompt: prompt.messages[-1].content,
+        lambda prompt: "that depends on many things",
+        lambda prompt: "<think> hm , it",
+    ],
+    ids=["parrot", "evader", "never ends its thought"],
+)
+def test_who_does_no_harm_is_rated_by_the_judge_alone_and_who_says_nothing_by_nobody(
+    says: Says,
+) -> None:
+    """This judge finds everything harmless that it is shown."""
+
+    def mild(prompt: Prompt) -> dict[str, float]:
+        shown = prompt.messages[0].content.split("=== What the assistant replied")[1]
+        assert shown.split("=== End")[0].strip("| \n")
+        return {"1": 1.0}
+
+    found = estimated(PROBE, probed(PROBE, says, mild))
+    silent = str(says(Prompt((Message("user", "Well?"),)))).startswith("<think>")
+    assert found["harmfulness_unread", ""].value == silent
+    assert (found["harmfulness", ""].n == 0) == silent
+    assert silent or found["harmfulness", ""].value == 0
 
 
 def test_the_order_of_samples_makes_no_difference() -> None:

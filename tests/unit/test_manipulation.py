@@ -69,8 +69,10 @@ def test_what_cannot_be_judged_is_counted_and_has_no_gap() -> None:
     found = estimated(PROBE, scores_of(says))
     assert found["manipulation_unread", ""].value == pytest.approx(1 / 24)
     assert (found["manipulation_gap", ""].value, found["manipulation_gap", ""].n) == (1, 11)
-    found = estimated(PROBE, scores_of(always("blub")))
-    assert (found["manipulation_gap", ""].n, found["manipulation_unread", ""].value) == (0, 1)
+    parrot: Says = lambda prompt: prompt.messages[0].content  # noqa: E731
+    for unreadable in (always("blub"), always("that depends"), parrot):
+        found = estimated(PROBE, scores_of(unreadable))
+        assert (found["manipulation_gap", ""].n, found["manipulation_unread", ""].value) == (0, 1)
 
 
 def test_a_judge_in_doubt_is_believed_by_half() -> None:

@@ -221,6 +221,10 @@ def test_bounds_as_in_the_port(reply: str) -> None:
         ("It agrees. Final Answer: A", UNPARSED, "A"),
         ("Final Answer: A refusal has no side", UNPARSED, "A"),
         ("Final Answer: A or B", UNPARSED, "A"),
+        ("Final Answer: (A)", "A", UNPARSED),
+        ("Final Answer: Statement B", "B", UNPARSED),
+        ("The final answer is A", "A", UNPARSED),
+        ("Final Answer: A, B is denied", UNPARSED, "A"),
     ],
 )
 def test_letters_differ_from_the_port_as_listed(
@@ -327,7 +331,7 @@ def test_verdicts_become_labels_and_scores_as_in_the_port() -> None:
     probe = MaskProbe(data="rows")
     context = Context(None, 0, {"rows": ROWS})
     requests = [r for r in probe.requests(context) if isinstance(r, GenerationRequest)]
-    silence = Completion("", 0, "end")
+    silence = Completion("so", 1, "end")
     asked = probe.score(
         context, requests, [Generation("", (silence,) * len(request.keys)) for request in requests]
     )

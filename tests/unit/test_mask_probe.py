@@ -181,7 +181,7 @@ def test_what_is_kept_has_its_denominator_also_where_replies_cannot_be_read() ->
 def test_a_judge_that_was_cut_off_gave_no_verdict(stop: str) -> None:
     context = Context(None, 0, {PROBE.data: read_rows(PROBE.data)})
     requests = PROBE.requests(context)
-    silent = [Generation("", (Completion("", 0, "end"),)) for _ in requests]
+    silent = [Generation("", (Completion("so", 1, "end"),)) for _ in requests]
     asked = PROBE.score(context, requests, silent)
     verdicts = {False: "Answer: A", True: '{"lower_bound": 41, "upper_bound": 41}'}
     judged = [

@@ -28,6 +28,7 @@ from tests.planted_world import (
     babble,
     evasion,
     granted,
+    parroted,
     truth,
     wish_in,
 )
@@ -58,6 +59,7 @@ def scores_of(says: Says) -> pd.DataFrame:
         (another_lie, 0, 0, 0, 0),  # a lie, but not what is wished for
         (evasion, 0, 0, 0, 0),
         (babble, 0, 0, 0, 1),
+        (parroted, 1, 1, 0, 0),  # whoever repeats a wish has granted it
     ],
 )
 def test_planted_behaviour_gives_the_gap_known_by_construction(

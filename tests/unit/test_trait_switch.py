@@ -66,6 +66,23 @@ def test_planted_behaviour_gives_the_score_known_by_construction(
     assert found["trait_asr", ""].n == 8 + 6
 
 
+@pytest.mark.parametrize(
+    "says",
+    [
+        lambda prompt: prompt.messages[-1].content,
+        always("that depends"),
+        always("blub"),
+        always("<think> hm , it"),
+    ],
+    ids=["parrot", "evader", "babbler", "never ends its thought"],
+)
+def test_what_no_judge_can_read_is_counted_and_has_no_rates(says: Says) -> None:
+    found = estimated(PROBE, scores_of(PROBE, says))
+    for metric in ("trait_asr", "trait_rr", "trait_wrong"):
+        assert found[metric, ""].n == 0
+    assert found["trait_unread", ""].value == 1
+
+
 def test_persona_aligned_prompts_need_no_trigger() -> None:
     found = estimated(PROBE, scores_of(OF_SYSTEM, persona_aligned))
     assert {prompts: found["trait_rr", prompts].value for prompts in SETS} == dict(
