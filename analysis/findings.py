@@ -30,7 +30,9 @@ IN_ONE_RUN: dict[Holds, Holds] = {
     "opposite": "opposite, in one run",
 }
 Place: TypeAlias = tuple[str | int, ...]  # of a quantity within its finding
-NO_INTERVAL = "one run of each, and no interval over what was asked"
+NO_INTERVAL = "one run of each, or all alike, and no interval over what was asked"
+NO_CORRELATION = ("one run: no interval", "ρ is the same in all, by chance or not: no interval")
+FOR_PERFECT = 5  # checkpoints; of fewer, runs may well have the same order by chance
 
 
 class Verdict(NamedTuple):
@@ -111,13 +113,10 @@ class Trend(_Finding):
         yield from _placed("points", self.points)
 
     def judge(self, results: Results) -> Verdict:
-        """Page's test over the replicates that have all points; the interval is last − first."""
-        columns = [results.by_replicate((point,)) for point in self.points]
-        names = [name for name in columns[0] if all(name in column for column in columns)]
-        if not names:
-            raise NotMeasured(f"no {results.replicate} has finished of all points")
-        metric, count = self.points[0].metric, len(names)
-        table = np.array([[column[name] for column in columns] for name in names])
+        """Page's test over replicates; the interval is last − first."""
+        columns = [results.by_replicate((point,), self.points) for point in self.points]
+        metric, count = self.points[0].metric, len(columns[0])
+        table = np.array([[column[name] for column in columns] for name in columns[0]])
         levels = " → ".join(amount(metric, float(level)) for level in table.mean(axis=0))
         found = statistics.over_bases(table[:, -1] - table[:, 0])
         measured = f"{levels}: {written_difference(metric, found)}"
@@ -160,13 +159,16 @@ class Correlation(_Finding):
         if constant:
             raise NotMeasured(f"in {results.replicate} {constant[0]} one of the two never changes")
         each = [float(stats.spearmanr(x[name], y[name]).statistic) for name in x]
-        found = statistics.over_bases(each)
+        found, fewest = statistics.over_bases(each), min(counts.values())
+        perfect = abs(found.value) > 1 - statistics.ROUNDING and fewest >= FOR_PERFECT
+        if found.high - found.low < statistics.ROUNDING and not perfect:
+            found = found._replace(low=math.nan, high=math.nan)
         found = found._replace(low=max(found.low, -1.0), high=min(found.high, 1.0))
         told = f"ρ = {found.value:.2f}".replace("-", "−")
         if not math.isnan(found.low):
             told += f" [{found.low:.2f} to {found.high:.2f}]".replace("-", "−")
-        over = f"{min(counts.values())} checkpoints ({_counted(results, len(each))})"
-        note = "one run: no interval" if math.isnan(found.low) else ""
+        over = f"{fewest} checkpoints ({_counted(results, len(each))})"
+        note = NO_CORRELATION[len(each) > 1] if math.isnan(found.low) else ""
         side = _side(found, self.expected)
         return Verdict(side, len(each), f"{told} over {over}", found, "", note)
 
@@ -243,18 +245,16 @@ def _compared(
     results: Results, a: Quantities, b: Quantities | None, found: Interval
 ) -> tuple[int, str]:
     """Counts the replicates; writes the levels, their difference, and what its interval is over."""
-    metric = a[0].metric
-    first = results.by_replicate(a)
-    second = results.by_replicate(b) if b else {}
-    both = [name for name in first if not b or name in second]
+    metric, first = a[0].metric, results.by_replicate(a, b or ())
     told = written_difference(metric, found)
     if b:
-        levels = [float(np.mean([of[name] for name in both])) for of in (first, second)]
-        told = f"{amount(metric, levels[0])} against {amount(metric, levels[1])}: {told}"
-    over = _counted(results, len(both))
-    if len(both) == 1 and not math.isnan(found.low):
+        levels = [np.mean([*of.values()]) for of in (first, results.by_replicate(b, a))]
+        of_a, of_b = (amount(metric, float(level)) for level in levels)
+        told = f"{of_a} against {of_b}: {told}"
+    over = _counted(results, len(first))
+    if found.units != len(first):
         over += f", over {found.units} subjects of questions"
-    return len(both), f"{told} ({over})"
+    return len(first), f"{told} ({over})"
 
 
 def _counted(results: Results, count: int) -> str:

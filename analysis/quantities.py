@@ -1,9 +1,10 @@
 """What a study's findings are about: a metric of an arm's runs, somewhere on their course.
 
-The unit is the replicate: the base, where a study has several of them, or else the seed. Runs of
-one replicate are averaged first, over all axes that aren't named. With a single replicate the units
-are what was asked about, and a probe's own `estimates` tells each one's value: it is given the
-answers about that one alone.
+The unit is the replicate: the base, where runs of several have finished, or else the seed. Runs of
+one replicate are averaged first, over all axes that aren't named. What is compared are twins: runs
+of the same base and seed. A run that didn't come to its end, as one that diverged, takes its twins
+out of a comparison with it. With a single replicate the units are what was asked about, and a
+probe's own `estimates` tells each one's value: it is given the answers about that one alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,6 +32,7 @@ DIFFERENCE: Bounds = (-1.0, 1.0)  # of shares
 Unit = Literal["item", "cluster"]  # a question's subject, or what is asked about together
 ByUnit: TypeAlias = "pd.Series[float]"
 Replicate = Literal["base", "run"]  # what differs between replicates: all, or the seed alone
+Twin: TypeAlias = tuple[Any, Any]  # base and seed, which runs of several arms share
 
 
 class NotMeasured(Exception):
@@ -76,8 +78,8 @@ class Results:
 
     def __init__(self, sweep: Sweep) -> None:
         self._sweep = sweep
-        several = len({_base_asked(member) for member in sweep.members}) > 1
-        self.replicate: Replicate = "base" if several else "run"
+        bases = {_base_asked(member) for member in sweep.members if member.finished}
+        self.replicate: Replicate = "base" if len(bases) > 1 else "run"
         self._outcomes = lru_cache(maxsize=None)(_outcomes)
 
     def runs(self, arm: str, where: Mapping[str, Any] | None = None) -> dict[str, list[Member]]:
@@ -86,40 +88,74 @@ class Results:
         Raises:
             NotMeasured: there are none.
         """
-        asked = (where or {}).items()
-        planned = [
-            member
-            for member in self._sweep.members
-            if member.arm == arm and all(member.settings.get(k) == v for k, v in asked)
-        ]
-        found: dict[str, list[Member]] = {}
+        planned, found = self._planned(arm, where or {}), dict[str, list[Member]]()
         for member in planned:
             if member.finished:
                 found.setdefault(self._replicate_of(member), []).append(member)
         if not found:
-            lacking = "no finished run" if planned else "no run in this tier"
-            raise NotMeasured(f"there is {lacking} of {_told(arm, where or {})}")
+            raise _lacking(planned, arm, where or {})
+        return found
+
+    def _planned(self, arm: str, where: Mapping[str, Any]) -> list[Member]:
+        return [
+            member
+            for member in self._sweep.members
+            if member.arm == arm and all(member.settings.get(k) == v for k, v in where.items())
+        ]
+
+    def _twins(self, quantity: Quantity) -> dict[Twin, list[Member]]:
+        """Returns the runs of a quantity, by base and seed, where all of these are finished."""
+        planned = self._planned(quantity.arm, quantity.where)
+        found: dict[Twin, list[Member]] = {}
+        for member in planned:
+            found.setdefault((_base_asked(member), member.settings.get("seed")), []).append(member)
+        whole = {twin: runs for twin, runs in found.items() if all(run.finished for run in runs)}
+        if not whole:
+            raise _lacking(planned, quantity.arm, quantity.where)
+        return whole
+
+    def _compared(
+        self, quantities: Quantities, beside: Sequence[Quantity]
+    ) -> dict[str, list[list[list[Member]]]]:
+        """Returns, by replicate, the runs of each quantity, twin by twin that all of them have."""
+        own, others = ([self._twins(one) for one in some] for some in (quantities, beside))
+        common = [twin for twin in own[0] if all(twin in of for of in (*own, *others))]
+        if not common:
+            raise NotMeasured(f"no {self.replicate} has finished of all that is compared")
+        found: dict[str, list[list[list[Member]]]] = {}
+        for twin in common:
+            name = self._replicate_of(own[0][twin][0])
+            found.setdefault(name, []).append([of[twin] for of in own])
         return found
 
     def _replicate_of(self, member: Member) -> str:
         scenario = member.run.scenario
         return str(scenario["model"] if self.replicate == "base" else scenario["seed"])
 
-    def by_replicate(self, quantities: Quantities) -> dict[str, float]:
+    def by_replicate(
+        self, quantities: Quantities, beside: Sequence[Quantity] = ()
+    ) -> dict[str, float]:
         """Returns the value of a quantity on each replicate, or the mean of several's.
+
+        Args:
+            quantities: one, or several.
+            beside: what it is compared with: runs without a twin there are left out.
 
         Raises:
             NotMeasured: it is missing in some run.
         """
-        values: dict[str, list[float]] = {}
-        for quantity in quantities:
-            for name, members in self.runs(quantity.arm, quantity.where).items():
-                found = [self._value(member, quantity) for member in members]
-                values.setdefault(name, []).append(float(np.mean(found)))
-        whole = {name: v for name, v in values.items() if len(v) == len(quantities)}
-        if not whole:
-            raise NotMeasured(f"no {self.replicate} has finished of all that is averaged")
-        return {name: float(np.mean(v)) for name, v in whole.items()}
+        return {
+            name: float(
+                np.mean(
+                    [
+                        np.mean([self._value(run, one) for run in runs])
+                        for twin in twins
+                        for one, runs in zip(quantities, twin, strict=True)
+                    ]
+                )
+            )
+            for name, twins in self._compared(quantities, beside).items()
+        }
 
     def checkpoints(self, arm: str, measure: Measure, ends: bool) -> dict[str, list[float]]:
         """Returns, by replicate, a metric after every measured round of an arm's runs, run by run.
@@ -137,52 +173,62 @@ class Results:
                     found.setdefault(name, []).append(value)
         return found
 
-    def by_unit(self, quantities: Quantities, unit: Unit) -> dict[str, ByUnit]:
+    def by_unit(
+        self, quantities: Quantities, unit: Unit, beside: Sequence[Quantity] = ()
+    ) -> dict[str, ByUnit]:
         """Returns, by replicate, the value of each item or cluster, over the replicate's runs."""
-        found: dict[str, list[ByUnit]] = {}
-        for quantity in quantities:
-            for name, members in self.runs(quantity.arm, quantity.where).items():
-                for member in members:
-                    number = _round(member.run, quantity)
-                    values = _units(member.run, number, quantity, unit)
-                    if quantity.from_start:
-                        values = values - _units(member.run, 0, quantity, unit)
-                    found.setdefault(name, []).append(values.dropna())
-        return {name: pd.concat(tables).groupby(level=0).mean() for name, tables in found.items()}
+        return {
+            name: pd.concat(
+                [
+                    _units_at(run.run, one, unit)
+                    for twin in twins
+                    for one, runs in zip(quantities, twin, strict=True)
+                    for run in runs
+                ]
+            )
+            .groupby(level=0)
+            .mean()
+            for name, twins in self._compared(quantities, beside).items()
+        }
 
     def paired(self, a: Quantities, b: Quantities | None, unit: Unit) -> list[np.ndarray]:
         """Returns, per replicate, the differences of a and b on the units that both have."""
-        first = self.by_unit(a, unit)
-        second = self.by_unit(b, unit) if b else {name: 0.0 * v for name, v in first.items()}
+        first = self.by_unit(a, unit, b or ())
+        second = self.by_unit(b, unit, a) if b else {name: 0.0 * v for name, v in first.items()}
         pairs = [(first[name] - second[name]).dropna() for name in first if name in second]
         return [pair.to_numpy(float) for pair in pairs if len(pair)]
+
+    def gaps(self, a: Quantities, b: Quantities | None) -> dict[str, float]:
+        """Returns a − b on each replicate.
+
+        Raises:
+            NotMeasured: one of them is missing.
+        """
+        first = self.by_replicate(a, b or ())
+        second = self.by_replicate(b, a) if b else dict.fromkeys(first, 0.0)
+        return {name: first[name] - second[name] for name in first}
 
     def difference(self, a: Quantities, b: Quantities | None) -> Interval:
         """Returns a − b, replicate by replicate, with its 95 % interval over replicates.
 
         With one replicate it is that over the clusters of what was asked, around the same value, as
-        probes have it; none (NaN) where fewer than two were asked about in both.
+        probes have it; none (NaN) where fewer than two were asked about in both. So it is where
+        replicates agree to the last digit, as shares of few questions may by chance: that they
+        agree says nothing of how far others would differ.
 
         Raises:
             NotMeasured: one of them is missing.
         """
-        first = self.by_replicate(a)
-        second = self.by_replicate(b) if b else dict.fromkeys(first, 0.0)
-        found = statistics.over_bases([first[k] - second[k] for k in first if k in second])
-        if not found.units:
-            raise NotMeasured(f"no {self.replicate} has finished of both")
-        if found.units > 1:
+        found = statistics.over_bases([*self.gaps(a, b).values()])
+        if found.high - found.low > statistics.ROUNDING:
             return found
-        (only,) = (k for k in first if k in second)
-        asked = next(iter(self.paired(a, b, "cluster")), np.array([]))
+        groups = self.paired(a, b, "cluster")
+        asked = np.concatenate(groups) if groups else np.array([])
         if len(asked) < 2:
+            return found._replace(low=np.nan, high=np.nan)
+        if found.units > 1 and not asked.any():  # all the same, whatever was asked
             return found
-        of_shares = metrics.unit(a[0].metric).factor == 100 and np.abs(asked).max() <= 1
-        bounds = DIFFERENCE if of_shares else UNBOUNDED  # a gap is a difference itself
-        over = estimate("", "", asked, np.arange(len(asked)), bounds)
-        value = first[only] - second[only]
-        shift = value - over.value  # clusters needn't have been asked about equally often
-        return Interval(value, over.low + shift, over.high + shift, over.n)
+        return _over_asked(a[0].metric, found.value, asked)
 
     def _value(self, member: Member, quantity: Quantity) -> float:
         value = self._mean(member, quantity, _round(member.run, quantity))
@@ -227,9 +273,23 @@ def _probes(scenario: Mapping[str, Any]) -> Mapping[str, Probe]:
     return _PROBES.validate_python(scenario["measure"]["probes"])
 
 
+def _over_asked(metric: str, value: float, asked: np.ndarray) -> Interval:
+    """Returns the interval of a difference over the clusters of what was asked, (clusters,)."""
+    of_shares = metrics.unit(metric).factor == 100 and np.abs(asked).max() <= 1
+    bounds = DIFFERENCE if of_shares else UNBOUNDED  # a gap is a difference itself
+    over = estimate("", "", asked, np.arange(len(asked)), bounds)
+    shift = value - over.value  # clusters needn't have been asked about equally often
+    return Interval(value, over.low + shift, over.high + shift, over.n)
+
+
 def _base_asked(member: Member) -> Any:
     """Returns the base or the model that a run was planned with, if it has one of its own."""
     return member.settings.get("base", member.settings.get("model"))
+
+
+def _lacking(planned: Sequence[Member], arm: str, where: Mapping[str, Any]) -> NotMeasured:
+    lacking = "no finished run" if planned else "no run in this tier"
+    return NotMeasured(f"there is {lacking} of {_told(arm, where)}")
 
 
 def _told(arm: str, where: Mapping[str, Any]) -> str:
@@ -257,6 +317,14 @@ def _round(run: Run, quantity: Quantity) -> int:
 
 def _rounds(run: Run, ends: bool) -> Sequence[int]:
     return [0, *(span.last for span in spans(run))] if ends else frames.measured_rounds(run)
+
+
+def _units_at(run: Run, quantity: Quantity, unit: Unit) -> ByUnit:
+    """Returns what each item or cluster alone gives as the quantity's value."""
+    values = _units(run, _round(run, quantity), quantity, unit)
+    if quantity.from_start:
+        values = values - _units(run, 0, quantity, unit)
+    return values.dropna()
 
 
 def _units(run: Run, number: int, measure: Measure, unit: Unit) -> ByUnit:

@@ -15,7 +15,7 @@ from analysis import statistics
 from analysis.findings import Place
 from analysis.metrics import metric_name
 from analysis.quantities import Measure, NotMeasured, Quantity, Results
-from analysis.statistics import LEVEL, Interval
+from analysis.statistics import LEVEL, ROUNDING, Interval
 from analysis.sweep_tables import written_difference
 from simulator.settings import Settings
 
@@ -64,51 +64,62 @@ class Recommendation(Settings):
         priced = [choice for choice in shown if choice.price.value > best.price.value]
         if priced:
             most = max(priced, key=lambda choice: choice.price.value)
-            said.append(f"For each lost '{most.arm}' keeps the most: {most.written_price}.")
-        return " ".join([*said, self._supported(shown, results)])
+            said.append(
+                f"Of those that are shown to lose any, '{most.arm}' keeps the most for each lost: "
+                f"{most.written_price}."
+            )
+        return " ".join([*said, self._supported(best, shown, len(measured) + 1, results)])
 
-    def _supported(self, shown: "Sequence[Choice]", results: Results) -> str:
+    def _supported(
+        self, best: "Choice", shown: "Sequence[Choice]", tried: int, results: Results
+    ) -> str:
         """Says what is left of what is shown when it counts how many arms were tried."""
-        gaps = {c.arm: self._gaps(results, self.kept, c.arm, self.against) for c in shown}
-        if min(map(len, gaps.values())) == 1:
+        if len(self._kept_by(best.arm, results)) == 1:
             return "That is so in one run of each arm, and says nothing of how far runs differ."
         level = 1 - (1 - LEVEL) / len(self.arms)  # Bonferroni's
-        kept = {arm: statistics.over_bases([*by.values()], level) for arm, by in gaps.items()}
-        sure = [arm for arm, interval in kept.items() if interval.low > 0]
+        kept = {
+            choice.arm: statistics.over_bases(self._kept_by(choice.arm, results), level)
+            for choice in shown
+        }
+        sure = [arm for arm, k in kept.items() if k.low > 0 and k.high - k.low > ROUNDING]
         return (
-            f"Of {len(self.arms)} arms tried, {len(shown)} are shown to keep more, each by itself; "
-            f"allowing for their number, {_named(sure) or 'none'}."
+            f"Of {tried} arms tried, {len(shown)} are shown to keep more, each by itself; "
+            f"after correcting for {len(self.arms)} comparisons, {_named(sure) or 'none'}."
         )
+
+    def _kept_by(self, arm: str, results: Results) -> list[float]:
+        """Returns what an arm keeps more than the one that does nothing, by replicate."""
+        first, second = ((self._of(name, self.kept),) for name in (arm, self.against))
+        return [*results.gaps(first, second).values()]
 
     def _choice(self, arm: str, results: Results) -> "Choice":
         kept, lost = (
             results.difference((self._of(first, measure),), (self._of(second, measure),))
-            for measure, first, second in (
-                (self.kept, arm, self.against),
-                (self.lost, self.against, arm),
-            )
+            for measure, first, second in self._compared(arm)
         )
         price = self._price(arm, results) if lost.low > 0 else UNKNOWN
         return Choice(arm, kept, lost, price)
 
     def _price(self, arm: str, results: Results) -> Interval:
         """Returns what is kept per unit lost, over replicates; unknown where one loses none."""
-        kept = self._gaps(results, self.kept, arm, self.against)
-        lost = self._gaps(results, self.lost, self.against, arm)
-        both = [name for name in kept if name in lost]
-        if min(lost[name] for name in both) <= 0:
+        kept, lost = (
+            results.gaps((self._of(first, measure),), (self._of(second, measure),))
+            for measure, first, second in self._compared(arm)
+        )
+        if min(lost.values()) <= 0:
             return UNKNOWN
-        return statistics.over_bases([kept[name] / lost[name] for name in both])
+        return statistics.over_bases([kept[name] / lost[name] for name in kept])
 
-    def _gaps(
-        self, results: Results, measure: Measure, first: str, second: str
-    ) -> dict[str, float]:
-        a, b = (results.by_replicate((self._of(arm, measure),)) for arm in (first, second))
-        return {name: a[name] - b[name] for name in a if name in b}
+    def _compared(self, arm: str) -> tuple[tuple[Measure, str, str], ...]:
+        """Returns what is compared, so that either difference is above 0 where there is one."""
+        return (self.kept, arm, self.against), (self.lost, self.against, arm)
 
     def _surpasses(self, arm: str, other: str, results: Results) -> bool:
         first, second = ((self._of(name, self.kept),) for name in (arm, other))
-        return results.difference(first, second).low > 0
+        try:
+            return results.difference(first, second).low > 0
+        except NotMeasured:  # no replicate has both
+            return False
 
     def _of(self, arm: str, measure: Measure) -> Quantity:
         return Quantity(arm=arm, where=self.where, metric=measure.metric, item_set=measure.item_set)

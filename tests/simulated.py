@@ -1,6 +1,6 @@
 """Results of a study that nobody had to run: what is compared is known beforehand."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,12 +23,17 @@ class Simulated(Results):
         self._by_metric = by_metric
         self.replicate = "base"
 
-    def by_replicate(self, quantities: Quantities) -> dict[str, float]:
-        columns = [self._of(quantity) for quantity in quantities]
+    def by_replicate(
+        self, quantities: Quantities, beside: Sequence[Quantity] = ()
+    ) -> dict[str, float]:
+        bases = min(len(self._of(one)) for one in (*quantities, *beside))
+        columns = [self._of(quantity)[:bases] for quantity in quantities]
         means = np.mean([column.reshape(len(column), -1).mean(axis=1) for column in columns], 0)
         return {str(base): float(mean) for base, mean in enumerate(means)}
 
-    def by_unit(self, quantities: Quantities, unit: Unit) -> dict[str, "pd.Series[float]"]:
+    def by_unit(
+        self, quantities: Quantities, unit: Unit, beside: Sequence[Quantity] = ()
+    ) -> dict[str, "pd.Series[float]"]:
         (quantity,) = quantities
         values = self._of(quantity)
         rows = values if values.ndim == 2 else values[:, None]

@@ -185,6 +185,20 @@ def nulls(rng: np.random.Generator) -> list[tuple[Finding, Simulated]]:
             finding("correlation", **correlated),
             Simulated({name: rng.random((3, 8)) for name in "xy"}),
         ),
+        *coarse_nulls(rng),
+    ]
+
+
+def coarse_nulls(rng: np.random.Generator) -> list[tuple[Finding, Simulated]]:
+    """The same of two replicates whose values are shares of few answers: they often coincide."""
+    correlated = {"arms": ["a"], "x": {"metric": "x"}, "y": {"metric": "y"}}
+    rare = {name: rng.binomial(1, 0.1, (2, 24)).astype(float) for name in "ab"}
+    return [
+        (compared(expected="higher"), Simulated(rare)),
+        (
+            finding("correlation", **correlated),
+            Simulated({name: rng.random((2, 3)) for name in "xy"}),
+        ),
     ]
 
 
@@ -192,9 +206,9 @@ def test_nothing_is_shown_of_a_null_more_often_than_agreed() -> None:
     rng = np.random.default_rng(4)
     counts: dict[str, list[str]] = {}
     for _ in range(EXPERIMENTS):
-        for one, results in nulls(rng):
-            counts.setdefault(one.kind, []).append(judged(one, results).holds)
-    assert len(counts) == 4
+        for number, (one, results) in enumerate(nulls(rng)):
+            counts.setdefault(f"{one.kind} {number}", []).append(judged(one, results).holds)
+    assert len(counts) == 6
     for kind, verdicts in counts.items():
         shown = np.mean([verdict != "not shown" for verdict in verdicts])
         assert shown <= 0.075, kind
@@ -251,6 +265,21 @@ def test_runs_of_one_base_are_replicates_by_their_seeds(sweep: Sweep) -> None:
     single = one._replace(members=tuple(m for m in one.members if m.settings["seed"] == 1))
     alone = judged(finding("contrast", a=a, b=b, expected="lower"), Results(single))
     assert alone.replicates == 1 and alone.holds in ("yes, in one run", "not shown")
+
+
+def test_runs_are_compared_with_their_twins(sweep: Sweep) -> None:
+    """A seed that one arm lost, as it diverged, is no part of the other arm's mean."""
+    lost = Run(Path("nowhere"))
+    members = [
+        member._replace(run=lost) if (member.arm, *member.settings.values()) == lacking else member
+        for lacking in [("high", 2, 0)]
+        for member in sweep.members
+    ]
+    results = Results(sweep._replace(members=tuple(members)))
+    low, high = (Quantity(arm=arm, metric="honesty", item_set="heldout") for arm in ("low", "high"))
+    assert results.gaps((high,), (low,)) == pytest.approx({"organism:1": 0.5, "organism:2": 0.5})
+    assert results.by_replicate((low,), (high,))["organism:2"] == pytest.approx(0.35)
+    assert results.by_replicate((low,))["organism:2"] == pytest.approx(0.345)
 
 
 def test_findings_are_read_off_runs(sweep: Sweep) -> None:
