@@ -226,7 +226,8 @@ class Results:
         asked = np.concatenate(groups) if groups else np.array([])
         if len(asked) < 2:
             return found._replace(low=np.nan, high=np.nan)
-        if found.units > 1 and not asked.any():  # all the same, whatever was asked
+        same = abs(found.value) < statistics.ROUNDING and not asked.any()
+        if found.units > 1 and same:  # on every replicate, whatever was asked
             return found
         return _over_asked(a[0].metric, found.value, asked)
 

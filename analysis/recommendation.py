@@ -81,10 +81,11 @@ class Recommendation(Settings):
             choice.arm: statistics.over_bases(self._kept_by(choice.arm, results), level)
             for choice in shown
         }
+        many = "" if len(self.arms) == 1 else "s"
         sure = [arm for arm, k in kept.items() if k.low > 0 and k.high - k.low > ROUNDING]
         return (
             f"Of {tried} arms tried, {len(shown)} are shown to keep more, each by itself; "
-            f"after correcting for {len(self.arms)} comparisons, {_named(sure) or 'none'}."
+            f"after correcting for {len(self.arms)} comparison{many}, {_named(sure) or 'none'}."
         )
 
     def _kept_by(self, arm: str, results: Results) -> list[float]:

@@ -58,10 +58,13 @@ def over_entities(groups: Sequence[np.ndarray], seed: int = 0) -> Interval:
 
     Returns:
         The percentile interval (Efron, 1979); entities are resampled within each base. Of one base
-        with fewer than `ENOUGH` entities it is Student's t, as a bootstrap of few is too sure.
+        with fewer than `ENOUGH` entities it is Student's t, as a bootstrap of few is too sure. A
+        base with a single entity can't be resampled: then it is that over bases.
     """
     if len(groups) == 1 and len(groups[0]) < ENOUGH:
         return over_bases(groups[0])
+    if min(map(len, groups)) < 2:
+        return over_bases([float(group.mean()) for group in groups])
     units = sum(map(len, groups))
     value = float(np.mean([group.mean() for group in groups]))
     if all(np.ptp(group) == 0 for group in groups):

@@ -1,8 +1,8 @@
 """A study: a sweep, and the findings of a paper that it is held against.
 
 studies/<name>/sweep.json     the runs, as of every sweep
-studies/<name>/claims.json    question, source and findings, and how many runs were finished when
-                              they were written down: none, unless they were changed
+studies/<name>/claims.json    question, source and findings, and how many of these runs had begun
+                              when they were written down: none, unless they were changed
 studies/<name>/study.json     what was found; study.md, study.html: the same for people
 """
 
@@ -52,7 +52,7 @@ class Study(NamedTuple):
     claims: Claims
     command: str  # that made it
     sweep: Sweep
-    declared_after: int = 0  # finished runs: so many could be looked at before
+    declared_after: int | None = 0  # so many runs could be looked at before; None: not known
 
     @property
     def path(self) -> Path:
@@ -65,12 +65,7 @@ class Study(NamedTuple):
 
         Claims that are there already, and decide by the same comparisons, keep their date.
         """
-        after = sum(member.finished for member in sweep.members)
-        if cls.is_at(sweep.path):
-            before = cls.open(sweep.path)
-            if _decisive(before.claims) == _decisive(claims):
-                after = before.declared_after
-        study = cls(claims, command, sweep, after)
+        study = cls(claims, command, sweep, _declared_after(claims, sweep))
         study._write()
         return study
 
@@ -90,7 +85,7 @@ class Study(NamedTuple):
         sweep = Sweep.open(path)
         try:
             content = json.loads((path / CLAIMS).read_text(encoding="utf-8"))
-            command, after = str(content.pop("command")), int(content.pop("declared_after", 0))
+            command, after = str(content.pop("command")), content.pop("declared_after", None)
             return cls(Claims.model_validate(content), command, sweep, after)
         except (OSError, ValueError, KeyError, ValidationError):
             raise StoreError(f"{path}: not a study (its {CLAIMS} can't be read)") from None
@@ -101,13 +96,25 @@ class Study(NamedTuple):
         return (path / CLAIMS).is_file()
 
 
+def _declared_after(claims: Claims, sweep: Sweep) -> int | None:
+    """Returns how many runs had begun when claims that decide alike were written down."""
+    try:
+        before = Study.open(sweep.path)
+    except StoreError:  # none were, or they can't be read
+        before = None
+    if before and _decisive(before.claims) == _decisive(claims):
+        return before.declared_after
+    return sum(member.rounds_done >= 0 for member in sweep.members)
+
+
 def _decisive(claims: Claims) -> list[dict[str, Any]]:
-    """Returns what decides the findings and the recommendation, without its words."""
+    """Returns what decides the findings, the answer and the recommendation, without its words."""
     words = {"claim", "reported"}
     asked = claims.recommendation
     return [
         *(finding.model_dump(mode="json", exclude=words) for finding in claims.findings),
         asked.model_dump(mode="json") if asked else {},
+        {"answered_by": claims.answered_by},
     ]
 
 
@@ -146,12 +153,21 @@ def _answered(lines: list[Line]) -> str:
     reasons = [v.note if v.holds == "not measured" else v.measured for v in verdicts]
     if len(verdicts) == 1:
         return f"{ANSWERS[verdicts[0].holds]}: {reasons[0]}"
-    same = len({verdict.holds for verdict in verdicts}) == 1
+    found = {verdict.holds for verdict in verdicts}
+    same = len(found) == 1
     each = [
         f"({n}) {'' if same else f'{verdict.holds}, '}{reason}"
         for n, (verdict, reason) in enumerate(zip(verdicts, reasons, strict=True), 1)
     ]
-    return f"{ANSWERS[verdicts[0].holds] if same else 'Not all of it'}: {'; '.join(each)}"
+    return f"{ANSWERS[verdicts[0].holds] if same else _in_part(found)}: {'; '.join(each)}"
+
+
+def _in_part(found: set[Holds]) -> str:
+    """Answers a question by findings of which different things became."""
+    hold = {"yes", "yes, in one run"}
+    if found <= hold:
+        return "Yes, some of it in one run"
+    return "In part" if found & hold else "None of it is shown"
 
 
 def _tally(lines: list[Line]) -> str:

@@ -1,5 +1,6 @@
 """Figures of a study: its findings as intervals, the levels of its arms, and their course."""
 
+import itertools
 import math
 import textwrap
 from collections.abc import Iterable, Mapping
@@ -25,6 +26,13 @@ COLORS: dict[Holds, Look] = {
     "not shown": LOOKS[1],
     "not measured": LOOKS[3],
 }
+
+
+CURVES = tuple(
+    look._replace(marker=mark)
+    for marks in ("os^D", "vPX*", "<>ph")
+    for look, mark in zip(LOOKS, marks, strict=True)
+)
 
 
 class Condition(NamedTuple):
@@ -74,16 +82,23 @@ def draw_findings(axes: Axes, lines: list[Line]) -> None:
     plain(axes)
 
 
-def draw_levels(axes: Axes, sweep: Sweep, measure: Measure) -> None:
-    """What every condition ends with: each replicate as a dot, their mean with its interval."""
+def draw_levels(axes: Axes, sweep: Sweep, measures: Mapping[str, Measure]) -> None:
+    """What every condition ends with: each replicate as a dot, their mean with its interval.
+
+    Args:
+        axes: what is drawn on.
+        sweep: the study's runs.
+        measures: of one metric, by arm; the first is that of arms which aren't named.
+    """
     titled(axes, "Where every arm ends")
     results, shown = Results(sweep), []
     for condition in conditions(sweep):
         try:
-            shown.append((condition.name, results.by_replicate((condition.quantity(measure),))))
+            asked = condition.quantity(_of_arm(measures, condition.arm))
+            shown.append((condition.name, results.by_replicate((asked,))))
         except NotMeasured:
             continue  # the table says why
-    how = unit(measure.metric)
+    how = unit(_first(measures).metric)
     for place, (_, found_by) in enumerate(shown):
         values = [how.factor * value for value in found_by.values()]
         found = statistics.over_bases(values)
@@ -95,15 +110,22 @@ def draw_levels(axes: Axes, sweep: Sweep, measure: Measure) -> None:
     _small_labels(axes, len(shown))
     if how is SHARE:
         axes.set_xlim(-2, 102)
-    axes.set_xlabel(_label(_name(measure)), color=INK, parse_math=False)
+    axes.set_xlabel(_label(_name(measures)), color=INK, parse_math=False)
     plain(axes)
 
 
-def draw_course(axes: Axes, sweep: Sweep, measure: Measure, arms: Iterable[str]) -> None:
-    """The metric after every measured round, a line per condition, means over replicates."""
+def draw_course(axes: Axes, sweep: Sweep, measures: Mapping[str, Measure]) -> None:
+    """The metric after every measured round, a line per condition, means over replicates.
+
+    Args:
+        axes: what is drawn on.
+        sweep: the study's runs.
+        measures: of one metric, by arm; others aren't drawn.
+    """
     titled(axes, "On the way there")
-    results, how = Results(sweep), unit(measure.metric)
-    for condition, look in zip(conditions(sweep, tuple(arms)), LOOKS, strict=False):
+    results, how = Results(sweep), unit(_first(measures).metric)
+    for condition, look in zip(conditions(sweep, measures), itertools.cycle(CURVES)):
+        measure = _of_arm(measures, condition.arm)
         at, means = [], []
         for number in _measured(results, condition):
             try:
@@ -115,7 +137,7 @@ def draw_course(axes: Axes, sweep: Sweep, measure: Measure, arms: Iterable[str])
         draw_curve(axes, at, means, look, condition.name)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("round (one update each)", color=INK)
-    axes.set_ylabel(_label(_name(measure)), parse_math=False)
+    axes.set_ylabel(_label(_name(measures)), parse_math=False)
     axes.grid(axis="y", color=FAINT, alpha=0.3, linewidth=0.7)
     plain(axes)
     legend(axes)
@@ -134,11 +156,21 @@ def _drawable(line: Line) -> bool:
     return found is not None and metric != "" and unit(metric).factor == 100
 
 
-def _name(measure: Measure) -> str:
-    how = unit(measure.metric)
-    sign = " (%)" if how.factor == 100 else ""
-    sets = ", ".join(ITEM_SETS.get(one, one) for one in measure.item_sets)
-    return full_name(measure.metric, sets) + sign
+def _first(measures: Mapping[str, Measure]) -> Measure:
+    return next(iter(measures.values()))
+
+
+def _of_arm(measures: Mapping[str, Measure], arm: str) -> Measure:
+    return measures.get(arm, _first(measures))
+
+
+def _name(measures: Mapping[str, Measure]) -> str:
+    """Names the metric, and its items where all arms have the same."""
+    metric = _first(measures).metric
+    sign = " (%)" if unit(metric).factor == 100 else ""
+    asked = {measure.item_sets for measure in measures.values()}
+    sets = next(iter(asked)) if len(asked) == 1 else ("of each arm its own items",)
+    return full_name(metric, ", ".join(ITEM_SETS.get(one, one) for one in sets)) + sign
 
 
 def _label(text: str) -> str:

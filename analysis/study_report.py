@@ -67,10 +67,9 @@ def _content(study: Study, outcome: Outcome) -> dict[str, Any]:
 
 
 def _panels(study: Study, lines: list[Line]) -> list[Panel]:
-    main = _main_measure(lines[0].finding)
-    arms = dict.fromkeys(quantity.arm for _, quantity in lines[0].finding.quantities())
-    levels = partial(study_plots.draw_levels, sweep=study.sweep, measure=main)
-    course = partial(study_plots.draw_course, sweep=study.sweep, measure=main, arms=arms)
+    measures = _main_measures(lines[0].finding)
+    levels = partial(study_plots.draw_levels, sweep=study.sweep, measures=measures)
+    course = partial(study_plots.draw_course, sweep=study.sweep, measures=measures)
     several = len(study_plots.conditions(study.sweep)) > 1
     draws = (
         ("findings", partial(study_plots.draw_findings, lines=lines), FINDING_WORDS),
@@ -80,17 +79,22 @@ def _panels(study: Study, lines: list[Line]) -> list[Panel]:
     return [Panel(svg(draw, name, fitted=True), name, words) for name, draw, words in draws]
 
 
-def _main_measure(finding: Finding) -> Measure:
-    """Returns the metric that the question is about."""
-    _, first = next(finding.quantities())
-    return Measure(metric=first.metric, item_set=first.item_set)
+def _main_measures(finding: Finding) -> dict[str, Measure]:
+    """Returns the metric that the question is about, by arm: each may have items of its own."""
+    asked = [quantity for _, quantity in finding.quantities()]
+    same = [quantity for quantity in asked if quantity.metric == asked[0].metric]
+    return {one.arm: Measure(metric=one.metric, item_set=one.item_set) for one in reversed(same)}
 
 
 FINDING_WORDS = (
     "The findings of the table that compare shares, with their intervals. Green triangles hold, "
     "orange dots are the opposite, blue squares not shown."
 )
-LEVEL_WORDS = "What the question is about, after the last round: each dot a base, over its "
-"seeds, or with one base a run."
-COURSE_WORDS = "The same on the way, for the arms of the first finding: means over "
-"bases, or with one base over runs."
+LEVEL_WORDS = (
+    "What the question is about, after the last round: each dot a base, over its seeds, or with "
+    "one base a run."
+)
+COURSE_WORDS = (
+    "The same on the way, for the arms of the first finding: means over bases, or with one base "
+    "over runs."
+)

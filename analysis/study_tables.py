@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,16 +20,16 @@ HEADS = ("finding", "reported there", "measured here (interval)", "holds?")
 NOTE = (
     "Brackets: 95 % intervals over bases (models trained apart) or runs of other seeds; with one "
     "run of each arm over what was asked, which knows nothing of how far runs differ. Every "
-    "finding is judged by itself: of twenty that aren't so, one may seem to be. [W]: the paper's "
-    "figure is known second-hand."
+    "finding is judged by itself: of twenty that aren't so, one may seem to be. [V]: read in the "
+    "paper's abstract, code or data; [W]: known second-hand."
 )
 
 
 def told(study: Study, outcome: Outcome) -> Iterator[object]:
     """Yields what is said in the terminal: the answer, how far it got, and the tables."""
-    yield answer(study, outcome)
+    yield visible(answer(study, outcome))
     if unfinished := unfinished_runs(study):
-        yield unfinished
+        yield visible(unfinished)
     yield summary_table(study, outcome.lines)
     if study.claims.recommendation:
         yield choice_table(study.claims.recommendation, outcome.choices)
@@ -50,27 +51,38 @@ def choice_heads(asked: Recommendation) -> tuple[str, str]:
 
 
 def unfinished_runs(study: Study) -> str:
-    """Says that not all runs are finished; empty if they are."""
-    finished = sum(member.finished for member in study.sweep.members)
-    if finished == len(study.sweep.members):
+    """Says which runs aren't finished; empty if all are."""
+    planned = Counter(member.arm for member in study.sweep.members)
+    lacking = Counter(member.arm for member in study.sweep.members if not member.finished)
+    if not lacking:
         return ""
-    return f"{finished} of {len(study.sweep.members)} runs are finished; the rest is left out."
+    each = ", ".join(f"{count} of {planned[arm]} of '{arm}'" for arm, count in lacking.items())
+    return (
+        f"{planned.total() - lacking.total()} of {planned.total()} runs came to their end. Left "
+        f"out, with their twins in what they are compared with, are {each}: not run yet, stopped, "
+        "or ended by an update that diverged."
+    )
 
 
 def declared(study: Study) -> str:
     """Says when the findings, as they are judged, were written down."""
+    if study.declared_after is None:
+        return "When the findings were written down isn't known."
     if not study.declared_after:
-        return "The findings were written down before any of the runs."
+        return (
+            "The findings were written down before any of these runs; those that were added after "
+            "a look at earlier ones say so."
+        )
     return (
         f"The findings, as they are judged, were written down when {study.declared_after} of "
-        f"{len(study.sweep.members)} runs had finished."
+        f"{len(study.sweep.members)} runs had begun."
     )
 
 
 def summary_table(study: Study, lines: list[Line]) -> Table:
     """Returns a line per finding."""
     table = Table(
-        title=Text(f"{study.sweep.name}: {study.claims.title} ({study.claims.source})"),
+        title=Text(visible(f"{study.sweep.name}: {study.claims.title} ({study.claims.source})")),
         title_justify="left",
         box=box.SIMPLE_HEAD,
         caption=Text(f"{NOTE} {declared(study)}", style="dim"),
@@ -105,8 +117,10 @@ def markdown(study: Study, outcome: Outcome) -> str:
         choices = [(choice.arm, choice.written(asked)) for choice in outcome.choices]
         tables.append(_pipes(choice_heads(asked), choices))
     head = f"**{_inert(answer(study, outcome))}**"
-    source = f"{_inert(claims.title)} ({_inert(claims.source)}); `{study.command}`"
-    return "\n\n".join([head, source, *tables, _inert(f"{NOTE} {declared(study)}")]) + "\n"
+    source = f"{_inert(claims.title)} ({_inert(claims.source)}); by {_inert(study.command)}"
+    left_out = filter(None, [_inert(unfinished_runs(study))])
+    note = _inert(f"{NOTE} {declared(study)}")
+    return "\n\n".join([head, source, *left_out, *tables, note]) + "\n"
 
 
 def _pipes(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
@@ -156,4 +170,5 @@ def _known(interval: Interval | None) -> dict[str, float | None]:
 
 def _inert(text: str) -> str:
     """Keeps a cell in its cell, and markup from being markup."""
-    return visible(text).translate({ord(c): f"\\{c}" for c in "\\`*_<>|"} | {10: " "})
+    escaped = {ord(c): f"\\{c}" for c in "\\`*_<>|[]!"}
+    return visible(text).translate(escaped | {ord(c): " " for c in "\r\n"})

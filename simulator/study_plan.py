@@ -78,8 +78,7 @@ def plan_study(source: str, tier: Tier) -> PlannedStudy:
     if tier.quick:
         document = _laid(document, quick)
         config = validated(StudyConfig, _on_models(document, tier), source)
-    kept = tuple(finding for finding in config.findings if not lost & _metrics_in(finding))
-    config = config.model_copy(update={"name": _name(config, tier), "findings": kept})
+    config = _without(lost, config, source).model_copy(update={"name": _name(config, tier)})
     return PlannedStudy(config, list(cells(config, document, tier.overrides)))
 
 
@@ -190,11 +189,21 @@ def _laid(document: Document, quick: Document) -> Document:
 
 def _name(config: StudyConfig, tier: Tier) -> str:
     """Names the folder: what is run in another form doesn't replace the study's own."""
-    model = re.sub(r"[^A-Za-z0-9]+", "-", Path(tier.model or "").name).strip("-")
+    model = re.sub(r"[^A-Za-z0-9]+", "-", tier.model or "").strip("-")
     bases = "-".join(f"base{number}" for number in tier.bases)
     laid = hashlib.sha256("\n".join(tier.overrides).encode()).hexdigest()[:6]
     parts = (config.name, QUICK if tier.quick else "", model, bases)
     return "-".join(filter(None, (*parts, f"set-{laid}" if tier.overrides else "")))
+
+
+def _without(lost: frozenset[str], config: StudyConfig, source: str) -> StudyConfig:
+    """Leaves out the findings about metrics that a real model has none of."""
+    gone = [bool(lost & _metrics_in(finding)) for finding in config.findings]
+    if all(gone):
+        raise ScenarioError(f"{source}: {REAL}.{INSTEAD}: none of the findings is left")
+    kept = tuple(f for f, left_out in zip(config.findings, gone, strict=True) if not left_out)
+    answering = max(1, config.answered_by - sum(gone[: config.answered_by]))
+    return config.model_copy(update={"findings": kept, "answered_by": answering})
 
 
 def _metrics_in(finding: Finding) -> frozenset[str]:

@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.table import Table
 
 from simulator.children import follow_parent
-from simulator.console import STDERR
+from simulator.console import STDERR, inert
 from simulator.data_check import check_chats
 from simulator.errors import Interrupted, StoreError, UndertowError
 from simulator.scenario import Scenario
@@ -136,14 +136,14 @@ def progress_table(sweep: Sweep) -> Table:
             f"{k.split('.')[-1]} {v}" for k, v in member.settings.items() if k not in REPLICATES
         ]
         conditions[member.arm, ", ".join(axes)].append(member)
-    table = Table(title=f"{sweep.path}: honest under pressure", title_justify="left")
+    table = Table(title=inert(f"{sweep.path}: honest under pressure"), title_justify="left")
     for heading in ("arm", "setting", "runs", "talked about", "held out", "new domains"):
         table.add_column(heading, justify="left" if heading in ("arm", "setting") else "right")
     for (arm, setting), members in conditions.items():
         finished = [member for member in members if member.finished]
         found = [_honesty(member.run.path, member.rounds) for member in finished]
         cells = [_shown([f[s] for f in found if s in f]) for s in ("used", "heldout", "ood")]
-        table.add_row(arm, setting, f"{len(finished)}/{len(members)}", *cells)
+        table.add_row(inert(arm), inert(setting), f"{len(finished)}/{len(members)}", *cells)
     return table
 
 

@@ -111,7 +111,7 @@ def test_a_study_with_runs_that_fail_says_so(tmp_path: Path) -> None:
     laid = [word for override in SMALL for word in ("--set", override)]
     done = CliRunner().invoke(app, [*words, *laid])
     assert done.exit_code != 0 and "1 of 1 runs failed" in str(done.exception)
-    assert "0 of 1 runs are finished" in done.output
+    assert "0 of 1 runs came to their end" in done.output
     (folder,) = tmp_path.glob("self_awareness-quick-base0-set-*")
     found = results(folder)
     assert {one["holds"] for one in found["findings"]} == {"not measured"}
