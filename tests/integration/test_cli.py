@@ -89,8 +89,6 @@ def test_dry_run_writes_nothing(tmp_path: Path) -> None:
         (["run", "--biased-frac", "1.5"], "must be from 0 to 1"),
         (["run", "--base", "77"], "there is no base 'organism:77'"),
         (["run", "--model", "/nowhere"], "no organism"),
-        (["run", "--set", "backend.device=gpu"], "'gpu' is no device; cpu, cuda and cuda:1 are"),
-        (["run", "--set", "backend.device=cuda:99"], "the device 'cuda:99' can't be used here"),
         (["show", "."], "not a run directory"),
         (["resume", "nowhere"], "not a run directory"),
         (["sweep", "nowhere.yaml"], "there is no such file"),

@@ -1,0 +1,26 @@
+"""Devices are named before anything is loaded on them, and mistakes are sentences."""
+
+import pytest
+
+from simulator.backends.base import TransformersConfig, open_backend
+from simulator.devices import device_of, usable_device
+from simulator.errors import BackendError
+from simulator.models import resolve
+from simulator.stopwatch import Stopwatch
+
+
+def test_a_device_needn_t_be_here_to_be_planned_with() -> None:
+    assert device_of("cuda:99").index == 99
+    assert usable_device("cpu") == device_of("cpu")
+
+
+@pytest.mark.parametrize(
+    ("device", "sentence"),
+    [
+        ("gpu", "'gpu' is no device; cpu, cuda and cuda:1 are such"),
+        ("cuda:99", "the device 'cuda:99' can't be used here: "),
+    ],
+)
+def test_a_device_that_is_not_here_is_named(device: str, sentence: str) -> None:
+    with pytest.raises(BackendError, match=sentence):
+        open_backend(TransformersConfig(device=device), resolve("organism:0"), Stopwatch())
