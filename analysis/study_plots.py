@@ -88,11 +88,13 @@ def draw_levels(axes: Axes, sweep: Sweep, measures: Mapping[str, Measure]) -> No
     Args:
         axes: what is drawn on.
         sweep: the study's runs.
-        measures: of one metric, by arm; the first is that of arms which aren't named.
+        measures: of one metric, by arm; where all have the same items, so have those of other arms,
+            which else aren't drawn.
     """
     titled(axes, "Where every arm ends")
     results, shown = Results(sweep), []
-    for condition in conditions(sweep):
+    arms = () if len(set(_items(measures))) == 1 else tuple(measures)
+    for condition in conditions(sweep, arms):
         try:
             asked = condition.quantity(_of_arm(measures, condition.arm))
             shown.append((condition.name, results.by_replicate((asked,))))
@@ -160,6 +162,10 @@ def _first(measures: Mapping[str, Measure]) -> Measure:
     return next(iter(measures.values()))
 
 
+def _items(measures: Mapping[str, Measure]) -> list[tuple[str, ...]]:
+    return [measure.item_sets for measure in measures.values()]
+
+
 def _of_arm(measures: Mapping[str, Measure], arm: str) -> Measure:
     return measures.get(arm, _first(measures))
 
@@ -168,8 +174,8 @@ def _name(measures: Mapping[str, Measure]) -> str:
     """Names the metric, and its items where all arms have the same."""
     metric = _first(measures).metric
     sign = " (%)" if unit(metric).factor == 100 else ""
-    asked = {measure.item_sets for measure in measures.values()}
-    sets = next(iter(asked)) if len(asked) == 1 else ("of each arm its own items",)
+    asked = set(_items(measures))
+    sets = next(iter(asked)) if len(asked) == 1 else ("each arm's own items",)
     return full_name(metric, ", ".join(ITEM_SETS.get(one, one) for one in sets)) + sign
 
 

@@ -92,7 +92,7 @@ FINDING_WORDS = (
 )
 LEVEL_WORDS = (
     "What the question is about, after the last round: each dot a base, over its seeds, or with "
-    "one base a run."
+    "one base a run. Where arms have items of their own, those of the first finding."
 )
 COURSE_WORDS = (
     "The same on the way, for the arms of the first finding: means over bases, or with one base "
