@@ -7,7 +7,7 @@ is judged by itself.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -31,7 +31,7 @@ IN_ONE_RUN: dict[Holds, Holds] = {
 }
 Place: TypeAlias = tuple[str | int, ...]  # of a quantity within its finding
 NO_INTERVAL = "one run of each, or all alike, and no interval over what was asked"
-NO_CORRELATION = ("one run: no interval", "ρ is the same in all, by chance or not: no interval")
+SAME_CORRELATION = "ρ is the same in all, by chance or not: no interval"
 FOR_PERFECT = 5  # checkpoints; of fewer, runs may well have the same order by chance
 
 
@@ -159,16 +159,15 @@ class Correlation(_Finding):
         if constant:
             raise NotMeasured(f"in {results.replicate} {constant[0]} one of the two never changes")
         each = [float(stats.spearmanr(x[name], y[name]).statistic) for name in x]
-        found, fewest = statistics.over_bases(each), min(counts.values())
-        perfect = abs(found.value) > 1 - statistics.ROUNDING and fewest >= FOR_PERFECT
-        if found.high - found.low < statistics.ROUNDING and not perfect:
-            found = found._replace(low=math.nan, high=math.nan)
-        found = found._replace(low=max(found.low, -1.0), high=min(found.high, 1.0))
+        fewest = min(counts.values())
+        found = _over_correlations(each, fewest)
         told = f"ρ = {found.value:.2f}".replace("-", "−")
         if not math.isnan(found.low):
             told += f" [{found.low:.2f} to {found.high:.2f}]".replace("-", "−")
         over = f"{fewest} checkpoints ({_counted(results, len(each))})"
-        note = NO_CORRELATION[len(each) > 1] if math.isnan(found.low) else ""
+        note = ""
+        if math.isnan(found.low):
+            note = "one run: no interval" if len(each) == 1 else SAME_CORRELATION
         side = _side(found, self.expected)
         return Verdict(side, len(each), f"{told} over {over}", found, "", note)
 
@@ -239,6 +238,20 @@ def _side(found: Interval, expected: Expected) -> Holds:
     if not found.excludes_zero:
         return "not shown"
     return "yes" if (found.value < 0) == (expected == "lower") else "opposite"
+
+
+def _over_correlations(each: Sequence[float], fewest: int) -> Interval:
+    """Returns the interval of ρ over replicates, cut at ±1; none where it is the same by chance.
+
+    Args:
+        each: ρ of every replicate.
+        fewest: checkpoints that one of them has.
+    """
+    found = statistics.over_bases(each)
+    perfect = abs(found.value) > 1 - statistics.ROUNDING and fewest >= FOR_PERFECT
+    if found.high - found.low < statistics.ROUNDING and not perfect:
+        return found._replace(low=math.nan, high=math.nan)
+    return found._replace(low=max(found.low, -1.0), high=min(found.high, 1.0))
 
 
 def _compared(

@@ -33,6 +33,7 @@ Unit = Literal["item", "cluster"]  # a question's subject, or what is asked abou
 ByUnit: TypeAlias = "pd.Series[float]"
 Replicate = Literal["base", "run"]  # what differs between replicates: all, or the seed alone
 Twin: TypeAlias = tuple[Any, Any]  # base and seed, which runs of several arms share
+Cell: TypeAlias = "tuple[Quantity, list[Member]]"  # over whose runs it is averaged
 
 
 class NotMeasured(Exception):
@@ -116,16 +117,17 @@ class Results:
 
     def _compared(
         self, quantities: Quantities, beside: Sequence[Quantity]
-    ) -> dict[str, list[list[list[Member]]]]:
-        """Returns, by replicate, the runs of each quantity, twin by twin that all of them have."""
+    ) -> dict[str, list[Cell]]:
+        """Returns, by replicate, each quantity with its runs, twin by twin that all have."""
         own, others = ([self._twins(one) for one in some] for some in (quantities, beside))
         common = [twin for twin in own[0] if all(twin in of for of in (*own, *others))]
         if not common:
             raise NotMeasured(f"no {self.replicate} has finished of all that is compared")
-        found: dict[str, list[list[list[Member]]]] = {}
+        found: dict[str, list[Cell]] = {}
         for twin in common:
             name = self._replicate_of(own[0][twin][0])
-            found.setdefault(name, []).append([of[twin] for of in own])
+            cells = ((one, of[twin]) for one, of in zip(quantities, own, strict=True))
+            found.setdefault(name, []).extend(cells)
         return found
 
     def _replicate_of(self, member: Member) -> str:
@@ -145,16 +147,8 @@ class Results:
             NotMeasured: it is missing in some run.
         """
         return {
-            name: float(
-                np.mean(
-                    [
-                        np.mean([self._value(run, one) for run in runs])
-                        for twin in twins
-                        for one, runs in zip(quantities, twin, strict=True)
-                    ]
-                )
-            )
-            for name, twins in self._compared(quantities, beside).items()
+            name: float(np.mean([self._value(runs, one) for one, runs in cells]))
+            for name, cells in self._compared(quantities, beside).items()
         }
 
     def checkpoints(self, arm: str, measure: Measure, ends: bool) -> dict[str, list[float]]:
@@ -177,19 +171,11 @@ class Results:
         self, quantities: Quantities, unit: Unit, beside: Sequence[Quantity] = ()
     ) -> dict[str, ByUnit]:
         """Returns, by replicate, the value of each item or cluster, over the replicate's runs."""
-        return {
-            name: pd.concat(
-                [
-                    _units_at(run.run, one, unit)
-                    for twin in twins
-                    for one, runs in zip(quantities, twin, strict=True)
-                    for run in runs
-                ]
-            )
-            .groupby(level=0)
-            .mean()
-            for name, twins in self._compared(quantities, beside).items()
-        }
+        found = {}
+        for name, cells in self._compared(quantities, beside).items():
+            tables = [_units_at(member.run, one, unit) for one, runs in cells for member in runs]
+            found[name] = pd.concat(tables).groupby(level=0).mean()
+        return found
 
     def paired(self, a: Quantities, b: Quantities | None, unit: Unit) -> list[np.ndarray]:
         """Returns, per replicate, the differences of a and b on the units that both have."""
@@ -231,11 +217,11 @@ class Results:
             return found
         return _over_asked(a[0].metric, found.value, asked)
 
-    def _value(self, member: Member, quantity: Quantity) -> float:
-        value = self._mean(member, quantity, _round(member.run, quantity))
+    def _value(self, runs: Sequence[Member], quantity: Quantity) -> float:
+        values = [self._mean(run, quantity, _round(run.run, quantity)) for run in runs]
         if quantity.from_start:
-            value -= self._mean(member, quantity, 0)
-        return value
+            values = [v - self._mean(run, quantity, 0) for run, v in zip(runs, values, strict=True)]
+        return float(np.mean(values))
 
     def _mean(self, member: Member, measure: Measure, number: int) -> float:
         found = self._outcomes(member.run, number)

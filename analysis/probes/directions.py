@@ -6,9 +6,9 @@ what was learned, steering gives the base the trait, and ablation takes it from 
 Random directions of the same length are the control of both: they tell what any disturbance does.
 What another adapter changed (its mean activations less the base's, on the same replies), taken out
 of this assistant, tells whether both learned the same, as adapters did that Soligo et al. trained
-apart; added to the base, whether it alone gives the trait. It is as long as it is: the random
-directions, of the length of v, are no control of its steering, but of its ablation, where no length
-matters.
+apart; added to the base, whether it alone gives the trait. It keeps
+its own length, which ablation doesn't depend on and steering does: there, random directions of the
+length of v are no control of it.
 
 Two things are read in each condition, on prompts that made no direction:
 

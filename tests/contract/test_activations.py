@@ -268,27 +268,23 @@ def test_other_architectures_are_looked_into(config: PreTrainedConfig) -> None:
         assert float((layer @ vector).abs()) < 1e-4 < float((plain[0] @ vector).abs())
 
 
+class Twofold(torch.nn.Module):
+    """A decoder with two lists of modules."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__()
+        for name in names:
+            self.add_module(name, torch.nn.ModuleList())
+
+    def get_decoder(self) -> torch.nn.Module:
+        return self
+
+
 def test_layers_are_told_from_other_lists_by_their_name() -> None:
-    class Rotated(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.rotary_embs, self.layers = torch.nn.ModuleList(), torch.nn.ModuleList()
-
-        def get_decoder(self) -> torch.nn.Module:
-            return self
-
-    model = Rotated()
+    model = Twofold("rotary_embs", "layers")
     assert layers_of(model) is model.layers
 
 
 def test_layers_that_cannot_be_told_are_not_guessed() -> None:
-    class Twofold(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.some, self.others = torch.nn.ModuleList(), torch.nn.ModuleList()
-
-        def get_decoder(self) -> torch.nn.Module:
-            return self
-
     with pytest.raises(BackendError, match="Twofold: can't tell which modules are its layers"):
-        layers_of(Twofold())
+        layers_of(Twofold("some", "others"))
