@@ -404,7 +404,7 @@ def amount(metric: str, value: float) -> str:
     if math.isnan(value):
         return "–"
     how = unit(metric)
-    return f"{_number(value, how)}{how.sign}"
+    return _counted(_number(value, how), how.sign)
 
 
 def interval(metric: str, value: float, low: float, high: float) -> str:
@@ -433,7 +433,12 @@ def difference(metric: str, change: float) -> str:
         return "–"
     how = unit(metric)
     sign = "−" if change < 0 else "+"
-    return f"{sign}{abs(how.factor * change):.{how.places}f}{how.points}"
+    return sign + _counted(f"{abs(how.factor * change):.{how.places}f}", how.points)
+
+
+def _counted(number: str, of: str) -> str:
+    """Writes a number with its unit: 1 point, 2 points."""
+    return number + (" point" if of == " points" and number.lstrip("−") == "1" else of)
 
 
 def shown_change(metric: str, change: float, separate: bool) -> str:

@@ -112,6 +112,9 @@ def draw_levels(axes: Axes, sweep: Sweep, measures: Mapping[str, Measure]) -> No
     _small_labels(axes, len(shown))
     if how is SHARE:
         axes.set_xlim(-2, 102)
+    elif how.factor == 100:  # differences of shares end there, whatever their intervals do
+        low, high = axes.get_xlim()
+        axes.set_xlim(max(low, -102), min(high, 102))
     axes.set_xlabel(_label(_name(measures)), color=INK, parse_math=False)
     plain(axes)
 
