@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,8 @@ def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(tmp_path: Path, stop: sign
     """To be told to end is the same."""
     path = tmp_path / "run"
     words = command("run", *SETS, "--set", "rounds=40", "--out", str(path))
-    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background ignores it
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, preexec_fn=heed)
     deadline = time.monotonic() + 120
     while not (path / "rounds" / "0001" / "DONE").is_file():
         assert time.monotonic() < deadline, "no round was committed in time"
