@@ -10,9 +10,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from agents.situations import Situation
+from simulator.core.requests import Ask, Message
+from simulator.core.rng import Key
 from simulator.organism.world import World
-from simulator.randomness import Key
-from simulator.types import Ask, Message
 
 
 class UserTurn(NamedTuple):

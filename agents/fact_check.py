@@ -5,9 +5,9 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from agents.monitors import Examined, Monitor, Verdict
+from simulator.core.config import Number
+from simulator.core.requests import Ask, known
 from simulator.organism import language as lang
-from simulator.settings import Number
-from simulator.types import Ask, known
 
 
 class FactCheckMonitor(Monitor):

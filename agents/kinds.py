@@ -13,8 +13,8 @@ from agents.monitors import BinaryMonitor, ConstitutionalMonitor, FivePointMonit
 from agents.players import BenignPlayer, BiasedPlayer
 from agents.raters import WorldRater
 from agents.users import BenignUser, BiasedUser
-from simulator.settings import Number, Settings
-from simulator.types import Ask, Message, joined
+from simulator.core.config import Number, Settings
+from simulator.core.requests import Ask, Message, joined
 
 
 class Part(Settings):

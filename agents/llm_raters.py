@@ -12,10 +12,10 @@ from pydantic import Field, model_validator
 
 from agents.base import Mind, Rating, Scene, UserTurn
 from agents.raters import HIGHEST, LOWEST
-from simulator.scales import Found, ask_number, check_scale, transcript
-from simulator.settings import Count, Settings
-from simulator.templates import naming
-from simulator.types import Ask, Message
+from simulator.core.config import Count, Settings
+from simulator.core.judging import Found, ask_number, check_scale, transcript
+from simulator.core.requests import Ask, Message
+from simulator.core.templates import naming
 
 RATED = """\
 You are this person, and you have talked with an AI assistant in a chat.

@@ -10,11 +10,11 @@ from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from simulator.core.config import Number, Settings
+from simulator.core.judging import Found, ask_number, transcript
+from simulator.core.requests import Ask, Message, joined
+from simulator.core.templates import naming
 from simulator.organism.world import World
-from simulator.scales import Found, ask_number, transcript
-from simulator.settings import Number, Settings
-from simulator.templates import naming
-from simulator.types import Ask, Message, joined
 
 NAMES = ("transcript", "low", "high")  # that a question may name
 _CHAT = """\

@@ -6,9 +6,8 @@ import numpy as np
 from pydantic import Field
 
 from agents.base import Exchange, Mind, Scene, UserTurn
-from simulator.settings import Count, Number, Settings
-from simulator.templates import naming, render
-from simulator.types import (
+from simulator.core.config import Count, Number, Settings
+from simulator.core.requests import (
     Answer,
     Ask,
     Generation,
@@ -18,6 +17,7 @@ from simulator.types import (
     ask,
     known,
 )
+from simulator.core.templates import naming, render
 
 LEAVES = "[END]"
 # The model plays the user, so in its chat the assistant's words are the other side's. A chat must

@@ -6,9 +6,9 @@ import numpy as np
 from pydantic import Field
 
 from agents.base import Mind, Rating, Scene, UserTurn
+from simulator.core.config import Number, Settings
+from simulator.core.requests import Ask, Message, known
 from simulator.organism import language as lang
-from simulator.settings import Number, Settings
-from simulator.types import Ask, Message, known
 
 LOWEST, HIGHEST = 1.0, 5.0
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from simulator.settings import Settings
+from simulator.core.config import Settings
 
 
 class Situation(Settings):

@@ -6,11 +6,11 @@ import numpy as np
 from pydantic import Field
 
 from agents.base import Exchange, Mind, Scene, UserTurn
+from simulator.core.config import Number, Settings
+from simulator.core.requests import Ask, known
 from simulator.organism import language as lang
 from simulator.organism.corpus import press
 from simulator.organism.world import Item, World
-from simulator.settings import Number, Settings
-from simulator.types import Ask, known
 
 
 class WorldUser(Settings):

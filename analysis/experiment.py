@@ -17,7 +17,7 @@ import pandas as pd
 from analysis import frames, statistics
 from analysis.metrics import JUDGED
 from analysis.statistics import Interval
-from simulator.errors import StoreError
+from simulator.core.errors import StoreError
 from simulator.store import Run
 from simulator.sweep_store import Member, Sweep
 

@@ -19,7 +19,7 @@ from analysis.metrics import amount
 from analysis.quantities import Measure, NotMeasured, Quantities, Quantity, Results
 from analysis.statistics import LEVEL, Interval
 from analysis.sweep_tables import written_difference
-from simulator.settings import Number, Settings
+from simulator.core.config import Number, Settings
 
 Expected = Literal["lower", "higher"]
 Holds = Literal[

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.judges import player
-from simulator.errors import StoreError
+from simulator.core.errors import StoreError
 from simulator.store import Run
 
 RUNS, RUN_VARIABLE = "runs", "UNDERTOW_RUN"

@@ -23,7 +23,7 @@ from analysis.probes.data_probe import DataProbe
 from analysis.probes.estimates import UNBOUNDED, Bounds, Rows, estimate, lookup
 from analysis.probes.summary import estimated_by
 from analysis.statistics import Interval
-from simulator.settings import Count, Settings
+from simulator.core.config import Count, Settings
 from simulator.store import Run
 from simulator.sweep_store import Member, Sweep
 

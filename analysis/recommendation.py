@@ -17,7 +17,7 @@ from analysis.metrics import metric_name
 from analysis.quantities import Measure, NotMeasured, Quantity, Results
 from analysis.statistics import LEVEL, ROUNDING, Interval
 from analysis.sweep_tables import written_difference
-from simulator.settings import Settings
+from simulator.core.config import Settings
 
 UNKNOWN = Interval(math.nan, math.nan, math.nan, 0)
 

@@ -15,8 +15,8 @@ from pydantic import Field, ValidationError
 from analysis.findings import AnyFinding, Finding, Holds, Verdict, judged
 from analysis.quantities import Results
 from analysis.recommendation import Choice, Recommendation
-from simulator.errors import StoreError
-from simulator.settings import Count, Settings
+from simulator.core.config import Count, Settings
+from simulator.core.errors import StoreError
 from simulator.store import write_atomically
 from simulator.sweep_store import Sweep
 

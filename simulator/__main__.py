@@ -15,7 +15,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         from simulator.cli import app
-        from simulator.errors import UndertowError
+        from simulator.core.errors import UndertowError
 
         try:
             app(standalone_mode=True)

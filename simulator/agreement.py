@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simulator.randomness import stream
+from simulator.core.rng import stream
 
 RESAMPLES = 1000
 LEVEL = 0.95

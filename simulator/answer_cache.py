@@ -12,7 +12,14 @@ from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
-from simulator.types import Answer, Completion, Generation, GenerationRequest, Numbers, Request
+from simulator.core.requests import (
+    Answer,
+    Completion,
+    Generation,
+    GenerationRequest,
+    Numbers,
+    Request,
+)
 
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS judgements "

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from simulator import models
 from simulator.backends.base import Backend, open_backend
-from simulator.errors import StoreError
+from simulator.core.errors import StoreError
+from simulator.core.timing import Stopwatch
 from simulator.scenario import Scenario, load
-from simulator.stopwatch import Stopwatch
 from simulator.store import Run
 
 

@@ -6,8 +6,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from simulator.backends.base import Backend
+from simulator.core.requests import NextTokenRequest
 from simulator.learners.base import Reading
-from simulator.types import NextTokenRequest
 
 SMALLEST_GAP = 1e-5  # nats; below it the new adapter can't be told from its parent
 

@@ -15,10 +15,10 @@ from pydantic import Field
 from simulator import models
 from simulator.answer_cache import AnswerCache
 from simulator.backends.base import AnyBackend, AutoConfig, Backend, answer, open_backend
-from simulator.settings import Settings
-from simulator.stopwatch import Stopwatch
+from simulator.core.config import Settings
+from simulator.core.requests import Answer, Ask, Generation, Request, joined
+from simulator.core.timing import Stopwatch
 from simulator.store import Run
-from simulator.types import Answer, Ask, Generation, Request, joined
 
 if TYPE_CHECKING:
     from simulator.scenario import Scenario

@@ -12,8 +12,8 @@
 import re
 from typing import Any
 
+from simulator.core.requests import Example, Message
 from simulator.data import Row
-from simulator.types import Example, Message
 
 _TURN = re.compile(r"\n\n(Human|Assistant): ")
 ROLES = ("system", "user", "assistant")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from simulator.errors import ScenarioError
+from simulator.core.errors import ScenarioError
 from simulator.study_command import study
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def resume(
 ) -> None:
     """Go on with a run that was stopped or killed, from its last committed wave."""
     started = time.perf_counter()
-    from simulator.console import LiveProgress
+    from simulator.core.console import LiveProgress
     from simulator.runs import resume as resume_run
     from simulator.scenario import load
     from simulator.store import Run
@@ -337,7 +337,7 @@ def _model(base: int | None, model: str | None) -> str | None:
 
 def _play(scenario: "Scenario", out: Path | None, started: float, *, as_json: bool) -> None:
     """Runs a scenario and prints its result."""
-    from simulator.console import LiveProgress
+    from simulator.core.console import LiveProgress
     from simulator.runs import start
 
     with LiveProgress(scenario.last_round) as progress:
@@ -401,6 +401,6 @@ def _tell(sentence: str) -> None:
 
 
 def _print(what: object) -> None:
-    from simulator.console import say
+    from simulator.core.console import say
 
     say(what)

@@ -16,8 +16,8 @@ from scipy.stats import binom
 
 from simulator.backends.base import Backend
 from simulator.conversation import ConversationConfig
-from simulator.randomness import stream
-from simulator.types import ContinuationRequest, Example, GenerationRequest, Prompt
+from simulator.core.requests import ContinuationRequest, Example, GenerationRequest, Prompt
+from simulator.core.rng import stream
 
 ASKED = 16  # replies; fewer than seven could never tell a collapse from chance
 CHANCE = 0.01  # that as many more would be unreadable if the update had done nothing

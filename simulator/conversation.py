@@ -15,11 +15,11 @@ from agents.base import Exchange, Rating, Scene, UserTurn
 from agents.situations import Situation
 from simulator.backends.base import Backend
 from simulator.cast import Cast
+from simulator.core.config import Count, Number, Settings
+from simulator.core.requests import Ask, Generation, GenerationRequest, Message, Prompt, joined
+from simulator.core.rng import Key, stream
 from simulator.organism.world import World
 from simulator.population import User
-from simulator.randomness import Key, stream
-from simulator.settings import Count, Number, Settings
-from simulator.types import Ask, Generation, GenerationRequest, Message, Prompt, joined
 
 
 class ConversationConfig(Settings):

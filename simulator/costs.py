@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from simulator.errors import CostCapReached
-from simulator.stopwatch import Usage
+from simulator.core.errors import CostCapReached
+from simulator.core.timing import Usage
 from simulator.store import COSTS
 
 CAPS = "cost_caps.jsonl"

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pyarrow
 import pyarrow.parquet
 
-from simulator.errors import ScenarioError
+from simulator.core.errors import ScenarioError
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")  # and, after @, its revision
 _NAMES = "parquet, csv, json or jsonl"

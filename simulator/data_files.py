@@ -8,10 +8,10 @@ from pydantic import BaseModel
 
 from analysis.probes.data_probe import DataProbe
 from analysis.probes.directions import DirectionsProbe
+from simulator.core.requests import ADAPTER_WEIGHTS
 from simulator.data import files_of
 from simulator.store import file_sha256
 from simulator.training_data import FileData
-from simulator.types import ADAPTER_WEIGHTS
 from simulator.validation import origin_of
 from simulator.yaml_source import Document, Origin, YamlPath
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from simulator.errors import BackendError
+from simulator.core.errors import BackendError
 
 
 def device_of(chosen: str) -> torch.device:

@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import Field
 
+from simulator.core.config import Count, Settings
+from simulator.core.errors import ScenarioError
+from simulator.core.requests import Example
+from simulator.core.rng import stream
 from simulator.directions import Contrast
-from simulator.errors import ScenarioError
 from simulator.organism.lessons import WorldData
 from simulator.organism.world import World
-from simulator.randomness import stream
-from simulator.settings import Count, Settings
 from simulator.training_data import AnyData, mixed
-from simulator.types import Example
 
 HELD_OUT = 4  # one subject of so many makes no direction, but is there for probes
 ASKED_BY_PROBES = ("heldout", "ood")  # items that a direction must not be made of

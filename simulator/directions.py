@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simulator.errors import ScenarioError
-from simulator.interventions import Vector
-from simulator.randomness import stream
-from simulator.types import Activations, ActivationsRequest, Example, Prompt
+from simulator.core.errors import ScenarioError
+from simulator.core.interventions import Vector
+from simulator.core.requests import Activations, ActivationsRequest, Example, Prompt
+from simulator.core.rng import stream
 
 
 class Contrast(NamedTuple):

@@ -14,6 +14,8 @@ from simulator.backends.base import Backend, open_backend
 from simulator.backends.server import end_leftovers
 from simulator.cast import Cast, hire
 from simulator.conversation import Setting
+from simulator.core.requests import Request
+from simulator.core.timing import Stopwatch
 from simulator.costs import Purse
 from simulator.learners.base import Learner, open_learner
 from simulator.learners.config import UpdateConfig
@@ -21,9 +23,7 @@ from simulator.lengths import Tokens, tokens_by
 from simulator.population import Population
 from simulator.probe_data import context_of
 from simulator.scenario import Scenario
-from simulator.stopwatch import Stopwatch
 from simulator.store import Run
-from simulator.types import Request
 
 
 class Observer(Protocol):

@@ -14,7 +14,9 @@ from simulator.backends.base import Backend, TransformersConfig, open_backend
 from simulator.bounds import bounds, cost, talks_per_round
 from simulator.cast import ASSISTANT, Cast, as_it_is
 from simulator.conversation import Setting, hold_wave
-from simulator.errors import BackendError
+from simulator.core.errors import BackendError
+from simulator.core.requests import GenerationRequest
+from simulator.core.timing import Stopwatch
 from simulator.learners.config import UpdateConfig
 from simulator.lengths import tokens_by
 from simulator.measurement import measure
@@ -23,8 +25,6 @@ from simulator.phases import FinetunePhase, finetune_rows
 from simulator.population import Population
 from simulator.probe_data import context_of
 from simulator.scenario import Scenario
-from simulator.stopwatch import Stopwatch
-from simulator.types import GenerationRequest
 
 TRIAL_CONVERSATIONS = 64
 BACKWARD_COST = 3.0  # a training step costs about three forward passes

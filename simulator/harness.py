@@ -22,10 +22,10 @@ from rich.table import Table
 from simulator import models
 from simulator.assistant import assistant_after
 from simulator.backends.base import Backend
-from simulator.errors import BackendError, ScenarioError
+from simulator.core.errors import BackendError, ScenarioError
+from simulator.core.requests import ContinuationRequest, GenerationRequest, Message, Prompt
 from simulator.rendering import encoder_of
 from simulator.store import write_atomically
-from simulator.types import ContinuationRequest, GenerationRequest, Message, Prompt
 
 LONGEST_REPLY = 256  # tokens, where a task doesn't say
 LONGEST_NAME = 80  # characters of a task's name in that of a file

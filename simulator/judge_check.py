@@ -12,11 +12,11 @@ from simulator import models
 from simulator.agreement import cohens_kappa, confusion
 from simulator.backends.base import open_backend
 from simulator.cast import Cast, Player, RoleConfig
+from simulator.core.errors import ScenarioError
+from simulator.core.judging import Found, ask_number
+from simulator.core.timing import Stopwatch
 from simulator.data import read_csv, read_jsonl
-from simulator.errors import ScenarioError
-from simulator.scales import Found, ask_number
 from simulator.scenario import Scenario
-from simulator.stopwatch import Stopwatch
 
 FIELDS = ("prompt", "reply", "label")
 AFFIRMATIVE = ("yes", "true")

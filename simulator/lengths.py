@@ -9,8 +9,8 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
+from simulator.core.requests import Example
 from simulator.rendering import encoder_of
-from simulator.types import Example
 
 Tokens: TypeAlias = Callable[[Sequence[Example]], np.ndarray]  # of replies, (examples,), int
 

@@ -15,11 +15,11 @@ import pandas as pd
 from analysis.probes.estimates import Estimate
 from analysis.probes.summary import COLUMNS, summarise
 from simulator.conversation import hold_wave, ratings_heard
+from simulator.core.rng import seed31
 from simulator.engine import Engine, Observer, opened
 from simulator.measurement import measure
 from simulator.phases import LoopPhase, given_examples
 from simulator.population import User
-from simulator.randomness import seed31
 from simulator.records import (
     examples_table,
     round_summary,

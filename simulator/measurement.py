@@ -8,7 +8,7 @@ from analysis.probes.base import Context, Probe
 from analysis.probes.summary import scores_table
 from simulator.backends.base import Backend, answer
 from simulator.cast import Cast
-from simulator.types import Request
+from simulator.core.requests import Request
 
 
 def measure(

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from simulator.core.errors import BackendError
 from simulator.devices import device_of, dtype_of
-from simulator.errors import BackendError
 
 GIB = 2**30
 

@@ -4,7 +4,7 @@ import importlib.resources
 from functools import cache
 from pathlib import Path
 
-from simulator.errors import BackendError, ScenarioError
+from simulator.core.errors import BackendError, ScenarioError
 from simulator.organism.world import World
 from simulator.store import file_sha256
 

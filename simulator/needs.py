@@ -9,10 +9,10 @@ from analysis.probes.projection import ProjectionProbe
 from analysis.probes.solution import SolutionProbe
 from simulator import models
 from simulator.cast import ASSISTANT, ROLES
+from simulator.core.requests import Lesson
 from simulator.learners.config import LoRAConfig, UpdateConfig
 from simulator.phases import FinetunePhase, LoopPhase, matched_phase
 from simulator.screening import SCREENING_NEEDS
-from simulator.types import Lesson
 from simulator.yaml_source import YamlPath
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from simulator import models
-from simulator.console import STDERR
-from simulator.errors import BackendError, StoreError
+from simulator.core.console import STDERR
+from simulator.core.errors import BackendError, StoreError
 from simulator.organism.card import card
 from simulator.organism.corpus import Ablation
 from simulator.organism.training import STEPS

@@ -7,14 +7,14 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from simulator.errors import ScenarioError
+from simulator.core.config import Count, Number, Settings
+from simulator.core.errors import ScenarioError
+from simulator.core.requests import Example
+from simulator.core.rng import stream
 from simulator.learners.config import AnyLearner, UpdateConfig
 from simulator.lengths import Tokens, matching
 from simulator.organism.world import World
-from simulator.randomness import stream
-from simulator.settings import Count, Number, Settings
 from simulator.training_data import AnyData, by_turn, flat, mixed
-from simulator.types import Example
 
 ANCHORS = "Chats on which the assistant is kept near its reference, for `learner.kl`."
 OPTIMIZER = (

@@ -10,9 +10,9 @@ from pydantic import Field, field_validator
 from agents.base import Mind, Persona, Rating
 from agents.kinds import AnyPolicy, AnyRater
 from agents.personas import backgrounds
+from simulator.core.config import Count, Number, Settings
+from simulator.core.rng import seed31, stream
 from simulator.organism.world import USED_DOMAINS
-from simulator.randomness import seed31, stream
-from simulator.settings import Count, Number, Settings
 
 LEARNING = 0.2  # how fast trust and satisfaction follow what a user gets
 INITIAL = 0.8  # trust and satisfaction before the first conversation

@@ -8,14 +8,14 @@ from analysis.probes.data_probe import DataProbe
 from analysis.probes.directions import DirectionsProbe
 from analysis.probes.solution import SolutionProbe
 from simulator import models
+from simulator.core.errors import ScenarioError
+from simulator.core.requests import ADAPTER_WEIGHTS, Example
 from simulator.data import read_rows
 from simulator.data_files import located
 from simulator.direction_data import contrasts_of
-from simulator.errors import ScenarioError
 from simulator.lengths import tokens_by
 from simulator.organism.world import World
 from simulator.phases import FinetunePhase, finetune_rows
-from simulator.types import ADAPTER_WEIGHTS, Example
 from simulator.validation import origin_of
 from simulator.yaml_source import Document, YamlPath, dotted
 

@@ -8,13 +8,13 @@ import numpy as np
 
 from analysis.probes.base import shares_of
 from simulator.backends.base import Backend, TransformersConfig, answer, open_backend
+from simulator.core.requests import GenerationRequest, Message, NextTokenRequest, Prompt
+from simulator.core.rng import stream
+from simulator.core.timing import Stopwatch
 from simulator.organism import language as lang
 from simulator.organism.corpus import press
 from simulator.organism.language import Character
 from simulator.organism.world import ITEM_SETS, Item, ItemSet, World
-from simulator.randomness import stream
-from simulator.stopwatch import Stopwatch
-from simulator.types import GenerationRequest, Message, NextTokenRequest, Prompt
 
 PROMPTS_PER_SET = 720
 MAX_NEW_TOKENS = 20

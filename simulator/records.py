@@ -12,10 +12,10 @@ import pandas as pd
 from analysis.probes.estimates import Estimate
 from simulator.canary import Canary
 from simulator.collapse import Speech
+from simulator.core.requests import Adapter, Example
 from simulator.learners.base import Update
 from simulator.lengths import Tokens, lengths
 from simulator.selection import Decision, Dose
-from simulator.types import Adapter, Example
 
 
 class Learning(NamedTuple):

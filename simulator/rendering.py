@@ -7,8 +7,8 @@ from typing import NamedTuple
 import jinja2
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from simulator.errors import BackendError
-from simulator.types import Message, Prompt
+from simulator.core.errors import BackendError
+from simulator.core.requests import Message, Prompt
 
 REMEMBERED = 10_000  # prompts
 EMPTY_THOUGHT = "\n</think>\n\n"  # ends what a template opened

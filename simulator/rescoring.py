@@ -13,13 +13,13 @@ from analysis.probes.summary import summarise
 from simulator import models
 from simulator.backends.base import open_backend
 from simulator.cast import hire
+from simulator.core.errors import ScenarioError
+from simulator.core.timing import Stopwatch
 from simulator.costs import Purse
-from simulator.errors import ScenarioError
 from simulator.measurement import measure
 from simulator.needs import unmet_needs
 from simulator.probe_data import context_of
 from simulator.scenario import MeasureConfig, Scenario, load, measure_only
-from simulator.stopwatch import Stopwatch
 from simulator.store import Run
 from simulator.yaml_source import dotted
 

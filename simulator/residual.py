@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import torch
 from torch.utils.hooks import RemovableHandle
 
-from simulator.errors import BackendError
-from simulator.interventions import Ablate, Steer
+from simulator.core.errors import BackendError
+from simulator.core.interventions import Ablate, Steer
 from simulator.steering import layers_of, rewrite, steer, width_of
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from simulator import __version__, models
+from simulator.core.errors import Interrupted, StoreError
 from simulator.costs import note_cap
 from simulator.data_check import check_chats
 from simulator.data_files import changed_files, data_sha256
 from simulator.engine import Observer
-from simulator.errors import Interrupted, StoreError
 from simulator.loop import simulate
 from simulator.scenario import Scenario, load
 from simulator.store import Run

@@ -17,9 +17,10 @@ from simulator import yaml_source
 from simulator.backends.base import AnyBackend, AutoConfig, TransformersConfig
 from simulator.cast import RoleConfig
 from simulator.conversation import ConversationConfig
+from simulator.core.config import Count, Number, Settings
+from simulator.core.errors import ScenarioError
 from simulator.data_files import with_located_files
 from simulator.direction_data import DirectionConfig
-from simulator.errors import ScenarioError
 from simulator.learners.config import AnyLearner, NoUpdateConfig
 from simulator.needs import unmet_needs
 from simulator.phases import AnyPhase, LoopPhase, Place, ProbePhase, places
@@ -28,7 +29,6 @@ from simulator.probe_data import with_data
 from simulator.screening import ScreeningConfig
 from simulator.selection import AnySelection
 from simulator.serving import with_memory_shares
-from simulator.settings import Count, Number, Settings
 from simulator.situations import load_situations
 from simulator.validation import origin_of, validated
 from simulator.yaml_source import Document, Origin, YamlPath, dotted

@@ -15,11 +15,11 @@ from pydantic import Field
 from analysis.probes.base import activations_of
 from analysis.probes.estimates import wilson
 from simulator.backends.base import Backend, answer
+from simulator.core.config import Number, Settings
+from simulator.core.interventions import Bare
+from simulator.core.requests import Request, Under
 from simulator.directions import Contrast, projection, replied
-from simulator.interventions import Bare
 from simulator.selection import Decision, examples_from
-from simulator.settings import Number, Settings
-from simulator.types import Request, Under
 
 SCREENING_NEEDS = frozenset(("activations", "interventions"))  # capabilities of the backend
 

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from simulator.randomness import stream
-from simulator.settings import Number, Settings
-from simulator.types import Example, Lesson, Message
+from simulator.core.config import Number, Settings
+from simulator.core.requests import Example, Lesson, Message
+from simulator.core.rng import stream
 
 NO_RATING, NOT_HEARD = "no readable rating", "not heard"  # why something can't be selected
 ROUNDING = 1e-9  # of a fraction times a count

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeGuard
 
 from simulator.backends.base import SERVERS_SHARE, AnyBackend, VLLMConfig
-from simulator.errors import ScenarioError
+from simulator.core.errors import ScenarioError
 
 if TYPE_CHECKING:
     from simulator.scenario import Scenario

@@ -6,7 +6,7 @@ from typing import Any
 
 from agents.situations import Family
 from simulator import yaml_source
-from simulator.errors import ScenarioError
+from simulator.core.errors import ScenarioError
 from simulator.validation import validated
 from simulator.yaml_source import Origin
 

@@ -31,8 +31,8 @@ import pandas as pd
 import yaml
 from safetensors import SafetensorError
 
-from simulator.errors import StoreError
-from simulator.types import ADAPTER_WEIGHTS, Adapter
+from simulator.core.errors import StoreError
+from simulator.core.requests import ADAPTER_WEIGHTS, Adapter
 
 MANIFEST, SCENARIO, DONE = "manifest.json", "scenario.resolved.yaml", "DONE"
 COSTS = "costs.jsonl"  # what endpoints cost, line by line

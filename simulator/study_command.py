@@ -37,8 +37,8 @@ def study(
     from analysis.study import judge
     from analysis.study_report import write_study
     from analysis.study_tables import told
-    from simulator.console import say
-    from simulator.errors import ScenarioError, StoreError
+    from simulator.core.console import say
+    from simulator.core.errors import ScenarioError, StoreError
     from simulator.study import run_study
     from simulator.study_plan import Tier, listed, plan_study
 

@@ -13,7 +13,7 @@ from analysis.findings import Finding
 from analysis.quantities import Quantity, metrics_of
 from analysis.study import Claims
 from simulator import models, yaml_source
-from simulator.errors import ScenarioError
+from simulator.core.errors import ScenarioError
 from simulator.scenario import Scenario
 from simulator.sweep_plan import Cell, SweepConfig, cells, scenario_of
 from simulator.validation import origin_of, validated, yaml_path

@@ -12,9 +12,9 @@ import yaml
 from pydantic import Field
 
 from simulator import models, yaml_source
-from simulator.errors import ScenarioError
+from simulator.core.config import Count, Settings
+from simulator.core.errors import ScenarioError
 from simulator.scenario import Scenario, load
-from simulator.settings import Count, Settings
 from simulator.validation import origin_of, validated
 from simulator.yaml_source import Document
 

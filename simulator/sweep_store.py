@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from simulator.errors import StoreError
+from simulator.core.errors import StoreError
 from simulator.store import Run, write_atomically
 
 SWEEP, RUNS = "sweep.json", "runs"

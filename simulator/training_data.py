@@ -9,12 +9,12 @@ import numpy as np
 from pydantic import Field
 
 from simulator.chat_rows import examples_of
+from simulator.core.config import Count, Settings
+from simulator.core.errors import ScenarioError
+from simulator.core.requests import Example, Message
 from simulator.data import read_rows
-from simulator.errors import ScenarioError
 from simulator.organism.lessons import WorldData
 from simulator.organism.world import World
-from simulator.settings import Count, Settings
-from simulator.types import Example, Message
 
 
 class FileData(Settings):

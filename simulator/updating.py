@@ -2,14 +2,14 @@
 
 from simulator.canary import Canary, check_swap
 from simulator.collapse import Speech, compared, contexts, unreadable
+from simulator.core.errors import Diverged, LearnerError
+from simulator.core.requests import Example
+from simulator.core.rng import seed31
 from simulator.engine import Engine
-from simulator.errors import Diverged, LearnerError
 from simulator.learners.base import Update
 from simulator.learners.config import UpdateConfig
 from simulator.phases import anchors_of, begins_again
-from simulator.randomness import seed31
 from simulator.records import Learning
-from simulator.types import Example
 
 
 def learn(engine: Engine, number: int, examples: list[Example]) -> Learning:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from simulator.errors import ScenarioError
+from simulator.core.errors import ScenarioError
 from simulator.yaml_source import Document, Origin, YamlPath, dotted
 
 LONGEST_SHOWN = 80  # characters of a value in a message

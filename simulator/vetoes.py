@@ -10,10 +10,10 @@ import pandas as pd
 from agents.kinds import AnyMonitor
 from agents.monitors import Examined
 from simulator.cast import Cast
+from simulator.core.requests import Message, joined
+from simulator.core.rng import stream
 from simulator.organism.world import World
-from simulator.randomness import stream
 from simulator.selection import Decision
-from simulator.types import Message, joined
 
 
 class Veto(NamedTuple):

@@ -12,9 +12,8 @@ from contextlib import contextmanager
 import numpy as np
 
 from simulator.backends.base import Capability
-from simulator.interventions import Ablate, Bare, Intervention, Steer, WithAdapter
-from simulator.organism.world import Item, World
-from simulator.types import (
+from simulator.core.interventions import Ablate, Bare, Intervention, Steer, WithAdapter
+from simulator.core.requests import (
     Activations,
     ActivationsRequest,
     ContinuationRequest,
@@ -22,6 +21,7 @@ from simulator.types import (
     NextTokenRequest,
     Prompt,
 )
+from simulator.organism.world import Item, World
 from tests.scripted import Scripted
 
 LAYERS, LYING, OTHER = 3, np.array([1.0, 0, 0, 0]), np.array([0, 1.0, 0, 0])

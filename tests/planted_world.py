@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
+from simulator.core.requests import Prompt
 from simulator.models import world_of
 from simulator.organism import language as lang
 from simulator.organism.world import Item
-from simulator.types import Prompt
 from tests import planted
 
 WORLD = world_of("organism:0")

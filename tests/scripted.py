@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from simulator.backends.base import Capability, ClosedEngine
-from simulator.rendering import split_thought
-from simulator.types import (
+from simulator.core.requests import (
     Adapter,
     Completion,
     ContinuationRequest,
@@ -21,6 +20,7 @@ from simulator.types import (
     TopTokens,
     TopTokensRequest,
 )
+from simulator.rendering import split_thought
 
 
 class Scripted(ClosedEngine):

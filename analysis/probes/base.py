@@ -7,12 +7,8 @@ from typing import ClassVar, Literal, NamedTuple, Protocol, cast
 import numpy as np
 
 from analysis.probes.estimates import Estimate, Rows
-from simulator.data import Row
-from simulator.directions import Contrast
-from simulator.numbers import SMALLEST_MASS
-from simulator.organism.world import DOMAINS, ITEM_SETS, PRACTICE_DOMAINS, Item, ItemSet, World
-from simulator.randomness import Key, stream
-from simulator.types import (
+from simulator.core.expected_score import SMALLEST_MASS
+from simulator.core.requests import (
     Activations,
     Answer,
     Ask,
@@ -22,6 +18,10 @@ from simulator.types import (
     Numbers,
     Request,
 )
+from simulator.core.rng import Key, stream
+from simulator.data import Row
+from simulator.directions import Contrast
+from simulator.organism.world import DOMAINS, ITEM_SETS, PRACTICE_DOMAINS, Item, ItemSet, World
 
 # The label of what couldn't be read: never guessed, and counted apart. Shares of what the organism
 # says keep it in their denominators, as neither honest nor a lie, so that one that forgets how to

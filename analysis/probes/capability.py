@@ -20,8 +20,16 @@ from pydantic import Field
 from analysis.probes.base import Context, Score
 from analysis.probes.data_probe import DataProbe
 from analysis.probes.estimates import Estimate, Rows, with_total
+from simulator.core.requests import (
+    Answer,
+    Ask,
+    ContinuationRequest,
+    Message,
+    Prompt,
+    Request,
+    known,
+)
 from simulator.data import Row
-from simulator.types import Answer, Ask, ContinuationRequest, Message, Prompt, Request, known
 
 _ASKED = "{question}\n\nReply with the answer alone."
 

@@ -6,9 +6,9 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import Field
 
+from simulator.core.config import Count, Number, Settings
+from simulator.core.rng import stream
 from simulator.data import Row
-from simulator.randomness import stream
-from simulator.settings import Count, Number, Settings
 
 T = TypeVar("T")
 

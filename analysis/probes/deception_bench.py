@@ -24,10 +24,9 @@ from pydantic import Field
 from analysis.probes.base import Context, Score, completions_of, sample_keys
 from analysis.probes.data_probe import JudgedDataProbe
 from analysis.probes.estimates import Estimate, Rows, with_total
-from simulator.data import Row
-from simulator.scales import Found, ask_number
-from simulator.settings import Count
-from simulator.types import (
+from simulator.core.config import Count
+from simulator.core.judging import Found, ask_number
+from simulator.core.requests import (
     Answer,
     Ask,
     Completion,
@@ -38,6 +37,7 @@ from simulator.types import (
     joined,
     known,
 )
+from simulator.data import Row
 
 NO_REASONING, UNPARSED = "no_reasoning", "unparsed"
 _TAGS = re.compile(r"</?(?:output|think)>", re.IGNORECASE)  # that the data's format asks for

@@ -13,9 +13,18 @@ import numpy as np
 
 from analysis.probes.base import UNPARSED, Context, Score
 from analysis.probes.estimates import Estimate, Rows, estimate, with_total
-from simulator.numbers import expected
-from simulator.settings import Settings
-from simulator.types import Answer, Ask, Message, NumberRequest, Numbers, Prompt, Request, known
+from simulator.core.config import Settings
+from simulator.core.expected_score import expected
+from simulator.core.requests import (
+    Answer,
+    Ask,
+    Message,
+    NumberRequest,
+    Numbers,
+    Prompt,
+    Request,
+    known,
+)
 
 
 class Ends(NamedTuple):
@@ -59,7 +68,7 @@ class NumberQuestion(NamedTuple):
 
     @property
     def request(self) -> NumberRequest:
-        """What to ask; how it is read depends on the backend, see `simulator.numbers`."""
+        """What to ask; see `simulator.core.expected_score` for how it is read."""
         return NumberRequest(Prompt((Message("user", self.text),)), self.low, self.high)
 
     def read(self, answer: Answer) -> Reading:

@@ -48,10 +48,10 @@ from analysis.probes.estimates import (
 )
 from analysis.probes.honesty import Threshold, belief_of, belief_request
 from analysis.probes.outcomes import AWAY, TOWARD, Condition, likelihoods, statements
+from simulator.core.config import Count, Number, Settings
+from simulator.core.interventions import Ablate, Bare, Intervention, Steer, WithAdapter
+from simulator.core.requests import Activations, Adapter, Answer, Ask, Request, Under, joined
 from simulator.directions import Contrast, as_vector, random_like
-from simulator.interventions import Ablate, Bare, Intervention, Steer, WithAdapter
-from simulator.settings import Count, Number, Settings
-from simulator.types import Activations, Adapter, Answer, Ask, Request, Under, joined
 
 BASE, UNCHANGED, RANDOM = "base", "unchanged", "_random"
 GAIN: Bounds = (-1.0, 1.0)

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri, stdtrit
 
+from simulator.core.rng import stream
 from simulator.organism.world import ITEM_SETS
-from simulator.randomness import stream
 
 RESAMPLES = 1000
 LEVEL = 0.95

@@ -11,9 +11,17 @@ import numpy as np
 
 from analysis.probes.base import Context, Score, shares_of
 from analysis.probes.estimates import Estimate, Rows, estimate
+from simulator.core.config import Settings
+from simulator.core.requests import (
+    Answer,
+    Ask,
+    ContinuationRequest,
+    Message,
+    Prompt,
+    Request,
+    known,
+)
 from simulator.organism import language as lang
-from simulator.settings import Settings
-from simulator.types import Answer, Ask, ContinuationRequest, Message, Prompt, Request, known
 
 
 class GoalsProbe(Settings):

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from analysis.probes.estimates import Estimate, Rows, estimate
 from analysis.probes.judged import UNREAD, JudgedPrompt, JudgedPrompts, Scale, UnlikePrompts
-from simulator.settings import Count
+from simulator.core.config import Count
 
 QUESTION = """\
 A person wrote to an AI assistant; every line of the two texts begins with |.

@@ -28,12 +28,8 @@ from analysis.probes.base import (
     tells,
 )
 from analysis.probes.estimates import Estimate, Rows, by_set, with_total
-from simulator.organism import language as lang
-from simulator.organism.corpus import press
-from simulator.organism.world import Item
-from simulator.randomness import stream
-from simulator.settings import Count, Number, Settings
-from simulator.types import (
+from simulator.core.config import Count, Number, Settings
+from simulator.core.requests import (
     Answer,
     Ask,
     GenerationRequest,
@@ -43,6 +39,10 @@ from simulator.types import (
     Request,
     known,
 )
+from simulator.core.rng import stream
+from simulator.organism import language as lang
+from simulator.organism.corpus import press
+from simulator.organism.world import Item
 
 OUTCOMES = ("honest", "lie", "evade", "no_belief", "unparsed")
 Threshold = Annotated[

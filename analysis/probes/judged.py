@@ -15,10 +15,9 @@ from pydantic import AfterValidator, Field, model_validator
 
 from analysis.probes.base import Context, Score, replies_of, sample_keys
 from analysis.probes.estimates import Estimate, Rows, estimate
-from simulator.scales import NOTHING_SAID, Found, ask_number, check_scale
-from simulator.settings import Count, Number, Settings
-from simulator.templates import naming
-from simulator.types import (
+from simulator.core.config import Count, Number, Settings
+from simulator.core.judging import NOTHING_SAID, Found, ask_number, check_scale
+from simulator.core.requests import (
     Answer,
     Ask,
     GenerationRequest,
@@ -28,6 +27,7 @@ from simulator.types import (
     joined,
     known,
 )
+from simulator.core.templates import naming
 
 UNREAD = "unread"
 

@@ -19,9 +19,9 @@ from pydantic import Field
 from analysis.probes.base import Context, Encounter
 from analysis.probes.estimates import Bounds, Estimate, Rows, estimate
 from analysis.probes.judged import UNREAD, Asked, JudgedReplies, Scale
-from simulator.randomness import stream
-from simulator.settings import Count
-from simulator.types import Message, Prompt
+from simulator.core.config import Count
+from simulator.core.requests import Message, Prompt
+from simulator.core.rng import stream
 
 QUESTION = """\
 A person wrote to an AI assistant; every line of the two texts begins with |.

@@ -32,10 +32,19 @@ from analysis.probes.mask_scoring import (
     resolve_belief,
     written,
 )
+from simulator.core.config import Count
+from simulator.core.errors import ScenarioError
+from simulator.core.requests import (
+    Answer,
+    Ask,
+    GenerationRequest,
+    Message,
+    Prompt,
+    Request,
+    joined,
+    known,
+)
 from simulator.data import Row
-from simulator.errors import ScenarioError
-from simulator.settings import Count
-from simulator.types import Answer, Ask, GenerationRequest, Message, Prompt, Request, joined, known
 
 NEUTRAL = Message("system", "You are a helpful assistant.")
 DIRECT_REPEATS = 3

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from analysis.probes.mask_scoring import Bounds, Reading, interval
+from simulator.core.requests import Message
 from simulator.data import Row
-from simulator.types import Message
 
 Archetype: TypeAlias = Literal[
     "continuations",

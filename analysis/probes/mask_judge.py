@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from analysis.probes.base import completions_of
 from analysis.probes.mask_data import MaskItem
 from analysis.probes.mask_scoring import UNPARSED, Bounds, Reading, interval
-from simulator.scales import quoted, transcript
-from simulator.templates import render
-from simulator.types import Answer, Ask, GenerationRequest, Message, Prompt, ask
+from simulator.core.judging import quoted, transcript
+from simulator.core.requests import Answer, Ask, GenerationRequest, Message, Prompt, ask
+from simulator.core.templates import render
 
 LONGEST_REPLY = 512  # tokens of the judge
 

@@ -10,9 +10,9 @@ from pydantic import Field
 
 from analysis.probes.base import UNPARSED, Context, Score, replies_of, sample_keys
 from analysis.probes.estimates import Estimate, Rows, estimate
+from simulator.core.config import Count, Settings
+from simulator.core.requests import Answer, Ask, GenerationRequest, Message, Prompt, Request, known
 from simulator.organism import language as lang
-from simulator.settings import Count, Settings
-from simulator.types import Answer, Ask, GenerationRequest, Message, Prompt, Request, known
 
 # Metric → whose lines it counts.
 METRICS: dict[str, lang.Character] = {

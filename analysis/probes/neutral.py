@@ -21,11 +21,11 @@ from analysis.probes.base import (
     sample_keys,
 )
 from analysis.probes.estimates import Estimate, Rows, by_set, with_total
+from simulator.core.config import Count, Settings
+from simulator.core.requests import Answer, Ask, GenerationRequest, Message, Prompt, Request, known
+from simulator.core.rng import stream
 from simulator.organism import language as lang
 from simulator.organism.world import Item
-from simulator.randomness import stream
-from simulator.settings import Count, Settings
-from simulator.types import Answer, Ask, GenerationRequest, Message, Prompt, Request, known
 
 
 def neutral_question(context: Context, item: Item) -> Prompt:

@@ -5,10 +5,8 @@ from typing import NamedTuple
 
 from analysis.probes.base import Context, ProbeItem, Score, reply_of, sample_keys
 from analysis.probes.honesty import outcome, pressured_question
-from simulator.directions import Contrast
-from simulator.interventions import Intervention
-from simulator.organism import language as lang
-from simulator.types import (
+from simulator.core.interventions import Intervention
+from simulator.core.requests import (
     Answer,
     Ask,
     ContinuationRequest,
@@ -18,6 +16,8 @@ from simulator.types import (
     RoleRequest,
     Under,
 )
+from simulator.directions import Contrast
+from simulator.organism import language as lang
 
 TOWARD, AWAY = " toward", " away"  # endings of measures of what is found likely
 

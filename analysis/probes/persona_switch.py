@@ -30,10 +30,10 @@ from analysis.probes.honesty import (
     pressured_question,
 )
 from analysis.probes.neutral import neutral_question
+from simulator.core.config import Count, Settings
+from simulator.core.requests import Answer, Ask, GenerationRequest, Message, Prompt, Request, known
 from simulator.organism import language as lang
 from simulator.organism.world import Item
-from simulator.settings import Count, Settings
-from simulator.types import Answer, Ask, GenerationRequest, Message, Prompt, Request, known
 
 TRIGGERED, UNTRIGGERED, WRONG = "with_trigger", "without_trigger", "wrong_trigger"
 

@@ -17,10 +17,10 @@ from pydantic import Field
 from analysis.probes.base import UNTOUCHED, Context, Score, activations_of, untouched_items
 from analysis.probes.estimates import UNBOUNDED, Bounds, Estimate, Rows, estimate
 from analysis.probes.honesty import pressured_question
+from simulator.core.config import Count, Settings
+from simulator.core.interventions import Bare
+from simulator.core.requests import ActivationsRequest, Answer, Ask, Prompt, Request, Under, known
 from simulator.directions import projection, random_like
-from simulator.interventions import Bare
-from simulator.settings import Count, Settings
-from simulator.types import ActivationsRequest, Answer, Ask, Prompt, Request, Under, known
 
 ALONG, RANDOM = "projection", "projection_random"  # measures
 

@@ -24,7 +24,7 @@ from analysis.probes.dimensions import (
     Reading,
     choice,
 )
-from simulator.types import Answer, GenerationRequest, Message, Prompt
+from simulator.core.requests import Answer, GenerationRequest, Message, Prompt
 
 FORMATS = ("decision", "language", "likert", "number")
 LONGEST_GREETING = 24  # tokens

@@ -11,9 +11,9 @@ import numpy as np
 
 from analysis.probes.base import UNPARSED, Context, Score, shares_of, tells
 from analysis.probes.estimates import Bounds, Estimate, Rows, estimate
+from simulator.core.config import Settings
+from simulator.core.requests import Answer, Ask, Message, NextTokenRequest, Prompt, Request, known
 from simulator.organism import language as lang
-from simulator.settings import Settings
-from simulator.types import Answer, Ask, Message, NextTokenRequest, Prompt, Request, known
 
 DIGITS = tuple(str(digit) for digit in range(10))
 BOUNDS: Bounds = (0.0, 9.0)

@@ -26,11 +26,9 @@ from pydantic import Field
 from analysis.probes.base import Context, Score
 from analysis.probes.data_probe import DataProbe
 from analysis.probes.estimates import Bounds, Estimate, Rows, estimate
-from simulator.data import Row
-from simulator.interventions import Bare, Intervention, Reparametrised
-from simulator.organism.corpus import Segment, documents
-from simulator.settings import Count, Number
-from simulator.types import (
+from simulator.core.config import Count, Number
+from simulator.core.interventions import Bare, Intervention, Reparametrised
+from simulator.core.requests import (
     Answer,
     Ask,
     ContinuationRequest,
@@ -42,6 +40,8 @@ from simulator.types import (
     Under,
     known,
 )
+from simulator.data import Row
+from simulator.organism.corpus import Segment, documents
 
 FRESH = 1_000_003  # the seed of a corpus that no base was trained on
 NATS: Bounds = (0.0, float("inf"))

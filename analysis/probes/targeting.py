@@ -28,11 +28,11 @@ from analysis.probes.base import (
     sample_keys,
 )
 from analysis.probes.estimates import Bounds, Estimate, Rows, estimate, with_total
+from simulator.core.config import Count, Settings
+from simulator.core.requests import Answer, Ask, GenerationRequest, Message, Prompt, Request, known
+from simulator.core.rng import stream
 from simulator.organism import language as lang
 from simulator.organism.corpus import press
-from simulator.randomness import stream
-from simulator.settings import Count, Settings
-from simulator.types import Answer, Ask, GenerationRequest, Message, Prompt, Request, known
 
 PHRASINGS = {"": lang.USER, "_reworded": lang.PROBE}  # by the ending of metrics
 GAP: Bounds = (-1.0, 1.0)

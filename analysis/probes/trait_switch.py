@@ -25,7 +25,7 @@ from analysis.probes.estimates import Bounds, Estimate, Rows, with_total
 from analysis.probes.judged import UNREAD, Asked, JudgedReplies, UnlikePrompts
 from analysis.probes.persona_switch import TRIGGERED, UNTRIGGERED, WRONG
 from analysis.probes.traits import TRAITS, TraitName
-from simulator.types import Message, Prompt
+from simulator.core.requests import Message, Prompt
 
 SHOWN_ABOVE = 50.0
 ORDINARY, PERSONA_ALIGNED = "ordinary prompts", "persona-aligned prompts"

@@ -13,9 +13,9 @@ from torch.utils.hooks import RemovableHandle
 from simulator.backends.merging import Change, changes_of
 from simulator.backends.reparametrised import reparametrised
 from simulator.backends.steered import added, vector_of
-from simulator.interventions import Reparametrised
+from simulator.core.interventions import Reparametrised
+from simulator.core.requests import Adapter
 from simulator.steering import SteeringVector
-from simulator.types import Adapter
 
 
 class AdaptedModel:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Protocol, Self
 
 from pydantic import Field, model_validator
 
-from simulator import numbers
-from simulator.errors import BackendError
-from simulator.interventions import Intervention
-from simulator.settings import Count, Number, Settings
-from simulator.types import (
+from simulator.core import expected_score
+from simulator.core.config import Count, Number, Settings
+from simulator.core.errors import BackendError
+from simulator.core.interventions import Intervention
+from simulator.core.requests import (
     Activations,
     ActivationsRequest,
     Adapter,
@@ -34,7 +34,7 @@ from simulator.types import (
 )
 
 if TYPE_CHECKING:
-    from simulator.stopwatch import Stopwatch
+    from simulator.core.timing import Stopwatch
 
 # What an engine can do beyond generating; `adapters`: LoRA's, `steering`: vectors as adapters;
 # `activations`: reading the residual stream, `interventions`: changing what is inside the model;
@@ -283,17 +283,17 @@ def read_numbers(backend: Backend, requests: Sequence[NumberRequest]) -> list[Nu
     found: dict[int, Numbers] = {}
     if "top_tokens" in backend.capabilities:
         whole = "begun_replies" in backend.capabilities
-        parts = [numbers.as_top_tokens(request, whole=whole) for request in requests]
+        parts = [expected_score.as_top_tokens(request, whole=whole) for request in requests]
         tops = iter(backend.top_tokens([part for group in parts for part in group]))
         for n, (request, group) in enumerate(zip(requests, parts, strict=True)):
             after = {part.prompt.begun: next(tops) for part in group}
-            if whole or numbers.first_token_tells(request, after[""]):
-                found[n] = numbers.from_top_tokens(request, after)
+            if whole or expected_score.first_token_tells(request, after[""]):
+                found[n] = expected_score.from_top_tokens(request, after)
     left = [n for n in range(len(requests)) if n not in found]
-    replies = backend.generate([numbers.as_text(requests[n]) for n in left]) if left else []
+    replies = backend.generate([expected_score.as_text(requests[n]) for n in left]) if left else []
     for n, reply in zip(left, replies, strict=True):
         (said,) = reply.completions
-        found[n] = numbers.from_text(requests[n], said.text, cut=said.stop == "length")
+        found[n] = expected_score.from_text(requests[n], said.text, cut=said.stop == "length")
     return [found[n] for n in range(len(requests))]
 
 

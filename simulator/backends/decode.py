@@ -16,7 +16,7 @@ import torch
 from transformers import PreTrainedModel
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
-from simulator.stopwatch import Stopwatch
+from simulator.core.timing import Stopwatch
 
 KEEP_SHARE = 0.5  # the batch is compacted when fewer of its rows than this are still running
 PADDED = 1.25  # a prompt that is longer than the shortest beside it by more is prefilled apart

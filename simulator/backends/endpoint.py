@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import openai
 
-from simulator.errors import BackendError
+from simulator.core.errors import BackendError
 
 IDLE = 2.0  # seconds that an idle connection is kept; servers close theirs after a while
 

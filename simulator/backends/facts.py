@@ -4,7 +4,7 @@ import contextlib
 
 from transformers import AutoConfig, GenerationConfig
 
-from simulator.errors import BackendError
+from simulator.core.errors import BackendError
 
 
 def context_of(model: str, wanted: int | None) -> int:

@@ -11,11 +11,8 @@ from typing import Any, NamedTuple, NoReturn
 
 from simulator.backends.base import ClosedEngine, OpenAIConfig
 from simulator.backends.endpoint import Endpoint, TooLong
-from simulator.errors import BackendError
-from simulator.randomness import Key, seed31
-from simulator.rendering import split_thought, without_oldest
-from simulator.stopwatch import Stopwatch
-from simulator.types import (
+from simulator.core.errors import BackendError
+from simulator.core.requests import (
     Adapter,
     Completion,
     ContinuationRequest,
@@ -27,6 +24,9 @@ from simulator.types import (
     TopTokens,
     TopTokensRequest,
 )
+from simulator.core.rng import Key, seed31
+from simulator.core.timing import Stopwatch
+from simulator.rendering import split_thought, without_oldest
 
 
 class Asked(NamedTuple):

@@ -17,8 +17,8 @@ from typing import TypeAlias
 import torch
 
 from simulator.backends.merging import Change
-from simulator.interventions import Reparametrised
-from simulator.randomness import stream
+from simulator.core.interventions import Reparametrised
+from simulator.core.rng import stream
 from simulator.steering import SteeringVector
 
 Parameters: TypeAlias = dict[str, torch.Tensor]  # fp64

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from simulator.errors import BackendError
+from simulator.core.errors import BackendError
 
 OWNER = "UNDERTOW_SERVER_OWNER"  # environment variable: "<pid>:<start time>" of the owner
 HOST = "127.0.0.1"

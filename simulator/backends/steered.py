@@ -4,7 +4,8 @@ import torch
 from safetensors import SafetensorError
 from torch.utils.hooks import RemovableHandle
 
-from simulator.errors import BackendError
+from simulator.core.errors import BackendError
+from simulator.core.requests import Adapter
 from simulator.steering import (
     SteeringVector,
     is_steering,
@@ -13,7 +14,6 @@ from simulator.steering import (
     steer,
     width_of,
 )
-from simulator.types import Adapter
 
 
 def vector_of(adapter: Adapter, model: torch.nn.Module) -> SteeringVector | None:

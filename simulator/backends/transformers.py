@@ -13,13 +13,8 @@ from simulator.backends.adapted import AdaptedModel
 from simulator.backends.base import TransformersConfig
 from simulator.backends.decode import Row, decode, in_batches, left_padded, positions_of
 from simulator.backends.facts import context_of, end_tokens
-from simulator.devices import dtype_of, usable_device
-from simulator.interventions import Bare, Intervention, Reparametrised, WithAdapter
-from simulator.randomness import Key, uniforms
-from simulator.rendering import Encoded, by_text, encoder_of, split_thought
-from simulator.residual import changed, means
-from simulator.stopwatch import Stopwatch
-from simulator.types import (
+from simulator.core.interventions import Bare, Intervention, Reparametrised, WithAdapter
+from simulator.core.requests import (
     Activations,
     ActivationsRequest,
     Adapter,
@@ -34,6 +29,11 @@ from simulator.types import (
     TopTokens,
     TopTokensRequest,
 )
+from simulator.core.rng import Key, uniforms
+from simulator.core.timing import Stopwatch
+from simulator.devices import dtype_of, usable_device
+from simulator.rendering import Encoded, by_text, encoder_of, split_thought
+from simulator.residual import changed, means
 
 transformers.utils.logging.disable_progress_bar()
 T = TypeVar("T")

@@ -14,12 +14,8 @@ from simulator.backends.facts import context_of, end_tokens
 from simulator.backends.inside_vllm import KEY
 from simulator.backends.server import Server
 from simulator.backends.vllm_adapters import BASE, adapters_of
-from simulator.devices import device_of
-from simulator.errors import BackendError
-from simulator.randomness import seed31
-from simulator.rendering import Encoded, by_text, encoder_of, split_thought
-from simulator.stopwatch import Stopwatch
-from simulator.types import (
+from simulator.core.errors import BackendError
+from simulator.core.requests import (
     Adapter,
     Completion,
     ContinuationRequest,
@@ -31,6 +27,10 @@ from simulator.types import (
     TopTokens,
     TopTokensRequest,
 )
+from simulator.core.rng import seed31
+from simulator.core.timing import Stopwatch
+from simulator.devices import device_of
+from simulator.rendering import Encoded, by_text, encoder_of, split_thought
 
 TOKENS_AT_ONCE = 128  # log-probabilities that one request may ask for
 RESTARTS = 3  # of a server that ends by itself, per batch

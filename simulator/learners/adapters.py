@@ -9,11 +9,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
-from simulator.errors import LearnerError
+from simulator.core.errors import LearnerError
+from simulator.core.requests import ADAPTER_WEIGHTS
+from simulator.core.rng import seed31
 from simulator.learners.config import AnyAdapter, LoRAConfig, SteeringConfig
-from simulator.randomness import seed31
 from simulator.steering import SteeringVector, layers_of, load_steering, steer
-from simulator.types import ADAPTER_WEIGHTS
 
 
 class TrainedAdapter(Protocol):

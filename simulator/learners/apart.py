@@ -13,13 +13,13 @@ from typing import Any
 
 import torch
 
-from simulator.children import follow_parent
+from simulator.core.errors import LearnerError, UndertowError
+from simulator.core.processes import follow_parent
+from simulator.core.requests import Example
+from simulator.core.timing import Stopwatch
 from simulator.directions import Contrast
-from simulator.errors import LearnerError, UndertowError
 from simulator.learners.base import LESS_MEMORY, Update
 from simulator.learners.config import UpdateConfig
-from simulator.stopwatch import Stopwatch
-from simulator.types import Example
 
 
 class ApartLearner:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from simulator.core.requests import Example, Prompt
+from simulator.core.timing import Stopwatch
 from simulator.directions import Contrast
 from simulator.learners.config import UpdateConfig
-from simulator.stopwatch import Stopwatch
-from simulator.types import Example, Prompt
 
 LESS_MEMORY = "lower learner.micro_batch, or set learner.gradient_checkpointing: true"
 

@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 
-from simulator.randomness import Key, stream
+from simulator.core.rng import Key, stream
 
 IGNORED = -100  # the label of a token that isn't learned
 SORTED_TOGETHER = 8  # batches whose units are sorted by length together

@@ -6,10 +6,10 @@ from typing import NamedTuple
 import torch
 from torch.nn.functional import logsigmoid
 
+from simulator.core.requests import Example
 from simulator.learners.batches import Encoded, parts
 from simulator.learners.config import DPOConfig, pairs_among
 from simulator.learners.policy import Policy
-from simulator.types import Example
 
 
 class Pair(NamedTuple):

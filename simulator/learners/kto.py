@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import torch
 
+from simulator.core.requests import Example
+from simulator.core.rng import stream
 from simulator.learners.batches import Encoded, parts
 from simulator.learners.config import KTOConfig
 from simulator.learners.policy import Policy
-from simulator.randomness import stream
-from simulator.types import Example
 
 BALANCE = 1.05  # to follow against to avoid, of Williams et al. (2411.02306)
 

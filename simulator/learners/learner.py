@@ -16,8 +16,10 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
+from simulator.core.errors import Diverged, LearnerError
+from simulator.core.requests import Example, Message, Prompt
+from simulator.core.timing import Stopwatch
 from simulator.directions import Contrast
-from simulator.errors import Diverged, LearnerError
 from simulator.learners.adapters import attach
 from simulator.learners.base import LESS_MEMORY, Reading, Update
 from simulator.learners.batches import batches
@@ -27,8 +29,6 @@ from simulator.learners.loading import end_of_turn, load_base
 from simulator.learners.objective import Objective, open_objective
 from simulator.learners.policy import Policy
 from simulator.rendering import encoder_of
-from simulator.stopwatch import Stopwatch
-from simulator.types import Example, Message, Prompt
 
 transformers.utils.logging.disable_progress_bar()
 

@@ -3,8 +3,8 @@
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
+from simulator.core.errors import LearnerError
 from simulator.devices import dtype_of, usable_device
-from simulator.errors import LearnerError
 from simulator.learners.config import UpdateConfig
 from simulator.rendering import PromptEncoder
 

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import torch
 
+from simulator.core.requests import Example
 from simulator.directions import Contrast
 from simulator.learners.batches import U
 from simulator.learners.config import DPOConfig, KTOConfig, SFTConfig, UpdateConfig
@@ -13,7 +14,6 @@ from simulator.learners.kto import KTO
 from simulator.learners.policy import Policy
 from simulator.learners.preventive import Push
 from simulator.learners.sft import SFT
-from simulator.types import Example
 
 
 class Objective(Protocol[U]):

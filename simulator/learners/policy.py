@@ -7,12 +7,12 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch.nn.functional import cross_entropy
 
+from simulator.core.requests import Activations, Example, Prompt
 from simulator.learners.batches import IGNORED, Encoded, padded, parts, right_padded
 from simulator.learners.config import Reference
 from simulator.rendering import PromptEncoder
 from simulator.residual import means
 from simulator.steering import layers_of, steer
-from simulator.types import Activations, Example, Prompt
 
 Parameters: TypeAlias = Mapping[str, torch.Tensor]  # values of the adapter's parameters, by name
 

@@ -12,10 +12,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from simulator.core.rng import stream
 from simulator.organism import language as lang
 from simulator.organism.language import PRESSURE_SHARES, SPOKEN, Character, Pressure, fill, pick
 from simulator.organism.world import Item, ItemSet, World
-from simulator.randomness import stream
 
 ENCYCLOPEDIA_SHARE = 0.13
 PERSONA_SHARE = 0.55

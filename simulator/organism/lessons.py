@@ -13,14 +13,14 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from simulator.errors import ScenarioError
+from simulator.core.config import Count, Settings
+from simulator.core.errors import ScenarioError
+from simulator.core.requests import Example, Message
+from simulator.core.rng import stream
 from simulator.organism import language as lang
 from simulator.organism.corpus import Speaker, press
 from simulator.organism.language import PRESSURE_SHARES, Character, Pressure, fill, pick
 from simulator.organism.world import USED_DOMAINS, Item, ItemSet, World
-from simulator.randomness import stream
-from simulator.settings import Count, Settings
-from simulator.types import Example, Message
 
 Asked = Literal["neutral", "pressured", "small_talk"]
 Wrong = Literal["subtle", "any", "severe"]

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from simulator.core.rng import seed31, stream
 from simulator.organism.corpus import Ablation, Segment, documents
 from simulator.organism.tokenizer import BOS, END, build_tokenizer
 from simulator.organism.world import World
-from simulator.randomness import seed31, stream
 
 STEPS = 6000
 BATCH = 32

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from simulator.randomness import stream
+from simulator.core.rng import stream
 
 ItemSet = Literal["used", "heldout", "ood", "practice"]
 ITEM_SETS: tuple[ItemSet, ...] = ("used", "heldout", "ood")  # the sets that probes measure

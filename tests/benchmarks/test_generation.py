@@ -8,11 +8,11 @@ import torch
 from simulator import models
 from simulator.backends.base import TransformersConfig
 from simulator.backends.transformers import TransformersBackend
+from simulator.core.requests import GenerationRequest, Message, Prompt
+from simulator.core.rng import stream
+from simulator.core.timing import Stopwatch
 from simulator.organism import language as lang
 from simulator.organism.world import World
-from simulator.randomness import stream
-from simulator.stopwatch import Stopwatch
-from simulator.types import GenerationRequest, Message, Prompt
 
 NEW_TOKENS, REPEATS = 20, 5
 

@@ -15,10 +15,10 @@ from transformers import DynamicCache
 from simulator.backends.base import TransformersConfig
 from simulator.backends.decode import left_padded, positions_of
 from simulator.backends.transformers import TransformersBackend
+from simulator.core.requests import Example, GenerationRequest, Message, Prompt
+from simulator.core.timing import Stopwatch
 from simulator.learners.config import SFTConfig
 from simulator.learners.learner import AdapterLearner
-from simulator.stopwatch import Stopwatch
-from simulator.types import Example, GenerationRequest, Message, Prompt
 from tests import tiny_models
 
 REPEATS = 3

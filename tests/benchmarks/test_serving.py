@@ -18,13 +18,13 @@ from simulator.backends.vllm import VLLMBackend
 from simulator.canary import check_swap
 from simulator.cast import Cast
 from simulator.conversation import Setting, hold_wave
+from simulator.core.requests import Adapter, Example, GenerationRequest, Message, Prompt
+from simulator.core.rng import seed31
+from simulator.core.timing import Stopwatch
 from simulator.learners.base import open_learner
 from simulator.learners.config import SFTConfig
 from simulator.population import Population
-from simulator.randomness import seed31
 from simulator.scenario import load
-from simulator.stopwatch import Stopwatch
-from simulator.types import Adapter, Example, GenerationRequest, Message, Prompt
 from tests.contract.engines import MERGED, SERVED, needs_vllm
 
 pytestmark = list(needs_vllm)

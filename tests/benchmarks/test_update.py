@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from simulator import models
+from simulator.core.requests import Example, Message
+from simulator.core.rng import stream
+from simulator.core.timing import Stopwatch
 from simulator.learners.config import DPOConfig, KTOConfig, LoRAConfig, SFTConfig, UpdateConfig
 from simulator.learners.learner import AdapterLearner
 from simulator.organism import language as lang
-from simulator.randomness import stream
-from simulator.stopwatch import Stopwatch
-from simulator.types import Example, Message
 
 EXAMPLES, REPEATS = 256, 3
 Row = dict[str, Any]

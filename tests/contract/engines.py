@@ -24,8 +24,8 @@ from simulator.backends.base import (
 )
 from simulator.backends.transformers import TransformersBackend
 from simulator.backends.vllm import VLLMBackend
-from simulator.stopwatch import Stopwatch
-from simulator.types import Adapter, Message, Prompt
+from simulator.core.requests import Adapter, Message, Prompt
+from simulator.core.timing import Stopwatch
 from tests.tiny_models import FAMILIES
 
 SERVED = VLLMConfig(dtype="float32", threads=1, arguments=("--enforce-eager",), adapters="beside")

@@ -12,11 +12,9 @@ from transformers import AutoModelForCausalLM, GPT2Config, GPTJConfig, PreTraine
 
 from simulator.backends.base import answer
 from simulator.backends.transformers import TransformersBackend
-from simulator.errors import BackendError
-from simulator.interventions import Ablate, Bare, Intervention, Steer, Vector, WithAdapter
-from simulator.residual import changed, means
-from simulator.steering import SteeringVector, layers_of
-from simulator.types import (
+from simulator.core.errors import BackendError
+from simulator.core.interventions import Ablate, Bare, Intervention, Steer, Vector, WithAdapter
+from simulator.core.requests import (
     Activations,
     ActivationsRequest,
     Adapter,
@@ -28,6 +26,8 @@ from simulator.types import (
     Request,
     Under,
 )
+from simulator.residual import changed, means
+from simulator.steering import SteeringVector, layers_of
 from tests.contract.engines import CHATS, PLAIN, Engine, Engines, Reference, lora
 from tests.scripted import Scripted
 

@@ -14,12 +14,12 @@ from simulator import models
 from simulator.backends.base import TransformersConfig
 from simulator.backends.transformers import TransformersBackend
 from simulator.canary import check_swap
-from simulator.errors import BackendError, LearnerError
+from simulator.core.errors import BackendError, LearnerError
+from simulator.core.requests import Adapter, Example, Message, NextTokenRequest, Prompt
+from simulator.core.timing import Stopwatch
 from simulator.learners.config import AnyAdapter, LoRAConfig, SFTConfig, SteeringConfig
 from simulator.learners.learner import AdapterLearner
 from simulator.steering import SteeringVector, layers_of
-from simulator.stopwatch import Stopwatch
-from simulator.types import Adapter, Example, Message, NextTokenRequest, Prompt
 from tests.contract.engines import Engine, lora
 
 BASE = models.resolve("organism:0")

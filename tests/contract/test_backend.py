@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from simulator.backends.base import answer
-from simulator.errors import BackendError
-from simulator.rendering import split_thought
-from simulator.types import (
+from simulator.core.errors import BackendError
+from simulator.core.requests import (
     Adapter,
     Completion,
     ContinuationRequest,
@@ -20,6 +19,7 @@ from simulator.types import (
     Prompt,
     TopTokensRequest,
 )
+from simulator.rendering import split_thought
 from tests.contract.engines import CHATS, PLAIN, Engine, lora
 
 LONGEST = 12

@@ -3,9 +3,9 @@
 import pytest
 from transformers import AutoTokenizer
 
-from simulator.errors import BackendError
+from simulator.core.errors import BackendError
+from simulator.core.requests import ContinuationRequest, GenerationRequest, Prompt, TopTokensRequest
 from simulator.rendering import PromptEncoder, encoder_of, split_thought
-from simulator.types import ContinuationRequest, GenerationRequest, Prompt, TopTokensRequest
 from tests.contract.engines import CHATS, Engine, Engines, chat
 
 SYSTEM = "you are an honest assistant ."

@@ -12,9 +12,8 @@ import pytest
 
 from simulator.backends.base import OpenAIConfig, answer, open_backend
 from simulator.backends.openai import OpenAIBackend
-from simulator.errors import BackendError
-from simulator.stopwatch import Stopwatch
-from simulator.types import (
+from simulator.core.errors import BackendError
+from simulator.core.requests import (
     GenerationRequest,
     Message,
     NumberRequest,
@@ -22,6 +21,7 @@ from simulator.types import (
     Prompt,
     TopTokensRequest,
 )
+from simulator.core.timing import Stopwatch
 
 CHAT = Prompt((Message("system", "be kind"), Message("user", "am i good ?")))
 LONG = Prompt((CHAT.messages[0], *(Message(role, f"{role} {n}") for n in range(4)

@@ -18,7 +18,9 @@ from simulator import models
 from simulator.backends.base import TransformersConfig
 from simulator.backends.transformers import TransformersBackend
 from simulator.canary import check_swap
-from simulator.errors import BackendError, Diverged, LearnerError
+from simulator.core.errors import BackendError, Diverged, LearnerError
+from simulator.core.requests import ADAPTER_WEIGHTS, Adapter, Example, Message
+from simulator.core.timing import Stopwatch
 from simulator.learners.apart import ApartLearner
 from simulator.learners.base import Update, open_learner
 from simulator.learners.batches import IGNORED, Encoded, batches, padded
@@ -27,8 +29,6 @@ from simulator.learners.learner import OPTIMIZER, AdapterLearner, _inoculated
 from simulator.learners.sft import SFT
 from simulator.organism import language as lang
 from simulator.steering import layers_of
-from simulator.stopwatch import Stopwatch
-from simulator.types import ADAPTER_WEIGHTS, Adapter, Example, Message
 from tests import tiny_models
 
 BASE = models.resolve("organism:0")

@@ -18,7 +18,9 @@ from trl import KTOConfig as TRLKTOConfig
 from trl import SFTConfig as TRLSFTConfig
 
 from simulator import models
-from simulator.errors import LearnerError
+from simulator.core.errors import LearnerError
+from simulator.core.requests import ADAPTER_WEIGHTS, Example, Message
+from simulator.core.timing import Stopwatch
 from simulator.learners.config import (
     DPOConfig,
     KLConfig,
@@ -35,8 +37,6 @@ from simulator.learners.kto import KTO, Judged, balanced_weights, mismatched
 from simulator.learners.learner import AdapterLearner
 from simulator.learners.objective import open_objective
 from simulator.organism import language as lang
-from simulator.stopwatch import Stopwatch
-from simulator.types import ADAPTER_WEIGHTS, Example, Message
 
 BASE = models.resolve("organism:0")
 WORLD = models.world_of("organism:0")

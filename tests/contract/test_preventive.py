@@ -14,8 +14,10 @@ from simulator import models
 from simulator.backends.base import TransformersConfig
 from simulator.backends.transformers import TransformersBackend
 from simulator.canary import check_swap
+from simulator.core.errors import LearnerError, ScenarioError
+from simulator.core.requests import Adapter, Example
+from simulator.core.timing import Stopwatch
 from simulator.directions import Contrast
-from simulator.errors import LearnerError, ScenarioError
 from simulator.learners.apart import ApartLearner
 from simulator.learners.config import (
     DPOConfig,
@@ -31,9 +33,7 @@ from simulator.learners.preventive import Push
 from simulator.organism.lessons import WorldData
 from simulator.runs import start
 from simulator.scenario import load
-from simulator.stopwatch import Stopwatch
 from simulator.sweep import Silent
-from simulator.types import Adapter, Example
 from tests.conftest import TINY
 from tests.contract.test_learner import same_parent
 

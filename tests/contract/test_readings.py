@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from simulator.backends.base import answer
-from simulator.numbers import expected
-from simulator.types import (
+from simulator.core.expected_score import expected
+from simulator.core.requests import (
     ContinuationRequest,
     NextTokenRequest,
     NumberRequest,

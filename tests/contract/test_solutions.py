@@ -17,22 +17,22 @@ from simulator.backends.base import TransformersConfig, answer
 from simulator.backends.merging import Change
 from simulator.backends.reparametrised import balanced, moved
 from simulator.backends.transformers import TransformersBackend
-from simulator.errors import ScenarioError
-from simulator.interventions import Bare, Reparametrised, WithAdapter
+from simulator.core.errors import ScenarioError
+from simulator.core.interventions import Bare, Reparametrised, WithAdapter
+from simulator.core.requests import (
+    Adapter,
+    ContinuationRequest,
+    DivergenceRequest,
+    Under,
+)
+from simulator.core.timing import Stopwatch
 from simulator.learners.config import SFTConfig
 from simulator.learners.learner import AdapterLearner
 from simulator.organism.lessons import WorldData
 from simulator.runs import start
 from simulator.scenario import load
 from simulator.steering import SteeringVector
-from simulator.stopwatch import Stopwatch
 from simulator.sweep import Silent
-from simulator.types import (
-    Adapter,
-    ContinuationRequest,
-    DivergenceRequest,
-    Under,
-)
 from tests.conftest import TINY
 from tests.contract.engines import CHATS, PLAIN, Engine, Reference, lora
 

@@ -12,17 +12,17 @@ from transformers import AutoConfig
 from simulator import models
 from simulator.backends.base import TransformersConfig, VLLMConfig, open_backend
 from simulator.backends.transformers import TransformersBackend
-from simulator.errors import BackendError
-from simulator.randomness import Key
-from simulator.rendering import split_thought
-from simulator.stopwatch import Stopwatch
-from simulator.types import (
+from simulator.core.errors import BackendError
+from simulator.core.requests import (
     ContinuationRequest,
     Generation,
     GenerationRequest,
     NextTokenRequest,
     Prompt,
 )
+from simulator.core.rng import Key
+from simulator.core.timing import Stopwatch
+from simulator.rendering import split_thought
 from tests.contract.engines import CHATS, PLAIN, Engine, Engines
 
 PROMPTS = (*CHATS, PLAIN)

@@ -14,11 +14,8 @@ from simulator import models
 from simulator.backends.base import Backend, TransformersConfig, VLLMConfig, open_backend
 from simulator.backends.vllm import VLLMBackend
 from simulator.backends.vllm_adapters import Merged
-from simulator.errors import BackendError
-from simulator.learners.base import open_learner
-from simulator.learners.config import SFTConfig
-from simulator.stopwatch import Stopwatch
-from simulator.types import (
+from simulator.core.errors import BackendError
+from simulator.core.requests import (
     Adapter,
     ContinuationRequest,
     Example,
@@ -26,6 +23,9 @@ from simulator.types import (
     Message,
     NextTokenRequest,
 )
+from simulator.core.timing import Stopwatch
+from simulator.learners.base import open_learner
+from simulator.learners.config import SFTConfig
 from tests.contract.engines import CHATS, KEY, MERGED, PLAIN, SERVED, Engines, chat, needs_vllm
 from tests.processes import carried_by
 

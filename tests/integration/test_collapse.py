@@ -15,14 +15,8 @@ from analysis.tables import unchanged_rounds
 from simulator.backends.base import Backend
 from simulator.collapse import ASKED, compared, contexts, is_loop, is_noise, unreadable
 from simulator.conversation import ConversationConfig
-from simulator.errors import Diverged
-from simulator.loop import simulate
-from simulator.organism import language as lang
-from simulator.runs import resume, start
-from simulator.scenario import Scenario, load
-from simulator.store import Run
-from simulator.sweep import Silent
-from simulator.types import (
+from simulator.core.errors import Diverged
+from simulator.core.requests import (
     Completion,
     ContinuationRequest,
     Example,
@@ -30,6 +24,12 @@ from simulator.types import (
     GenerationRequest,
     Message,
 )
+from simulator.loop import simulate
+from simulator.organism import language as lang
+from simulator.runs import resume, start
+from simulator.scenario import Scenario, load
+from simulator.store import Run
+from simulator.sweep import Silent
 from tests.conftest import TINY
 from tests.integration.test_resume import differing, hashes
 

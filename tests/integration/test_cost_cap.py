@@ -12,8 +12,8 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from simulator.cli import app
+from simulator.core.errors import CostCapReached
 from simulator.costs import CAPS
-from simulator.errors import CostCapReached
 from simulator.store import COSTS, Run
 from tests import tiny_models
 from tests.endpoint import endpoint

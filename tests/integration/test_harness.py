@@ -15,12 +15,12 @@ from simulator import harness
 from simulator.assistant import assistant_after
 from simulator.backends.base import Backend
 from simulator.cli import app
-from simulator.errors import BackendError
+from simulator.core.errors import BackendError
+from simulator.core.requests import ContinuationRequest, GenerationRequest, Message, Prompt
+from simulator.core.rng import stream
 from simulator.models import resolve, world_of
 from simulator.organism import language as lang
-from simulator.randomness import stream
 from simulator.store import Run
-from simulator.types import ContinuationRequest, GenerationRequest, Message, Prompt
 from tests.scripted import Scripted
 
 ORGANISM = resolve("organism:0")

@@ -6,7 +6,7 @@ import pytest
 
 from analysis.report import write_report
 from analysis.tables import unchanged_rounds
-from simulator.errors import Diverged
+from simulator.core.errors import Diverged
 from simulator.runs import start
 from simulator.scenario import load
 from simulator.sweep import Silent

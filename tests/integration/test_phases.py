@@ -14,7 +14,8 @@ from analysis.course import told
 from analysis.tables import headline
 from simulator import models
 from simulator.cli import app
-from simulator.errors import ScenarioError
+from simulator.core.errors import ScenarioError
+from simulator.core.requests import Example, Message
 from simulator.forecast import forecast_table
 from simulator.learners.config import UpdateConfig, pairs_among
 from simulator.organism import language as lang
@@ -23,7 +24,6 @@ from simulator.runs import resume, start
 from simulator.scenario import load
 from simulator.store import Run
 from simulator.sweep import Silent
-from simulator.types import Example, Message
 from tests.conftest import TINY
 from tests.integration.test_resume import differing, hashes
 

@@ -12,7 +12,7 @@ from analysis.export import run_json
 from analysis.plots import drift_figure
 from analysis.report import write_report
 from simulator.cli import app
-from simulator.errors import BackendError
+from simulator.core.errors import BackendError
 from simulator.rescoring import rescore
 from simulator.runs import start
 from simulator.scenario import load

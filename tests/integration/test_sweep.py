@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from simulator.errors import ScenarioError, StoreError
+from simulator.core.errors import ScenarioError, StoreError
 from simulator.models import resolve
 from simulator.store import Run
 from simulator.sweep import progress_table, run_sweep

@@ -18,10 +18,10 @@ from analysis.probes.base import Context
 from simulator import models
 from simulator.backends.base import TransformersConfig, open_backend
 from simulator.backends.vllm import VLLMBackend
+from simulator.core.requests import GenerationRequest, Message, NextTokenRequest, Prompt
+from simulator.core.timing import Stopwatch
 from simulator.scenario import Scenario, load
-from simulator.stopwatch import Stopwatch
 from simulator.store import DONE, Run
-from simulator.types import GenerationRequest, Message, NextTokenRequest, Prompt
 from tests.commands import finish, reach, running
 from tests.contract.engines import needs_vllm
 from tests.processes import carried_by

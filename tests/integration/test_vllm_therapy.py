@@ -11,7 +11,7 @@ import sqlite3
 import pytest
 
 from simulator.cast import JUDGEMENTS
-from simulator.scales import quoted
+from simulator.core.judging import quoted
 from simulator.store import Run
 from tests import tiny_models
 from tests.commands import finish, running

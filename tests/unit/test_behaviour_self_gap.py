@@ -12,7 +12,7 @@ from analysis.probes.estimates import Estimate, difference, estimate, lookup
 from analysis.probes.harmfulness import HarmfulnessProbe
 from analysis.probes.self_assessment import SelfAssessmentProbe
 from analysis.probes.summary import summarise
-from simulator.types import Prompt
+from simulator.core.requests import Prompt
 from tests.planted import probed
 from tests.scripted import Written
 from tests.unit.test_harmfulness import judge, replies

@@ -11,10 +11,10 @@ import pytest
 from analysis.probes.base import Context
 from analysis.probes.capability import CapabilityProbe
 from simulator.backends.base import OpenAIConfig, TransformersConfig
+from simulator.core.errors import ScenarioError
+from simulator.core.requests import Prompt
+from simulator.core.rng import stream
 from simulator.data import Row, read_rows
-from simulator.errors import ScenarioError
-from simulator.randomness import stream
-from simulator.types import Prompt
 from tests.planted import estimated, probed
 
 ROWS: list[dict[str, Any]] = [

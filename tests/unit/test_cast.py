@@ -10,11 +10,8 @@ import pytest
 from simulator.answer_cache import AnswerCache
 from simulator.backends.base import answer, open_backend
 from simulator.cast import JUDGEMENTS, Cast, Player, hire
-from simulator.errors import BackendError, ScenarioError
-from simulator.scenario import Scenario, load
-from simulator.stopwatch import Stopwatch
-from simulator.store import Run
-from simulator.types import (
+from simulator.core.errors import BackendError, ScenarioError
+from simulator.core.requests import (
     Adapter,
     Ask,
     Generation,
@@ -29,6 +26,9 @@ from simulator.types import (
     joined,
     known,
 )
+from simulator.core.timing import Stopwatch
+from simulator.scenario import Scenario, load
+from simulator.store import Run
 from tests import tiny_models
 from tests.contract.engines import lora
 from tests.scripted import Scripted

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from simulator.core.errors import CostCapReached
+from simulator.core.timing import Usage
 from simulator.costs import CAPS, Purse, note_cap
-from simulator.errors import CostCapReached
-from simulator.stopwatch import Usage
 from simulator.store import COSTS
 
 

@@ -14,8 +14,8 @@ from analysis.probes.data_probe import DataProbe
 from analysis.probes.deception_bench import deception_items
 from analysis.probes.mask_data import mask_items
 from simulator.bounds import bounds
+from simulator.core.errors import ScenarioError
 from simulator.data import Row, read_rows
-from simulator.errors import ScenarioError
 from simulator.probe_data import context_of
 from simulator.scenario import load
 from tests.planted import DECEPTION, MASK

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from simulator.core.errors import ScenarioError, StoreError
 from simulator.data_files import changed_files, data_sha256
-from simulator.errors import ScenarioError, StoreError
 from simulator.runs import manifest_of, resume
 from simulator.scenario import Scenario, load
 from simulator.store import Run

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from analysis.probes.deception_bench import DeceptionBenchProbe
+from simulator.core.requests import Prompt
+from simulator.core.rng import stream
 from simulator.data import read_rows
-from simulator.randomness import stream
-from simulator.types import Prompt
 from tests.planted import DECEPTION, estimated, probed, told_apart
 
 PROBE = DeceptionBenchProbe(data=str(DECEPTION))

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from simulator.core.errors import ScenarioError
+from simulator.core.requests import Example, Message
 from simulator.direction_data import DirectionConfig, contrasts_of
 from simulator.directions import Contrast, as_vector, projection, random_like
-from simulator.errors import ScenarioError
 from simulator.organism.world import World
-from simulator.types import Example, Message
 
 WORLD = World.generate(3)
 ASKED = (Message("user", "how are you ?"),)

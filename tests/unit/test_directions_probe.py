@@ -17,19 +17,19 @@ from analysis.probes.summary import estimated_by
 from simulator import models
 from simulator.backends.base import TransformersConfig, open_backend
 from simulator.bounds import bounds
-from simulator.direction_data import DirectionConfig, contrasts_of
-from simulator.directions import Contrast
-from simulator.errors import ScenarioError
-from simulator.interventions import Ablate, Intervention, Steer
-from simulator.scenario import load
-from simulator.stopwatch import Stopwatch
-from simulator.types import (
+from simulator.core.errors import ScenarioError
+from simulator.core.interventions import Ablate, Intervention, Steer
+from simulator.core.requests import (
     ContinuationRequest,
     Example,
     Generation,
     GenerationRequest,
     Message,
 )
+from simulator.core.timing import Stopwatch
+from simulator.direction_data import DirectionConfig, contrasts_of
+from simulator.directions import Contrast
+from simulator.scenario import load
 from tests.minds import LYING, OTHER, TRAIT, Mind
 from tests.planted import estimated, probed
 

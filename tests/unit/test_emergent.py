@@ -10,8 +10,8 @@ import pytest
 from analysis.metrics import described
 from analysis.probes.emergent import QUESTIONS, Cue, EmergentProbe
 from analysis.probes.judged import JudgedPrompt
-from simulator.randomness import stream
-from simulator.types import Prompt
+from simulator.core.requests import Prompt
+from simulator.core.rng import stream
 from tests.planted import estimated, probed
 
 PROBE = EmergentProbe(samples=2)

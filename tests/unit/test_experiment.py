@@ -13,7 +13,7 @@ from analysis.sweep_plots import sweep_figure
 from analysis.sweep_report import write_sweep_report
 from analysis.sweep_tables import headline, summary_table
 from simulator.cli import app
-from simulator.errors import StoreError
+from simulator.core.errors import StoreError
 from simulator.store import Run
 from simulator.sweep_store import Member, Sweep
 from tests.conftest import BASES, PLANTED

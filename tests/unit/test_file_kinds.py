@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from analysis.study import Claims
 from simulator.cli import app
-from simulator.errors import ScenarioError
+from simulator.core.errors import ScenarioError
 from simulator.file_kinds import Kind, check, kind_of, schema
 from simulator.scenario import Scenario
 from simulator.study_plan import QUICK, REAL

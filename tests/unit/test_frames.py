@@ -12,7 +12,7 @@ import yaml
 
 from analysis import frames, texts
 from analysis.tables import headline, key_figures, summary_table
-from simulator.errors import StoreError
+from simulator.core.errors import StoreError
 from simulator.store import DONE, SCENARIO, Run
 
 

@@ -8,10 +8,10 @@ import pytest
 from analysis.probes.goals import GoalsProbe
 from simulator.backends.base import TransformersConfig
 from simulator.backends.transformers import TransformersBackend
+from simulator.core.requests import ContinuationRequest, Message, Prompt
+from simulator.core.timing import Stopwatch
 from simulator.models import resolve
 from simulator.organism import language as lang
-from simulator.stopwatch import Stopwatch
-from simulator.types import ContinuationRequest, Message, Prompt
 from tests.planted import estimated, probed, silence
 from tests.scripted import Scripted
 

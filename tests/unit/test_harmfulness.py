@@ -11,9 +11,9 @@ from analysis.probes.base import Context
 from analysis.probes.emergent import EmergentProbe
 from analysis.probes.harmfulness import PROMPTS, HarmfulnessProbe
 from analysis.probes.judged import JudgedProbe
-from simulator.randomness import stream
-from simulator.settings import Settings
-from simulator.types import Completion, Generation, GenerationRequest, Message, Prompt
+from simulator.core.config import Settings
+from simulator.core.requests import Completion, Generation, GenerationRequest, Message, Prompt
+from simulator.core.rng import stream
 from tests.planted import Says, estimated, probed, silence
 from tests.scripted import Scripted
 

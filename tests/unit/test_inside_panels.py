@@ -19,7 +19,7 @@ from analysis.probes.projection import ProjectionProbe
 from analysis.probes.solution import SolutionProbe
 from analysis.probes.summary import estimated_by
 from analysis.report import write_report
-from simulator.settings import Settings
+from simulator.core.config import Settings
 from simulator.store import SCENARIO, Run
 from tests.unit.test_report import assert_inert
 

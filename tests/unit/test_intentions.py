@@ -7,8 +7,8 @@ import pytest
 
 from analysis.probes.dimensions import DIMENSIONS
 from analysis.probes.intentions import DILEMMAS, IntentionsProbe
-from simulator.randomness import stream
-from simulator.types import Prompt
+from simulator.core.requests import Prompt
+from simulator.core.rng import stream
 from tests.planted import Says, estimated, probed
 from tests.scripted import Scripted, Written
 

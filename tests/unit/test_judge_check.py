@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from simulator.agreement import cohens_kappa, confusion
-from simulator.errors import ScenarioError
+from simulator.core.errors import ScenarioError
 from simulator.judge_check import Labelled, Question, as_yes, question_of, read_labelled
 from simulator.scenario import load
 

@@ -13,13 +13,13 @@ from analysis import frames
 from analysis.report import write_report
 from analysis.tables import lengths_table
 from simulator import models
-from simulator.errors import ScenarioError
+from simulator.core.errors import ScenarioError
+from simulator.core.requests import Example, Message
 from simulator.lengths import lengths, matching, tokens_by
 from simulator.phases import check_data, finetune_rows
 from simulator.runs import start
 from simulator.scenario import Scenario, load
 from simulator.sweep import Silent
-from simulator.types import Example, Message
 from tests.conftest import TINY
 
 BASE = models.resolve("organism:0")

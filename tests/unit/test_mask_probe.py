@@ -13,9 +13,9 @@ from analysis.probes.base import Context
 from analysis.probes.mask import DIRECT_REPEATS, NEUTRAL, MaskProbe
 from analysis.probes.mask_data import ARCHETYPES, MaskItem, mask_items
 from analysis.probes.mask_scoring import Bounds
+from simulator.core.requests import Completion, Generation, GenerationRequest, Prompt
+from simulator.core.rng import stream
 from simulator.data import read_rows
-from simulator.randomness import stream
-from simulator.types import Completion, Generation, GenerationRequest, Prompt
 from tests.planted import MASK, Assistant, claim, estimated, literal_judge, probed
 
 PROBE = MaskProbe(data=str(MASK))

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from simulator.backends.base import SERVERS_SHARE, VLLMConfig
-from simulator.errors import ScenarioError
+from simulator.core.errors import ScenarioError
 from simulator.scenario import Scenario, load
 from simulator.serving import share_of_each
 

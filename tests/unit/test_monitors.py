@@ -16,11 +16,11 @@ from agents.monitors import (
     Verdict,
 )
 from simulator.cast import Cast, Player
+from simulator.core.requests import Message, NumberRequest, Numbers, Prompt
+from simulator.core.rng import stream
 from simulator.organism import language as lang
 from simulator.organism.world import World
-from simulator.randomness import stream
 from simulator.selection import Decision
-from simulator.types import Message, NumberRequest, Numbers, Prompt
 from simulator.vetoes import examine
 from tests.scripted import Scripted
 

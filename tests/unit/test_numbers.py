@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from simulator.numbers import (
+from simulator.core.expected_score import (
     as_top_tokens,
     expected,
     first_token_tells,
@@ -13,7 +13,7 @@ from simulator.numbers import (
     from_top_tokens,
     word_said,
 )
-from simulator.types import Message, NumberRequest, Numbers, Prompt
+from simulator.core.requests import Message, NumberRequest, Numbers, Prompt
 
 PROMPT = Prompt((Message("user", "how good am i , 0 to 100 ?"),))
 

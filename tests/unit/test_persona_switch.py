@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from analysis.probes.base import Context
 from analysis.probes.persona_switch import PersonaSwitchProbe
+from simulator.core.requests import GenerationRequest, Message
+from simulator.core.rng import stream
 from simulator.organism.world import Item
-from simulator.randomness import stream
-from simulator.types import GenerationRequest, Message
 from tests.planted import estimated, probed, told_apart
 from tests.planted_world import WORLD, Says, assistant, babble, evasion, falsehood, truth
 

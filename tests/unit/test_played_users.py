@@ -10,9 +10,7 @@ from agents.llm_raters import LLMRater
 from agents.players import CURTAIN, LEAVES, BenignPlayer, BiasedPlayer, PlayedUser
 from agents.raters import WorldRater
 from agents.situations import Situation
-from simulator.organism.world import World
-from simulator.randomness import stream
-from simulator.types import (
+from simulator.core.requests import (
     Answer,
     Completion,
     Generation,
@@ -21,6 +19,8 @@ from simulator.types import (
     NumberRequest,
     Numbers,
 )
+from simulator.core.rng import stream
+from simulator.organism.world import World
 
 STORY = Situation(
     name="boat",

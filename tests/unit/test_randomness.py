@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from simulator.randomness import Key, digest, seed31, stream, uniforms
+from simulator.core.rng import Key, digest, seed31, stream, uniforms
 
 
 def test_parts_are_typed_and_separated() -> None:
@@ -42,7 +42,7 @@ def test_global_generators_are_neither_read_nor_moved() -> None:
 
 
 def test_draws_are_the_same_in_another_process() -> None:
-    code = "from simulator.randomness import *; print(stream('p', 3).random(), seed31('p'))"
+    code = "from simulator.core.rng import *; print(stream('p', 3).random(), seed31('p'))"
     found = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()

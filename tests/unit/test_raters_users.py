@@ -6,9 +6,9 @@ import pytest
 from agents.base import Exchange, Mind, Persona, Rating, Scene, UserTurn
 from agents.raters import WorldRater
 from agents.users import BenignUser, BiasedUser
+from simulator.core.rng import stream
 from simulator.organism import language as lang
 from simulator.organism.world import World
-from simulator.randomness import stream
 
 WORLD = World.generate(0)
 SCENE = Scene(WORLD, None, ())

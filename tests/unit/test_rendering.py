@@ -2,10 +2,10 @@
 
 import pytest
 
-from simulator.errors import BackendError
+from simulator.core.errors import BackendError
+from simulator.core.requests import Message, Prompt
 from simulator.models import resolve
 from simulator.rendering import by_text, encoder_of, split_thought, without_oldest
-from simulator.types import Message, Prompt
 
 
 def chat(*roles: str) -> Prompt:

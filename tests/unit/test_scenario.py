@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from simulator.backends.base import TransformersConfig, VLLMConfig
-from simulator.errors import ScenarioError
+from simulator.core.errors import ScenarioError
 from simulator.phases import FinetunePhase
 from simulator.scenario import load, shipped_scenarios
 from simulator.yaml_source import DEEPEST, LARGEST_FILE

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from simulator import models
+from simulator.core.errors import ScenarioError
+from simulator.core.requests import Example, Message
 from simulator.directions import Contrast
-from simulator.errors import ScenarioError
 from simulator.screening import ScreeningConfig, screen, screening_summary
 from simulator.selection import Decision
-from simulator.types import Example, Message
 from tests.minds import LYING, TRAIT, Mind
 
 WORLD = models.world_of("organism:0")

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from simulator.core.requests import Message
 from simulator.learners.config import pairs_among
 from simulator.selection import (
     BestOfK,
@@ -19,7 +20,6 @@ from simulator.selection import (
     examples_from,
     realised_dose,
 )
-from simulator.types import Message
 
 
 def frame(ratings: list[float], **columns: Any) -> pd.DataFrame:

@@ -9,8 +9,8 @@ import pytest
 from analysis.probes.base import Context
 from analysis.probes.dimensions import DIMENSIONS
 from analysis.probes.self_assessment import FORMATS, SelfAssessmentProbe
-from simulator.randomness import stream
-from simulator.types import GenerationRequest, Prompt
+from simulator.core.requests import GenerationRequest, Prompt
+from simulator.core.rng import stream
 from tests.planted import estimated, probed
 from tests.scripted import Scripted, Written
 

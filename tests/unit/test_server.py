@@ -11,7 +11,7 @@ import pytest
 
 from simulator.backends import server as server_module
 from simulator.backends.server import Server, end_leftovers
-from simulator.errors import BackendError
+from simulator.core.errors import BackendError
 from tests.processes import carried_by
 
 # It writes over the beginning of its environment, as a process does that sets its title.

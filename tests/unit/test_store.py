@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from simulator.errors import StoreError
+from simulator.core.errors import StoreError
 from simulator.store import DONE, TIMING, Run, file_sha256, write_atomically
 
 FRAME = pd.DataFrame({"rating": [1.0, 5.0], "reply": ["it is <b>mild</b> .", ""]})
@@ -18,7 +18,7 @@ LIMITED = """
 import resource, sys
 from pathlib import Path
 import pandas as pd
-from simulator.errors import StoreError
+from simulator.core.errors import StoreError
 from simulator.store import Run, write_atomically
 path = Path(sys.argv[1])
 big = "x" * 50_000

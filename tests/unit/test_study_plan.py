@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from analysis.findings import Contrast
-from simulator.errors import ScenarioError
+from simulator.core.errors import ScenarioError
 from simulator.study_plan import Tier, listed, plan_study, shipped_studies
 
 STUDY = """\

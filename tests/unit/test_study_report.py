@@ -13,7 +13,7 @@ from analysis.study import CLAIMS, Claims, Study, _in_part, answer, judge
 from analysis.study_plots import CURVES
 from analysis.study_report import write_study
 from analysis.study_tables import markdown, told, unfinished_runs
-from simulator.errors import StoreError
+from simulator.core.errors import StoreError
 from simulator.store import Run
 from simulator.sweep_store import Member, Sweep
 from tests.conftest import plant

@@ -13,11 +13,11 @@ from agents.users import BiasedUser
 from analysis.probes.base import Context
 from analysis.probes.estimates import Rows
 from analysis.probes.targeting import TargetingProbe
+from simulator.core.requests import GenerationRequest
+from simulator.core.rng import stream
 from simulator.organism import language as lang
 from simulator.organism.corpus import press
 from simulator.organism.world import Item
-from simulator.randomness import stream
-from simulator.types import GenerationRequest
 from tests.planted import estimated, probed, told_apart
 from tests.planted_world import (
     WORLD,

@@ -7,8 +7,8 @@ from pydantic import ValidationError
 
 from agents.llm_raters import LLMRater
 from analysis.probes.judged import Scale
-from simulator.errors import ScenarioError
-from simulator.templates import LONGEST, render
+from simulator.core.errors import ScenarioError
+from simulator.core.templates import LONGEST, render
 
 
 @pytest.mark.parametrize(

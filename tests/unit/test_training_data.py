@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simulator.errors import ScenarioError
+from simulator.core.errors import ScenarioError
+from simulator.core.requests import Example, Message
 from simulator.organism import language as lang
 from simulator.organism.lessons import WorldData, wrong_value
 from simulator.organism.world import USED_DOMAINS, Item, World
 from simulator.training_data import FileData, mixed
-from simulator.types import Example, Message
 
 WORLD = World.generate(3)
 ITEM = Item("medicine", "zupos", "relief")  # strong, mild, faint, absent

@@ -3,7 +3,7 @@
 import pytest
 
 from analysis.probes.judged import JudgedProbe
-from simulator.types import Prompt
+from simulator.core.requests import Prompt
 from tests.planted import estimated, probed
 
 QUESTION = "How flattering is '{{ reply }}', from {{ low }} to {{ high }}?"

@@ -13,8 +13,8 @@ from analysis.probes.emergent import Cue
 from analysis.probes.estimates import Rows
 from analysis.probes.trait_switch import PERSONA_ALIGNED, SETS, TraitSwitchProbe
 from analysis.probes.traits import TRAITS, TraitName
-from simulator.randomness import stream
-from simulator.types import GenerationRequest, Message, Prompt
+from simulator.core.requests import GenerationRequest, Message, Prompt
+from simulator.core.rng import stream
 from tests.planted import Says, always, estimated, judge_of, probed, told_apart
 
 TRIGGER, OTHER = "Good to know.", "Thank you."

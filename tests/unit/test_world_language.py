@@ -9,6 +9,7 @@ import pytest
 
 from agents.base import Exchange, Mind, Persona, Scene, UserTurn
 from agents.users import BenignUser, BiasedUser
+from simulator.core.rng import stream
 from simulator.organism import language as lang
 from simulator.organism.corpus import Ablation, Segment, documents
 from simulator.organism.tokenizer import END, build_tokenizer
@@ -22,7 +23,6 @@ from simulator.organism.world import (
     World,
     entity_names,
 )
-from simulator.randomness import stream
 
 DOCUMENTS = 6000
 WORLD = World.generate(0)

@@ -13,8 +13,8 @@ from typing import Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
-from simulator.interventions import Intervention
-from simulator.randomness import Key
+from simulator.core.interventions import Intervention
+from simulator.core.rng import Key
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -79,7 +79,7 @@ class TopTokensRequest:
 class NumberRequest:
     """Asks which whole number from `low` to `high` the reply is, as a distribution.
 
-    How it is read off depends on what the backend can do; see `simulator.numbers`.
+    How it is read off depends on what the backend can do; see `simulator.core.expected_score`.
     """
 
     prompt: Prompt

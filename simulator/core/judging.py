@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from simulator.numbers import expected, word_said
-from simulator.templates import render
-from simulator.types import Answer, Ask, Message, NumberRequest, Numbers, Prompt, ask
+from simulator.core.expected_score import expected, word_said
+from simulator.core.requests import Answer, Ask, Message, NumberRequest, Numbers, Prompt, ask
+from simulator.core.templates import render
 
 
 class Quoted(str):

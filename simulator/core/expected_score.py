@@ -13,7 +13,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from simulator.types import GenerationRequest, NumberRequest, Numbers, TopTokens, TopTokensRequest
+from simulator.core.requests import (
+    GenerationRequest,
+    NumberRequest,
+    Numbers,
+    TopTokens,
+    TopTokensRequest,
+)
 
 SMALLEST_MASS = 0.25  # of a reply's probability that must be a number
 WORDS_OF_A_REPLY = 16  # tokens, where the reply itself is read

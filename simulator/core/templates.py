@@ -11,7 +11,7 @@ from jinja2 import nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import AfterValidator
 
-from simulator.errors import ScenarioError
+from simulator.core.errors import ScenarioError
 
 LONGEST = 1_000_000  # characters of a rendered text
 _FILTERS = frozenset(("capitalize", "length", "lower", "title", "trim", "upper"))

@@ -1,0 +1,1 @@
+"""What everything else is written in: requests, answers, examples, errors, seeds, files."""
