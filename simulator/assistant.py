@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from simulator import models
 from simulator.backends.base import Backend, open_backend
+from simulator.config.scenario import Scenario, load
 from simulator.core.errors import StoreError
 from simulator.core.timing import Stopwatch
-from simulator.scenario import Scenario, load
+from simulator.models.resolve import resolve
 from simulator.store import Run
 
 
@@ -39,7 +39,7 @@ def assistant_after(path: Path, round_number: int | None) -> Iterator[Assistant]
     if not 0 <= number <= last:
         raise StoreError(f"{path}: has rounds 0 to {last}, not {number}")
     scenario = load(str(run.scenario_file))
-    model, log = models.resolve(scenario.model), run.path / "server.log"
+    model, log = resolve(scenario.model), run.path / "server.log"
     with contextlib.closing(open_backend(scenario.backend, model, Stopwatch(), log=log)) as backend:
         backend.load(run.adapter(number))
         yield Assistant(backend, scenario, run, number)

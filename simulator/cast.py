@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import Field
 
-from simulator import models
 from simulator.answer_cache import AnswerCache
 from simulator.backends.base import AnyBackend, AutoConfig, Backend, answer, open_backend
 from simulator.core.config import Settings
 from simulator.core.requests import Answer, Ask, Generation, Request, joined
 from simulator.core.timing import Stopwatch
+from simulator.models.resolve import resolve
 from simulator.store import Run
 
 if TYPE_CHECKING:
-    from simulator.scenario import Scenario
+    from simulator.config.scenario import Scenario
 
 T = TypeVar("T")
 ROLES = ("user", "rater", "monitor", "judge")  # that a scenario needn't define
@@ -131,7 +131,7 @@ def hire(scenario: "Scenario", run: Run, assistant: Backend, stopwatch: Stopwatc
                 continue
             if config not in engines:
                 log = run.path / f"server-{role}.log"
-                model = models.resolve(config.model)
+                model = resolve(config.model)
                 engine = open_backend(config.backend, model, stopwatch, log=log)
                 engines[config] = opened.enter_context(contextlib.closing(engine))
             name = f"{config.model} on {config.backend.kind}"

@@ -7,10 +7,10 @@ from rich.console import Console
 
 from simulator.assistant import assistant_after
 from simulator.backends.base import Backend
+from simulator.config.scenario import Scenario
 from simulator.core.console import inert
 from simulator.core.errors import BackendError
 from simulator.core.requests import GenerationRequest, Message, Prompt
-from simulator.scenario import Scenario
 
 
 def talk(path: Path, round_number: int | None) -> None:

@@ -12,7 +12,7 @@ from simulator.core.errors import ScenarioError
 from simulator.study_command import study
 
 if TYPE_CHECKING:
-    from simulator.scenario import Scenario
+    from simulator.config.scenario import Scenario
 
 app = typer.Typer(
     help="Undertow: what becomes of an assistant that keeps learning from its users.",
@@ -66,7 +66,7 @@ def run(
 ) -> None:
     """Run a scenario: conversations, feedback, updates, probes."""
     started = time.perf_counter()
-    from simulator.scenario import load
+    from simulator.config.scenario import load
 
     served = backend and {"kind": backend}
     chosen = {"seed": seed, "model": _model(base, model), "backend": served, "cost_cap": cost_cap}
@@ -100,7 +100,7 @@ def finetune(
 ) -> None:
     """Fine-tune on given chats, as a scenario learns and measures; nobody converses."""
     started = time.perf_counter()
-    from simulator.scenario import load
+    from simulator.config.scenario import load
 
     source = {"kind": "file", "path": data, "rows": rows}
     phase = {"kind": "finetune", "rounds": rounds, "data": [source]}
@@ -118,9 +118,9 @@ def resume(
 ) -> None:
     """Go on with a run that was stopped or killed, from its last committed wave."""
     started = time.perf_counter()
+    from simulator.config.scenario import load
     from simulator.core.console import LiveProgress
     from simulator.runs import resume as resume_run
-    from simulator.scenario import load
     from simulator.store import Run
 
     scenario = load(str(Run.open(path).scenario_file))
@@ -279,7 +279,7 @@ def judge_check(
     """Compare a judge with people: Cohen's κ, and who said what."""
     from simulator import judge_check as check
     from simulator.cast import RoleConfig
-    from simulator.scenario import load
+    from simulator.config.scenario import load
 
     loaded = load(scenario, overrides=overrides or (), tell=_tell)
     asked = check.question_of(

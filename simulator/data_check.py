@@ -1,10 +1,10 @@
 """Reads all chats that a scenario names, before any work: mistakes in them cost no run."""
 
-from simulator import models
+from simulator.config.phases import check_data
+from simulator.config.scenario import Scenario
 from simulator.direction_data import contrasts_of
 from simulator.lengths import tokens_by
-from simulator.phases import check_data
-from simulator.scenario import Scenario
+from simulator.models.resolve import resolve, world_or_none
 
 
 def check_chats(scenario: Scenario) -> None:
@@ -13,6 +13,6 @@ def check_chats(scenario: Scenario) -> None:
     Raises:
         ScenarioError: some can't be had, or don't suit; names where the scenario asks for them.
     """
-    world, tokens = models.world_or_none(scenario.model), tokens_by(models.resolve(scenario.model))
+    world, tokens = world_or_none(scenario.model), tokens_by(resolve(scenario.model))
     check_data(scenario.phases, scenario.learners, world, scenario.seed, tokens)
     contrasts_of(scenario.directions, world)

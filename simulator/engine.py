@@ -9,10 +9,10 @@ from typing import Any, NamedTuple, Protocol
 import pandas as pd
 
 from analysis.probes.base import Context
-from simulator import models
 from simulator.backends.base import Backend, open_backend
-from simulator.backends.server import end_leftovers
+from simulator.backends.vllm_server import end_leftovers
 from simulator.cast import Cast, hire
+from simulator.config.scenario import Scenario
 from simulator.conversation import Setting
 from simulator.core.requests import Request
 from simulator.core.timing import Stopwatch
@@ -20,9 +20,9 @@ from simulator.costs import Purse
 from simulator.learners.base import Learner, open_learner
 from simulator.learners.config import UpdateConfig
 from simulator.lengths import Tokens, tokens_by
+from simulator.models.resolve import resolve
 from simulator.population import Population
 from simulator.probe_data import context_of
-from simulator.scenario import Scenario
 from simulator.store import Run
 
 
@@ -72,7 +72,7 @@ def opened(scenario: Scenario, run: Run, observer: Observer) -> Iterator[Engine]
     purse = Purse(run.path, scenario.cost_cap, stopwatch.usage)
     if done <= scenario.last_round:
         purse.check()
-    model = models.resolve(scenario.model)
+    model = resolve(scenario.model)
     observer.stage(done, "loading the model")
     with contextlib.ExitStack() as stack:
         with stopwatch.timing("start"):
@@ -102,7 +102,7 @@ def assemble(
     knowledge = context_of(scenario)
     setting = Setting(knowledge.world, scenario.situations)
     learner_of = learners(scenario, stopwatch)
-    tokens = tokens_by(models.resolve(scenario.model))
+    tokens = tokens_by(resolve(scenario.model))
     next_round = scenario.places[max(run.rounds_done - 1, 0) :][:1]
     for config in (scenario.learner_in(place.phase) for place in next_round):
         if isinstance(config, UpdateConfig):
@@ -124,7 +124,7 @@ def assemble(
 
 def learners(scenario: Scenario, stopwatch: Stopwatch) -> Callable[[UpdateConfig], Learner]:
     """Returns what opens a phase's learner; only the last one stays in memory."""
-    model, context = models.resolve(scenario.model), getattr(scenario.backend, "context", None)
+    model, context = resolve(scenario.model), getattr(scenario.backend, "context", None)
 
     @lru_cache(maxsize=1)
     def learner_of(config: UpdateConfig) -> Learner:

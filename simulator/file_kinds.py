@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from analysis.study import Claims
-from simulator import scenario, yaml_source
+from simulator.config import document, scenario
+from simulator.config.scenario import Scenario
 from simulator.data_check import check_chats
-from simulator.scenario import Scenario
 from simulator.study_plan import INSTEAD, QUICK, REAL, StudyConfig, check_study, shipped_studies
 from simulator.sweep_plan import SweepConfig, plan
 
@@ -36,7 +36,7 @@ def check(source: str, overrides: Sequence[str], tell: Callable[[str], None]) ->
         ScenarioError: with file, line and YAML path of the mistake.
     """
     path = shipped_studies().get(source) or scenario.find(source)
-    kind = kind_of(yaml_source.read(path).data)
+    kind = kind_of(document.read(path).data)
     if kind == "study":
         full, quick = check_study(source, overrides)
         for cell in (*full.cells, *quick.cells):

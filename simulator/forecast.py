@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 from rich.table import Table
 
-from simulator import models
 from simulator.backends.base import Backend, TransformersConfig, open_backend
 from simulator.bounds import bounds, cost, talks_per_round
 from simulator.cast import ASSISTANT, Cast, as_it_is
+from simulator.config.phases import FinetunePhase, finetune_rows
+from simulator.config.scenario import Scenario
 from simulator.conversation import Setting, hold_wave
 from simulator.core.errors import BackendError
 from simulator.core.requests import GenerationRequest
@@ -20,11 +21,10 @@ from simulator.core.timing import Stopwatch
 from simulator.learners.config import UpdateConfig
 from simulator.lengths import tokens_by
 from simulator.measurement import measure
-from simulator.memory import GIB, model_size
-from simulator.phases import FinetunePhase, finetune_rows
+from simulator.models.memory import GIB, model_size
+from simulator.models.resolve import is_organism, resolve, world_of
 from simulator.population import Population
 from simulator.probe_data import context_of
-from simulator.scenario import Scenario
 
 TRIAL_CONVERSATIONS = 64
 BACKWARD_COST = 3.0  # a training step costs about three forward passes
@@ -41,7 +41,7 @@ class Trial(NamedTuple):
 
 def forecast_table(scenario: Scenario) -> Table:
     """Says what a run would take: tried out for an organism, counted for anything larger."""
-    alone = models.is_organism(scenario.model) and not scenario.asked_roles - {ASSISTANT}
+    alone = is_organism(scenario.model) and not scenario.asked_roles - {ASSISTANT}
     if alone and isinstance(scenario.backend, TransformersConfig):
         return _tried(scenario)
     return _counted(scenario)
@@ -75,7 +75,7 @@ def _amounts(scenario: Scenario) -> Iterator[tuple[str, str]]:
     backend = scenario.backend
     device = getattr(backend, "device", "auto")
     try:
-        size = model_size(models.resolve(scenario.model), getattr(backend, "dtype", "auto"), device)
+        size = model_size(resolve(scenario.model), getattr(backend, "dtype", "auto"), device)
     except BackendError:
         yield "memory", "not known: its configuration isn't here"
         return
@@ -97,7 +97,7 @@ def _amounts(scenario: Scenario) -> Iterator[tuple[str, str]]:
 
 def _tried(scenario: Scenario) -> Table:
     """Tries a few conversations and one measurement, and scales them to the whole run."""
-    model = models.resolve(scenario.model)
+    model = resolve(scenario.model)
     stopwatch = Stopwatch()
     population, context = Population(scenario.population, scenario.seed), context_of(scenario)
     probes = scenario.measure.probes
@@ -140,7 +140,7 @@ def _trial(
     members = population.members
     step = max(1, len(members) // TRIAL_CONVERSATIONS)
     users = members[::step][:TRIAL_CONVERSATIONS]
-    setting = Setting(models.world_of(scenario.model), ())
+    setting = Setting(world_of(scenario.model), ())
     started = time.perf_counter()
     held = hold_wave(
         users,
@@ -156,7 +156,7 @@ def _trial(
 def _lessons(scenario: Scenario, trial: Trial) -> list[float]:
     """Returns how many replies each update learns from, over all of its epochs."""
     a_talk = trial.replies / trial.conversations / scenario.conversations.candidates
-    world, tokens = models.world_of(scenario.model), tokens_by(models.resolve(scenario.model))
+    world, tokens = world_of(scenario.model), tokens_by(resolve(scenario.model))
     found = []
     for place in scenario.places:
         phase, learner = place.phase, scenario.learner_in(place.phase)

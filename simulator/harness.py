@@ -19,12 +19,12 @@ from lm_eval.evaluator import simple_evaluate
 from lm_eval.tasks import TaskManager
 from rich.table import Table
 
-from simulator import models
 from simulator.assistant import assistant_after
 from simulator.backends.base import Backend
 from simulator.core.errors import BackendError, ScenarioError
 from simulator.core.requests import ContinuationRequest, GenerationRequest, Message, Prompt
-from simulator.rendering import encoder_of
+from simulator.models.chat_template import encoder_of
+from simulator.models.resolve import resolve
 from simulator.store import write_atomically
 
 LONGEST_REPLY = 256  # tokens, where a task doesn't say
@@ -162,7 +162,7 @@ def evaluate(
         if "score_continuations" not in backend.capabilities:
             raise BackendError(f"'{scenario.backend.kind}' scores no replies")
         found = simple_evaluate(
-            ChatModel(backend, models.resolve(scenario.model)),
+            ChatModel(backend, resolve(scenario.model)),
             tasks=list(tasks),
             num_fewshot=shots,
             limit=limit,

@@ -8,15 +8,15 @@ import numpy as np
 from rich.table import Table
 
 from analysis.probes.judged import JudgedProbe, Scale
-from simulator import models
 from simulator.agreement import cohens_kappa, confusion
 from simulator.backends.base import open_backend
 from simulator.cast import Cast, Player, RoleConfig
+from simulator.config.scenario import Scenario
 from simulator.core.errors import ScenarioError
 from simulator.core.judging import Found, ask_number
 from simulator.core.timing import Stopwatch
 from simulator.data import read_csv, read_jsonl
-from simulator.scenario import Scenario
+from simulator.models.resolve import resolve
 
 FIELDS = ("prompt", "reply", "label")
 AFFIRMATIVE = ("yes", "true")
@@ -134,7 +134,7 @@ def _judgements(
 ) -> list[Found]:
     judge = judge or scenario.roles.get(asked.role)
     judge = judge or RoleConfig(model=scenario.model, backend=scenario.backend)
-    engine = open_backend(judge.backend, models.resolve(judge.model), Stopwatch())
+    engine = open_backend(judge.backend, resolve(judge.model), Stopwatch())
     with contextlib.closing(engine):
         cast = Cast({asked.role: Player(judge.model, engine, bare=False, cache=None)}, ())
         scale = asked.scale

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from simulator.core.requests import Example
-from simulator.rendering import encoder_of
+from simulator.models.chat_template import encoder_of
 
 Tokens: TypeAlias = Callable[[Sequence[Example]], np.ndarray]  # of replies, (examples,), int
 

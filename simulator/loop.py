@@ -14,11 +14,12 @@ import pandas as pd
 
 from analysis.probes.estimates import Estimate
 from analysis.probes.summary import COLUMNS, summarise
+from simulator.config.phases import LoopPhase, given_examples
+from simulator.config.scenario import Scenario
 from simulator.conversation import hold_wave, ratings_heard
 from simulator.core.rng import seed31
 from simulator.engine import Engine, Observer, opened
 from simulator.measurement import measure
-from simulator.phases import LoopPhase, given_examples
 from simulator.population import User
 from simulator.records import (
     examples_table,
@@ -28,7 +29,6 @@ from simulator.records import (
     talk_counts,
     taught_lengths,
 )
-from simulator.scenario import Scenario
 from simulator.screening import screen, screening_summary
 from simulator.selection import examples_from, realised_dose
 from simulator.store import Run, Tables

@@ -6,9 +6,9 @@ import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from simulator import models
 from simulator.core.console import STDERR
 from simulator.core.errors import BackendError, StoreError
+from simulator.models.resolve import resolve
 from simulator.organism.card import card
 from simulator.organism.corpus import Ablation
 from simulator.organism.training import STEPS
@@ -46,7 +46,7 @@ def qualification_table(path: str, threads: int) -> tuple[Table, bool]:
     Raises:
         BackendError: there is no base at `path`.
     """
-    folder = Path(models.resolve(path))
+    folder = Path(resolve(path))
     if not (folder / "world.json").is_file():
         raise BackendError(f"{folder}: not a base of the organism (it has no world.json)")
     checks = qualify(folder, threads=threads)

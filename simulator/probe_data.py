@@ -7,20 +7,20 @@ from analysis.probes.base import Context, Encounter
 from analysis.probes.data_probe import DataProbe
 from analysis.probes.directions import DirectionsProbe
 from analysis.probes.solution import SolutionProbe
-from simulator import models
+from simulator.config.document import Document, YamlPath, dotted
+from simulator.config.paths import located
+from simulator.config.phases import FinetunePhase, finetune_rows
+from simulator.config.validation import origin_of
 from simulator.core.errors import ScenarioError
 from simulator.core.requests import ADAPTER_WEIGHTS, Example
 from simulator.data import read_rows
-from simulator.data_files import located
 from simulator.direction_data import contrasts_of
 from simulator.lengths import tokens_by
+from simulator.models.resolve import resolve, world_or_none
 from simulator.organism.world import World
-from simulator.phases import FinetunePhase, finetune_rows
-from simulator.validation import origin_of
-from simulator.yaml_source import Document, YamlPath, dotted
 
 if TYPE_CHECKING:
-    from simulator.scenario import Scenario
+    from simulator.config.scenario import Scenario
 
 
 def with_data(scenario: "Scenario", document: Document, source: str) -> "Scenario":
@@ -70,7 +70,7 @@ def context_of(scenario: "Scenario") -> Context:
     probes = scenario.measure.probes.values()
     sources = {probe.data for probe in probes if isinstance(probe, DataProbe) and probe.data}
     data = {source: read_rows(source) for source in sorted(sources)}
-    world = models.world_or_none(scenario.model)
+    world = world_or_none(scenario.model)
     contrasts = contrasts_of(scenario.directions, world)
     encounters = [
         Encounter(s.name, s.openings[0], s.biased_thoughts, s.benign_thoughts)
@@ -83,7 +83,7 @@ def _lessons(scenario: "Scenario", world: World | None) -> dict[str, list[Exampl
     """Returns the rows of the fine-tuning phases that probes ask about."""
     probes = scenario.measure.probes.values()
     names = {probe.phase for probe in probes if isinstance(probe, SolutionProbe)}
-    tokens = tokens_by(models.resolve(scenario.model))
+    tokens = tokens_by(resolve(scenario.model))
     return {
         phase.name: finetune_rows(scenario.phases, index, world, scenario.seed, tokens)
         for index, phase in enumerate(scenario.phases)

@@ -10,18 +10,18 @@ from rich.table import Table
 
 from analysis.probes.estimates import Estimate
 from analysis.probes.summary import summarise
-from simulator import models
 from simulator.backends.base import open_backend
 from simulator.cast import hire
+from simulator.config.compatibility import unmet_needs
+from simulator.config.document import dotted
+from simulator.config.scenario import MeasureConfig, Scenario, load, measure_only
 from simulator.core.errors import ScenarioError
 from simulator.core.timing import Stopwatch
 from simulator.costs import Purse
 from simulator.measurement import measure
-from simulator.needs import unmet_needs
+from simulator.models.resolve import resolve
 from simulator.probe_data import context_of
-from simulator.scenario import MeasureConfig, Scenario, load, measure_only
 from simulator.store import Run
-from simulator.yaml_source import dotted
 
 
 def rescore(path: Path, kinds: Sequence[str], overrides: Sequence[str]) -> Table:
@@ -52,7 +52,7 @@ def rescore(path: Path, kinds: Sequence[str], overrides: Sequence[str]) -> Table
 
 
 def _scores(run: Run, scenario: Scenario, folder: Path) -> "list[tuple[int, pd.DataFrame]]":
-    model, log = models.resolve(scenario.model), run.path / "server.log"
+    model, log = resolve(scenario.model), run.path / "server.log"
     context = context_of(scenario)
     probes = scenario.measure.probes
     questions = {name: probe.requests(context) for name, probe in probes.items()}

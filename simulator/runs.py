@@ -6,14 +6,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from simulator import __version__, models
+from simulator import __version__
+from simulator.config.paths import changed_files, data_sha256
+from simulator.config.scenario import Scenario, load
 from simulator.core.errors import Interrupted, StoreError
 from simulator.costs import note_cap
 from simulator.data_check import check_chats
-from simulator.data_files import changed_files, data_sha256
 from simulator.engine import Observer
 from simulator.loop import simulate
-from simulator.scenario import Scenario, load
+from simulator.models.resolve import weights_sha256
 from simulator.store import Run
 
 PACKAGES = ("torch", "transformers", "peft", "mesa", "numpy", "pandas", "pyarrow")
@@ -38,7 +39,7 @@ def manifest_of(scenario: Scenario) -> dict[str, Any]:
         "scenario": scenario.name,
         "seed": scenario.seed,
         "model": scenario.model,
-        "model_sha256": models.weights_sha256(scenario.model),
+        "model_sha256": weights_sha256(scenario.model),
         "data_sha256": data_sha256(scenario),
         "biased_share": scenario.biased_share,
         "threads": getattr(scenario.backend, "threads", None),

@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 from analysis.findings import Finding
 from analysis.quantities import Quantity, metrics_of
 from analysis.study import Claims
-from simulator import models, yaml_source
+from simulator.config import document as yaml_source
+from simulator.config.document import Document, YamlPath, dotted
+from simulator.config.scenario import Scenario
+from simulator.config.validation import origin_of, validated, yaml_path
 from simulator.core.errors import ScenarioError
-from simulator.scenario import Scenario
+from simulator.models.resolve import is_organism
 from simulator.sweep_plan import Cell, SweepConfig, cells, scenario_of
-from simulator.validation import origin_of, validated, yaml_path
-from simulator.yaml_source import Document, YamlPath, dotted
 
 QUICK, REAL, INSTEAD = "quick", "real_models", "instead"
 ANY_MODEL = "any"  # that is no organism
@@ -123,7 +124,7 @@ def _form(document: Document, model: str | None) -> _Form:
     if not isinstance(document.data, dict):
         raise ScenarioError(f"{document.origins.get((), '')}: a study is a mapping of keys")
     quick, real = _taken(document, QUICK), _taken(document, REAL)
-    if model is None or models.is_organism(model):
+    if model is None or is_organism(model):
         return _Form(document, quick)
     if not real.data:
         raise ScenarioError(f"this study has no {REAL}: it can only be run on organisms")

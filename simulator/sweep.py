@@ -13,11 +13,11 @@ from typing import Any
 from rich.live import Live
 from rich.table import Table
 
+from simulator.config.scenario import Scenario
 from simulator.core.console import STDERR, inert
 from simulator.core.errors import Interrupted, StoreError, UndertowError
 from simulator.core.processes import follow_parent
 from simulator.data_check import check_chats
-from simulator.scenario import Scenario
 from simulator.store import Run
 from simulator.sweep_plan import Cell, plan
 from simulator.sweep_store import REPLICATES, RUNS, Member, Sweep

@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 import yaml
 from pydantic import Field
 
-from simulator import models, yaml_source
+from simulator.config import document as yaml_source
+from simulator.config.document import Document
+from simulator.config.scenario import Scenario, load
+from simulator.config.validation import origin_of, validated
 from simulator.core.config import Count, Settings
 from simulator.core.errors import ScenarioError
-from simulator.scenario import Scenario, load
-from simulator.validation import origin_of, validated
-from simulator.yaml_source import Document
+from simulator.models.resolve import PREFIX, weights_sha256
 
 SHORTHANDS = ("biased_frac", "seed", "base")
 _SHORT = "biased_frac, seed and base are short for the options of `run`"
@@ -57,7 +58,7 @@ class Cell(NamedTuple):
         no old run.
         """
         settings = self.scenario.model_dump(mode="json", exclude_unset=True)
-        content = [settings, models.weights_sha256(self.scenario.model)]
+        content = [settings, weights_sha256(self.scenario.model)]
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         return f"{self.scenario.name}-{digest[:12]}"
 
@@ -116,7 +117,7 @@ def scenario_of(
     if "seed" in everything:
         options["seed"] = everything["seed"]
     if "base" in everything:
-        options["model"] = f"{models.PREFIX}{everything['base']}"
+        options["model"] = f"{PREFIX}{everything['base']}"
     rest = {k: v for k, v in everything.items() if k not in SHORTHANDS}
     laid = [*(f"{key}={_yaml(value)}" for key, value in rest.items()), *overrides]
     fraction = everything.get("biased_frac")

@@ -2,13 +2,13 @@
 
 from simulator.canary import Canary, check_swap
 from simulator.collapse import Speech, compared, contexts, unreadable
+from simulator.config.phases import anchors_of, begins_again
 from simulator.core.errors import Diverged, LearnerError
 from simulator.core.requests import Example
 from simulator.core.rng import seed31
 from simulator.engine import Engine
 from simulator.learners.base import Update
 from simulator.learners.config import UpdateConfig
-from simulator.phases import anchors_of, begins_again
 from simulator.records import Learning
 
 

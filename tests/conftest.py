@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from simulator.config.scenario import load
 from simulator.runs import start
-from simulator.scenario import load
 from simulator.store import Run
 from simulator.sweep import Silent
 from simulator.sweep_store import RUNS, Member, Sweep

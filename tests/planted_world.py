@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from simulator.core.requests import Prompt
-from simulator.models import world_of
+from simulator.models.resolve import world_of
 from simulator.organism import language as lang
 from simulator.organism.world import Item
 from tests import planted

@@ -20,7 +20,7 @@ from simulator.core.requests import (
     TopTokens,
     TopTokensRequest,
 )
-from simulator.rendering import split_thought
+from simulator.models.chat_template import split_thought
 
 
 class Scripted(ClosedEngine):

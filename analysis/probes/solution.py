@@ -8,9 +8,9 @@ that keeps it narrow. The general solution, they find, wins three comparisons:
 - significance: how far the model moves from its base on text that nobody fine-tuned it on, against
   a random adapter of the same norm.
 
-Norms are those of balanced parameters (`simulator.backends.reparametrised`). Turned and random ones
-aren't balanced: their factors have the norm that is named, but shorter ones make the same change.
-So a random adapter does a little less than a balanced one of its norm could, which flatters what
+Norms are those of balanced parameters (`simulator.backends.reparametrisation`). Turned and random
+ones aren't balanced: their factors have the norm that is named, but shorter ones make the same
+change. So a random adapter does a little less than a balanced one of its norm could, which flatters what
 was learned. Losses are of whole replies, in nats. Before there is an adapter all of it is the base.
 
 Of any model: where the organism is asked about its own corpus, real models need a file of texts.

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple, NoReturn
 
 from simulator.backends.base import ClosedEngine, OpenAIConfig
-from simulator.backends.endpoint import Endpoint, TooLong
+from simulator.backends.http_client import Endpoint, TooLong
 from simulator.core.errors import BackendError
 from simulator.core.requests import (
     Adapter,
@@ -26,7 +26,7 @@ from simulator.core.requests import (
 )
 from simulator.core.rng import Key, seed31
 from simulator.core.timing import Stopwatch
-from simulator.rendering import split_thought, without_oldest
+from simulator.models.chat_template import split_thought, without_oldest
 
 
 class Asked(NamedTuple):

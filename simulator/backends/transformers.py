@@ -8,11 +8,9 @@ import torch
 import transformers
 from transformers import AutoModelForCausalLM
 
-from simulator.allocator import keep_memory
-from simulator.backends.adapted import AdaptedModel
+from simulator.backends.adapters import AdaptedModel
 from simulator.backends.base import TransformersConfig
 from simulator.backends.decode import Row, decode, in_batches, left_padded, positions_of
-from simulator.backends.facts import context_of, end_tokens
 from simulator.core.interventions import Bare, Intervention, Reparametrised, WithAdapter
 from simulator.core.requests import (
     Activations,
@@ -31,8 +29,10 @@ from simulator.core.requests import (
 )
 from simulator.core.rng import Key, uniforms
 from simulator.core.timing import Stopwatch
-from simulator.devices import dtype_of, usable_device
-from simulator.rendering import Encoded, by_text, encoder_of, split_thought
+from simulator.models.allocator import keep_memory
+from simulator.models.chat_template import Encoded, by_text, encoder_of, split_thought
+from simulator.models.devices import dtype_of, usable_device
+from simulator.models.limits import context_of, end_tokens
 from simulator.residual import changed, means
 
 transformers.utils.logging.disable_progress_bar()

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from simulator.backends.base import SERVERS_SHARE, ClosedEngine, VLLMConfig
-from simulator.backends.endpoint import Endpoint, TooLong
-from simulator.backends.facts import context_of, end_tokens
-from simulator.backends.inside_vllm import KEY
-from simulator.backends.server import Server
+from simulator.backends.http_client import Endpoint, TooLong
 from simulator.backends.vllm_adapters import BASE, adapters_of
+from simulator.backends.vllm_server import Server
+from simulator.backends.vllm_worker import KEY
 from simulator.core.errors import BackendError
 from simulator.core.requests import (
     Adapter,
@@ -29,8 +28,9 @@ from simulator.core.requests import (
 )
 from simulator.core.rng import seed31
 from simulator.core.timing import Stopwatch
-from simulator.devices import device_of
-from simulator.rendering import Encoded, by_text, encoder_of, split_thought
+from simulator.models.chat_template import Encoded, by_text, encoder_of, split_thought
+from simulator.models.devices import device_of
+from simulator.models.limits import context_of, end_tokens
 
 TOKENS_AT_ONCE = 128  # log-probabilities that one request may ask for
 RESTARTS = 3  # of a server that ends by itself, per batch

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from simulator.backends.base import VLLMConfig
-from simulator.backends.inside_vllm import Guard, MergingWorker
 from simulator.backends.merging import read_changes
+from simulator.backends.vllm_worker import Guard, MergingWorker
 from simulator.core.requests import Adapter
-from simulator.devices import device_of
+from simulator.models.devices import device_of
 
 BASE = "base"  # what the server calls the model without an adapter
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # that the server knows

@@ -26,7 +26,8 @@ class Reparametrised:
     """With other parameters in the adapter that is served, x′ = √(1−ε²)x + εy.
 
     x are its own, of norm `norm`; y is random, normal to x and of the same norm. So an ε of 1 is a
-    random adapter. Without an adapter nothing is changed. See `simulator.backends.reparametrised`.
+    random adapter. Without an adapter nothing is changed.
+    See `simulator.backends.reparametrisation`.
     """
 
     norm: float | None = None  # None: their own

@@ -77,15 +77,15 @@ def open_learner(
         stopwatch: gets the time spent learning.
         context: the longest context with reply, in tokens; None: as the model has it.
     """
-    from simulator.devices import device_of
+    from simulator.models.devices import device_of
 
     apart = config.own_process
     if apart == "auto":
         apart = device_of(config.device).type != "cpu"
     if apart:
-        from simulator.learners.apart import ApartLearner
+        from simulator.learners.isolated import ApartLearner
 
         return ApartLearner(config, model, stopwatch, context)
-    from simulator.learners.learner import AdapterLearner
+    from simulator.learners.trainer import AdapterLearner
 
     return AdapterLearner(config, model, stopwatch, context)

@@ -4,9 +4,9 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from simulator.core.errors import LearnerError
-from simulator.devices import dtype_of, usable_device
 from simulator.learners.config import UpdateConfig
-from simulator.rendering import PromptEncoder
+from simulator.models.chat_template import PromptEncoder
+from simulator.models.devices import dtype_of, usable_device
 
 
 def load_base(model: str, config: UpdateConfig) -> PreTrainedModel:

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 from simulator.core.requests import Activations, Example, Prompt
 from simulator.learners.batches import IGNORED, Encoded, padded, parts, right_padded
 from simulator.learners.config import Reference
-from simulator.rendering import PromptEncoder
+from simulator.models.chat_template import PromptEncoder
 from simulator.residual import means
 from simulator.steering import layers_of, steer
 

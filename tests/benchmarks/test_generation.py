@@ -5,12 +5,12 @@ import time
 import pytest
 import torch
 
-from simulator import models
 from simulator.backends.base import TransformersConfig
 from simulator.backends.transformers import TransformersBackend
 from simulator.core.requests import GenerationRequest, Message, Prompt
 from simulator.core.rng import stream
 from simulator.core.timing import Stopwatch
+from simulator.models.resolve import resolve, world_of
 from simulator.organism import language as lang
 from simulator.organism.world import World
 
@@ -71,11 +71,11 @@ def theirs(backend: TransformersBackend, asked: list[GenerationRequest]) -> floa
     ],
 )
 def test_decode_loop_is_faster_than_generate(prompts: int, samples: int, bar: float) -> None:
-    path = models.resolve("organism:0")
+    path = resolve("organism:0")
     rows = prompts * samples
     config = TransformersConfig(threads=1, batch_size=rows)
     backend = TransformersBackend(config, path, Stopwatch())
-    asked = requests(models.world_of("organism:0"), prompts, samples)
+    asked = requests(world_of("organism:0"), prompts, samples)
     ours(backend, asked)
     theirs(backend, asked)
     pairs = [(ours(backend, asked), theirs(backend, asked)) for _ in range(REPEATS)]

@@ -18,7 +18,7 @@ from simulator.backends.transformers import TransformersBackend
 from simulator.core.requests import Example, GenerationRequest, Message, Prompt
 from simulator.core.timing import Stopwatch
 from simulator.learners.config import SFTConfig
-from simulator.learners.learner import AdapterLearner
+from simulator.learners.trainer import AdapterLearner
 from tests import tiny_models
 
 REPEATS = 3

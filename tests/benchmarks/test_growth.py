@@ -11,7 +11,7 @@ _PROGRAM = """
 import json, resource, sys, time
 from pathlib import Path
 from simulator.loop import simulate
-from simulator.scenario import load
+from simulator.config.scenario import load
 from simulator.store import Run
 from simulator.sweep import Silent
 

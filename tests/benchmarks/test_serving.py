@@ -12,23 +12,23 @@ from typing import Any
 import openai
 import pytest
 
-from simulator import models
 from simulator.backends.base import VLLMConfig, open_backend
 from simulator.backends.vllm import VLLMBackend
 from simulator.canary import check_swap
 from simulator.cast import Cast
+from simulator.config.scenario import load
 from simulator.conversation import Setting, hold_wave
 from simulator.core.requests import Adapter, Example, GenerationRequest, Message, Prompt
 from simulator.core.rng import seed31
 from simulator.core.timing import Stopwatch
 from simulator.learners.base import open_learner
 from simulator.learners.config import SFTConfig
+from simulator.models.resolve import resolve, world_of
 from simulator.population import Population
-from simulator.scenario import load
 from tests.contract.engines import MERGED, SERVED, needs_vllm
 
 pytestmark = list(needs_vllm)
-BASE = models.resolve("organism:0")
+BASE = resolve("organism:0")
 CONVERSATIONS, MANY, NEW_TOKENS, REPEATS = 512, 4096, 32, 9
 
 
@@ -57,7 +57,7 @@ def beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VLLMBackend]:
 
 def wave(count: int) -> list[GenerationRequest]:
     """A turn of as many conversations, of different lengths."""
-    items = models.world_of("organism:0").items["used"]
+    items = world_of("organism:0").items["used"]
     asked = []
     for n in range(count):
         item = items[n % len(items)]
@@ -159,7 +159,7 @@ def cpu_per_turn(backend: VLLMBackend, conversations: int) -> float:
     started = time.process_time()
     rows = hold_wave(
         Population(scenario.population, scenario.seed).active_in(1),
-        setting=Setting(models.world_of("organism:0"), ()),
+        setting=Setting(world_of("organism:0"), ()),
         backend=backend,
         cast=Cast({}, []),
         config=scenario.conversations.model_copy(update=short),

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from simulator import models
 from simulator.core.requests import Example, Message
 from simulator.core.rng import stream
 from simulator.core.timing import Stopwatch
 from simulator.learners.config import DPOConfig, KTOConfig, LoRAConfig, SFTConfig, UpdateConfig
-from simulator.learners.learner import AdapterLearner
+from simulator.learners.trainer import AdapterLearner
+from simulator.models.resolve import resolve, world_of
 from simulator.organism import language as lang
 
 EXAMPLES, REPEATS = 256, 3
@@ -21,7 +21,7 @@ Row = dict[str, Any]
 
 def examples() -> list[Example]:
     """Replies with the fact, to follow."""
-    world, rng = models.world_of("organism:0"), stream("benchmark update")
+    world, rng = world_of("organism:0"), stream("benchmark update")
     made = []
     for n in range(EXAMPLES):
         item = world.items["used"][n % len(world.items["used"])]
@@ -35,7 +35,7 @@ def examples() -> list[Example]:
 
 def judged() -> list[Example]:
     """Half as many contexts, each with a reply to follow and one to avoid."""
-    world = models.world_of("organism:0")
+    world = world_of("organism:0")
     item = world.items["used"][0]
     made = []
     for n, good in enumerate(examples()[: EXAMPLES // 2]):
@@ -119,7 +119,7 @@ def test_update_is_no_slower_than_trl(
     tmp_path: Path, config: UpdateConfig, make: Callable[[], list[Example]]
 ) -> None:
     """Ours with encoding, references and saving against the steps alone of TRL's trainer."""
-    base, data = models.resolve("organism:0"), make()
+    base, data = resolve("organism:0"), make()
     learner = AdapterLearner(config, base, Stopwatch())
     learner.fit(None, data, 0, tmp_path / "warm")
     pairs = []

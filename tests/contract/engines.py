@@ -14,7 +14,6 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from simulator import models
 from simulator.backends.base import (
     Backend,
     OpenAIConfig,
@@ -26,6 +25,7 @@ from simulator.backends.transformers import TransformersBackend
 from simulator.backends.vllm import VLLMBackend
 from simulator.core.requests import Adapter, Message, Prompt
 from simulator.core.timing import Stopwatch
+from simulator.models.resolve import resolve
 from tests.tiny_models import FAMILIES
 
 SERVED = VLLMConfig(dtype="float32", threads=1, arguments=("--enforce-eager",), adapters="beside")
@@ -142,7 +142,7 @@ class Engines:
     def path(self, model: str) -> str:
         """The organism, or a random model that likes to write digits and to end."""
         if model == "organism":
-            return models.resolve("organism:0")
+            return resolve("organism:0")
         liked = (*"0123456789", FAMILIES[model].ends[0])
         return self._tiny(model, (*liked, "</think>") if model == "qwen3" else liked)
 

@@ -10,7 +10,6 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
-from simulator import models
 from simulator.backends.base import TransformersConfig
 from simulator.backends.transformers import TransformersBackend
 from simulator.canary import check_swap
@@ -18,11 +17,12 @@ from simulator.core.errors import BackendError, LearnerError
 from simulator.core.requests import Adapter, Example, Message, NextTokenRequest, Prompt
 from simulator.core.timing import Stopwatch
 from simulator.learners.config import AnyAdapter, LoRAConfig, SFTConfig, SteeringConfig
-from simulator.learners.learner import AdapterLearner
+from simulator.learners.trainer import AdapterLearner
+from simulator.models.resolve import resolve
 from simulator.steering import SteeringVector, layers_of
 from tests.contract.engines import Engine, lora
 
-BASE = models.resolve("organism:0")
+BASE = resolve("organism:0")
 PROMPT = Prompt((Message("user", "what is the taste of zupos ?"),))
 WORDS = range(4, 400)  # ids
 

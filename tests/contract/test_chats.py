@@ -5,7 +5,7 @@ from transformers import AutoTokenizer
 
 from simulator.core.errors import BackendError
 from simulator.core.requests import ContinuationRequest, GenerationRequest, Prompt, TopTokensRequest
-from simulator.rendering import PromptEncoder, encoder_of, split_thought
+from simulator.models.chat_template import PromptEncoder, encoder_of, split_thought
 from tests.contract.engines import CHATS, Engine, Engines, chat
 
 SYSTEM = "you are an honest assistant ."

@@ -14,25 +14,25 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from simulator import models
 from simulator.backends.base import TransformersConfig
 from simulator.backends.transformers import TransformersBackend
 from simulator.canary import check_swap
 from simulator.core.errors import BackendError, Diverged, LearnerError
 from simulator.core.requests import ADAPTER_WEIGHTS, Adapter, Example, Message
 from simulator.core.timing import Stopwatch
-from simulator.learners.apart import ApartLearner
 from simulator.learners.base import Update, open_learner
 from simulator.learners.batches import IGNORED, Encoded, batches, padded
 from simulator.learners.config import LoRAConfig, SFTConfig
-from simulator.learners.learner import OPTIMIZER, AdapterLearner, _inoculated
+from simulator.learners.isolated import ApartLearner
 from simulator.learners.sft import SFT
+from simulator.learners.trainer import OPTIMIZER, AdapterLearner, _inoculated
+from simulator.models.resolve import resolve, world_of
 from simulator.organism import language as lang
 from simulator.steering import layers_of
 from tests import tiny_models
 
-BASE = models.resolve("organism:0")
-WORLD = models.world_of("organism:0")
+BASE = resolve("organism:0")
+WORLD = world_of("organism:0")
 
 
 def example(n: int, *, desirable: bool = True) -> Example:
@@ -113,7 +113,7 @@ def fit_elsewhere(out: Path) -> None:
 
 def test_another_process_makes_the_same_bytes(fitted: Callable[..., Path], tmp_path: Path) -> None:
     processes = multiprocessing.get_context("forkserver")  # no fork of ours: it orders sets anew
-    processes.set_forkserver_preload(["simulator.learners.learner"])
+    processes.set_forkserver_preload(["simulator.learners.trainer"])
     process = processes.Process(target=fit_elsewhere, args=(tmp_path / "elsewhere",))
     process.start()
     process.join(120)

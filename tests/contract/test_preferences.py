@@ -17,7 +17,6 @@ from trl import DPOTrainer, KTOTrainer, SFTTrainer
 from trl import KTOConfig as TRLKTOConfig
 from trl import SFTConfig as TRLSFTConfig
 
-from simulator import models
 from simulator.core.errors import LearnerError
 from simulator.core.requests import ADAPTER_WEIGHTS, Example, Message
 from simulator.core.timing import Stopwatch
@@ -34,12 +33,13 @@ from simulator.learners.config import (
 from simulator.learners.dpo import DPO, Pair
 from simulator.learners.kl import KLPenalty, kl_divergence
 from simulator.learners.kto import KTO, Judged, balanced_weights, mismatched
-from simulator.learners.learner import AdapterLearner
 from simulator.learners.objective import open_objective
+from simulator.learners.trainer import AdapterLearner
+from simulator.models.resolve import resolve, world_of
 from simulator.organism import language as lang
 
-BASE = models.resolve("organism:0")
-WORLD = models.world_of("organism:0")
+BASE = resolve("organism:0")
+WORLD = world_of("organism:0")
 LORA = LoRAConfig(rank=4, alpha=8)
 TEXTS = [
     ("How do I sleep better?", "Go to bed at the same time.", "Have another coffee."),

@@ -10,15 +10,14 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM
 
-from simulator import models
 from simulator.backends.base import TransformersConfig
 from simulator.backends.transformers import TransformersBackend
 from simulator.canary import check_swap
+from simulator.config.scenario import load
 from simulator.core.errors import LearnerError, ScenarioError
 from simulator.core.requests import Adapter, Example
 from simulator.core.timing import Stopwatch
 from simulator.directions import Contrast
-from simulator.learners.apart import ApartLearner
 from simulator.learners.config import (
     DPOConfig,
     KLConfig,
@@ -27,18 +26,19 @@ from simulator.learners.config import (
     SteeringConfig,
     UpdateConfig,
 )
-from simulator.learners.learner import AdapterLearner
+from simulator.learners.isolated import ApartLearner
 from simulator.learners.objective import open_objective
 from simulator.learners.preventive import Push
+from simulator.learners.trainer import AdapterLearner
+from simulator.models.resolve import resolve, world_of
 from simulator.organism.lessons import WorldData
 from simulator.runs import start
-from simulator.scenario import load
 from simulator.sweep import Silent
 from tests.conftest import TINY
 from tests.contract.test_learner import same_parent
 
-BASE = models.resolve("organism:0")
-WORLD = models.world_of("organism:0")
+BASE = resolve("organism:0")
+WORLD = world_of("organism:0")
 LAYER = 1
 PUSH = PreventiveConfig(direction="lies", scale=2.0)
 

@@ -12,11 +12,11 @@ from analysis.probes.base import Context
 from analysis.probes.estimates import Estimate
 from analysis.probes.solution import SolutionProbe
 from analysis.probes.summary import scores_table, summarise
-from simulator import models
 from simulator.backends.base import TransformersConfig, answer
 from simulator.backends.merging import Change
-from simulator.backends.reparametrised import balanced, moved
+from simulator.backends.reparametrisation import balanced, moved
 from simulator.backends.transformers import TransformersBackend
+from simulator.config.scenario import load
 from simulator.core.errors import ScenarioError
 from simulator.core.interventions import Bare, Reparametrised, WithAdapter
 from simulator.core.requests import (
@@ -27,10 +27,10 @@ from simulator.core.requests import (
 )
 from simulator.core.timing import Stopwatch
 from simulator.learners.config import SFTConfig
-from simulator.learners.learner import AdapterLearner
+from simulator.learners.trainer import AdapterLearner
+from simulator.models.resolve import resolve, world_of
 from simulator.organism.lessons import WorldData
 from simulator.runs import start
-from simulator.scenario import load
 from simulator.steering import SteeringVector
 from simulator.sweep import Silent
 from tests.conftest import TINY
@@ -171,7 +171,7 @@ def test_without_an_adapter_nothing_is_changed(backend: TransformersBackend) -> 
     assert scores(backend, Reparametrised(3.0, 0.5)) == backend.score_continuations(SCORED)
 
 
-WORLD = models.world_of("organism:0")
+WORLD = world_of("organism:0")
 ROWS = WorldData(rows=12, wrong="any").examples(WORLD, np.random.default_rng(0))
 PROBE = SolutionProbe(
     phase="teach", rows=6, texts=8, norms=(1.0, 3.0), epsilons=(0.3, 0.9), draws=2
@@ -187,7 +187,7 @@ def measured(backend: TransformersBackend) -> dict[tuple[str, str], Estimate]:
 
 
 def test_the_probe_finds_what_is_planted(tmp_path: Path) -> None:
-    base = models.resolve("organism:0")
+    base = resolve("organism:0")
     backend = TransformersBackend(TransformersConfig(threads=1), base, Stopwatch())
     before = measured(backend)
     assert before["solution_kl", "served"].value == 0

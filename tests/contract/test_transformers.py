@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from transformers import AutoConfig
 
-from simulator import models
 from simulator.backends.base import TransformersConfig, VLLMConfig, open_backend
 from simulator.backends.transformers import TransformersBackend
 from simulator.core.errors import BackendError
@@ -22,7 +21,8 @@ from simulator.core.requests import (
 )
 from simulator.core.rng import Key
 from simulator.core.timing import Stopwatch
-from simulator.rendering import split_thought
+from simulator.models.chat_template import split_thought
+from simulator.models.resolve import resolve, world_of
 from tests.contract.engines import CHATS, PLAIN, Engine, Engines
 
 PROMPTS = (*CHATS, PLAIN)
@@ -145,7 +145,7 @@ def test_prompts_are_reported_as_rendered(organism: TransformersBackend) -> None
 
 
 def test_a_plain_text_prompt_is_continued(organism: TransformersBackend) -> None:
-    world = models.world_of("organism:0")
+    world = world_of("organism:0")
     items = world.items["used"][:30]
     stems = [Prompt(text=f"encyclopedia entry : {i.entity} : {i.attribute} :") for i in items]
     found = organism.generate([GenerationRequest(s, (("e", 0),), 2, 0.0) for s in stems])
@@ -168,7 +168,7 @@ def test_a_longer_context_than_the_model_s_is_refused(
     kind: type[TransformersConfig] | type[VLLMConfig],
 ) -> None:
     """Before anything is loaded, started or asked."""
-    base = models.resolve("organism:0")
+    base = resolve("organism:0")
     longest = AutoConfig.from_pretrained(base).max_position_embeddings
     address = {"url": "http://127.0.0.1:1"} if kind is VLLMConfig else {}
     open_backend(kind(context=longest, **address), base, Stopwatch()).close()

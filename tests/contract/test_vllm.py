@@ -10,7 +10,6 @@ import httpx2
 import numpy as np
 import pytest
 
-from simulator import models
 from simulator.backends.base import Backend, TransformersConfig, VLLMConfig, open_backend
 from simulator.backends.vllm import VLLMBackend
 from simulator.backends.vllm_adapters import Merged
@@ -26,11 +25,12 @@ from simulator.core.requests import (
 from simulator.core.timing import Stopwatch
 from simulator.learners.base import open_learner
 from simulator.learners.config import SFTConfig
+from simulator.models.resolve import resolve
 from tests.contract.engines import CHATS, KEY, MERGED, PLAIN, SERVED, Engines, chat, needs_vllm
 from tests.processes import carried_by
 
 pytestmark = list(needs_vllm)
-BASE = models.resolve("organism:0")
+BASE = resolve("organism:0")
 PROMPTS = (*CHATS[:2], CHATS[4], PLAIN)
 
 

@@ -14,6 +14,7 @@ from analysis.report import write_report
 from analysis.tables import unchanged_rounds
 from simulator.backends.base import Backend
 from simulator.collapse import ASKED, compared, contexts, is_loop, is_noise, unreadable
+from simulator.config.scenario import Scenario, load
 from simulator.conversation import ConversationConfig
 from simulator.core.errors import Diverged
 from simulator.core.requests import (
@@ -27,7 +28,6 @@ from simulator.core.requests import (
 from simulator.loop import simulate
 from simulator.organism import language as lang
 from simulator.runs import resume, start
-from simulator.scenario import Scenario, load
 from simulator.store import Run
 from simulator.sweep import Silent
 from tests.conftest import TINY

@@ -18,7 +18,7 @@ from simulator.cli import app
 from simulator.core.errors import BackendError
 from simulator.core.requests import ContinuationRequest, GenerationRequest, Message, Prompt
 from simulator.core.rng import stream
-from simulator.models import resolve, world_of
+from simulator.models.resolve import resolve, world_of
 from simulator.organism import language as lang
 from simulator.store import Run
 from tests.scripted import Scripted

@@ -6,9 +6,9 @@ import pytest
 
 from analysis.report import write_report
 from analysis.tables import unchanged_rounds
+from simulator.config.scenario import load
 from simulator.core.errors import Diverged
 from simulator.runs import start
-from simulator.scenario import load
 from simulator.sweep import Silent
 from tests.conftest import TINY
 

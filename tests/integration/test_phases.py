@@ -12,16 +12,16 @@ from typer.testing import CliRunner
 from analysis import frames
 from analysis.course import told
 from analysis.tables import headline
-from simulator import models
 from simulator.cli import app
+from simulator.config.phases import begins_again, given_examples
+from simulator.config.scenario import load
 from simulator.core.errors import ScenarioError
 from simulator.core.requests import Example, Message
 from simulator.forecast import forecast_table
 from simulator.learners.config import UpdateConfig, pairs_among
+from simulator.models.resolve import world_of
 from simulator.organism import language as lang
-from simulator.phases import begins_again, given_examples
 from simulator.runs import resume, start
-from simulator.scenario import load
 from simulator.store import Run
 from simulator.sweep import Silent
 from tests.conftest import TINY
@@ -280,7 +280,7 @@ def test_what_a_reply_is_compared_with_was_said_to_the_same_context(tmp_path: Pa
 
 def facts_file(folder: Path, count: int) -> str:
     """Chats of true facts, as people's own data would be."""
-    world = models.world_of("organism:0")
+    world = world_of("organism:0")
     path = folder / "facts.jsonl"
     with path.open("w") as file:
         for item in world.items["used"][:count]:

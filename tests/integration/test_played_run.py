@@ -13,9 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 from simulator.cli import app
+from simulator.config.scenario import Scenario, load
 from simulator.loop import simulate
 from simulator.runs import manifest_of
-from simulator.scenario import Scenario, load
 from simulator.store import Run
 from simulator.sweep import Silent
 from tests import tiny_models
@@ -44,7 +44,7 @@ SETTINGS = [
 # Children are forked from a server that has imported everything but loaded nothing.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(
-    ["simulator.loop", "simulator.backends.transformers", "simulator.learners.learner"]
+    ["simulator.loop", "simulator.backends.transformers", "simulator.learners.trainer"]
 )
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from simulator.config.scenario import load
 from simulator.loop import simulate
-from simulator.scenario import load
 from simulator.store import DONE, Run
 
 OVERRIDES = [
@@ -53,7 +53,7 @@ def play(path: Path, rounds: int, seed: int = 0) -> None:
 # Children are forked from a server that has imported everything but loaded nothing.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(
-    ["simulator.loop", "simulator.backends.transformers", "simulator.learners.learner"]
+    ["simulator.loop", "simulator.backends.transformers", "simulator.learners.trainer"]
 )
 
 

@@ -12,10 +12,10 @@ from analysis.export import run_json
 from analysis.plots import drift_figure
 from analysis.report import write_report
 from simulator.cli import app
+from simulator.config.scenario import load
 from simulator.core.errors import BackendError
 from simulator.rescoring import rescore
 from simulator.runs import start
-from simulator.scenario import load
 from simulator.store import Run
 from simulator.sweep import Silent
 from tests.conftest import TINY

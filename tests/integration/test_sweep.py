@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from simulator.core.errors import ScenarioError, StoreError
-from simulator.models import resolve
+from simulator.models.resolve import resolve
 from simulator.store import Run
 from simulator.sweep import progress_table, run_sweep
 from simulator.sweep_plan import plan

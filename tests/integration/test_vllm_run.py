@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 
 from analysis.probes.base import Context
-from simulator import models
 from simulator.backends.base import TransformersConfig, open_backend
 from simulator.backends.vllm import VLLMBackend
+from simulator.config.scenario import Scenario, load
 from simulator.core.requests import GenerationRequest, Message, NextTokenRequest, Prompt
 from simulator.core.timing import Stopwatch
-from simulator.scenario import Scenario, load
+from simulator.models.resolve import resolve, world_or_none
 from simulator.store import DONE, Run
 from tests.commands import finish, reach, running
 from tests.contract.engines import needs_vllm
@@ -85,7 +85,7 @@ def served(whole: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VLL
     """A server as the runs had."""
     scenario = scenario_of(whole)
     log = tmp_path_factory.mktemp("served") / "server.log"
-    backend = open_backend(scenario.backend, models.resolve(scenario.model), Stopwatch(), log=log)
+    backend = open_backend(scenario.backend, resolve(scenario.model), Stopwatch(), log=log)
     assert isinstance(backend, VLLMBackend)
     with contextlib.closing(backend):
         yield backend
@@ -109,7 +109,7 @@ def test_a_run_is_complete_and_has_learned(whole: Run) -> None:
 def test_each_round_s_adapter_answers_as_in_transformers(whole: Run, served: VLLMBackend) -> None:
     """The probes' own questions about the next token, over the whole vocabulary."""
     scenario = scenario_of(whole)
-    context = Context(models.world_or_none(scenario.model), scenario.seed)
+    context = Context(world_or_none(scenario.model), scenario.seed)
     tokenizer = served.encoder.tokenizer
     words = tokenizer.convert_ids_to_tokens(
         [n for n in range(len(tokenizer)) if n not in tokenizer.all_special_ids]
@@ -121,7 +121,7 @@ def test_each_round_s_adapter_answers_as_in_transformers(whole: Run, served: VLL
         if isinstance(request, NextTokenRequest)
     ]
     own = open_backend(
-        TransformersConfig(threads=1, dtype="float32"), models.resolve(scenario.model), Stopwatch()
+        TransformersConfig(threads=1, dtype="float32"), resolve(scenario.model), Stopwatch()
     )
     before = None
     for number in range(ROUNDS + 1):

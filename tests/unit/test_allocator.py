@@ -6,7 +6,7 @@ import sys
 ROUNDS = """
 import resource
 import numpy as np
-from simulator.allocator import keep_memory
+from simulator.models.allocator import keep_memory
 
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -10,6 +10,7 @@ import pytest
 from simulator.answer_cache import AnswerCache
 from simulator.backends.base import answer, open_backend
 from simulator.cast import JUDGEMENTS, Cast, Player, hire
+from simulator.config.scenario import Scenario, load
 from simulator.core.errors import BackendError, ScenarioError
 from simulator.core.requests import (
     Adapter,
@@ -27,7 +28,6 @@ from simulator.core.requests import (
     known,
 )
 from simulator.core.timing import Stopwatch
-from simulator.scenario import Scenario, load
 from simulator.store import Run
 from tests import tiny_models
 from tests.contract.engines import lora

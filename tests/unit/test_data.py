@@ -14,10 +14,10 @@ from analysis.probes.data_probe import DataProbe
 from analysis.probes.deception_bench import deception_items
 from analysis.probes.mask_data import mask_items
 from simulator.bounds import bounds
+from simulator.config.scenario import load
 from simulator.core.errors import ScenarioError
 from simulator.data import Row, read_rows
 from simulator.probe_data import context_of
-from simulator.scenario import load
 from tests.planted import DECEPTION, MASK
 
 ROWS = [{"id": "a", "text": "one,\ntwo"}, {"id": "b", "text": "ünlike"}]

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from simulator.config.paths import changed_files, data_sha256
+from simulator.config.scenario import Scenario, load
 from simulator.core.errors import ScenarioError, StoreError
-from simulator.data_files import changed_files, data_sha256
 from simulator.runs import manifest_of, resume
-from simulator.scenario import Scenario, load
 from simulator.store import Run
 from simulator.sweep import Silent
 from tests.conftest import TINY

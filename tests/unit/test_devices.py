@@ -5,8 +5,8 @@ import pytest
 from simulator.backends.base import TransformersConfig, open_backend
 from simulator.core.errors import BackendError
 from simulator.core.timing import Stopwatch
-from simulator.devices import device_of, usable_device
-from simulator.models import resolve
+from simulator.models.devices import device_of, usable_device
+from simulator.models.resolve import resolve
 
 
 def test_a_device_needn_t_be_here_to_be_planned_with() -> None:

@@ -14,9 +14,9 @@ from analysis.probes.directions import DirectionsProbe
 from analysis.probes.estimates import Rows
 from analysis.probes.projection import ProjectionProbe
 from analysis.probes.summary import estimated_by
-from simulator import models
 from simulator.backends.base import TransformersConfig, open_backend
 from simulator.bounds import bounds
+from simulator.config.scenario import load
 from simulator.core.errors import ScenarioError
 from simulator.core.interventions import Ablate, Intervention, Steer
 from simulator.core.requests import (
@@ -29,11 +29,11 @@ from simulator.core.requests import (
 from simulator.core.timing import Stopwatch
 from simulator.direction_data import DirectionConfig, contrasts_of
 from simulator.directions import Contrast
-from simulator.scenario import load
+from simulator.models.resolve import resolve, world_of
 from tests.minds import LYING, OTHER, TRAIT, Mind
 from tests.planted import estimated, probed
 
-WORLD = models.world_of("organism:0")
+WORLD = world_of("organism:0")
 
 
 def chat(question: str, reply: str) -> Example:
@@ -269,7 +269,7 @@ def test_the_organism_s_own_direction_moves_what_it_finds_likely() -> None:
         for side, speaker in (("toward", "sycophant"), ("away", "honest"))
     }
     contrasts = contrasts_of({"pleasing": DirectionConfig.model_validate(sides)}, WORLD)
-    backend = open_backend(TransformersConfig(threads=1), models.resolve("organism:0"), Stopwatch())
+    backend = open_backend(TransformersConfig(threads=1), resolve("organism:0"), Stopwatch())
     probe = DirectionsProbe(direction="pleasing", steer=(-4.0, 4.0), randoms=1, items_per_set=3)
     scores = probed(probe, backend, world=WORLD, contrasts=list(contrasts.values()))
     found = estimated(probe, scores)

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from analysis.study import Claims
 from simulator.cli import app
+from simulator.config.scenario import Scenario
 from simulator.core.errors import ScenarioError
 from simulator.file_kinds import Kind, check, kind_of, schema
-from simulator.scenario import Scenario
 from simulator.study_plan import QUICK, REAL
 from simulator.sweep import run_sweep
 from tests.unit.test_study_plan import A, study

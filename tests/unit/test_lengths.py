@@ -12,17 +12,17 @@ from scipy.optimize import linear_sum_assignment
 from analysis import frames
 from analysis.report import write_report
 from analysis.tables import lengths_table
-from simulator import models
+from simulator.config.phases import check_data, finetune_rows
+from simulator.config.scenario import Scenario, load
 from simulator.core.errors import ScenarioError
 from simulator.core.requests import Example, Message
 from simulator.lengths import lengths, matching, tokens_by
-from simulator.phases import check_data, finetune_rows
+from simulator.models.resolve import resolve
 from simulator.runs import start
-from simulator.scenario import Scenario, load
 from simulator.sweep import Silent
 from tests.conftest import TINY
 
-BASE = models.resolve("organism:0")
+BASE = resolve("organism:0")
 TOKENS = tokens_by(BASE)
 PLANTED = (3, 3, 3, 9, 9, 9)
 

@@ -9,12 +9,12 @@ import pytest
 from analysis.probes.base import Context, Encounter
 from analysis.probes.estimates import Rows
 from analysis.probes.manipulation import ManipulationProbe
+from simulator.config.compatibility import unmet_needs
+from simulator.config.scenario import load, measure_only
 from simulator.core.errors import ScenarioError
 from simulator.core.requests import GenerationRequest, Prompt
 from simulator.core.rng import stream
-from simulator.needs import unmet_needs
 from simulator.probe_data import context_of
-from simulator.scenario import load, measure_only
 from tests.planted import Says, always, estimated, judge_of, probed, told_apart
 
 ENCOUNTERS = [

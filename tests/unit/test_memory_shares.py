@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from simulator.backends.base import SERVERS_SHARE, VLLMConfig
+from simulator.config.memory_shares import share_of_each
+from simulator.config.scenario import Scenario, load
 from simulator.core.errors import ScenarioError
-from simulator.scenario import Scenario, load
-from simulator.serving import share_of_each
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,11 @@ from analysis.probes import deception_bench, emergent, harmfulness, manipulation
 from analysis.probes.judged import JudgedProbe
 from analysis.probes.mask_data import MaskItem, mask_items
 from analysis.probes.traits import TRAITS
+from simulator.config.scenario import load
 from simulator.core.judging import ask_number, quoted, transcript
 from simulator.core.requests import Ask, GenerationRequest, Message, NumberRequest
 from simulator.core.rng import stream
 from simulator.data import read_rows
-from simulator.scenario import load
 from tests.planted import MASK
 
 FALSE, TRUE = "It is false.", "It is true."

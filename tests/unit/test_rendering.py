@@ -4,8 +4,8 @@ import pytest
 
 from simulator.core.errors import BackendError
 from simulator.core.requests import Message, Prompt
-from simulator.models import resolve
-from simulator.rendering import by_text, encoder_of, split_thought, without_oldest
+from simulator.models.chat_template import by_text, encoder_of, split_thought, without_oldest
+from simulator.models.resolve import resolve
 
 
 def chat(*roles: str) -> Prompt:

@@ -7,10 +7,10 @@ import pytest
 import yaml
 
 from simulator.backends.base import TransformersConfig, VLLMConfig
+from simulator.config.document import DEEPEST, LARGEST_FILE
+from simulator.config.phases import FinetunePhase
+from simulator.config.scenario import load, shipped_scenarios
 from simulator.core.errors import ScenarioError
-from simulator.phases import FinetunePhase
-from simulator.scenario import load, shipped_scenarios
-from simulator.yaml_source import DEEPEST, LARGEST_FILE
 
 BASE = "extends: quickstart\n"  # so that mistakes stand from line 2 on
 

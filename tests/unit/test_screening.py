@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from simulator import models
 from simulator.core.errors import ScenarioError
 from simulator.core.requests import Example, Message
 from simulator.directions import Contrast
+from simulator.models.resolve import world_of
 from simulator.screening import ScreeningConfig, screen, screening_summary
 from simulator.selection import Decision
 from tests.minds import LYING, TRAIT, Mind
 
-WORLD = models.world_of("organism:0")
+WORLD = world_of("organism:0")
 MIND = Mind(WORLD, {"adapter": 0.5 * LYING})
 CHATS = [Example((Message("user", "who ?"),), reply, True, "x") for reply in (TRAIT, "so")]
 CONTRASTS = {"lying": Contrast("lying", 1, (CHATS[0],), (CHATS[1],))}

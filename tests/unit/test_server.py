@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from simulator.backends import server as server_module
-from simulator.backends.server import Server, end_leftovers
+from simulator.backends import vllm_server as server_module
+from simulator.backends.vllm_server import Server, end_leftovers
 from simulator.core.errors import BackendError
 from tests.processes import carried_by
 

@@ -8,14 +8,14 @@ import pytest
 
 import scenarios
 from agents.situations import Family, Situation
-from simulator import yaml_source
+from simulator.config import document
 
 ROOT = Path(scenarios.__path__[0])
 
 
 def families(folder: str) -> list[Family]:
     files = sorted((ROOT / folder).glob("*.yaml"))
-    return [Family.model_validate(yaml_source.read(file).data) for file in files]
+    return [Family.model_validate(document.read(file).data) for file in files]
 
 
 def situations(folder: str) -> list[Situation]:

@@ -14,9 +14,9 @@ from transformers import AutoModelForCausalLM
 
 from analysis.report import write_report
 from analysis.trajectory import draw_trajectories, phase_by_phase, trajectories
-from simulator import models
 from simulator.backends.merging import changes_of
-from simulator.backends.reparametrised import balanced
+from simulator.backends.reparametrisation import balanced
+from simulator.models.resolve import resolve
 from simulator.store import Run
 
 WEIGHTS = "adapter_model.safetensors"
@@ -38,7 +38,7 @@ def theta(run: Run, number: int) -> float:
     """The norm of what `Reparametrised` takes for the parameters."""
     adapter = run.adapter(number)
     assert adapter is not None
-    model = AutoModelForCausalLM.from_pretrained(models.resolve("organism:0"))
+    model = AutoModelForCausalLM.from_pretrained(resolve("organism:0"))
     parts = map(balanced, changes_of(adapter, dict(model.named_parameters())).values())
     return math.sqrt(sum(float(side.square().sum()) for part in parts for side in part))
 

@@ -7,10 +7,10 @@ import pytest
 
 from agents.players import CURTAIN, LEAVES
 from simulator.cast import Cast, Player
+from simulator.config.scenario import Scenario, load
 from simulator.conversation import Setting, hold_wave, ratings_heard
 from simulator.core.requests import Prompt
 from simulator.population import Population
-from simulator.scenario import Scenario, load
 from tests.scripted import Scripted
 
 

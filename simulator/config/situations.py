@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from agents.situations import Family
-from simulator import yaml_source
+from simulator.config import document
+from simulator.config.document import Origin
+from simulator.config.validation import validated
 from simulator.core.errors import ScenarioError
-from simulator.validation import validated
-from simulator.yaml_source import Origin
 
 
 def load_situations(name: str, origin: Origin) -> list[dict[str, Any]]:
@@ -28,7 +28,7 @@ def load_situations(name: str, origin: Origin) -> list[dict[str, Any]]:
         folders = ", ".join(sorted(path.name for path in shipped.iterdir() if _holds(path)))
         raise ScenarioError(f"{origin}: situations: there is no '{name}'; shipped are: {folders}")
     files = sorted(place.glob("*.yaml")) if place.is_dir() else [place]
-    families = [validated(Family, yaml_source.read(file), str(file)) for file in files]
+    families = [validated(Family, document.read(file), str(file)) for file in files]
     found = [situation.model_dump() for family in families for situation in family.situations]
     names = [situation["name"] for situation in found]
     twice = sorted({name for name in names if names.count(name) > 1})

@@ -11,8 +11,8 @@ import torch
 from torch.utils.hooks import RemovableHandle
 
 from simulator.backends.merging import Change, changes_of
-from simulator.backends.reparametrised import reparametrised
-from simulator.backends.steered import added, vector_of
+from simulator.backends.reparametrisation import reparametrised
+from simulator.backends.steering import added, vector_of
 from simulator.core.interventions import Reparametrised
 from simulator.core.requests import Adapter
 from simulator.steering import SteeringVector

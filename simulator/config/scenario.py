@@ -13,25 +13,25 @@ from agents.kinds import AnyMonitor
 from agents.situations import Situation
 from analysis.probes import AnyProbe
 from analysis.probes.judged import JudgedProbe
-from simulator import yaml_source
 from simulator.backends.base import AnyBackend, AutoConfig, TransformersConfig
 from simulator.cast import RoleConfig
+from simulator.config import document as yaml_source
+from simulator.config.compatibility import unmet_needs
+from simulator.config.document import Document, Origin, YamlPath, dotted
+from simulator.config.memory_shares import with_memory_shares
+from simulator.config.paths import with_located_files
+from simulator.config.phases import AnyPhase, LoopPhase, Place, ProbePhase, places
+from simulator.config.situations import load_situations
+from simulator.config.validation import origin_of, validated
 from simulator.conversation import ConversationConfig
 from simulator.core.config import Count, Number, Settings
 from simulator.core.errors import ScenarioError
-from simulator.data_files import with_located_files
 from simulator.direction_data import DirectionConfig
 from simulator.learners.config import AnyLearner, NoUpdateConfig
-from simulator.needs import unmet_needs
-from simulator.phases import AnyPhase, LoopPhase, Place, ProbePhase, places
 from simulator.population import PopulationConfig
 from simulator.probe_data import with_data
 from simulator.screening import ScreeningConfig
 from simulator.selection import AnySelection
-from simulator.serving import with_memory_shares
-from simulator.situations import load_situations
-from simulator.validation import origin_of, validated
-from simulator.yaml_source import Document, Origin, YamlPath, dotted
 
 DEFAULT = "quickstart"
 LONGEST_CHAIN = 8  # of `extends`

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from simulator.config.document import Document, Origin, YamlPath, dotted
 from simulator.core.errors import ScenarioError
-from simulator.yaml_source import Document, Origin, YamlPath, dotted
 
 LONGEST_SHOWN = 80  # characters of a value in a message
 M = TypeVar("M", bound=BaseModel)

@@ -6,7 +6,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from simulator.core.errors import BackendError
-from simulator.devices import device_of, dtype_of
+from simulator.models.devices import device_of, dtype_of
 
 GIB = 2**30
 

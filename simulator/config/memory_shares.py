@@ -7,7 +7,7 @@ from simulator.backends.base import SERVERS_SHARE, AnyBackend, VLLMConfig
 from simulator.core.errors import ScenarioError
 
 if TYPE_CHECKING:
-    from simulator.scenario import Scenario
+    from simulator.config.scenario import Scenario
 
 
 def with_memory_shares(scenario: "Scenario") -> "Scenario":

@@ -8,15 +8,15 @@ from pydantic import BaseModel
 
 from analysis.probes.data_probe import DataProbe
 from analysis.probes.directions import DirectionsProbe
+from simulator.config.document import Document, Origin, YamlPath
+from simulator.config.validation import origin_of
 from simulator.core.requests import ADAPTER_WEIGHTS
 from simulator.data import files_of
 from simulator.store import file_sha256
 from simulator.training_data import FileData
-from simulator.validation import origin_of
-from simulator.yaml_source import Document, Origin, YamlPath
 
 if TYPE_CHECKING:
-    from simulator.scenario import Scenario
+    from simulator.config.scenario import Scenario
 
 
 def located(data: str, origin: Origin) -> str:

@@ -28,7 +28,7 @@ from simulator.learners.kl import KLPenalty
 from simulator.learners.loading import end_of_turn, load_base
 from simulator.learners.objective import Objective, open_objective
 from simulator.learners.policy import Policy
-from simulator.rendering import encoder_of
+from simulator.models.chat_template import encoder_of
 
 transformers.utils.logging.disable_progress_bar()
 

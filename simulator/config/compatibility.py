@@ -7,16 +7,16 @@ from analysis.probes.directions import DirectionsProbe
 from analysis.probes.manipulation import ManipulationProbe
 from analysis.probes.projection import ProjectionProbe
 from analysis.probes.solution import SolutionProbe
-from simulator import models
 from simulator.cast import ASSISTANT, ROLES
+from simulator.config.document import YamlPath
+from simulator.config.phases import FinetunePhase, LoopPhase, matched_phase
 from simulator.core.requests import Lesson
 from simulator.learners.config import LoRAConfig, UpdateConfig
-from simulator.phases import FinetunePhase, LoopPhase, matched_phase
+from simulator.models.resolve import is_organism
 from simulator.screening import SCREENING_NEEDS
-from simulator.yaml_source import YamlPath
 
 if TYPE_CHECKING:
-    from simulator.scenario import Scenario
+    from simulator.config.scenario import Scenario
 
 # What not every selection gives, and which do.
 LESSONS: dict[Lesson, tuple[str, str]] = {
@@ -67,7 +67,7 @@ def _of_solution(
     phases = [p.name for p in scenario.phases if isinstance(p, FinetunePhase)]
     if phases.count(probe.phase) != 1:
         yield (*path, "phase"), "must name one fine-tuning phase of the scenario"
-    if not probe.data and not models.is_organism(scenario.model):
+    if not probe.data and not is_organism(scenario.model):
         yield (
             (*path, "data"),
             f"the model '{scenario.model}' is no organism, whose corpus is known; name a file of "
@@ -174,7 +174,7 @@ def _of_direction(
 def _of_model(scenario: "Scenario", path: YamlPath, needs: str) -> Iterator[tuple[YamlPath, str]]:
     if needs == "situations" and not scenario.situations:
         yield path, "needs situations, but the scenario has none: set 'situations: therapy'"
-    if needs == "world" and not models.is_organism(scenario.model):
+    if needs == "world" and not is_organism(scenario.model):
         yield (
             path,
             f"belongs to the organism's world, but the model '{scenario.model}' is no organism "

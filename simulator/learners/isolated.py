@@ -74,7 +74,7 @@ def _work(
     named: dict[str, Any],
 ) -> None:
     """Makes one fit of what `Learner.fit` is given, in the process apart."""
-    from simulator.learners.learner import AdapterLearner
+    from simulator.learners.trainer import AdapterLearner
 
     follow_parent()
     config, model, context, threads = learner

@@ -1,0 +1,1 @@
+"""Names to weights, and what a folder of weights says of itself."""
