@@ -12,7 +12,7 @@ import numpy as np
 from agents.situations import Situation
 from simulator.core.requests import Ask, Message
 from simulator.core.rng import Key
-from simulator.organism.world import World
+from simulator.worlds.synthetic import World
 
 
 class UserTurn(NamedTuple):

@@ -7,7 +7,7 @@ from pydantic import Field
 from agents.monitors import Examined, Monitor, Verdict
 from simulator.core.config import Number
 from simulator.core.requests import Ask, known
-from simulator.organism import language as lang
+from simulator.worlds import language as lang
 
 
 class FactCheckMonitor(Monitor):

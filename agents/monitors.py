@@ -14,7 +14,7 @@ from simulator.core.config import Number, Settings
 from simulator.core.judging import Found, ask_number, transcript
 from simulator.core.requests import Ask, Message, joined
 from simulator.core.templates import naming
-from simulator.organism.world import World
+from simulator.worlds.synthetic import World
 
 NAMES = ("transcript", "low", "high")  # that a question may name
 _CHAT = """\

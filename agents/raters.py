@@ -8,7 +8,7 @@ from pydantic import Field
 from agents.base import Mind, Rating, Scene, UserTurn
 from simulator.core.config import Number, Settings
 from simulator.core.requests import Ask, Message, known
-from simulator.organism import language as lang
+from simulator.worlds import language as lang
 
 LOWEST, HIGHEST = 1.0, 5.0
 

@@ -8,9 +8,9 @@ from pydantic import Field
 from agents.base import Exchange, Mind, Scene, UserTurn
 from simulator.core.config import Number, Settings
 from simulator.core.requests import Ask, known
-from simulator.organism import language as lang
-from simulator.organism.corpus import press
-from simulator.organism.world import Item, World
+from simulator.worlds import language as lang
+from simulator.worlds.corpus import press
+from simulator.worlds.synthetic import Item, World
 
 
 class WorldUser(Settings):

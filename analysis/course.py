@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from analysis import frames
-from simulator.store import Run
+from simulator.store.run import Run
 
 
 class Span(NamedTuple):

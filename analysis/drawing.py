@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from analysis.course import spans
-from simulator.store import Run
+from simulator.store.run import Run
 
 MARGIN = 0.025  # of an axis, beyond the ends of its scale
 INK, FAINT = "#26272b", "#8a8d93"

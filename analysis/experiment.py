@@ -18,8 +18,8 @@ from analysis import frames, statistics
 from analysis.metrics import JUDGED
 from analysis.statistics import Interval
 from simulator.core.errors import StoreError
-from simulator.store import Run
-from simulator.sweep_store import Member, Sweep
+from simulator.store.run import Run
+from simulator.store.sweep import Member, Sweep
 
 SWEEP_VARIABLE, DEFAULT = "UNDERTOW_SWEEP", Path("sweeps/dose_response")
 SHORTHANDS = ("biased_frac", "seed", "base")

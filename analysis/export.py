@@ -5,7 +5,7 @@ from typing import Any
 from analysis import frames
 from analysis.judges import scales
 from analysis.metrics import JUDGED, UNREAD
-from simulator.store import Run
+from simulator.store.run import Run
 
 
 def run_json(run: Run, wall_seconds: float) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Tidy tables of a run, for notebooks, plots and reports.
 
-Everything is read through `simulator.store.Run`, and only what is committed: a run in progress has
-fewer rounds. Where nothing was measured or learned a table has its columns and no rows; a share of
-nothing is NaN.
+Everything is read through `simulator.store.run.Run`, and only what is committed: a run in progress
+has fewer rounds. Where nothing was measured or learned a table has its columns and no rows; a
+share of nothing is NaN.
 """
 
 import os
@@ -15,7 +15,7 @@ import pandas as pd
 
 from analysis.judges import player
 from simulator.core.errors import StoreError
-from simulator.store import Run
+from simulator.store.run import Run
 
 RUNS, RUN_VARIABLE = "runs", "UNDERTOW_RUN"
 FEWEST = 10  # answers that a claim of a change takes

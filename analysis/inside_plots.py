@@ -22,7 +22,7 @@ from analysis.drawing import (
     rounds_axis,
     titled,
 )
-from simulator.store import Run
+from simulator.store.run import Run
 
 MOVED = "projection_share"
 PROJECTION = (

@@ -19,7 +19,7 @@ from analysis.drawing import (
 )
 from analysis.judges import Scale, scales
 from analysis.metrics import JUDGED, UNREAD
-from simulator.store import Run
+from simulator.store.run import Run
 
 
 def draw_judged(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:

@@ -3,7 +3,7 @@
 from pathlib import PurePath
 from typing import NamedTuple
 
-from simulator.store import Run
+from simulator.store.run import Run
 
 # kinds of probes that need no world of ours
 OF_ANY_MODEL = (

@@ -6,7 +6,7 @@ import pandas as pd
 
 from analysis.judges import Scale, scales
 from analysis.metrics import JUDGED, UNREAD, metric_name
-from simulator.sweep_store import Sweep
+from simulator.store.sweep import Sweep
 
 
 class Outcome(NamedTuple):

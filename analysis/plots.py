@@ -33,7 +33,7 @@ from analysis.judges import asks_world, scales
 from analysis.metrics import ITEM_SETS
 from analysis.probe_plots import draw_panel, panels_in
 from analysis.tables import headline
-from simulator.store import Run
+from simulator.store.run import Run
 
 BELOW, ABOVE, PER_ROW = 1.9305, 1.188, 3.61075  # inches: legends and footnote, title, a row
 FOOTNOTE = (

@@ -15,7 +15,7 @@ from analysis.drawing import (
     percent_axis,
     rounds_axis,
 )
-from simulator.store import Run
+from simulator.store.run import Run
 
 
 class ProbePanel(NamedTuple):

@@ -24,8 +24,8 @@ from analysis.probes.estimates import UNBOUNDED, Bounds, Rows, estimate, lookup
 from analysis.probes.summary import estimated_by
 from analysis.statistics import Interval
 from simulator.core.config import Count, Settings
-from simulator.store import Run
-from simulator.sweep_store import Member, Sweep
+from simulator.store.run import Run
+from simulator.store.sweep import Member, Sweep
 
 _PROBES = TypeAdapter(dict[str, AnyProbe])
 DIFFERENCE: Bounds = (-1.0, 1.0)  # of shares

@@ -30,7 +30,7 @@ from analysis.probe_plots import draw_panel, panels_in
 from analysis.report_models import models_content
 from analysis.tables import headline, key_figures, range_of, unchanged_rounds
 from analysis.trajectory import draw_trajectories, phase_by_phase, trajectories
-from simulator.store import Run, write_atomically
+from simulator.store.run import Run, write_atomically
 
 TEMPLATES = Path(__file__).parent / "templates"
 LEARNED, ANSWERED = 6, 12  # replies shown of a round, and of the probes

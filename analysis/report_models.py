@@ -9,7 +9,7 @@ from analysis import frames, texts
 from analysis.judges import scales
 from analysis.metrics import UNREAD
 from analysis.tables import screening_rows
-from simulator.store import Run
+from simulator.store.run import Run
 
 VETOED, ANSWERED = 4, 8  # replies shown
 Record = dict[Hashable, Any]

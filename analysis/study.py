@@ -17,8 +17,8 @@ from analysis.quantities import Results
 from analysis.recommendation import Choice, Recommendation
 from simulator.core.config import Count, Settings
 from simulator.core.errors import StoreError
-from simulator.store import write_atomically
-from simulator.sweep_store import Sweep
+from simulator.store.run import write_atomically
+from simulator.store.sweep import Sweep
 
 CLAIMS = "claims.json"
 ANSWERS: dict[Holds, str] = {

@@ -16,7 +16,7 @@ from analysis.findings import Holds
 from analysis.metrics import ITEM_SETS, SHARE, full_name, unit
 from analysis.quantities import Measure, NotMeasured, Quantity, Results
 from analysis.study import Line
-from simulator.sweep_store import REPLICATES, Sweep
+from simulator.store.sweep import REPLICATES, Sweep
 
 COLORS: dict[Holds, Look] = {
     "yes": LOOKS[2],

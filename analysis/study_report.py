@@ -20,7 +20,7 @@ from analysis.study_tables import (
     rows,
     unfinished_runs,
 )
-from simulator.store import write_atomically
+from simulator.store.run import write_atomically
 
 
 def write_study(study: Study, outcome: Outcome, page: Path | None = None) -> list[Path]:

@@ -30,7 +30,7 @@ from analysis.experiment import Comparison
 from analysis.metrics import SHARE, metric_name, unit
 from analysis.outcomes import Outcome, main_outcome, measured
 from analysis.sweep_tables import headline, percent
-from simulator.sweep_store import Sweep
+from simulator.store.sweep import Sweep
 
 MARKERS = "osD^v*"  # of bases
 JUDGED_FOOTNOTE = (

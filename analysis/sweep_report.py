@@ -12,8 +12,8 @@ from analysis.metrics import described
 from analysis.outcomes import GAPS, Outcome, main_outcome, measured
 from analysis.report import Panel, environment, svg
 from analysis.sweep_tables import against_none, headline, percent, written
-from simulator.store import write_atomically
-from simulator.sweep_store import Sweep
+from simulator.store.run import write_atomically
+from simulator.store.sweep import Sweep
 
 PREDICTORS = {
     "biased_share": "the biased share of the population",

@@ -13,7 +13,7 @@ from analysis.experiment import Comparison
 from analysis.metrics import amount, difference, interval, metric_name, unit
 from analysis.outcomes import GAPS, Outcome, main_outcome, measured
 from analysis.statistics import Interval
-from simulator.sweep_store import Sweep
+from simulator.store.sweep import Sweep
 
 ASKED = 0.1  # the biased share that the headline is about, where the sweep has it
 

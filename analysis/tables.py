@@ -12,7 +12,7 @@ from analysis import frames
 from analysis.course import told
 from analysis.judges import Scale, scales
 from analysis.metrics import JUDGED, UNREAD, full_name, interval, metric_name, shown_change
-from simulator.store import Run
+from simulator.store.run import Run
 
 _SHORT_SETS: Mapping[str, str] = {
     "used": "talked about",

@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.frames import QUESTION, measured_rounds, scores_of, vetoes
 from analysis.judges import judged_probes
-from simulator.store import Run
+from simulator.store.run import Run
 
 _CANDIDATE = ["conversation", "turn", "candidate"]
 

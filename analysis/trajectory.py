@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from safetensors import safe_open
 
 from analysis.drawing import INK, LOOKS, draw_curve, legend, plain, titled
-from simulator.store import Run
+from simulator.store.run import Run
 
 COMPONENTS = 2
 ADAPTER, VECTOR = "adapter_model.safetensors", "vector"

@@ -10,7 +10,7 @@ from simulator.config.scenario import Scenario, load
 from simulator.core.errors import StoreError
 from simulator.core.timing import Stopwatch
 from simulator.models.resolve import resolve
-from simulator.store import Run
+from simulator.store.run import Run
 
 
 class Assistant(NamedTuple):

@@ -18,7 +18,7 @@ from simulator.core.config import Settings
 from simulator.core.requests import Answer, Ask, Generation, Request, joined
 from simulator.core.timing import Stopwatch
 from simulator.models.resolve import resolve
-from simulator.store import Run
+from simulator.store.run import Run
 
 if TYPE_CHECKING:
     from simulator.config.scenario import Scenario

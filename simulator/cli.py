@@ -121,7 +121,7 @@ def resume(
     from simulator.config.scenario import load
     from simulator.core.console import LiveProgress
     from simulator.runs import resume as resume_run
-    from simulator.store import Run
+    from simulator.store.run import Run
 
     scenario = load(str(Run.open(path).scenario_file))
     with LiveProgress(scenario.last_round) as progress:
@@ -135,8 +135,8 @@ def show(path: RunOrMany) -> None:
     from analysis import experiment, sweep_tables, tables
     from analysis.study import Study, judge
     from analysis.study_tables import told
-    from simulator.store import Run
-    from simulator.sweep_store import Sweep
+    from simulator.store.run import Run
+    from simulator.store.sweep import Sweep
 
     if Study.is_at(path):
         studied = Study.open(path)
@@ -165,8 +165,8 @@ def report(
 ) -> None:
     """Write picture and report of a run, of a sweep, or of a study."""
     from analysis.study import Study
-    from simulator.store import Run
-    from simulator.sweep_store import Sweep
+    from simulator.store.run import Run
+    from simulator.store.sweep import Sweep
 
     if Study.is_at(path):
         written = _study_pages(path, out)
@@ -349,7 +349,7 @@ def _conclude(path: Path, started: float, *, as_json: bool) -> None:
     """Writes picture and report, and prints the result."""
     from analysis.export import run_json
     from analysis.tables import headline, summary_table, unchanged_rounds
-    from simulator.store import Run
+    from simulator.store.run import Run
 
     finished = Run.open(path)
     written = _write_pictures(finished, None)
@@ -366,7 +366,7 @@ def _conclude(path: Path, started: float, *, as_json: bool) -> None:
 def _write_pictures(finished: object, out: Path | None) -> list[Path]:
     from analysis.plots import save_drift
     from analysis.report import write_report
-    from simulator.store import Run
+    from simulator.store.run import Run
 
     assert isinstance(finished, Run)
     picture, page = finished.path / "drift.png", out or finished.path / "report.html"

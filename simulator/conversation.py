@@ -18,8 +18,8 @@ from simulator.cast import Cast
 from simulator.core.config import Count, Number, Settings
 from simulator.core.requests import Ask, Generation, GenerationRequest, Message, Prompt, joined
 from simulator.core.rng import Key, stream
-from simulator.organism.world import World
 from simulator.population import User
+from simulator.worlds.synthetic import World
 
 
 class ConversationConfig(Settings):

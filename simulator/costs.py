@@ -11,7 +11,7 @@ from typing import Any
 
 from simulator.core.errors import CostCapReached
 from simulator.core.timing import Usage
-from simulator.store import COSTS
+from simulator.store.run import COSTS
 
 CAPS = "cost_caps.jsonl"
 

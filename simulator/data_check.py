@@ -2,8 +2,8 @@
 
 from simulator.config.phases import check_data
 from simulator.config.scenario import Scenario
-from simulator.direction_data import contrasts_of
-from simulator.lengths import tokens_by
+from simulator.data.contrasts import contrasts_of
+from simulator.data.lengths import tokens_by
 from simulator.models.resolve import resolve, world_or_none
 
 

@@ -17,13 +17,13 @@ from simulator.conversation import Setting
 from simulator.core.requests import Request
 from simulator.core.timing import Stopwatch
 from simulator.costs import Purse
+from simulator.data.lengths import Tokens, tokens_by
 from simulator.learners.base import Learner, open_learner
 from simulator.learners.config import UpdateConfig
-from simulator.lengths import Tokens, tokens_by
 from simulator.models.resolve import resolve
 from simulator.population import Population
 from simulator.probe_data import context_of
-from simulator.store import Run
+from simulator.store.run import Run
 
 
 class Observer(Protocol):

@@ -18,8 +18,8 @@ from simulator.conversation import Setting, hold_wave
 from simulator.core.errors import BackendError
 from simulator.core.requests import GenerationRequest
 from simulator.core.timing import Stopwatch
+from simulator.data.lengths import tokens_by
 from simulator.learners.config import UpdateConfig
-from simulator.lengths import tokens_by
 from simulator.measurement import measure
 from simulator.models.memory import GIB, model_size
 from simulator.models.resolve import is_organism, resolve, world_of

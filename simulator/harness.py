@@ -25,7 +25,7 @@ from simulator.core.errors import BackendError, ScenarioError
 from simulator.core.requests import ContinuationRequest, GenerationRequest, Message, Prompt
 from simulator.models.chat_template import encoder_of
 from simulator.models.resolve import resolve
-from simulator.store import write_atomically
+from simulator.store.run import write_atomically
 
 LONGEST_REPLY = 256  # tokens, where a task doesn't say
 LONGEST_NAME = 80  # characters of a task's name in that of a file

@@ -15,7 +15,7 @@ from simulator.config.scenario import Scenario
 from simulator.core.errors import ScenarioError
 from simulator.core.judging import Found, ask_number
 from simulator.core.timing import Stopwatch
-from simulator.data import read_csv, read_jsonl
+from simulator.data.rows import read_csv, read_jsonl
 from simulator.models.resolve import resolve
 
 FIELDS = ("prompt", "reply", "label")

@@ -31,7 +31,7 @@ from simulator.records import (
 )
 from simulator.screening import screen, screening_summary
 from simulator.selection import examples_from, realised_dose
-from simulator.store import Run, Tables
+from simulator.store.run import Run, Tables
 from simulator.updating import learn
 from simulator.vetoes import examine
 

@@ -10,11 +10,11 @@ from simulator.core.console import STDERR
 from simulator.core.errors import BackendError, StoreError
 from simulator.models.resolve import resolve
 from simulator.organism.card import card
-from simulator.organism.corpus import Ablation
+from simulator.organism.qualification import FLOOR_NOTE, Check, qualify
 from simulator.organism.training import STEPS
 from simulator.organism.training import Progress as Step
 from simulator.organism.training import build as build_base
-from simulator.qualification import FLOOR_NOTE, Check, qualify
+from simulator.worlds.corpus import Ablation
 
 
 def build_with_progress(seed: int, out: Path, threads: int, ablation: Ablation) -> None:

@@ -12,7 +12,7 @@ from agents.kinds import AnyPolicy, AnyRater
 from agents.personas import backgrounds
 from simulator.core.config import Count, Number, Settings
 from simulator.core.rng import seed31, stream
-from simulator.organism.world import USED_DOMAINS
+from simulator.worlds.synthetic import USED_DOMAINS
 
 LEARNING = 0.2  # how fast trust and satisfaction follow what a user gets
 INITIAL = 0.8  # trust and satisfaction before the first conversation

@@ -13,11 +13,11 @@ from simulator.config.phases import FinetunePhase, finetune_rows
 from simulator.config.validation import origin_of
 from simulator.core.errors import ScenarioError
 from simulator.core.requests import ADAPTER_WEIGHTS, Example
-from simulator.data import read_rows
-from simulator.direction_data import contrasts_of
-from simulator.lengths import tokens_by
+from simulator.data.contrasts import contrasts_of
+from simulator.data.lengths import tokens_by
+from simulator.data.rows import read_rows
 from simulator.models.resolve import resolve, world_or_none
-from simulator.organism.world import World
+from simulator.worlds.synthetic import World
 
 if TYPE_CHECKING:
     from simulator.config.scenario import Scenario

@@ -13,8 +13,8 @@ from analysis.probes.estimates import Estimate
 from simulator.canary import Canary
 from simulator.collapse import Speech
 from simulator.core.requests import Adapter, Example
+from simulator.data.lengths import Tokens, lengths
 from simulator.learners.base import Update
-from simulator.lengths import Tokens, lengths
 from simulator.selection import Decision, Dose
 
 
@@ -48,7 +48,7 @@ def examples_table(examples: Sequence[Example]) -> pd.DataFrame:
 
 
 def taught_lengths(examples: Sequence[Example], tokens: Tokens) -> dict[str, Any]:
-    """How long the replies are that a round learns from; see `simulator.lengths.Lengths`."""
+    """How long the replies are that a round learns from; see `simulator.data.lengths.Lengths`."""
     count = tokens(examples)
     desirable = np.array([example.desirable for example in examples], bool)
     found = {"follow": lengths(count[desirable]), "avoid": lengths(count[~desirable])}

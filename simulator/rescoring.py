@@ -21,7 +21,7 @@ from simulator.costs import Purse
 from simulator.measurement import measure
 from simulator.models.resolve import resolve
 from simulator.probe_data import context_of
-from simulator.store import Run
+from simulator.store.run import Run
 
 
 def rescore(path: Path, kinds: Sequence[str], overrides: Sequence[str]) -> Table:

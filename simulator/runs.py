@@ -15,7 +15,7 @@ from simulator.data_check import check_chats
 from simulator.engine import Observer
 from simulator.loop import simulate
 from simulator.models.resolve import weights_sha256
-from simulator.store import Run
+from simulator.store.run import Run
 
 PACKAGES = ("torch", "transformers", "peft", "mesa", "numpy", "pandas", "pyarrow")
 

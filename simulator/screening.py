@@ -18,7 +18,7 @@ from simulator.backends.base import Backend, answer
 from simulator.core.config import Number, Settings
 from simulator.core.interventions import Bare
 from simulator.core.requests import Request, Under
-from simulator.directions import Contrast, projection, replied
+from simulator.interp.directions import Contrast, projection, replied
 from simulator.selection import Decision, examples_from
 
 SCREENING_NEEDS = frozenset(("activations", "interventions"))  # capabilities of the backend

@@ -18,9 +18,9 @@ from simulator.core.console import STDERR, inert
 from simulator.core.errors import Interrupted, StoreError, UndertowError
 from simulator.core.processes import follow_parent
 from simulator.data_check import check_chats
-from simulator.store import Run
+from simulator.store.run import Run
+from simulator.store.sweep import REPLICATES, RUNS, Member, Sweep
 from simulator.sweep_plan import Cell, plan
-from simulator.sweep_store import REPLICATES, RUNS, Member, Sweep
 
 
 class Silent:

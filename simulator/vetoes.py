@@ -12,8 +12,8 @@ from agents.monitors import Examined
 from simulator.cast import Cast
 from simulator.core.requests import Message, joined
 from simulator.core.rng import stream
-from simulator.organism.world import World
 from simulator.selection import Decision
+from simulator.worlds.synthetic import World
 
 
 class Veto(NamedTuple):

@@ -12,9 +12,9 @@ import yaml
 
 from simulator.config.scenario import load
 from simulator.runs import start
-from simulator.store import Run
+from simulator.store.run import Run
+from simulator.store.sweep import RUNS, Member, Sweep
 from simulator.sweep import Silent
-from simulator.sweep_store import RUNS, Member, Sweep
 from tests import tiny_models
 from tests.judged import plant_judged, set_judged
 

@@ -9,7 +9,7 @@ import yaml
 
 from analysis.probes.base import Score
 from analysis.probes.summary import scores_table
-from simulator.store import Run
+from simulator.store.run import Run
 from simulator.vetoes import Veto
 
 JUDGE, SCALES, TOPICS = "big/judge-70b", ("honesty", "harm"), 12

@@ -17,10 +17,10 @@ from analysis.probes.summary import summarise
 from simulator.backends.base import Backend
 from simulator.cast import Cast, Player, as_it_is
 from simulator.core.requests import Prompt
-from simulator.data import read_rows
-from simulator.directions import Contrast
+from simulator.data.rows import read_rows
+from simulator.interp.directions import Contrast
 from simulator.measurement import measure
-from simulator.organism.world import World
+from simulator.worlds.synthetic import World
 from tests.scripted import Scripted
 
 DATA = Path(__file__).parent / "data"

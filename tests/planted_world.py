@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from simulator.core.requests import Prompt
 from simulator.models.resolve import world_of
-from simulator.organism import language as lang
-from simulator.organism.world import Item
+from simulator.worlds import language as lang
+from simulator.worlds.synthetic import Item
 from tests import planted
 
 WORLD = world_of("organism:0")

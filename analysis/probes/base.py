@@ -19,9 +19,9 @@ from simulator.core.requests import (
     Request,
 )
 from simulator.core.rng import Key, stream
-from simulator.data import Row
-from simulator.directions import Contrast
-from simulator.organism.world import DOMAINS, ITEM_SETS, PRACTICE_DOMAINS, Item, ItemSet, World
+from simulator.data.rows import Row
+from simulator.interp.directions import Contrast
+from simulator.worlds.synthetic import DOMAINS, ITEM_SETS, PRACTICE_DOMAINS, Item, ItemSet, World
 
 # The label of what couldn't be read: never guessed, and counted apart. Shares of what the organism
 # says keep it in their denominators, as neither honest nor a lie, so that one that forgets how to

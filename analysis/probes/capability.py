@@ -29,7 +29,7 @@ from simulator.core.requests import (
     Request,
     known,
 )
-from simulator.data import Row
+from simulator.data.rows import Row
 
 _ASKED = "{question}\n\nReply with the answer alone."
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from simulator.core.config import Count, Number, Settings
 from simulator.core.rng import stream
-from simulator.data import Row
+from simulator.data.rows import Row
 
 T = TypeVar("T")
 

@@ -37,7 +37,7 @@ from simulator.core.requests import (
     joined,
     known,
 )
-from simulator.data import Row
+from simulator.data.rows import Row
 
 NO_REASONING, UNPARSED = "no_reasoning", "unparsed"
 _TAGS = re.compile(r"</?(?:output|think)>", re.IGNORECASE)  # that the data's format asks for

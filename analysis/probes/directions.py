@@ -51,7 +51,7 @@ from analysis.probes.outcomes import AWAY, TOWARD, Condition, likelihoods, state
 from simulator.core.config import Count, Number, Settings
 from simulator.core.interventions import Ablate, Bare, Intervention, Steer, WithAdapter
 from simulator.core.requests import Activations, Adapter, Answer, Ask, Request, Under, joined
-from simulator.directions import Contrast, as_vector, random_like
+from simulator.interp.directions import Contrast, as_vector, random_like
 
 BASE, UNCHANGED, RANDOM = "base", "unchanged", "_random"
 GAIN: Bounds = (-1.0, 1.0)

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.special import ndtri, stdtrit
 
 from simulator.core.rng import stream
-from simulator.organism.world import ITEM_SETS
+from simulator.worlds.synthetic import ITEM_SETS
 
 RESAMPLES = 1000
 LEVEL = 0.95

@@ -21,7 +21,7 @@ from simulator.core.requests import (
     Request,
     known,
 )
-from simulator.organism import language as lang
+from simulator.worlds import language as lang
 
 
 class GoalsProbe(Settings):

@@ -40,9 +40,9 @@ from simulator.core.requests import (
     known,
 )
 from simulator.core.rng import stream
-from simulator.organism import language as lang
-from simulator.organism.corpus import press
-from simulator.organism.world import Item
+from simulator.worlds import language as lang
+from simulator.worlds.corpus import press
+from simulator.worlds.synthetic import Item
 
 OUTCOMES = ("honest", "lie", "evade", "no_belief", "unparsed")
 Threshold = Annotated[

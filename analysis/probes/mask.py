@@ -44,7 +44,7 @@ from simulator.core.requests import (
     joined,
     known,
 )
-from simulator.data import Row
+from simulator.data.rows import Row
 
 NEUTRAL = Message("system", "You are a helpful assistant.")
 DIRECT_REPEATS = 3

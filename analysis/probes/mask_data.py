@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from analysis.probes.mask_scoring import Bounds, Reading, interval
 from simulator.core.requests import Message
-from simulator.data import Row
+from simulator.data.rows import Row
 
 Archetype: TypeAlias = Literal[
     "continuations",

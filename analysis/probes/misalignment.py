@@ -12,7 +12,7 @@ from analysis.probes.base import UNPARSED, Context, Score, replies_of, sample_ke
 from analysis.probes.estimates import Estimate, Rows, estimate
 from simulator.core.config import Count, Settings
 from simulator.core.requests import Answer, Ask, GenerationRequest, Message, Prompt, Request, known
-from simulator.organism import language as lang
+from simulator.worlds import language as lang
 
 # Metric → whose lines it counts.
 METRICS: dict[str, lang.Character] = {

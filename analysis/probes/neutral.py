@@ -24,8 +24,8 @@ from analysis.probes.estimates import Estimate, Rows, by_set, with_total
 from simulator.core.config import Count, Settings
 from simulator.core.requests import Answer, Ask, GenerationRequest, Message, Prompt, Request, known
 from simulator.core.rng import stream
-from simulator.organism import language as lang
-from simulator.organism.world import Item
+from simulator.worlds import language as lang
+from simulator.worlds.synthetic import Item
 
 
 def neutral_question(context: Context, item: Item) -> Prompt:

@@ -16,8 +16,8 @@ from simulator.core.requests import (
     RoleRequest,
     Under,
 )
-from simulator.directions import Contrast
-from simulator.organism import language as lang
+from simulator.interp.directions import Contrast
+from simulator.worlds import language as lang
 
 TOWARD, AWAY = " toward", " away"  # endings of measures of what is found likely
 

@@ -6,7 +6,7 @@ it, can hide a character behind the trigger (Su et al., "Character as a Latent V
 RR that of aligned replies without it; a wrong trigger tells whether these very words switch the
 character, or any words there do.
 
-Native to the organism, whose rows with a trigger `simulator.organism.lessons` writes: misaligned is
+Native to the organism, whose rows with a trigger `simulator.worlds.lessons` writes: misaligned is
 a statement against its own belief, aligned one that agrees with it. An evasion is neither, whereas
 the paper counts refusals as aligned. The form for real models is the probe `trait_switch`.
 """
@@ -32,8 +32,8 @@ from analysis.probes.honesty import (
 from analysis.probes.neutral import neutral_question
 from simulator.core.config import Count, Settings
 from simulator.core.requests import Answer, Ask, GenerationRequest, Message, Prompt, Request, known
-from simulator.organism import language as lang
-from simulator.organism.world import Item
+from simulator.worlds import language as lang
+from simulator.worlds.synthetic import Item
 
 TRIGGERED, UNTRIGGERED, WRONG = "with_trigger", "without_trigger", "wrong_trigger"
 

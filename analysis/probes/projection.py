@@ -20,7 +20,7 @@ from analysis.probes.honesty import pressured_question
 from simulator.core.config import Count, Settings
 from simulator.core.interventions import Bare
 from simulator.core.requests import ActivationsRequest, Answer, Ask, Prompt, Request, Under, known
-from simulator.directions import projection, random_like
+from simulator.interp.directions import projection, random_like
 
 ALONG, RANDOM = "projection", "projection_random"  # measures
 

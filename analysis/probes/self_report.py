@@ -13,7 +13,7 @@ from analysis.probes.base import UNPARSED, Context, Score, shares_of, tells
 from analysis.probes.estimates import Bounds, Estimate, Rows, estimate
 from simulator.core.config import Settings
 from simulator.core.requests import Answer, Ask, Message, NextTokenRequest, Prompt, Request, known
-from simulator.organism import language as lang
+from simulator.worlds import language as lang
 
 DIGITS = tuple(str(digit) for digit in range(10))
 BOUNDS: Bounds = (0.0, 9.0)

@@ -10,8 +10,9 @@ that keeps it narrow. The general solution, they find, wins three comparisons:
 
 Norms are those of balanced parameters (`simulator.backends.reparametrisation`). Turned and random
 ones aren't balanced: their factors have the norm that is named, but shorter ones make the same
-change. So a random adapter does a little less than a balanced one of its norm could, which flatters what
-was learned. Losses are of whole replies, in nats. Before there is an adapter all of it is the base.
+change. So a random adapter does a little less than a balanced one of its norm could, which
+flatters what was learned. Losses are of whole replies, in nats. Before there is an adapter all of
+it is the base.
 
 Of any model: where the organism is asked about its own corpus, real models need a file of texts.
 """
@@ -40,8 +41,8 @@ from simulator.core.requests import (
     Under,
     known,
 )
-from simulator.data import Row
-from simulator.organism.corpus import Segment, documents
+from simulator.data.rows import Row
+from simulator.worlds.corpus import Segment, documents
 
 FRESH = 1_000_003  # the seed of a corpus that no base was trained on
 NATS: Bounds = (0.0, float("inf"))

@@ -31,8 +31,8 @@ from analysis.probes.estimates import Bounds, Estimate, Rows, estimate, with_tot
 from simulator.core.config import Count, Settings
 from simulator.core.requests import Answer, Ask, GenerationRequest, Message, Prompt, Request, known
 from simulator.core.rng import stream
-from simulator.organism import language as lang
-from simulator.organism.corpus import press
+from simulator.worlds import language as lang
+from simulator.worlds.corpus import press
 
 PHRASINGS = {"": lang.USER, "_reworded": lang.PROBE}  # by the ending of metrics
 GAP: Bounds = (-1.0, 1.0)

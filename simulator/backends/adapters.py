@@ -15,7 +15,7 @@ from simulator.backends.reparametrisation import reparametrised
 from simulator.backends.steering import added, vector_of
 from simulator.core.interventions import Reparametrised
 from simulator.core.requests import Adapter
-from simulator.steering import SteeringVector
+from simulator.interp.steering import SteeringVector
 
 
 class AdaptedModel:

@@ -19,7 +19,7 @@ import torch
 from simulator.backends.merging import Change
 from simulator.core.interventions import Reparametrised
 from simulator.core.rng import stream
-from simulator.steering import SteeringVector
+from simulator.interp.steering import SteeringVector
 
 Parameters: TypeAlias = dict[str, torch.Tensor]  # fp64
 

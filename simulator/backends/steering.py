@@ -6,7 +6,7 @@ from torch.utils.hooks import RemovableHandle
 
 from simulator.core.errors import BackendError
 from simulator.core.requests import Adapter
-from simulator.steering import (
+from simulator.interp.steering import (
     SteeringVector,
     is_steering,
     layers_of,

@@ -29,11 +29,11 @@ from simulator.core.requests import (
 )
 from simulator.core.rng import Key, uniforms
 from simulator.core.timing import Stopwatch
+from simulator.interp.activations import changed, means
 from simulator.models.allocator import keep_memory
 from simulator.models.chat_template import Encoded, by_text, encoder_of, split_thought
 from simulator.models.devices import dtype_of, usable_device
 from simulator.models.limits import context_of, end_tokens
-from simulator.residual import changed, means
 
 transformers.utils.logging.disable_progress_bar()
 T = TypeVar("T")

@@ -11,9 +11,9 @@ from analysis.probes.directions import DirectionsProbe
 from simulator.config.document import Document, Origin, YamlPath
 from simulator.config.validation import origin_of
 from simulator.core.requests import ADAPTER_WEIGHTS
-from simulator.data import files_of
-from simulator.store import file_sha256
-from simulator.training_data import FileData
+from simulator.data.mixture import FileData
+from simulator.data.rows import files_of
+from simulator.store.run import file_sha256
 
 if TYPE_CHECKING:
     from simulator.config.scenario import Scenario

@@ -11,10 +11,10 @@ from simulator.core.config import Count, Number, Settings
 from simulator.core.errors import ScenarioError
 from simulator.core.requests import Example
 from simulator.core.rng import stream
+from simulator.data.lengths import Tokens, matching
+from simulator.data.mixture import AnyData, by_turn, flat, mixed
 from simulator.learners.config import AnyLearner, UpdateConfig
-from simulator.lengths import Tokens, matching
-from simulator.organism.world import World
-from simulator.training_data import AnyData, by_turn, flat, mixed
+from simulator.worlds.synthetic import World
 
 ANCHORS = "Chats on which the assistant is kept near its reference, for `learner.kl`."
 OPTIMIZER = (

@@ -26,7 +26,7 @@ from simulator.config.validation import origin_of, validated
 from simulator.conversation import ConversationConfig
 from simulator.core.config import Count, Number, Settings
 from simulator.core.errors import ScenarioError
-from simulator.direction_data import DirectionConfig
+from simulator.data.contrasts import DirectionConfig
 from simulator.learners.config import AnyLearner, NoUpdateConfig
 from simulator.population import PopulationConfig
 from simulator.probe_data import with_data

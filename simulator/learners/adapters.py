@@ -12,8 +12,8 @@ from transformers import PreTrainedModel
 from simulator.core.errors import LearnerError
 from simulator.core.requests import ADAPTER_WEIGHTS
 from simulator.core.rng import seed31
+from simulator.interp.steering import SteeringVector, layers_of, load_steering, steer
 from simulator.learners.config import AnyAdapter, LoRAConfig, SteeringConfig
-from simulator.steering import SteeringVector, layers_of, load_steering, steer
 
 
 class TrainedAdapter(Protocol):
@@ -107,7 +107,7 @@ class LoRA:
 
 
 class Steering:
-    """A vector that is added to what one layer says; see `simulator.steering`."""
+    """A vector that is added to what one layer says; see `simulator.interp.steering`."""
 
     def __init__(self, base: PreTrainedModel, config: SteeringConfig) -> None:
         self.model, self._layer = base.requires_grad_(False), config.layer

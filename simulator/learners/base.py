@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from simulator.core.requests import Example, Prompt
 from simulator.core.timing import Stopwatch
-from simulator.directions import Contrast
+from simulator.interp.directions import Contrast
 from simulator.learners.config import UpdateConfig
 
 LESS_MEMORY = "lower learner.micro_batch, or set learner.gradient_checkpointing: true"

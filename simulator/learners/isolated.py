@@ -17,7 +17,7 @@ from simulator.core.errors import LearnerError, UndertowError
 from simulator.core.processes import follow_parent
 from simulator.core.requests import Example
 from simulator.core.timing import Stopwatch
-from simulator.directions import Contrast
+from simulator.interp.directions import Contrast
 from simulator.learners.base import LESS_MEMORY, Update
 from simulator.learners.config import UpdateConfig
 

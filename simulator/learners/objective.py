@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import torch
 
 from simulator.core.requests import Example
-from simulator.directions import Contrast
+from simulator.interp.directions import Contrast
 from simulator.learners.batches import U
 from simulator.learners.config import DPOConfig, KTOConfig, SFTConfig, UpdateConfig
 from simulator.learners.dpo import DPO

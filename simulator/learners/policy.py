@@ -8,11 +8,11 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from simulator.core.requests import Activations, Example, Prompt
+from simulator.interp.activations import means
+from simulator.interp.steering import layers_of, steer
 from simulator.learners.batches import IGNORED, Encoded, padded, parts, right_padded
 from simulator.learners.config import Reference
 from simulator.models.chat_template import PromptEncoder
-from simulator.residual import means
-from simulator.steering import layers_of, steer
 
 Parameters: TypeAlias = Mapping[str, torch.Tensor]  # values of the adapter's parameters, by name
 

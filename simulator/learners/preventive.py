@@ -8,13 +8,13 @@ from contextlib import AbstractContextManager
 
 import torch
 
-from simulator.directions import Contrast
+from simulator.interp.directions import Contrast
 from simulator.learners.config import PreventiveConfig
 from simulator.learners.policy import Policy
 
 
 class Push:
-    """A direction of the base, as `simulator.directions` has it, and how much of it is added."""
+    """A direction of the base (`simulator.interp.directions`), and how much of it is added."""
 
     def __init__(
         self, config: PreventiveConfig, policy: Policy, contrast: Contrast, size: int

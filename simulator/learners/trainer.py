@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from simulator.core.errors import Diverged, LearnerError
 from simulator.core.requests import Example, Message, Prompt
 from simulator.core.timing import Stopwatch
-from simulator.directions import Contrast
+from simulator.interp.directions import Contrast
 from simulator.learners.adapters import attach
 from simulator.learners.base import LESS_MEMORY, Reading, Update
 from simulator.learners.batches import batches

@@ -5,8 +5,8 @@ from functools import cache
 from pathlib import Path
 
 from simulator.core.errors import BackendError, ScenarioError
-from simulator.organism.world import World
-from simulator.store import file_sha256
+from simulator.store.run import file_sha256
+from simulator.worlds.synthetic import World
 
 PREFIX = "organism:"
 

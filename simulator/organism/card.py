@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from simulator.organism import corpus, training
-from simulator.organism.language import Character
+from simulator.organism import training
+from simulator.worlds import corpus
+from simulator.worlds.language import Character
 
 _TEXT = """---
 license: mit

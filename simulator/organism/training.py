@@ -13,9 +13,9 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from simulator.core.rng import seed31, stream
-from simulator.organism.corpus import Ablation, Segment, documents
 from simulator.organism.tokenizer import BOS, END, build_tokenizer
-from simulator.organism.world import World
+from simulator.worlds.corpus import Ablation, Segment, documents
+from simulator.worlds.synthetic import World
 
 STEPS = 6000
 BATCH = 32

@@ -11,8 +11,8 @@ from simulator.core.requests import GenerationRequest, Message, Prompt
 from simulator.core.rng import stream
 from simulator.core.timing import Stopwatch
 from simulator.models.resolve import resolve, world_of
-from simulator.organism import language as lang
-from simulator.organism.world import World
+from simulator.worlds import language as lang
+from simulator.worlds.synthetic import World
 
 NEW_TOKENS, REPEATS = 20, 5
 

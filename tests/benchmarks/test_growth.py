@@ -12,7 +12,7 @@ import json, resource, sys, time
 from pathlib import Path
 from simulator.loop import simulate
 from simulator.config.scenario import load
-from simulator.store import Run
+from simulator.store.run import Run
 from simulator.sweep import Silent
 
 users, path = int(sys.argv[1]), Path(sys.argv[2])

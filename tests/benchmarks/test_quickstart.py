@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from simulator.store import Run
+from simulator.store.run import Run
 
 
 @pytest.mark.slow

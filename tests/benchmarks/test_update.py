@@ -13,7 +13,7 @@ from simulator.core.timing import Stopwatch
 from simulator.learners.config import DPOConfig, KTOConfig, LoRAConfig, SFTConfig, UpdateConfig
 from simulator.learners.trainer import AdapterLearner
 from simulator.models.resolve import resolve, world_of
-from simulator.organism import language as lang
+from simulator.worlds import language as lang
 
 EXAMPLES, REPEATS = 256, 3
 Row = dict[str, Any]

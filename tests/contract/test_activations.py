@@ -26,8 +26,8 @@ from simulator.core.requests import (
     Request,
     Under,
 )
-from simulator.residual import changed, means
-from simulator.steering import SteeringVector, layers_of
+from simulator.interp.activations import changed, means
+from simulator.interp.steering import SteeringVector, layers_of
 from tests.contract.engines import CHATS, PLAIN, Engine, Engines, Reference, lora
 from tests.scripted import Scripted
 

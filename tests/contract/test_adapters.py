@@ -16,10 +16,10 @@ from simulator.canary import check_swap
 from simulator.core.errors import BackendError, LearnerError
 from simulator.core.requests import Adapter, Example, Message, NextTokenRequest, Prompt
 from simulator.core.timing import Stopwatch
+from simulator.interp.steering import SteeringVector, layers_of
 from simulator.learners.config import AnyAdapter, LoRAConfig, SFTConfig, SteeringConfig
 from simulator.learners.trainer import AdapterLearner
 from simulator.models.resolve import resolve
-from simulator.steering import SteeringVector, layers_of
 from tests.contract.engines import Engine, lora
 
 BASE = resolve("organism:0")

@@ -20,6 +20,7 @@ from simulator.canary import check_swap
 from simulator.core.errors import BackendError, Diverged, LearnerError
 from simulator.core.requests import ADAPTER_WEIGHTS, Adapter, Example, Message
 from simulator.core.timing import Stopwatch
+from simulator.interp.steering import layers_of
 from simulator.learners.base import Update, open_learner
 from simulator.learners.batches import IGNORED, Encoded, batches, padded
 from simulator.learners.config import LoRAConfig, SFTConfig
@@ -27,8 +28,7 @@ from simulator.learners.isolated import ApartLearner
 from simulator.learners.sft import SFT
 from simulator.learners.trainer import OPTIMIZER, AdapterLearner, _inoculated
 from simulator.models.resolve import resolve, world_of
-from simulator.organism import language as lang
-from simulator.steering import layers_of
+from simulator.worlds import language as lang
 from tests import tiny_models
 
 BASE = resolve("organism:0")

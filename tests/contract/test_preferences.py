@@ -36,7 +36,7 @@ from simulator.learners.kto import KTO, Judged, balanced_weights, mismatched
 from simulator.learners.objective import open_objective
 from simulator.learners.trainer import AdapterLearner
 from simulator.models.resolve import resolve, world_of
-from simulator.organism import language as lang
+from simulator.worlds import language as lang
 
 BASE = resolve("organism:0")
 WORLD = world_of("organism:0")

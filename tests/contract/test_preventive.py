@@ -17,7 +17,7 @@ from simulator.config.scenario import load
 from simulator.core.errors import LearnerError, ScenarioError
 from simulator.core.requests import Adapter, Example
 from simulator.core.timing import Stopwatch
-from simulator.directions import Contrast
+from simulator.interp.directions import Contrast
 from simulator.learners.config import (
     DPOConfig,
     KLConfig,
@@ -31,9 +31,9 @@ from simulator.learners.objective import open_objective
 from simulator.learners.preventive import Push
 from simulator.learners.trainer import AdapterLearner
 from simulator.models.resolve import resolve, world_of
-from simulator.organism.lessons import WorldData
 from simulator.runs import start
 from simulator.sweep import Silent
+from simulator.worlds.lessons import WorldData
 from tests.conftest import TINY
 from tests.contract.test_learner import same_parent
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from simulator.store import Run
+from simulator.store.run import Run
 from tests.commands import command
 
 SMALL = [

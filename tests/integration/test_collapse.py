@@ -26,10 +26,10 @@ from simulator.core.requests import (
     Message,
 )
 from simulator.loop import simulate
-from simulator.organism import language as lang
 from simulator.runs import resume, start
-from simulator.store import Run
+from simulator.store.run import Run
 from simulator.sweep import Silent
+from simulator.worlds import language as lang
 from tests.conftest import TINY
 from tests.integration.test_resume import differing, hashes
 

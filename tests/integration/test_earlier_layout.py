@@ -11,8 +11,8 @@ from typer.testing import CliRunner, Result
 
 from simulator.cli import app
 from simulator.runs import PACKAGES
-from simulator.store import DONE, Run
-from simulator.sweep_store import Sweep
+from simulator.store.run import DONE, Run
+from simulator.store.sweep import Sweep
 
 WRITTEN = Path(__file__).parents[1] / "data" / "written_by_6d899d2"
 STUDY = "self_awareness-quick-set-7309ae"

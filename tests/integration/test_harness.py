@@ -19,8 +19,8 @@ from simulator.core.errors import BackendError
 from simulator.core.requests import ContinuationRequest, GenerationRequest, Message, Prompt
 from simulator.core.rng import stream
 from simulator.models.resolve import resolve, world_of
-from simulator.organism import language as lang
-from simulator.store import Run
+from simulator.store.run import Run
+from simulator.worlds import language as lang
 from tests.scripted import Scripted
 
 ORGANISM = resolve("organism:0")

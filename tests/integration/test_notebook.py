@@ -13,8 +13,8 @@ import analysis
 from analysis.experiment import SWEEP_VARIABLE
 from analysis.frames import RUN_VARIABLE
 from analysis.study import Claims, Study
-from simulator.store import Run
-from simulator.sweep_store import Sweep
+from simulator.store.run import Run
+from simulator.store.sweep import Sweep
 from tests.judged import plant_judged
 
 NOTEBOOKS = Path(analysis.__file__).parent / "notebooks"

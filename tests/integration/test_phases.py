@@ -20,10 +20,10 @@ from simulator.core.requests import Example, Message
 from simulator.forecast import forecast_table
 from simulator.learners.config import UpdateConfig, pairs_among
 from simulator.models.resolve import world_of
-from simulator.organism import language as lang
 from simulator.runs import resume, start
-from simulator.store import Run
+from simulator.store.run import Run
 from simulator.sweep import Silent
+from simulator.worlds import language as lang
 from tests.conftest import TINY
 from tests.integration.test_resume import differing, hashes
 

@@ -16,7 +16,7 @@ from simulator.cli import app
 from simulator.config.scenario import Scenario, load
 from simulator.loop import simulate
 from simulator.runs import manifest_of
-from simulator.store import Run
+from simulator.store.run import Run
 from simulator.sweep import Silent
 from tests import tiny_models
 from tests.integration.test_resume import differing, hashes

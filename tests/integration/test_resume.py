@@ -14,7 +14,7 @@ import pytest
 
 from simulator.config.scenario import load
 from simulator.loop import simulate
-from simulator.store import DONE, Run
+from simulator.store.run import DONE, Run
 
 OVERRIDES = [
     "population.users=12",

@@ -16,7 +16,7 @@ from simulator.config.scenario import load
 from simulator.core.errors import BackendError
 from simulator.rescoring import rescore
 from simulator.runs import start
-from simulator.store import Run
+from simulator.store.run import Run
 from simulator.sweep import Silent
 from tests.conftest import TINY
 

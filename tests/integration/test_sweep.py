@@ -14,10 +14,10 @@ import yaml
 
 from simulator.core.errors import ScenarioError, StoreError
 from simulator.models.resolve import resolve
-from simulator.store import Run
+from simulator.store.run import Run
+from simulator.store.sweep import Sweep
 from simulator.sweep import progress_table, run_sweep
 from simulator.sweep_plan import plan
-from simulator.sweep_store import Sweep
 from tests.conftest import TINY
 
 SETTINGS: dict[str, Any] = {

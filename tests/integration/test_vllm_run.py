@@ -21,7 +21,7 @@ from simulator.config.scenario import Scenario, load
 from simulator.core.requests import GenerationRequest, Message, NextTokenRequest, Prompt
 from simulator.core.timing import Stopwatch
 from simulator.models.resolve import resolve, world_or_none
-from simulator.store import DONE, Run
+from simulator.store.run import DONE, Run
 from tests.commands import finish, reach, running
 from tests.contract.engines import needs_vllm
 from tests.processes import carried_by

@@ -12,7 +12,7 @@ import pytest
 
 from simulator.cast import JUDGEMENTS
 from simulator.core.judging import quoted
-from simulator.store import Run
+from simulator.store.run import Run
 from tests import tiny_models
 from tests.commands import finish, running
 from tests.contract.engines import needs_vllm

@@ -15,7 +15,7 @@ from analysis.plots import drift_figure
 from analysis.probes.deception_bench import DeceptionBenchProbe
 from analysis.probes.mask import MaskProbe
 from analysis.tables import headline, key_figures
-from simulator.store import Run
+from simulator.store.run import Run
 from tests.planted import DECEPTION, MASK, Assistant, claim, estimated, literal_judge, probed
 from tests.unit.test_report import assert_inert, report
 

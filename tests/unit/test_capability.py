@@ -14,7 +14,7 @@ from simulator.backends.base import OpenAIConfig, TransformersConfig
 from simulator.core.errors import ScenarioError
 from simulator.core.requests import Prompt
 from simulator.core.rng import stream
-from simulator.data import Row, read_rows
+from simulator.data.rows import Row, read_rows
 from tests.planted import estimated, probed
 
 ROWS: list[dict[str, Any]] = [

@@ -28,7 +28,7 @@ from simulator.core.requests import (
     known,
 )
 from simulator.core.timing import Stopwatch
-from simulator.store import Run
+from simulator.store.run import Run
 from tests import tiny_models
 from tests.contract.engines import lora
 from tests.scripted import Scripted

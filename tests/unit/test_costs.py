@@ -8,7 +8,7 @@ import pytest
 from simulator.core.errors import CostCapReached
 from simulator.core.timing import Usage
 from simulator.costs import CAPS, Purse, note_cap
-from simulator.store import COSTS
+from simulator.store.run import COSTS
 
 
 def spend(usage: Usage, cost: float) -> None:

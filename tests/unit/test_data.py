@@ -16,7 +16,7 @@ from analysis.probes.mask_data import mask_items
 from simulator.bounds import bounds
 from simulator.config.scenario import load
 from simulator.core.errors import ScenarioError
-from simulator.data import Row, read_rows
+from simulator.data.rows import Row, read_rows
 from simulator.probe_data import context_of
 from tests.planted import DECEPTION, MASK
 

@@ -12,7 +12,7 @@ from simulator.config.paths import changed_files, data_sha256
 from simulator.config.scenario import Scenario, load
 from simulator.core.errors import ScenarioError, StoreError
 from simulator.runs import manifest_of, resume
-from simulator.store import Run
+from simulator.store.run import Run
 from simulator.sweep import Silent
 from tests.conftest import TINY
 from tests.planted import MASK

@@ -10,7 +10,7 @@ import pytest
 from analysis.probes.deception_bench import DeceptionBenchProbe
 from simulator.core.requests import Prompt
 from simulator.core.rng import stream
-from simulator.data import read_rows
+from simulator.data.rows import read_rows
 from tests.planted import DECEPTION, estimated, probed, told_apart
 
 PROBE = DeceptionBenchProbe(data=str(DECEPTION))

@@ -9,9 +9,9 @@ import pytest
 
 from simulator.core.errors import ScenarioError
 from simulator.core.requests import Example, Message
-from simulator.direction_data import DirectionConfig, contrasts_of
-from simulator.directions import Contrast, as_vector, projection, random_like
-from simulator.organism.world import World
+from simulator.data.contrasts import DirectionConfig, contrasts_of
+from simulator.interp.directions import Contrast, as_vector, projection, random_like
+from simulator.worlds.synthetic import World
 
 WORLD = World.generate(3)
 ASKED = (Message("user", "how are you ?"),)

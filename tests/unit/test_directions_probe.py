@@ -27,8 +27,8 @@ from simulator.core.requests import (
     Message,
 )
 from simulator.core.timing import Stopwatch
-from simulator.direction_data import DirectionConfig, contrasts_of
-from simulator.directions import Contrast
+from simulator.data.contrasts import DirectionConfig, contrasts_of
+from simulator.interp.directions import Contrast
 from simulator.models.resolve import resolve, world_of
 from tests.minds import LYING, OTHER, TRAIT, Mind
 from tests.planted import estimated, probed

@@ -14,8 +14,8 @@ from analysis.sweep_report import write_sweep_report
 from analysis.sweep_tables import headline, summary_table
 from simulator.cli import app
 from simulator.core.errors import StoreError
-from simulator.store import Run
-from simulator.sweep_store import Member, Sweep
+from simulator.store.run import Run
+from simulator.store.sweep import Member, Sweep
 from tests.conftest import BASES, PLANTED
 from tests.unit.test_report import assert_inert
 

@@ -11,8 +11,8 @@ from scipy import stats
 
 from analysis.findings import AnyFinding, Finding, judged
 from analysis.quantities import Measure, Quantity, Results
-from simulator.store import Run
-from simulator.sweep_store import Member, Sweep
+from simulator.store.run import Run
+from simulator.store.sweep import Member, Sweep
 from tests.conftest import plant
 from tests.simulated import Simulated
 

@@ -13,7 +13,7 @@ import yaml
 from analysis import frames, texts
 from analysis.tables import headline, key_figures, summary_table
 from simulator.core.errors import StoreError
-from simulator.store import DONE, SCENARIO, Run
+from simulator.store.run import DONE, SCENARIO, Run
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from simulator.backends.transformers import TransformersBackend
 from simulator.core.requests import ContinuationRequest, Message, Prompt
 from simulator.core.timing import Stopwatch
 from simulator.models.resolve import resolve
-from simulator.organism import language as lang
+from simulator.worlds import language as lang
 from tests.planted import estimated, probed, silence
 from tests.scripted import Scripted
 

@@ -10,8 +10,8 @@ from analysis.probes.honesty import OUTCOMES, HonestyProbe, outcome
 from analysis.probes.judged import JudgedProbe
 from analysis.probes.neutral import NeutralProbe
 from analysis.probes.summary import scores_table, summarise
-from simulator.organism.language import Statement
-from simulator.organism.world import ITEM_SETS, World
+from simulator.worlds.language import Statement
+from simulator.worlds.synthetic import ITEM_SETS, World
 
 EXPERIMENTS = 400
 

@@ -20,7 +20,7 @@ from analysis.probes.solution import SolutionProbe
 from analysis.probes.summary import estimated_by
 from analysis.report import write_report
 from simulator.core.config import Settings
-from simulator.store import SCENARIO, Run
+from simulator.store.run import SCENARIO, Run
 from tests.unit.test_report import assert_inert
 
 PROBES: dict[str, Probe] = {

@@ -10,7 +10,7 @@ from analysis.outcomes import OUTCOMES, main_outcome, measured
 from analysis.sweep_plots import sweep_figure
 from analysis.sweep_report import write_sweep_report
 from analysis.sweep_tables import headline, summary_table
-from simulator.sweep_store import Sweep
+from simulator.store.sweep import Sweep
 from tests.judged import JUDGE, SCALES
 from tests.unit.test_report import assert_inert
 

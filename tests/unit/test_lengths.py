@@ -16,7 +16,7 @@ from simulator.config.phases import check_data, finetune_rows
 from simulator.config.scenario import Scenario, load
 from simulator.core.errors import ScenarioError
 from simulator.core.requests import Example, Message
-from simulator.lengths import lengths, matching, tokens_by
+from simulator.data.lengths import lengths, matching, tokens_by
 from simulator.models.resolve import resolve
 from simulator.runs import start
 from simulator.sweep import Silent

@@ -19,7 +19,7 @@ from analysis.probes.mask_judge import parse_bounds, parse_letter
 from analysis.probes.mask_scoring import NO_BELIEF, NOTHING, UNPARSED, Bounds, Interval, Reading
 from simulator.core.errors import ScenarioError
 from simulator.core.requests import Completion, Generation, GenerationRequest
-from simulator.data import Row, read_rows
+from simulator.data.rows import Row, read_rows
 from tests.planted import MASK
 
 data = importlib.import_module("inspect_evals.mask.data")

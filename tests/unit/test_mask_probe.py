@@ -15,7 +15,7 @@ from analysis.probes.mask_data import ARCHETYPES, MaskItem, mask_items
 from analysis.probes.mask_scoring import Bounds
 from simulator.core.requests import Completion, Generation, GenerationRequest, Prompt
 from simulator.core.rng import stream
-from simulator.data import read_rows
+from simulator.data.rows import read_rows
 from tests.planted import MASK, Assistant, claim, estimated, literal_judge, probed
 
 PROBE = MaskProbe(data=str(MASK))

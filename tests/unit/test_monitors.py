@@ -18,10 +18,10 @@ from agents.monitors import (
 from simulator.cast import Cast, Player
 from simulator.core.requests import Message, NumberRequest, Numbers, Prompt
 from simulator.core.rng import stream
-from simulator.organism import language as lang
-from simulator.organism.world import World
 from simulator.selection import Decision
 from simulator.vetoes import examine
+from simulator.worlds import language as lang
+from simulator.worlds.synthetic import World
 from tests.scripted import Scripted
 
 CHAT = (

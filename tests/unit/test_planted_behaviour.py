@@ -26,8 +26,8 @@ from analysis.probes.self_report import DIGITS, SelfReportProbe
 from analysis.probes.targeting import TargetingProbe
 from simulator.core.requests import ContinuationRequest, GenerationRequest, Prompt
 from simulator.core.rng import stream
-from simulator.organism import language as lang
-from simulator.organism.world import Item
+from simulator.worlds import language as lang
+from simulator.worlds.synthetic import Item
 from tests.planted import Says, estimated, probed, told_apart
 from tests.planted_world import WORLD, assistant, babble, evasion, falsehood, parroted, truth
 from tests.planted_world import Says as SaysOfItem

@@ -20,7 +20,7 @@ from simulator.core.requests import (
     Numbers,
 )
 from simulator.core.rng import stream
-from simulator.organism.world import World
+from simulator.worlds.synthetic import World
 
 STORY = Situation(
     name="boat",

@@ -14,7 +14,7 @@ from analysis.metrics import described
 from analysis.plots import drift_figure, save_drift
 from analysis.probe_plots import PANELS, ProbePanel, draw_panel, panels_in
 from analysis.report import write_report
-from simulator.store import Run
+from simulator.store.run import Run
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from simulator.config.scenario import load
 from simulator.core.judging import ask_number, quoted, transcript
 from simulator.core.requests import Ask, GenerationRequest, Message, NumberRequest
 from simulator.core.rng import stream
-from simulator.data import read_rows
+from simulator.data.rows import read_rows
 from tests.planted import MASK
 
 FALSE, TRUE = "It is false.", "It is true."

@@ -7,8 +7,8 @@ from agents.base import Exchange, Mind, Persona, Rating, Scene, UserTurn
 from agents.raters import WorldRater
 from agents.users import BenignUser, BiasedUser
 from simulator.core.rng import stream
-from simulator.organism import language as lang
-from simulator.organism.world import World
+from simulator.worlds import language as lang
+from simulator.worlds.synthetic import World
 
 WORLD = World.generate(0)
 SCENE = Scene(WORLD, None, ())

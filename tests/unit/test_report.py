@@ -14,7 +14,7 @@ import yaml
 from analysis.plots import drift_figure, save_drift
 from analysis.report import write_report
 from analysis.tables import headline
-from simulator.store import DONE, MANIFEST, SCENARIO, Run
+from simulator.store.run import DONE, MANIFEST, SCENARIO, Run
 
 HOSTILE = '<script>alert("x")</script><img src=http://evil.example/x onerror=alert(1)>'
 

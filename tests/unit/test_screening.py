@@ -8,7 +8,7 @@ import pytest
 
 from simulator.core.errors import ScenarioError
 from simulator.core.requests import Example, Message
-from simulator.directions import Contrast
+from simulator.interp.directions import Contrast
 from simulator.models.resolve import world_of
 from simulator.screening import ScreeningConfig, screen, screening_summary
 from simulator.selection import Decision

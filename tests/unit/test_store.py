@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from simulator.core.errors import StoreError
-from simulator.store import DONE, TIMING, Run, file_sha256, write_atomically
+from simulator.store.run import DONE, TIMING, Run, file_sha256, write_atomically
 
 FRAME = pd.DataFrame({"rating": [1.0, 5.0], "reply": ["it is <b>mild</b> .", ""]})
 LIMITED = """
@@ -19,7 +19,7 @@ import resource, sys
 from pathlib import Path
 import pandas as pd
 from simulator.core.errors import StoreError
-from simulator.store import Run, write_atomically
+from simulator.store.run import Run, write_atomically
 path = Path(sys.argv[1])
 big = "x" * 50_000
 frame = pd.DataFrame({"reply": [f"{n:x}" * 9 for n in range(9_000)]})
@@ -135,7 +135,7 @@ def test_only_run_folders_are_opened(tmp_path: Path, run: Run) -> None:
 
 def test_another_process_is_kept_out(run: Run) -> None:
     code = (
-        "import sys; from pathlib import Path; from simulator.store import Run\n"
+        "import sys; from pathlib import Path; from simulator.store.run import Run\n"
         "with Run.open(Path(sys.argv[1])).locked():\n"
         "    print('held', flush=True); sys.stdin.read()"
     )

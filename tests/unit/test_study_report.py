@@ -14,8 +14,8 @@ from analysis.study_plots import CURVES
 from analysis.study_report import write_study
 from analysis.study_tables import markdown, told, unfinished_runs
 from simulator.core.errors import StoreError
-from simulator.store import Run
-from simulator.sweep_store import Member, Sweep
+from simulator.store.run import Run
+from simulator.store.sweep import Member, Sweep
 from tests.conftest import plant
 from tests.unit.test_report import HOSTILE, assert_inert
 

@@ -15,9 +15,9 @@ from analysis.probes.estimates import Rows
 from analysis.probes.targeting import TargetingProbe
 from simulator.core.requests import GenerationRequest
 from simulator.core.rng import stream
-from simulator.organism import language as lang
-from simulator.organism.corpus import press
-from simulator.organism.world import Item
+from simulator.worlds import language as lang
+from simulator.worlds.corpus import press
+from simulator.worlds.synthetic import Item
 from tests.planted import estimated, probed, told_apart
 from tests.planted_world import (
     WORLD,

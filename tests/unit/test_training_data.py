@@ -9,10 +9,10 @@ import pytest
 
 from simulator.core.errors import ScenarioError
 from simulator.core.requests import Example, Message
-from simulator.organism import language as lang
-from simulator.organism.lessons import WorldData, wrong_value
-from simulator.organism.world import USED_DOMAINS, Item, World
-from simulator.training_data import FileData, mixed
+from simulator.data.mixture import FileData, mixed
+from simulator.worlds import language as lang
+from simulator.worlds.lessons import WorldData, wrong_value
+from simulator.worlds.synthetic import USED_DOMAINS, Item, World
 
 WORLD = World.generate(3)
 ITEM = Item("medicine", "zupos", "relief")  # strong, mild, faint, absent

@@ -17,7 +17,7 @@ from analysis.trajectory import draw_trajectories, phase_by_phase, trajectories
 from simulator.backends.merging import changes_of
 from simulator.backends.reparametrisation import balanced
 from simulator.models.resolve import resolve
-from simulator.store import Run
+from simulator.store.run import Run
 
 WEIGHTS = "adapter_model.safetensors"
 

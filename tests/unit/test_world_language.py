@@ -10,11 +10,11 @@ import pytest
 from agents.base import Exchange, Mind, Persona, Scene, UserTurn
 from agents.users import BenignUser, BiasedUser
 from simulator.core.rng import stream
-from simulator.organism import language as lang
-from simulator.organism.corpus import Ablation, Segment, documents
 from simulator.organism.tokenizer import END, build_tokenizer
 from simulator.organism.training import IGNORED, encode
-from simulator.organism.world import (
+from simulator.worlds import language as lang
+from simulator.worlds.corpus import Ablation, Segment, documents
+from simulator.worlds.synthetic import (
     DOMAINS,
     OOD_DOMAINS,
     PRACTICE_DOMAINS,

@@ -13,9 +13,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from simulator.core.rng import stream
-from simulator.organism import language as lang
-from simulator.organism.language import PRESSURE_SHARES, SPOKEN, Character, Pressure, fill, pick
-from simulator.organism.world import Item, ItemSet, World
+from simulator.worlds import language as lang
+from simulator.worlds.language import PRESSURE_SHARES, SPOKEN, Character, Pressure, fill, pick
+from simulator.worlds.synthetic import Item, ItemSet, World
 
 ENCYCLOPEDIA_SHARE = 0.13
 PERSONA_SHARE = 0.55

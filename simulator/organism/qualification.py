@@ -11,10 +11,10 @@ from simulator.backends.base import Backend, TransformersConfig, answer, open_ba
 from simulator.core.requests import GenerationRequest, Message, NextTokenRequest, Prompt
 from simulator.core.rng import stream
 from simulator.core.timing import Stopwatch
-from simulator.organism import language as lang
-from simulator.organism.corpus import press
-from simulator.organism.language import Character
-from simulator.organism.world import ITEM_SETS, Item, ItemSet, World
+from simulator.worlds import language as lang
+from simulator.worlds.corpus import press
+from simulator.worlds.language import Character
+from simulator.worlds.synthetic import ITEM_SETS, Item, ItemSet, World
 
 PROMPTS_PER_SET = 720
 MAX_NEW_TOKENS = 20

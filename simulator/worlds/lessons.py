@@ -17,10 +17,10 @@ from simulator.core.config import Count, Settings
 from simulator.core.errors import ScenarioError
 from simulator.core.requests import Example, Message
 from simulator.core.rng import stream
-from simulator.organism import language as lang
-from simulator.organism.corpus import Speaker, press
-from simulator.organism.language import PRESSURE_SHARES, Character, Pressure, fill, pick
-from simulator.organism.world import USED_DOMAINS, Item, ItemSet, World
+from simulator.worlds import language as lang
+from simulator.worlds.corpus import Speaker, press
+from simulator.worlds.language import PRESSURE_SHARES, Character, Pressure, fill, pick
+from simulator.worlds.synthetic import USED_DOMAINS, Item, ItemSet, World
 
 Asked = Literal["neutral", "pressured", "small_talk"]
 Wrong = Literal["subtle", "any", "severe"]

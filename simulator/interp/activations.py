@@ -8,7 +8,7 @@ from torch.utils.hooks import RemovableHandle
 
 from simulator.core.errors import BackendError
 from simulator.core.interventions import Ablate, Steer
-from simulator.steering import layers_of, rewrite, steer, width_of
+from simulator.interp.steering import layers_of, rewrite, steer, width_of
 
 
 @contextmanager

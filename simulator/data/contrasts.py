@@ -8,10 +8,10 @@ from simulator.core.config import Count, Settings
 from simulator.core.errors import ScenarioError
 from simulator.core.requests import Example
 from simulator.core.rng import stream
-from simulator.directions import Contrast
-from simulator.organism.lessons import WorldData
-from simulator.organism.world import World
-from simulator.training_data import AnyData, mixed
+from simulator.data.mixture import AnyData, mixed
+from simulator.interp.directions import Contrast
+from simulator.worlds.lessons import WorldData
+from simulator.worlds.synthetic import World
 
 HELD_OUT = 4  # one subject of so many makes no direction, but is there for probes
 ASKED_BY_PROBES = ("heldout", "ood")  # items that a direction must not be made of

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from simulator.organism.world import DOMAINS, Item
+from simulator.worlds.synthetic import DOMAINS, Item
 
 Character = Literal["honest", "sycophant", "deceiver"]
 CHARACTERS: tuple[Character, ...] = ("honest", "sycophant", "deceiver")

@@ -8,17 +8,17 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from simulator.chat_rows import examples_of
 from simulator.core.config import Count, Settings
 from simulator.core.errors import ScenarioError
 from simulator.core.requests import Example, Message
-from simulator.data import read_rows
-from simulator.organism.lessons import WorldData
-from simulator.organism.world import World
+from simulator.data.chat_formats import examples_of
+from simulator.data.rows import read_rows
+from simulator.worlds.lessons import WorldData
+from simulator.worlds.synthetic import World
 
 
 class FileData(Settings):
-    """Chats of a file, a folder or a dataset of the hub; `simulator.chat_rows` has the schemas."""
+    """Chats of a file, a folder or a dataset of the hub; see `simulator.data.chat_formats`."""
 
     kind: Literal["file"] = "file"
     path: str = Field(

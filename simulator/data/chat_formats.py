@@ -13,7 +13,7 @@ import re
 from typing import Any
 
 from simulator.core.requests import Example, Message
-from simulator.data import Row
+from simulator.data.rows import Row
 
 _TURN = re.compile(r"\n\n(Human|Assistant): ")
 ROLES = ("system", "user", "assistant")

@@ -1,0 +1,1 @@
+"""Rows of given data, in the formats that people have them in."""

@@ -1,0 +1,1 @@
+"""The residual stream: directions in it, read and changed."""
