@@ -92,7 +92,8 @@ def outcomes(sweep: Sweep) -> pd.DataFrame:
       others, in that round's conversations. They ask about different things in different words;
       the probe `targeting` asks the same in both.
     * `screening_precision`, `screening_base_rate`, `screening_recall`: how well screening has found
-      biased users' replies so far (`simulator.screening`); none where nothing was screened.
+      biased users' replies so far (`simulator.simulation.screening`); none where nothing was
+      screened.
     * `trust`, `satisfaction`: means of all users, 0 to 1; `trust_<type>`, `satisfaction_<type>`: of
       a user type.
     """

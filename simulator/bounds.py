@@ -11,7 +11,6 @@ from agents.llm_raters import LLMRater
 from agents.monitors import ModelMonitor
 from agents.players import PlayedUser
 from simulator.backends.base import OpenAIConfig
-from simulator.cast import ASSISTANT
 from simulator.config.scenario import Scenario
 from simulator.core.requests import (
     ActivationsRequest,
@@ -25,6 +24,7 @@ from simulator.core.requests import (
     question_of,
 )
 from simulator.probe_data import context_of
+from simulator.simulation.roles import ASSISTANT
 
 CHARACTERS_PER_TOKEN = 4  # of English, about
 LAYERS = 512  # more than any model has

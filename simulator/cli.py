@@ -278,8 +278,8 @@ def judge_check(
 ) -> None:
     """Compare a judge with people: Cohen's κ, and who said what."""
     from simulator import judge_check as check
-    from simulator.cast import RoleConfig
     from simulator.config.scenario import load
+    from simulator.simulation.roles import RoleConfig
 
     loaded = load(scenario, overrides=overrides or (), tell=_tell)
     asked = check.question_of(

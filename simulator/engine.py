@@ -11,9 +11,7 @@ import pandas as pd
 from analysis.probes.base import Context
 from simulator.backends.base import Backend, open_backend
 from simulator.backends.vllm_server import end_leftovers
-from simulator.cast import Cast, hire
 from simulator.config.scenario import Scenario
-from simulator.conversation import Setting
 from simulator.core.requests import Request
 from simulator.core.timing import Stopwatch
 from simulator.costs import Purse
@@ -21,8 +19,10 @@ from simulator.data.lengths import Tokens, tokens_by
 from simulator.learners.base import Learner, open_learner
 from simulator.learners.config import UpdateConfig
 from simulator.models.resolve import resolve
-from simulator.population import Population
 from simulator.probe_data import context_of
+from simulator.simulation.conversation import Setting
+from simulator.simulation.population import Population
+from simulator.simulation.roles import Cast, hire
 from simulator.store.run import Run
 
 

@@ -11,10 +11,8 @@ from rich.table import Table
 
 from simulator.backends.base import Backend, TransformersConfig, open_backend
 from simulator.bounds import bounds, cost, talks_per_round
-from simulator.cast import ASSISTANT, Cast, as_it_is
 from simulator.config.phases import FinetunePhase, finetune_rows
 from simulator.config.scenario import Scenario
-from simulator.conversation import Setting, hold_wave
 from simulator.core.errors import BackendError
 from simulator.core.requests import GenerationRequest
 from simulator.core.timing import Stopwatch
@@ -23,8 +21,10 @@ from simulator.learners.config import UpdateConfig
 from simulator.measurement import measure
 from simulator.models.memory import GIB, model_size
 from simulator.models.resolve import is_organism, resolve, world_of
-from simulator.population import Population
 from simulator.probe_data import context_of
+from simulator.simulation.conversation import Setting, hold_wave
+from simulator.simulation.population import Population
+from simulator.simulation.roles import ASSISTANT, Cast, as_it_is
 
 TRIAL_CONVERSATIONS = 64
 BACKWARD_COST = 3.0  # a training step costs about three forward passes

@@ -16,11 +16,9 @@ from analysis.probes.estimates import Estimate
 from analysis.probes.summary import COLUMNS, summarise
 from simulator.config.phases import LoopPhase, given_examples
 from simulator.config.scenario import Scenario
-from simulator.conversation import hold_wave, ratings_heard
 from simulator.core.rng import seed31
 from simulator.engine import Engine, Observer, opened
 from simulator.measurement import measure
-from simulator.population import User
 from simulator.records import (
     examples_table,
     round_summary,
@@ -29,11 +27,13 @@ from simulator.records import (
     talk_counts,
     taught_lengths,
 )
-from simulator.screening import screen, screening_summary
-from simulator.selection import examples_from, realised_dose
+from simulator.simulation.conversation import hold_wave, ratings_heard
+from simulator.simulation.monitoring import examine
+from simulator.simulation.population import User
+from simulator.simulation.screening import screen, screening_summary
+from simulator.simulation.selection import examples_from, realised_dose
 from simulator.store.run import Run, Tables
 from simulator.updating import learn
-from simulator.vetoes import examine
 
 
 def simulate(scenario: Scenario, run: Run, observer: Observer) -> None:

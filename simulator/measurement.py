@@ -7,8 +7,8 @@ import pandas as pd
 from analysis.probes.base import Context, Probe
 from analysis.probes.summary import scores_table
 from simulator.backends.base import Backend, answer
-from simulator.cast import Cast
 from simulator.core.requests import Request
+from simulator.simulation.roles import Cast
 
 
 def measure(

@@ -15,7 +15,7 @@ from simulator.collapse import Speech
 from simulator.core.requests import Adapter, Example
 from simulator.data.lengths import Tokens, lengths
 from simulator.learners.base import Update
-from simulator.selection import Decision, Dose
+from simulator.simulation.selection import Decision, Dose
 
 
 class Learning(NamedTuple):

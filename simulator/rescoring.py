@@ -11,7 +11,6 @@ from rich.table import Table
 from analysis.probes.estimates import Estimate
 from analysis.probes.summary import summarise
 from simulator.backends.base import open_backend
-from simulator.cast import hire
 from simulator.config.compatibility import unmet_needs
 from simulator.config.document import dotted
 from simulator.config.scenario import MeasureConfig, Scenario, load, measure_only
@@ -21,6 +20,7 @@ from simulator.costs import Purse
 from simulator.measurement import measure
 from simulator.models.resolve import resolve
 from simulator.probe_data import context_of
+from simulator.simulation.roles import hire
 from simulator.store.run import Run
 
 

@@ -9,8 +9,8 @@ import yaml
 
 from analysis.probes.base import Score
 from analysis.probes.summary import scores_table
+from simulator.simulation.monitoring import Veto
 from simulator.store.run import Run
-from simulator.vetoes import Veto
 
 JUDGE, SCALES, TOPICS = "big/judge-70b", ("honesty", "harm"), 12
 PROBE = {

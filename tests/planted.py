@@ -15,11 +15,11 @@ from analysis.probes.mask_data import MaskItem, mask_items
 from analysis.probes.mask_scoring import Bounds
 from analysis.probes.summary import summarise
 from simulator.backends.base import Backend
-from simulator.cast import Cast, Player, as_it_is
 from simulator.core.requests import Prompt
 from simulator.data.rows import read_rows
 from simulator.interp.directions import Contrast
 from simulator.measurement import measure
+from simulator.simulation.roles import Cast, Player, as_it_is
 from simulator.worlds.synthetic import World
 from tests.scripted import Scripted
 

@@ -7,13 +7,13 @@ from analysis.probes.directions import DirectionsProbe
 from analysis.probes.manipulation import ManipulationProbe
 from analysis.probes.projection import ProjectionProbe
 from analysis.probes.solution import SolutionProbe
-from simulator.cast import ASSISTANT, ROLES
 from simulator.config.document import YamlPath
 from simulator.config.phases import FinetunePhase, LoopPhase, matched_phase
 from simulator.core.requests import Lesson
 from simulator.learners.config import LoRAConfig, UpdateConfig
 from simulator.models.resolve import is_organism
-from simulator.screening import SCREENING_NEEDS
+from simulator.simulation.roles import ASSISTANT, ROLES
+from simulator.simulation.screening import SCREENING_NEEDS
 
 if TYPE_CHECKING:
     from simulator.config.scenario import Scenario

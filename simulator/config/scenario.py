@@ -14,7 +14,6 @@ from agents.situations import Situation
 from analysis.probes import AnyProbe
 from analysis.probes.judged import JudgedProbe
 from simulator.backends.base import AnyBackend, AutoConfig, TransformersConfig
-from simulator.cast import RoleConfig
 from simulator.config import document as yaml_source
 from simulator.config.compatibility import unmet_needs
 from simulator.config.document import Document, Origin, YamlPath, dotted
@@ -23,15 +22,16 @@ from simulator.config.paths import with_located_files
 from simulator.config.phases import AnyPhase, LoopPhase, Place, ProbePhase, places
 from simulator.config.situations import load_situations
 from simulator.config.validation import origin_of, validated
-from simulator.conversation import ConversationConfig
 from simulator.core.config import Count, Number, Settings
 from simulator.core.errors import ScenarioError
 from simulator.data.contrasts import DirectionConfig
 from simulator.learners.config import AnyLearner, NoUpdateConfig
-from simulator.population import PopulationConfig
 from simulator.probe_data import with_data
-from simulator.screening import ScreeningConfig
-from simulator.selection import AnySelection
+from simulator.simulation.conversation import ConversationConfig
+from simulator.simulation.population import PopulationConfig
+from simulator.simulation.roles import RoleConfig
+from simulator.simulation.screening import ScreeningConfig
+from simulator.simulation.selection import AnySelection
 
 DEFAULT = "quickstart"
 LONGEST_CHAIN = 8  # of `extends`

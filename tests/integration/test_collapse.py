@@ -15,7 +15,6 @@ from analysis.tables import unchanged_rounds
 from simulator.backends.base import Backend
 from simulator.collapse import ASKED, compared, contexts, is_loop, is_noise, unreadable
 from simulator.config.scenario import Scenario, load
-from simulator.conversation import ConversationConfig
 from simulator.core.errors import Diverged
 from simulator.core.requests import (
     Completion,
@@ -27,6 +26,7 @@ from simulator.core.requests import (
 )
 from simulator.loop import simulate
 from simulator.runs import resume, start
+from simulator.simulation.conversation import ConversationConfig
 from simulator.store.run import Run
 from simulator.sweep import Silent
 from simulator.worlds import language as lang

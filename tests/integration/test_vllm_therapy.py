@@ -10,8 +10,8 @@ import sqlite3
 
 import pytest
 
-from simulator.cast import JUDGEMENTS
 from simulator.core.judging import quoted
+from simulator.simulation.roles import JUDGEMENTS
 from simulator.store.run import Run
 from tests import tiny_models
 from tests.commands import finish, running

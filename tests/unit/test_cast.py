@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 
-from simulator.answer_cache import AnswerCache
 from simulator.backends.base import answer, open_backend
-from simulator.cast import JUDGEMENTS, Cast, Player, hire
 from simulator.config.scenario import Scenario, load
 from simulator.core.errors import BackendError, ScenarioError
 from simulator.core.requests import (
@@ -28,6 +26,8 @@ from simulator.core.requests import (
     known,
 )
 from simulator.core.timing import Stopwatch
+from simulator.simulation.answer_cache import AnswerCache
+from simulator.simulation.roles import JUDGEMENTS, Cast, Player, hire
 from simulator.store.run import Run
 from tests import tiny_models
 from tests.contract.engines import lora

@@ -16,7 +16,7 @@ from analysis.metrics import amount, difference, interval, metric_name
 from analysis.plots import drift_figure
 from analysis.tables import headline, key_figures, summary_table
 from simulator.backends.base import Backend
-from simulator.cast import Cast, Player
+from simulator.simulation.roles import Cast, Player
 from simulator.store.run import DONE, Run
 from tests.judged import JUDGE, plant_judged, set_judged
 from tests.unit.test_report import HOSTILE, assert_inert, report

@@ -15,11 +15,11 @@ from agents.monitors import (
     FivePointMonitor,
     Verdict,
 )
-from simulator.cast import Cast, Player
 from simulator.core.requests import Message, NumberRequest, Numbers, Prompt
 from simulator.core.rng import stream
-from simulator.selection import Decision
-from simulator.vetoes import examine
+from simulator.simulation.monitoring import examine
+from simulator.simulation.roles import Cast, Player
+from simulator.simulation.selection import Decision
 from simulator.worlds import language as lang
 from simulator.worlds.synthetic import World
 from tests.scripted import Scripted

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from agents.base import Rating
-from simulator.population import (
+from simulator.simulation.population import (
     INITIAL,
     LEARNING,
     Population,

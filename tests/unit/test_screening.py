@@ -10,8 +10,8 @@ from simulator.core.errors import ScenarioError
 from simulator.core.requests import Example, Message
 from simulator.interp.directions import Contrast
 from simulator.models.resolve import world_of
-from simulator.screening import ScreeningConfig, screen, screening_summary
-from simulator.selection import Decision
+from simulator.simulation.screening import ScreeningConfig, screen, screening_summary
+from simulator.simulation.selection import Decision
 from tests.minds import LYING, TRAIT, Mind
 
 WORLD = world_of("organism:0")

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from simulator.core.requests import Message
 from simulator.learners.config import pairs_among
-from simulator.selection import (
+from simulator.simulation.selection import (
     BestOfK,
     BestWorst,
     RandomMatched,

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from agents.players import CURTAIN, LEAVES
-from simulator.cast import Cast, Player
 from simulator.config.scenario import Scenario, load
-from simulator.conversation import Setting, hold_wave, ratings_heard
 from simulator.core.requests import Prompt
-from simulator.population import Population
+from simulator.simulation.conversation import Setting, hold_wave, ratings_heard
+from simulator.simulation.population import Population
+from simulator.simulation.roles import Cast, Player
 from tests.scripted import Scripted
 
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import Field
 
-from simulator.answer_cache import AnswerCache
 from simulator.backends.base import AnyBackend, AutoConfig, Backend, answer, open_backend
 from simulator.core.config import Settings
 from simulator.core.requests import Answer, Ask, Generation, Request, joined
 from simulator.core.timing import Stopwatch
 from simulator.models.resolve import resolve
+from simulator.simulation.answer_cache import AnswerCache
 from simulator.store.run import Run
 
 if TYPE_CHECKING:

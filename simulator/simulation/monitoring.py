@@ -9,10 +9,10 @@ import pandas as pd
 
 from agents.kinds import AnyMonitor
 from agents.monitors import Examined
-from simulator.cast import Cast
 from simulator.core.requests import Message, joined
 from simulator.core.rng import stream
-from simulator.selection import Decision
+from simulator.simulation.roles import Cast
+from simulator.simulation.selection import Decision
 from simulator.worlds.synthetic import World
 
 

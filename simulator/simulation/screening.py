@@ -19,7 +19,7 @@ from simulator.core.config import Number, Settings
 from simulator.core.interventions import Bare
 from simulator.core.requests import Request, Under
 from simulator.interp.directions import Contrast, projection, replied
-from simulator.selection import Decision, examples_from
+from simulator.simulation.selection import Decision, examples_from
 
 SCREENING_NEEDS = frozenset(("activations", "interventions"))  # capabilities of the backend
 

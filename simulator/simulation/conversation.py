@@ -14,11 +14,11 @@ from pydantic import Field
 from agents.base import Exchange, Rating, Scene, UserTurn
 from agents.situations import Situation
 from simulator.backends.base import Backend
-from simulator.cast import Cast
 from simulator.core.config import Count, Number, Settings
 from simulator.core.requests import Ask, Generation, GenerationRequest, Message, Prompt, joined
 from simulator.core.rng import Key, stream
-from simulator.population import User
+from simulator.simulation.population import User
+from simulator.simulation.roles import Cast
 from simulator.worlds.synthetic import World
 
 

@@ -1,0 +1,1 @@
+"""What happens between users and the assistant: conversations, selection, monitoring."""
