@@ -161,10 +161,10 @@ def updates(run: Run) -> pd.DataFrame:
     """Returns one row per round from round 1 on: adapter, optimiser steps, loss, KL, canary.
 
     Losses (kto's and dpo's aside: they are per example or pair), the KL on anchors and the canary's
-    distances are in nats per token (`simulator.canary`); they are missing where nothing was
+    distances are in nats per token (`simulator.runtime.canary`); they are missing where nothing was
     learned, and `kl` where there are no anchors. `unreadable_before` and `unreadable_after` count
-    the replies that can't be read among the `asked` (`simulator.collapse`). `unchanged` says why
-    the assistant stayed as it was though it was to learn, and is missing otherwise.
+    the replies that can't be read among the `asked` (`simulator.runtime.collapse`). `unchanged`
+    says why the assistant stayed as it was though it was to learn, and is missing otherwise.
     """
     learned, checked = ["steps", "loss_first", "loss_last", "kl"], ["to_new", "to_parent", "gap"]
     heard = ["asked", "unreadable_before", "unreadable_after"]

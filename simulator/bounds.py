@@ -23,7 +23,7 @@ from simulator.core.requests import (
     Request,
     question_of,
 )
-from simulator.probe_data import context_of
+from simulator.runtime.probe_context import context_of
 from simulator.simulation.roles import ASSISTANT
 
 CHARACTERS_PER_TOKEN = 4  # of English, about

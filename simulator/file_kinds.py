@@ -6,7 +6,7 @@ from typing import Any, Literal
 from analysis.study import Claims
 from simulator.config import document, scenario
 from simulator.config.scenario import Scenario
-from simulator.data_check import check_chats
+from simulator.runtime.preflight import check_chats
 from simulator.study_plan import INSTEAD, QUICK, REAL, StudyConfig, check_study, shipped_studies
 from simulator.sweep_plan import SweepConfig, plan
 

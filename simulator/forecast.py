@@ -18,10 +18,10 @@ from simulator.core.requests import GenerationRequest
 from simulator.core.timing import Stopwatch
 from simulator.data.lengths import tokens_by
 from simulator.learners.config import UpdateConfig
-from simulator.measurement import measure
 from simulator.models.memory import GIB, model_size
 from simulator.models.resolve import is_organism, resolve, world_of
-from simulator.probe_data import context_of
+from simulator.runtime.measure import measure
+from simulator.runtime.probe_context import context_of
 from simulator.simulation.conversation import Setting, hold_wave
 from simulator.simulation.population import Population
 from simulator.simulation.roles import ASSISTANT, Cast, as_it_is

@@ -17,9 +17,8 @@ from analysis.probes.summary import COLUMNS, summarise
 from simulator.config.phases import LoopPhase, given_examples
 from simulator.config.scenario import Scenario
 from simulator.core.rng import seed31
-from simulator.engine import Engine, Observer, opened
-from simulator.measurement import measure
-from simulator.records import (
+from simulator.runtime.measure import measure
+from simulator.runtime.records import (
     examples_table,
     round_summary,
     selected_shares,
@@ -27,13 +26,14 @@ from simulator.records import (
     talk_counts,
     taught_lengths,
 )
+from simulator.runtime.session import Engine, Observer, opened
+from simulator.runtime.update import learn
 from simulator.simulation.conversation import hold_wave, ratings_heard
 from simulator.simulation.monitoring import examine
 from simulator.simulation.population import User
 from simulator.simulation.screening import screen, screening_summary
 from simulator.simulation.selection import examples_from, realised_dose
 from simulator.store.run import Run, Tables
-from simulator.updating import learn
 
 
 def simulate(scenario: Scenario, run: Run, observer: Observer) -> None:

@@ -16,10 +16,10 @@ from simulator.config.document import dotted
 from simulator.config.scenario import MeasureConfig, Scenario, load, measure_only
 from simulator.core.errors import ScenarioError
 from simulator.core.timing import Stopwatch
-from simulator.costs import Purse
-from simulator.measurement import measure
 from simulator.models.resolve import resolve
-from simulator.probe_data import context_of
+from simulator.runtime.budget import Purse
+from simulator.runtime.measure import measure
+from simulator.runtime.probe_context import context_of
 from simulator.simulation.roles import hire
 from simulator.store.run import Run
 

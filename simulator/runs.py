@@ -10,11 +10,11 @@ from simulator import __version__
 from simulator.config.paths import changed_files, data_sha256
 from simulator.config.scenario import Scenario, load
 from simulator.core.errors import Interrupted, StoreError
-from simulator.costs import note_cap
-from simulator.data_check import check_chats
-from simulator.engine import Observer
 from simulator.loop import simulate
 from simulator.models.resolve import weights_sha256
+from simulator.runtime.budget import note_cap
+from simulator.runtime.preflight import check_chats
+from simulator.runtime.session import Observer
 from simulator.store.run import Run
 
 PACKAGES = ("torch", "transformers", "peft", "mesa", "numpy", "pandas", "pyarrow")

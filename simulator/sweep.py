@@ -17,7 +17,7 @@ from simulator.config.scenario import Scenario
 from simulator.core.console import STDERR, inert
 from simulator.core.errors import Interrupted, StoreError, UndertowError
 from simulator.core.processes import follow_parent
-from simulator.data_check import check_chats
+from simulator.runtime.preflight import check_chats
 from simulator.store.run import Run
 from simulator.store.sweep import REPLICATES, RUNS, Member, Sweep
 from simulator.sweep_plan import Cell, plan

@@ -18,7 +18,7 @@ from simulator.backends.base import Backend
 from simulator.core.requests import Prompt
 from simulator.data.rows import read_rows
 from simulator.interp.directions import Contrast
-from simulator.measurement import measure
+from simulator.runtime.measure import measure
 from simulator.simulation.roles import Cast, Player, as_it_is
 from simulator.worlds.synthetic import World
 from tests.scripted import Scripted

@@ -26,7 +26,7 @@ from simulator.core.config import Count, Number, Settings
 from simulator.core.errors import ScenarioError
 from simulator.data.contrasts import DirectionConfig
 from simulator.learners.config import AnyLearner, NoUpdateConfig
-from simulator.probe_data import with_data
+from simulator.runtime.probe_context import with_data
 from simulator.simulation.conversation import ConversationConfig
 from simulator.simulation.population import PopulationConfig
 from simulator.simulation.roles import RoleConfig

@@ -268,7 +268,7 @@ class Run:
 
     @property
     def costs(self) -> list[dict[str, Any]]:
-        """What endpoints cost, in the order that it was spent; see `simulator.costs`."""
+        """What endpoints cost, in the order that it was spent; see `simulator.runtime.budget`."""
         path = self.path / COSTS
         lines = path.read_text().splitlines() if path.is_file() else []
         return [dict(json.loads(line)) for line in lines]

@@ -14,7 +14,6 @@ import pytest
 
 from simulator.backends.base import VLLMConfig, open_backend
 from simulator.backends.vllm import VLLMBackend
-from simulator.canary import check_swap
 from simulator.config.scenario import load
 from simulator.core.requests import Adapter, Example, GenerationRequest, Message, Prompt
 from simulator.core.rng import seed31
@@ -22,6 +21,7 @@ from simulator.core.timing import Stopwatch
 from simulator.learners.base import open_learner
 from simulator.learners.config import SFTConfig
 from simulator.models.resolve import resolve, world_of
+from simulator.runtime.canary import check_swap
 from simulator.simulation.conversation import Setting, hold_wave
 from simulator.simulation.population import Population
 from simulator.simulation.roles import Cast

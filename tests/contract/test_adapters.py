@@ -12,7 +12,6 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from simulator.backends.base import TransformersConfig
 from simulator.backends.transformers import TransformersBackend
-from simulator.canary import check_swap
 from simulator.core.errors import BackendError, LearnerError
 from simulator.core.requests import Adapter, Example, Message, NextTokenRequest, Prompt
 from simulator.core.timing import Stopwatch
@@ -20,6 +19,7 @@ from simulator.interp.steering import SteeringVector, layers_of
 from simulator.learners.config import AnyAdapter, LoRAConfig, SFTConfig, SteeringConfig
 from simulator.learners.trainer import AdapterLearner
 from simulator.models.resolve import resolve
+from simulator.runtime.canary import check_swap
 from tests.contract.engines import Engine, lora
 
 BASE = resolve("organism:0")

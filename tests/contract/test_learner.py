@@ -16,7 +16,6 @@ from safetensors.torch import load_file
 
 from simulator.backends.base import TransformersConfig
 from simulator.backends.transformers import TransformersBackend
-from simulator.canary import check_swap
 from simulator.core.errors import BackendError, Diverged, LearnerError
 from simulator.core.requests import ADAPTER_WEIGHTS, Adapter, Example, Message
 from simulator.core.timing import Stopwatch
@@ -28,6 +27,7 @@ from simulator.learners.isolated import ApartLearner
 from simulator.learners.sft import SFT
 from simulator.learners.trainer import OPTIMIZER, AdapterLearner, _inoculated
 from simulator.models.resolve import resolve, world_of
+from simulator.runtime.canary import check_swap
 from simulator.worlds import language as lang
 from tests import tiny_models
 

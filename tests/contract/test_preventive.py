@@ -12,7 +12,6 @@ from transformers import AutoModelForCausalLM
 
 from simulator.backends.base import TransformersConfig
 from simulator.backends.transformers import TransformersBackend
-from simulator.canary import check_swap
 from simulator.config.scenario import load
 from simulator.core.errors import LearnerError, ScenarioError
 from simulator.core.requests import Adapter, Example
@@ -32,6 +31,7 @@ from simulator.learners.preventive import Push
 from simulator.learners.trainer import AdapterLearner
 from simulator.models.resolve import resolve, world_of
 from simulator.runs import start
+from simulator.runtime.canary import check_swap
 from simulator.sweep import Silent
 from simulator.worlds.lessons import WorldData
 from tests.conftest import TINY

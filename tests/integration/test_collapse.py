@@ -13,7 +13,6 @@ from analysis import frames
 from analysis.report import write_report
 from analysis.tables import unchanged_rounds
 from simulator.backends.base import Backend
-from simulator.collapse import ASKED, compared, contexts, is_loop, is_noise, unreadable
 from simulator.config.scenario import Scenario, load
 from simulator.core.errors import Diverged
 from simulator.core.requests import (
@@ -26,6 +25,7 @@ from simulator.core.requests import (
 )
 from simulator.loop import simulate
 from simulator.runs import resume, start
+from simulator.runtime.collapse import ASKED, compared, contexts, is_loop, is_noise, unreadable
 from simulator.simulation.conversation import ConversationConfig
 from simulator.store.run import Run
 from simulator.sweep import Silent

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from simulator.cli import app
 from simulator.core.errors import CostCapReached
-from simulator.costs import CAPS
+from simulator.runtime.budget import CAPS
 from simulator.store.run import COSTS, Run
 from tests import tiny_models
 from tests.endpoint import endpoint

@@ -7,7 +7,7 @@ import pytest
 
 from simulator.core.errors import CostCapReached
 from simulator.core.timing import Usage
-from simulator.costs import CAPS, Purse, note_cap
+from simulator.runtime.budget import CAPS, Purse, note_cap
 from simulator.store.run import COSTS
 
 

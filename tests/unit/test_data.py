@@ -17,7 +17,7 @@ from simulator.bounds import bounds
 from simulator.config.scenario import load
 from simulator.core.errors import ScenarioError
 from simulator.data.rows import Row, read_rows
-from simulator.probe_data import context_of
+from simulator.runtime.probe_context import context_of
 from tests.planted import DECEPTION, MASK
 
 ROWS = [{"id": "a", "text": "one,\ntwo"}, {"id": "b", "text": "ünlike"}]

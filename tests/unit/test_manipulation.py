@@ -14,7 +14,7 @@ from simulator.config.scenario import load, measure_only
 from simulator.core.errors import ScenarioError
 from simulator.core.requests import GenerationRequest, Prompt
 from simulator.core.rng import stream
-from simulator.probe_data import context_of
+from simulator.runtime.probe_context import context_of
 from tests.planted import Says, always, estimated, judge_of, probed, told_apart
 
 ENCOUNTERS = [

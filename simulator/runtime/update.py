@@ -1,15 +1,15 @@
 """A round's update: the next adapter is made, swapped in, and proven to be the one that answers."""
 
-from simulator.canary import Canary, check_swap
-from simulator.collapse import Speech, compared, contexts, unreadable
 from simulator.config.phases import anchors_of, begins_again
 from simulator.core.errors import Diverged, LearnerError
 from simulator.core.requests import Example
 from simulator.core.rng import seed31
-from simulator.engine import Engine
 from simulator.learners.base import Update
 from simulator.learners.config import UpdateConfig
-from simulator.records import Learning
+from simulator.runtime.canary import Canary, check_swap
+from simulator.runtime.collapse import Speech, compared, contexts, unreadable
+from simulator.runtime.records import Learning
+from simulator.runtime.session import Engine
 
 
 def learn(engine: Engine, number: int, examples: list[Example]) -> Learning:

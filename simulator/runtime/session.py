@@ -14,12 +14,12 @@ from simulator.backends.vllm_server import end_leftovers
 from simulator.config.scenario import Scenario
 from simulator.core.requests import Request
 from simulator.core.timing import Stopwatch
-from simulator.costs import Purse
 from simulator.data.lengths import Tokens, tokens_by
 from simulator.learners.base import Learner, open_learner
 from simulator.learners.config import UpdateConfig
 from simulator.models.resolve import resolve
-from simulator.probe_data import context_of
+from simulator.runtime.budget import Purse
+from simulator.runtime.probe_context import context_of
 from simulator.simulation.conversation import Setting
 from simulator.simulation.population import Population
 from simulator.simulation.roles import Cast, hire

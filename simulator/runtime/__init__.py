@@ -1,0 +1,1 @@
+"""The parts of a round: session, update, canary, measurement, records."""
