@@ -5,12 +5,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from simulator.assistant import assistant_after
 from simulator.backends.base import Backend
 from simulator.config.scenario import Scenario
 from simulator.core.console import inert
 from simulator.core.errors import BackendError
 from simulator.core.requests import GenerationRequest, Message, Prompt
+from simulator.evaluation.checkpoints import assistant_after
 
 
 def talk(path: Path, round_number: int | None) -> None:

@@ -78,7 +78,7 @@ def run(
         tell=_tell,
     )
     if dry_run:
-        from simulator.forecast import forecast_table
+        from simulator.experiments.dry_run import forecast_table
 
         _print(forecast_table(loaded))
         return
@@ -120,7 +120,7 @@ def resume(
     started = time.perf_counter()
     from simulator.config.scenario import load
     from simulator.core.console import LiveProgress
-    from simulator.runs import resume as resume_run
+    from simulator.experiments.run import resume as resume_run
     from simulator.store.run import Run
 
     scenario = load(str(Run.open(path).scenario_file))
@@ -185,7 +185,7 @@ def probe(
     overrides: Override = None,
 ) -> None:
     """Score a finished run later with other probes; `--set samples=32` changes their settings."""
-    from simulator.rescoring import rescore
+    from simulator.evaluation.rescore import rescore
 
     _print(rescore(path, probes.split(","), overrides or []))
 
@@ -217,7 +217,7 @@ def evaluate(
     """Ask the assistant of a run tasks of lm-evaluation-harness, an extra: 'undertow[lm-eval]'."""
     if not importlib.util.find_spec("lm_eval"):
         raise ScenarioError(NO_HARNESS)
-    from simulator.harness import evaluate as ask
+    from simulator.evaluation.lm_eval import evaluate as ask
 
     asked = tasks.split(",")
     _print(ask(path, round_number, asked, folder=folder, shots=shots, limit=limit))
@@ -233,7 +233,7 @@ def sweep(
 ) -> None:
     """Run many scenarios; finished runs are reused, unfinished ones resumed."""
     from analysis.sweep_tables import headline, summary_table
-    from simulator.sweep import run_sweep
+    from simulator.experiments.sweep import run_sweep
 
     done = run_sweep(file, out, processes)
     written = _sweep_pictures(done.path, None)
@@ -277,8 +277,8 @@ def judge_check(
     overrides: Override = None,
 ) -> None:
     """Compare a judge with people: Cohen's κ, and who said what."""
-    from simulator import judge_check as check
     from simulator.config.scenario import load
+    from simulator.evaluation import judge_check as check
     from simulator.simulation.roles import RoleConfig
 
     loaded = load(scenario, overrides=overrides or (), tell=_tell)
@@ -338,7 +338,7 @@ def _model(base: int | None, model: str | None) -> str | None:
 def _play(scenario: "Scenario", out: Path | None, started: float, *, as_json: bool) -> None:
     """Runs a scenario and prints its result."""
     from simulator.core.console import LiveProgress
-    from simulator.runs import start
+    from simulator.experiments.run import start
 
     with LiveProgress(scenario.last_round) as progress:
         done = start(scenario, out, progress)

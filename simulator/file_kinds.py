@@ -6,9 +6,9 @@ from typing import Any, Literal
 from analysis.study import Claims
 from simulator.config import document, scenario
 from simulator.config.scenario import Scenario
+from simulator.experiments.sweep_config import SweepConfig, plan
 from simulator.runtime.preflight import check_chats
-from simulator.study_plan import INSTEAD, QUICK, REAL, StudyConfig, check_study, shipped_studies
-from simulator.sweep_plan import SweepConfig, plan
+from simulator.studies.plan import INSTEAD, QUICK, REAL, StudyConfig, check_study, shipped_studies
 
 Kind = Literal["scenario", "sweep", "study"]
 Schema = dict[str, Any]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from simulator.study_plan import Tier
+    from simulator.studies.plan import Tier
 
 Name = Annotated[
     str | None, typer.Argument(metavar="NAME", help="A shipped study, or a YAML file.")
@@ -39,8 +39,8 @@ def study(
     from analysis.study_tables import told
     from simulator.core.console import say
     from simulator.core.errors import ScenarioError, StoreError
-    from simulator.study import run_study
-    from simulator.study_plan import Tier, listed, plan_study
+    from simulator.studies.plan import Tier, listed, plan_study
+    from simulator.studies.run import run_study
 
     if as_list:
         for shipped, question, source in listed():

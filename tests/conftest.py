@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from simulator.config.scenario import load
-from simulator.runs import start
+from simulator.experiments.run import start
+from simulator.experiments.sweep import Silent
 from simulator.store.run import Run
 from simulator.store.sweep import RUNS, Member, Sweep
-from simulator.sweep import Silent
 from tests import tiny_models
 from tests.judged import plant_judged, set_judged
 

@@ -16,6 +16,8 @@ from simulator.config.scenario import load
 from simulator.core.errors import LearnerError, ScenarioError
 from simulator.core.requests import Adapter, Example
 from simulator.core.timing import Stopwatch
+from simulator.experiments.run import start
+from simulator.experiments.sweep import Silent
 from simulator.interp.directions import Contrast
 from simulator.learners.config import (
     DPOConfig,
@@ -30,9 +32,7 @@ from simulator.learners.objective import open_objective
 from simulator.learners.preventive import Push
 from simulator.learners.trainer import AdapterLearner
 from simulator.models.resolve import resolve, world_of
-from simulator.runs import start
 from simulator.runtime.canary import check_swap
-from simulator.sweep import Silent
 from simulator.worlds.lessons import WorldData
 from tests.conftest import TINY
 from tests.contract.test_learner import same_parent

@@ -26,12 +26,12 @@ from simulator.core.requests import (
     Under,
 )
 from simulator.core.timing import Stopwatch
+from simulator.experiments.run import start
+from simulator.experiments.sweep import Silent
 from simulator.interp.steering import SteeringVector
 from simulator.learners.config import SFTConfig
 from simulator.learners.trainer import AdapterLearner
 from simulator.models.resolve import resolve, world_of
-from simulator.runs import start
-from simulator.sweep import Silent
 from simulator.worlds.lessons import WorldData
 from tests.conftest import TINY
 from tests.contract.engines import CHATS, PLAIN, Engine, Reference, lora

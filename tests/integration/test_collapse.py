@@ -23,12 +23,12 @@ from simulator.core.requests import (
     GenerationRequest,
     Message,
 )
+from simulator.experiments.run import resume, start
+from simulator.experiments.sweep import Silent
 from simulator.loop import simulate
-from simulator.runs import resume, start
 from simulator.runtime.collapse import ASKED, compared, contexts, is_loop, is_noise, unreadable
 from simulator.simulation.conversation import ConversationConfig
 from simulator.store.run import Run
-from simulator.sweep import Silent
 from simulator.worlds import language as lang
 from tests.conftest import TINY
 from tests.integration.test_resume import differing, hashes

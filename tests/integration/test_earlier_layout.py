@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from simulator.cli import app
-from simulator.runs import PACKAGES
+from simulator.experiments.run import PACKAGES
 from simulator.store.run import DONE, Run
 from simulator.store.sweep import Sweep
 

@@ -11,13 +11,13 @@ import yaml
 from lm_eval.api.instance import Instance
 from typer.testing import CliRunner
 
-from simulator import harness
-from simulator.assistant import assistant_after
 from simulator.backends.base import Backend
 from simulator.cli import app
 from simulator.core.errors import BackendError
 from simulator.core.requests import ContinuationRequest, GenerationRequest, Message, Prompt
 from simulator.core.rng import stream
+from simulator.evaluation import lm_eval as harness
+from simulator.evaluation.checkpoints import assistant_after
 from simulator.models.resolve import resolve, world_of
 from simulator.store.run import Run
 from simulator.worlds import language as lang

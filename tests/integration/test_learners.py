@@ -8,8 +8,8 @@ from analysis.report import write_report
 from analysis.tables import unchanged_rounds
 from simulator.config.scenario import load
 from simulator.core.errors import Diverged
-from simulator.runs import start
-from simulator.sweep import Silent
+from simulator.experiments.run import start
+from simulator.experiments.sweep import Silent
 from tests.conftest import TINY
 
 PAIRS = ["selection={kind: best_worst}", "rounds=1"]

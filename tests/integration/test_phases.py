@@ -17,12 +17,12 @@ from simulator.config.phases import begins_again, given_examples
 from simulator.config.scenario import load
 from simulator.core.errors import ScenarioError
 from simulator.core.requests import Example, Message
-from simulator.forecast import forecast_table
+from simulator.experiments.dry_run import forecast_table
+from simulator.experiments.run import resume, start
+from simulator.experiments.sweep import Silent
 from simulator.learners.config import UpdateConfig, pairs_among
 from simulator.models.resolve import world_of
-from simulator.runs import resume, start
 from simulator.store.run import Run
-from simulator.sweep import Silent
 from simulator.worlds import language as lang
 from tests.conftest import TINY
 from tests.integration.test_resume import differing, hashes

@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 
 from simulator.cli import app
 from simulator.config.scenario import Scenario, load
+from simulator.experiments.run import manifest_of
+from simulator.experiments.sweep import Silent
 from simulator.loop import simulate
-from simulator.runs import manifest_of
 from simulator.store.run import Run
-from simulator.sweep import Silent
 from tests import tiny_models
 from tests.integration.test_resume import differing, hashes
 

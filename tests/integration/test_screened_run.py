@@ -14,10 +14,10 @@ from analysis.report import write_report
 from simulator.cli import app
 from simulator.config.scenario import load
 from simulator.core.errors import BackendError
-from simulator.rescoring import rescore
-from simulator.runs import start
+from simulator.evaluation.rescore import rescore
+from simulator.experiments.run import start
+from simulator.experiments.sweep import Silent
 from simulator.store.run import Run
-from simulator.sweep import Silent
 from tests.conftest import TINY
 
 SPOKEN = "{kind: world, rows: 40, asked: [pressured], speaker: %s}"

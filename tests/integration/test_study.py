@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from simulator.cli import app
-from simulator.study_plan import Tier, plan_study, shipped_studies
+from simulator.studies.plan import Tier, plan_study, shipped_studies
 from tests import tiny_models
 from tests.study_data import write_study_data
 from tests.unit.test_report import assert_inert

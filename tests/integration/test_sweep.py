@@ -13,11 +13,11 @@ import pytest
 import yaml
 
 from simulator.core.errors import ScenarioError, StoreError
+from simulator.experiments.sweep import progress_table, run_sweep
+from simulator.experiments.sweep_config import plan
 from simulator.models.resolve import resolve
 from simulator.store.run import Run
 from simulator.store.sweep import Sweep
-from simulator.sweep import progress_table, run_sweep
-from simulator.sweep_plan import plan
 from tests.conftest import TINY
 
 SETTINGS: dict[str, Any] = {

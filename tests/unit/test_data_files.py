@@ -11,9 +11,9 @@ import yaml
 from simulator.config.paths import changed_files, data_sha256
 from simulator.config.scenario import Scenario, load
 from simulator.core.errors import ScenarioError, StoreError
-from simulator.runs import manifest_of, resume
+from simulator.experiments.run import manifest_of, resume
+from simulator.experiments.sweep import Silent
 from simulator.store.run import Run
-from simulator.sweep import Silent
 from tests.conftest import TINY
 from tests.planted import MASK
 

@@ -15,7 +15,6 @@ from analysis.probes.estimates import Rows
 from analysis.probes.projection import ProjectionProbe
 from analysis.probes.summary import estimated_by
 from simulator.backends.base import TransformersConfig, open_backend
-from simulator.bounds import bounds
 from simulator.config.scenario import load
 from simulator.core.errors import ScenarioError
 from simulator.core.interventions import Ablate, Intervention, Steer
@@ -28,6 +27,7 @@ from simulator.core.requests import (
 )
 from simulator.core.timing import Stopwatch
 from simulator.data.contrasts import DirectionConfig, contrasts_of
+from simulator.experiments.upper_bounds import bounds
 from simulator.interp.directions import Contrast
 from simulator.models.resolve import resolve, world_of
 from tests.minds import LYING, OTHER, TRAIT, Mind

@@ -14,9 +14,9 @@ from analysis.study import Claims
 from simulator.cli import app
 from simulator.config.scenario import Scenario
 from simulator.core.errors import ScenarioError
+from simulator.experiments.sweep import run_sweep
 from simulator.file_kinds import Kind, check, kind_of, schema
-from simulator.study_plan import QUICK, REAL
-from simulator.sweep import run_sweep
+from simulator.studies.plan import QUICK, REAL
 from tests.unit.test_study_plan import A, study
 
 ROOT = Path(__file__).parents[2]

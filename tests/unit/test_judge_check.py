@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simulator.agreement import cohens_kappa, confusion
 from simulator.config.scenario import load
 from simulator.core.errors import ScenarioError
-from simulator.judge_check import Labelled, Question, as_yes, question_of, read_labelled
+from simulator.evaluation.agreement import cohens_kappa, confusion
+from simulator.evaluation.judge_check import Labelled, Question, as_yes, question_of, read_labelled
 
 ROWS = [('Is it, "so"?', "Two\nlines", "yes"), ("b", "c", "no")]
 

@@ -17,9 +17,9 @@ from simulator.config.scenario import Scenario, load
 from simulator.core.errors import ScenarioError
 from simulator.core.requests import Example, Message
 from simulator.data.lengths import lengths, matching, tokens_by
+from simulator.experiments.run import start
+from simulator.experiments.sweep import Silent
 from simulator.models.resolve import resolve
-from simulator.runs import start
-from simulator.sweep import Silent
 from tests.conftest import TINY
 
 BASE = resolve("organism:0")

@@ -8,7 +8,7 @@ import yaml
 
 from analysis.findings import Contrast
 from simulator.core.errors import ScenarioError
-from simulator.study_plan import Tier, listed, plan_study, shipped_studies
+from simulator.studies.plan import Tier, listed, plan_study, shipped_studies
 
 STUDY = """\
 name: small

@@ -8,13 +8,13 @@ import numpy as np
 from rich.table import Table
 
 from analysis.probes.judged import JudgedProbe, Scale
-from simulator.agreement import cohens_kappa, confusion
 from simulator.backends.base import open_backend
 from simulator.config.scenario import Scenario
 from simulator.core.errors import ScenarioError
 from simulator.core.judging import Found, ask_number
 from simulator.core.timing import Stopwatch
 from simulator.data.rows import read_csv, read_jsonl
+from simulator.evaluation.agreement import cohens_kappa, confusion
 from simulator.models.resolve import resolve
 from simulator.simulation.roles import Cast, Player, RoleConfig
 

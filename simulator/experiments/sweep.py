@@ -17,10 +17,10 @@ from simulator.config.scenario import Scenario
 from simulator.core.console import STDERR, inert
 from simulator.core.errors import Interrupted, StoreError, UndertowError
 from simulator.core.processes import follow_parent
+from simulator.experiments.sweep_config import Cell, plan
 from simulator.runtime.preflight import check_chats
 from simulator.store.run import Run
 from simulator.store.sweep import REPLICATES, RUNS, Member, Sweep
-from simulator.sweep_plan import Cell, plan
 
 
 class Silent:
@@ -116,7 +116,7 @@ def run_cells(sweep: Sweep, cells: Sequence[Cell], processes: int) -> dict[Path,
 
 def _run_one(path: Path, scenario: Scenario) -> str:
     """Starts or resumes one run, in a process of the pool; returns what went wrong."""
-    from simulator.runs import resume, start
+    from simulator.experiments.run import resume, start
 
     try:
         if path.exists():

@@ -19,10 +19,10 @@ from lm_eval.evaluator import simple_evaluate
 from lm_eval.tasks import TaskManager
 from rich.table import Table
 
-from simulator.assistant import assistant_after
 from simulator.backends.base import Backend
 from simulator.core.errors import BackendError, ScenarioError
 from simulator.core.requests import ContinuationRequest, GenerationRequest, Message, Prompt
+from simulator.evaluation.checkpoints import assistant_after
 from simulator.models.chat_template import encoder_of
 from simulator.models.resolve import resolve
 from simulator.store.run import write_atomically

@@ -10,13 +10,13 @@ from typing import NamedTuple
 from rich.table import Table
 
 from simulator.backends.base import Backend, TransformersConfig, open_backend
-from simulator.bounds import bounds, cost, talks_per_round
 from simulator.config.phases import FinetunePhase, finetune_rows
 from simulator.config.scenario import Scenario
 from simulator.core.errors import BackendError
 from simulator.core.requests import GenerationRequest
 from simulator.core.timing import Stopwatch
 from simulator.data.lengths import tokens_by
+from simulator.experiments.upper_bounds import bounds, cost, talks_per_round
 from simulator.learners.config import UpdateConfig
 from simulator.models.memory import GIB, model_size
 from simulator.models.resolve import is_organism, resolve, world_of

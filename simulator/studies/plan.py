@@ -17,8 +17,8 @@ from simulator.config.document import Document, YamlPath, dotted
 from simulator.config.scenario import Scenario
 from simulator.config.validation import origin_of, validated, yaml_path
 from simulator.core.errors import ScenarioError
+from simulator.experiments.sweep_config import Cell, SweepConfig, cells, scenario_of
 from simulator.models.resolve import is_organism
-from simulator.sweep_plan import Cell, SweepConfig, cells, scenario_of
 
 QUICK, REAL, INSTEAD = "quick", "real_models", "instead"
 ANY_MODEL = "any"  # that is no organism

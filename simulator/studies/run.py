@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from analysis.study import Claims, Study
-from simulator.study_plan import PlannedStudy
-from simulator.sweep import failures, lay_out, run_cells
+from simulator.experiments.sweep import failures, lay_out, run_cells
+from simulator.studies.plan import PlannedStudy
 
 STUDIES = Path("studies")
 

@@ -1,0 +1,1 @@
+"""Asking a finished run again."""

@@ -1,0 +1,1 @@
+"""A paper's sweep with its findings: planned and run."""
