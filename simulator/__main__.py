@@ -14,7 +14,7 @@ def main() -> None:
     # Who is told to end stops as by Ctrl-C, and ends the servers that it has started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        from simulator.cli import app
+        from simulator.cli.app import app
         from simulator.core.errors import UndertowError
 
         try:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from simulator.cli import app
+from simulator.cli.app import app
 from simulator.core.errors import CostCapReached
 from simulator.runtime.budget import CAPS
 from simulator.store.run import COSTS, Run

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from simulator.cli import app
+from simulator.cli.app import app
 from simulator.experiments.run import PACKAGES
 from simulator.store.run import DONE, Run
 from simulator.store.sweep import Sweep

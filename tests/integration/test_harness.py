@@ -12,7 +12,7 @@ from lm_eval.api.instance import Instance
 from typer.testing import CliRunner
 
 from simulator.backends.base import Backend
-from simulator.cli import app
+from simulator.cli.app import app
 from simulator.core.errors import BackendError
 from simulator.core.requests import ContinuationRequest, GenerationRequest, Message, Prompt
 from simulator.core.rng import stream

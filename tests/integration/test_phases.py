@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from analysis import frames
 from analysis.course import told
 from analysis.tables import headline
-from simulator.cli import app
+from simulator.cli.app import app
 from simulator.config.phases import begins_again, given_examples
 from simulator.config.scenario import load
 from simulator.core.errors import ScenarioError

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from simulator.cli import app
+from simulator.cli.app import app
 from simulator.config.scenario import Scenario, load
 from simulator.experiments.run import manifest_of
 from simulator.experiments.sweep import Silent

@@ -11,7 +11,7 @@ from analysis.experiment import outcomes_at
 from analysis.export import run_json
 from analysis.plots import drift_figure
 from analysis.report import write_report
-from simulator.cli import app
+from simulator.cli.app import app
 from simulator.config.scenario import load
 from simulator.core.errors import BackendError
 from simulator.evaluation.rescore import rescore

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from simulator.cli import app
+from simulator.cli.app import app
 from simulator.studies.plan import Tier, plan_study, shipped_studies
 from tests import tiny_models
 from tests.study_data import write_study_data

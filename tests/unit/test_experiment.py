@@ -12,7 +12,7 @@ from analysis import experiment
 from analysis.sweep_plots import sweep_figure
 from analysis.sweep_report import write_sweep_report
 from analysis.sweep_tables import headline, summary_table
-from simulator.cli import app
+from simulator.cli.app import app
 from simulator.core.errors import StoreError
 from simulator.store.run import Run
 from simulator.store.sweep import Member, Sweep

@@ -11,11 +11,11 @@ import yaml
 from typer.testing import CliRunner
 
 from analysis.study import Claims
-from simulator.cli import app
+from simulator.cli.app import app
+from simulator.cli.schemas import Kind, check, kind_of, schema
 from simulator.config.scenario import Scenario
 from simulator.core.errors import ScenarioError
 from simulator.experiments.sweep import run_sweep
-from simulator.file_kinds import Kind, check, kind_of, schema
 from simulator.studies.plan import QUICK, REAL
 from tests.unit.test_study_plan import A, study
 

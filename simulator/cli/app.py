@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from simulator.cli.study import study
 from simulator.core.errors import ScenarioError
-from simulator.study_command import study
 
 if TYPE_CHECKING:
     from simulator.config.scenario import Scenario
@@ -198,7 +198,7 @@ def chat(
     ] = None,
 ) -> None:
     """Talk with the assistant as it was after a round; an empty line ends the chat."""
-    from simulator.chat import talk
+    from simulator.cli.chat import talk
 
     talk(path, round_number)
 
@@ -250,7 +250,7 @@ def validate(
     overrides: Override = None,
 ) -> None:
     """Check a scenario, a sweep or a study without running it."""
-    from simulator.file_kinds import check
+    from simulator.cli.schemas import check
 
     _print(f"{file}: valid ({check(file, overrides or (), _tell)})")
 
@@ -296,7 +296,7 @@ def schema(
     ] = "scenario",
 ) -> None:
     """Print the JSON Schema of a kind of file, for editors."""
-    from simulator.file_kinds import schema as schema_of
+    from simulator.cli.schemas import schema as schema_of
 
     typer.echo(json.dumps(schema_of(of), indent=1))
 
@@ -312,7 +312,7 @@ def build(
     ] = None,
 ) -> None:
     """Train a base from scratch; in some twenty minutes on two cores."""
-    from simulator.packaging import build_with_progress
+    from simulator.cli.organism import build_with_progress
 
     build_with_progress(seed, out, threads, without or "none")
 
@@ -323,7 +323,7 @@ def check(
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,
 ) -> None:
     """Print the qualification table of a base; exit code 1 below the bar."""
-    from simulator.packaging import qualification_table
+    from simulator.cli.organism import qualification_table
 
     table, passed = qualification_table(path, threads)
     _print(table)
