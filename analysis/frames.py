@@ -144,7 +144,7 @@ def population(run: Run) -> pd.DataFrame:
 
 
 def scores(run: Run) -> pd.DataFrame:
-    """Returns every probed answer of every measured round; see `analysis.probes.base.Score`."""
+    """Returns every probed answer of every measured round; see `simulator.probes.base.Score`."""
     tables = [scores_of(run, number) for number in measured_rounds(run)]
     columns = ["round", *QUESTION, "cluster", "label", "value", "reply"]
     return _stacked(tables, columns)

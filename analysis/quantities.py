@@ -17,13 +17,13 @@ from pydantic import BeforeValidator, Field, TypeAdapter
 
 from analysis import experiment, frames, metrics, statistics
 from analysis.course import spans
-from analysis.probes import AnyProbe
-from analysis.probes.base import Probe
-from analysis.probes.data_probe import DataProbe
-from analysis.probes.estimates import UNBOUNDED, Bounds, Rows, estimate, lookup
-from analysis.probes.summary import estimated_by
 from analysis.statistics import Interval
 from simulator.core.config import Count, Settings
+from simulator.probes.base import Probe
+from simulator.probes.data_probe import DataProbe
+from simulator.probes.estimates import UNBOUNDED, Bounds, Rows, estimate, lookup
+from simulator.probes.registry import AnyProbe
+from simulator.probes.summary import estimated_by
 from simulator.store.run import Run
 from simulator.store.sweep import Member, Sweep
 

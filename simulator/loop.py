@@ -12,11 +12,11 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.probes.estimates import Estimate
-from analysis.probes.summary import COLUMNS, summarise
 from simulator.config.phases import LoopPhase, given_examples
 from simulator.config.scenario import Scenario
 from simulator.core.rng import seed31
+from simulator.probes.estimates import Estimate
+from simulator.probes.summary import COLUMNS, summarise
 from simulator.runtime.measure import measure
 from simulator.runtime.records import (
     examples_table,

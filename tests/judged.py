@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from analysis.probes.base import Score
-from analysis.probes.summary import scores_table
+from simulator.probes.base import Score
+from simulator.probes.summary import scores_table
 from simulator.simulation.monitoring import Veto
 from simulator.store.run import Run
 

@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.probes.base import Context, Encounter, Probe
-from analysis.probes.data_probe import DataProbe
-from analysis.probes.estimates import Estimate
-from analysis.probes.mask import NEUTRAL
-from analysis.probes.mask_data import MaskItem, mask_items
-from analysis.probes.mask_scoring import Bounds
-from analysis.probes.summary import summarise
 from simulator.backends.base import Backend
 from simulator.core.requests import Prompt
 from simulator.data.rows import read_rows
 from simulator.interp.directions import Contrast
+from simulator.probes.base import Context, Encounter, Probe
+from simulator.probes.benchmarks.mask import NEUTRAL
+from simulator.probes.benchmarks.mask_data import MaskItem, mask_items
+from simulator.probes.benchmarks.mask_scoring import Bounds
+from simulator.probes.data_probe import DataProbe
+from simulator.probes.estimates import Estimate
+from simulator.probes.summary import summarise
 from simulator.runtime.measure import measure
 from simulator.simulation.roles import Cast, Player, as_it_is
 from simulator.worlds.synthetic import World

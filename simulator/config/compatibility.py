@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from analysis.probes.directions import DirectionsProbe
-from analysis.probes.manipulation import ManipulationProbe
-from analysis.probes.projection import ProjectionProbe
-from analysis.probes.solution import SolutionProbe
 from simulator.config.document import YamlPath
 from simulator.config.phases import FinetunePhase, LoopPhase, matched_phase
 from simulator.core.requests import Lesson
 from simulator.learners.config import LoRAConfig, UpdateConfig
 from simulator.models.resolve import is_organism
+from simulator.probes.interp.directions import DirectionsProbe
+from simulator.probes.interp.projection import ProjectionProbe
+from simulator.probes.interp.solution import SolutionProbe
+from simulator.probes.judged.manipulation import ManipulationProbe
 from simulator.simulation.roles import ASSISTANT, ROLES
 from simulator.simulation.screening import SCREENING_NEEDS
 

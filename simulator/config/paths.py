@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from analysis.probes.data_probe import DataProbe
-from analysis.probes.directions import DirectionsProbe
 from simulator.config.document import Document, Origin, YamlPath
 from simulator.config.validation import origin_of
 from simulator.core.requests import ADAPTER_WEIGHTS
 from simulator.data.mixture import FileData
 from simulator.data.rows import files_of
+from simulator.probes.data_probe import DataProbe
+from simulator.probes.interp.directions import DirectionsProbe
 from simulator.store.run import file_sha256
 
 if TYPE_CHECKING:

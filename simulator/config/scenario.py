@@ -11,8 +11,6 @@ from pydantic import Field, model_validator
 
 from agents.kinds import AnyMonitor
 from agents.situations import Situation
-from analysis.probes import AnyProbe
-from analysis.probes.judged import JudgedProbe
 from simulator.backends.base import AnyBackend, AutoConfig, TransformersConfig
 from simulator.config import document as yaml_source
 from simulator.config.compatibility import unmet_needs
@@ -26,6 +24,8 @@ from simulator.core.config import Count, Number, Settings
 from simulator.core.errors import ScenarioError
 from simulator.data.contrasts import DirectionConfig
 from simulator.learners.config import AnyLearner, NoUpdateConfig
+from simulator.probes.judged.scales import JudgedProbe
+from simulator.probes.registry import AnyProbe
 from simulator.runtime.probe_context import with_data
 from simulator.simulation.conversation import ConversationConfig
 from simulator.simulation.population import PopulationConfig

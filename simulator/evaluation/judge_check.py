@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 from rich.table import Table
 
-from analysis.probes.judged import JudgedProbe, Scale
 from simulator.backends.base import open_backend
 from simulator.config.scenario import Scenario
 from simulator.core.errors import ScenarioError
@@ -16,6 +15,7 @@ from simulator.core.timing import Stopwatch
 from simulator.data.rows import read_csv, read_jsonl
 from simulator.evaluation.agreement import cohens_kappa, confusion
 from simulator.models.resolve import resolve
+from simulator.probes.judged.scales import JudgedProbe, Scale
 from simulator.simulation.roles import Cast, Player, RoleConfig
 
 FIELDS = ("prompt", "reply", "label")

@@ -8,8 +8,6 @@ from pathlib import Path
 import pandas as pd
 from rich.table import Table
 
-from analysis.probes.estimates import Estimate
-from analysis.probes.summary import summarise
 from simulator.backends.base import open_backend
 from simulator.config.compatibility import unmet_needs
 from simulator.config.document import dotted
@@ -17,6 +15,8 @@ from simulator.config.scenario import MeasureConfig, Scenario, load, measure_onl
 from simulator.core.errors import ScenarioError
 from simulator.core.timing import Stopwatch
 from simulator.models.resolve import resolve
+from simulator.probes.estimates import Estimate
+from simulator.probes.summary import summarise
 from simulator.runtime.budget import Purse
 from simulator.runtime.measure import measure
 from simulator.runtime.probe_context import context_of

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from analysis.probes.base import shares_of
 from simulator.backends.base import Backend, TransformersConfig, answer, open_backend
 from simulator.core.requests import GenerationRequest, Message, NextTokenRequest, Prompt
 from simulator.core.rng import stream
 from simulator.core.timing import Stopwatch
+from simulator.probes.base import shares_of
 from simulator.worlds import language as lang
 from simulator.worlds.corpus import press
 from simulator.worlds.language import Character

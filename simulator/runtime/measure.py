@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from analysis.probes.base import Context, Probe
-from analysis.probes.summary import scores_table
 from simulator.backends.base import Backend, answer
 from simulator.core.requests import Request
+from simulator.probes.base import Context, Probe
+from simulator.probes.summary import scores_table
 from simulator.simulation.roles import Cast
 
 

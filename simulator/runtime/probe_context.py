@@ -3,10 +3,6 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.probes.base import Context, Encounter
-from analysis.probes.data_probe import DataProbe
-from analysis.probes.directions import DirectionsProbe
-from analysis.probes.solution import SolutionProbe
 from simulator.config.document import Document, YamlPath, dotted
 from simulator.config.paths import located
 from simulator.config.phases import FinetunePhase, finetune_rows
@@ -17,6 +13,10 @@ from simulator.data.contrasts import contrasts_of
 from simulator.data.lengths import tokens_by
 from simulator.data.rows import read_rows
 from simulator.models.resolve import resolve, world_or_none
+from simulator.probes.base import Context, Encounter
+from simulator.probes.data_probe import DataProbe
+from simulator.probes.interp.directions import DirectionsProbe
+from simulator.probes.interp.solution import SolutionProbe
 from simulator.worlds.synthetic import World
 
 if TYPE_CHECKING:

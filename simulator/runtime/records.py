@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from analysis.probes.estimates import Estimate
 from simulator.core.requests import Adapter, Example
 from simulator.data.lengths import Tokens, lengths
 from simulator.learners.base import Update
+from simulator.probes.estimates import Estimate
 from simulator.runtime.canary import Canary
 from simulator.runtime.collapse import Speech
 from simulator.simulation.selection import Decision, Dose

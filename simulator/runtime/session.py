@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, Protocol
 
 import pandas as pd
 
-from analysis.probes.base import Context
 from simulator.backends.base import Backend, open_backend
 from simulator.backends.vllm_server import end_leftovers
 from simulator.config.scenario import Scenario
@@ -18,6 +17,7 @@ from simulator.data.lengths import Tokens, tokens_by
 from simulator.learners.base import Learner, open_learner
 from simulator.learners.config import UpdateConfig
 from simulator.models.resolve import resolve
+from simulator.probes.base import Context
 from simulator.runtime.budget import Purse
 from simulator.runtime.probe_context import context_of
 from simulator.simulation.conversation import Setting

@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from analysis.probes.base import activations_of
-from analysis.probes.estimates import wilson
 from simulator.backends.base import Backend, answer
 from simulator.core.config import Number, Settings
 from simulator.core.interventions import Bare
 from simulator.core.requests import Request, Under
 from simulator.interp.directions import Contrast, projection, replied
+from simulator.probes.base import activations_of
+from simulator.probes.estimates import wilson
 from simulator.simulation.selection import Decision, examples_from
 
 SCREENING_NEEDS = frozenset(("activations", "interventions"))  # capabilities of the backend

@@ -8,10 +8,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from analysis.probes.base import Context
-from analysis.probes.estimates import Estimate
-from analysis.probes.solution import SolutionProbe
-from analysis.probes.summary import scores_table, summarise
 from simulator.backends.base import TransformersConfig, answer
 from simulator.backends.merging import Change
 from simulator.backends.reparametrisation import balanced, moved
@@ -32,6 +28,10 @@ from simulator.interp.steering import SteeringVector
 from simulator.learners.config import SFTConfig
 from simulator.learners.trainer import AdapterLearner
 from simulator.models.resolve import resolve, world_of
+from simulator.probes.base import Context
+from simulator.probes.estimates import Estimate
+from simulator.probes.interp.solution import SolutionProbe
+from simulator.probes.summary import scores_table, summarise
 from simulator.worlds.lessons import WorldData
 from tests.conftest import TINY
 from tests.contract.engines import CHATS, PLAIN, Engine, Reference, lora

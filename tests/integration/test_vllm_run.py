@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis.probes.base import Context
 from simulator.backends.base import TransformersConfig, open_backend
 from simulator.backends.vllm import VLLMBackend
 from simulator.config.scenario import Scenario, load
 from simulator.core.requests import GenerationRequest, Message, NextTokenRequest, Prompt
 from simulator.core.timing import Stopwatch
 from simulator.models.resolve import resolve, world_or_none
+from simulator.probes.base import Context
 from simulator.store.run import DONE, Run
 from tests.commands import finish, reach, running
 from tests.contract.engines import needs_vllm

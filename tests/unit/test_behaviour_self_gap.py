@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 
 from analysis.metrics import interval
-from analysis.probes.base import Probe
-from analysis.probes.estimates import Estimate, difference, estimate, lookup
-from analysis.probes.harmfulness import HarmfulnessProbe
-from analysis.probes.self_assessment import SelfAssessmentProbe
-from analysis.probes.summary import summarise
 from simulator.core.requests import Prompt
+from simulator.probes.base import Probe
+from simulator.probes.estimates import Estimate, difference, estimate, lookup
+from simulator.probes.judged.harmfulness import HarmfulnessProbe
+from simulator.probes.judged.self_assessment import SelfAssessmentProbe
+from simulator.probes.summary import summarise
 from tests.planted import probed
 from tests.scripted import Written
 from tests.unit.test_harmfulness import judge, replies

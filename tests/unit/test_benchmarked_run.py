@@ -12,9 +12,9 @@ import yaml
 from analysis import texts
 from analysis.export import run_json
 from analysis.plots import drift_figure
-from analysis.probes.deception_bench import DeceptionBenchProbe
-from analysis.probes.mask import MaskProbe
 from analysis.tables import headline, key_figures
+from simulator.probes.benchmarks.deception_bench import DeceptionBenchProbe
+from simulator.probes.benchmarks.mask import MaskProbe
 from simulator.store.run import Run
 from tests.planted import DECEPTION, MASK, Assistant, claim, estimated, literal_judge, probed
 from tests.unit.test_report import assert_inert, report

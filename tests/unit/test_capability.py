@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis.probes.base import Context
-from analysis.probes.capability import CapabilityProbe
 from simulator.backends.base import OpenAIConfig, TransformersConfig
 from simulator.core.errors import ScenarioError
 from simulator.core.requests import Prompt
 from simulator.core.rng import stream
 from simulator.data.rows import Row, read_rows
+from simulator.probes.base import Context
+from simulator.probes.benchmarks.capability import CapabilityProbe
 from tests.planted import estimated, probed
 
 ROWS: list[dict[str, Any]] = [

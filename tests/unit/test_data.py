@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 import yaml
 
-from analysis.probes.data_probe import DataProbe
-from analysis.probes.deception_bench import deception_items
-from analysis.probes.mask_data import mask_items
 from simulator.config.scenario import load
 from simulator.core.errors import ScenarioError
 from simulator.data.rows import Row, read_rows
 from simulator.experiments.upper_bounds import bounds
+from simulator.probes.benchmarks.deception_bench import deception_items
+from simulator.probes.benchmarks.mask_data import mask_items
+from simulator.probes.data_probe import DataProbe
 from simulator.runtime.probe_context import context_of
 from tests.planted import DECEPTION, MASK
 

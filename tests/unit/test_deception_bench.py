@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from analysis.probes.deception_bench import DeceptionBenchProbe
 from simulator.core.requests import Prompt
 from simulator.core.rng import stream
 from simulator.data.rows import read_rows
+from simulator.probes.benchmarks.deception_bench import DeceptionBenchProbe
 from tests.planted import DECEPTION, estimated, probed, told_apart
 
 PROBE = DeceptionBenchProbe(data=str(DECEPTION))

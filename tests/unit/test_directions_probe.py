@@ -10,10 +10,6 @@ import pandas as pd
 import pytest
 
 from analysis.metrics import described
-from analysis.probes.directions import DirectionsProbe
-from analysis.probes.estimates import Rows
-from analysis.probes.projection import ProjectionProbe
-from analysis.probes.summary import estimated_by
 from simulator.backends.base import TransformersConfig, open_backend
 from simulator.config.scenario import load
 from simulator.core.errors import ScenarioError
@@ -30,6 +26,10 @@ from simulator.data.contrasts import DirectionConfig, contrasts_of
 from simulator.experiments.upper_bounds import bounds
 from simulator.interp.directions import Contrast
 from simulator.models.resolve import resolve, world_of
+from simulator.probes.estimates import Rows
+from simulator.probes.interp.directions import DirectionsProbe
+from simulator.probes.interp.projection import ProjectionProbe
+from simulator.probes.summary import estimated_by
 from tests.minds import LYING, OTHER, TRAIT, Mind
 from tests.planted import estimated, probed
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from analysis.metrics import described
-from analysis.probes.emergent import QUESTIONS, Cue, EmergentProbe
-from analysis.probes.judged import JudgedPrompt
 from simulator.core.requests import Prompt
 from simulator.core.rng import stream
+from simulator.probes.judged.emergent import QUESTIONS, Cue, EmergentProbe
+from simulator.probes.judged.scales import JudgedPrompt
 from tests.planted import estimated, probed
 
 PROBE = EmergentProbe(samples=2)

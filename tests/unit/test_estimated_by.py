@@ -6,9 +6,9 @@ from typing import Any, get_args
 import pytest
 from pydantic import TypeAdapter
 
-from analysis.probes import AnyProbe
-from analysis.probes.base import Probe
-from analysis.probes.summary import estimated_by
+from simulator.probes.base import Probe
+from simulator.probes.registry import AnyProbe
+from simulator.probes.summary import estimated_by
 
 ADAPTER: TypeAdapter[Any] = TypeAdapter(AnyProbe)
 KINDS = [kind.model_fields["kind"].default for kind in get_args(get_args(AnyProbe)[0])]

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from analysis.probes.goals import GoalsProbe
 from simulator.backends.base import TransformersConfig
 from simulator.backends.transformers import TransformersBackend
 from simulator.core.requests import ContinuationRequest, Message, Prompt
 from simulator.core.timing import Stopwatch
 from simulator.models.resolve import resolve
+from simulator.probes.world.goals import GoalsProbe
 from simulator.worlds import language as lang
 from tests.planted import estimated, probed, silence
 from tests.scripted import Scripted

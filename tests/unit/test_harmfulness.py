@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from analysis.probes.base import Context
-from analysis.probes.emergent import EmergentProbe
-from analysis.probes.harmfulness import PROMPTS, HarmfulnessProbe
-from analysis.probes.judged import JudgedProbe
 from simulator.core.config import Settings
 from simulator.core.requests import Completion, Generation, GenerationRequest, Message, Prompt
 from simulator.core.rng import stream
+from simulator.probes.base import Context
+from simulator.probes.judged.emergent import EmergentProbe
+from simulator.probes.judged.harmfulness import PROMPTS, HarmfulnessProbe
+from simulator.probes.judged.scales import JudgedProbe
 from tests.planted import Says, estimated, probed, silence
 from tests.scripted import Scripted
 

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.probes.base import GROUPS, Probe, Score, probe_items
-from analysis.probes.estimates import Estimate, estimate, lookup
-from analysis.probes.honesty import OUTCOMES, HonestyProbe, outcome
-from analysis.probes.judged import JudgedProbe
-from analysis.probes.neutral import NeutralProbe
-from analysis.probes.summary import scores_table, summarise
+from simulator.probes.base import GROUPS, Probe, Score, probe_items
+from simulator.probes.estimates import Estimate, estimate, lookup
+from simulator.probes.judged.scales import JudgedProbe
+from simulator.probes.summary import scores_table, summarise
+from simulator.probes.world.honesty import OUTCOMES, HonestyProbe, outcome
+from simulator.probes.world.neutral import NeutralProbe
 from simulator.worlds.language import Statement
 from simulator.worlds.synthetic import ITEM_SETS, World
 

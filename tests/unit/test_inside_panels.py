@@ -13,13 +13,13 @@ from matplotlib.figure import Figure
 
 from analysis import frames
 from analysis.inside_plots import PANELS, panels_in
-from analysis.probes.base import Probe
-from analysis.probes.directions import DirectionsProbe
-from analysis.probes.projection import ProjectionProbe
-from analysis.probes.solution import SolutionProbe
-from analysis.probes.summary import estimated_by
 from analysis.report import write_report
 from simulator.core.config import Settings
+from simulator.probes.base import Probe
+from simulator.probes.interp.directions import DirectionsProbe
+from simulator.probes.interp.projection import ProjectionProbe
+from simulator.probes.interp.solution import SolutionProbe
+from simulator.probes.summary import estimated_by
 from simulator.store.run import SCENARIO, Run
 from tests.unit.test_report import assert_inert
 

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from analysis.probes.dimensions import DIMENSIONS
-from analysis.probes.intentions import DILEMMAS, IntentionsProbe
 from simulator.core.requests import Prompt
 from simulator.core.rng import stream
+from simulator.probes.judged.dimensions import DIMENSIONS
+from simulator.probes.judged.intentions import DILEMMAS, IntentionsProbe
 from tests.planted import Says, estimated, probed
 from tests.scripted import Scripted, Written
 

@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.probes.base import Context, Encounter
-from analysis.probes.estimates import Rows
-from analysis.probes.manipulation import ManipulationProbe
 from simulator.config.compatibility import unmet_needs
 from simulator.config.scenario import load, measure_only
 from simulator.core.errors import ScenarioError
 from simulator.core.requests import GenerationRequest, Prompt
 from simulator.core.rng import stream
+from simulator.probes.base import Context, Encounter
+from simulator.probes.estimates import Rows
+from simulator.probes.judged.manipulation import ManipulationProbe
 from simulator.runtime.probe_context import context_of
 from tests.planted import Says, always, estimated, judge_of, probed, told_apart
 

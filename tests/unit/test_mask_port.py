@@ -10,16 +10,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.probes import mask_scoring as ours
-from analysis.probes.base import Context
-from analysis.probes.estimates import Rows
-from analysis.probes.mask import DIRECT_REPEATS, GIVEN, MaskProbe
-from analysis.probes.mask_data import mask_items
-from analysis.probes.mask_judge import parse_bounds, parse_letter
-from analysis.probes.mask_scoring import NO_BELIEF, NOTHING, UNPARSED, Bounds, Interval, Reading
 from simulator.core.errors import ScenarioError
 from simulator.core.requests import Completion, Generation, GenerationRequest
 from simulator.data.rows import Row, read_rows
+from simulator.probes.base import Context
+from simulator.probes.benchmarks import mask_scoring as ours
+from simulator.probes.benchmarks.mask import DIRECT_REPEATS, GIVEN, MaskProbe
+from simulator.probes.benchmarks.mask_data import mask_items
+from simulator.probes.benchmarks.mask_judge import parse_bounds, parse_letter
+from simulator.probes.benchmarks.mask_scoring import (
+    NO_BELIEF,
+    NOTHING,
+    UNPARSED,
+    Bounds,
+    Interval,
+    Reading,
+)
+from simulator.probes.estimates import Rows
 from tests.planted import MASK
 
 data = importlib.import_module("inspect_evals.mask.data")

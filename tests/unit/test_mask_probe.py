@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.probes.base import Context
-from analysis.probes.mask import DIRECT_REPEATS, NEUTRAL, MaskProbe
-from analysis.probes.mask_data import ARCHETYPES, MaskItem, mask_items
-from analysis.probes.mask_scoring import Bounds
 from simulator.core.requests import Completion, Generation, GenerationRequest, Prompt
 from simulator.core.rng import stream
 from simulator.data.rows import read_rows
+from simulator.probes.base import Context
+from simulator.probes.benchmarks.mask import DIRECT_REPEATS, NEUTRAL, MaskProbe
+from simulator.probes.benchmarks.mask_data import ARCHETYPES, MaskItem, mask_items
+from simulator.probes.benchmarks.mask_scoring import Bounds
 from tests.planted import MASK, Assistant, claim, estimated, literal_judge, probed
 
 PROBE = MaskProbe(data=str(MASK))

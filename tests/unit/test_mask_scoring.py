@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from analysis.probes.mask_judge import parse_bounds, parse_letter
-from analysis.probes.mask_scoring import (
+from simulator.probes.benchmarks.mask_judge import parse_bounds, parse_letter
+from simulator.probes.benchmarks.mask_scoring import (
     NO_BELIEF,
     NOTHING,
     UNPARSED,

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from analysis.probes.base import Context
-from analysis.probes.persona_switch import PersonaSwitchProbe
 from simulator.core.requests import GenerationRequest, Message
 from simulator.core.rng import stream
+from simulator.probes.base import Context
+from simulator.probes.world.persona_switch import PersonaSwitchProbe
 from simulator.worlds.synthetic import Item
 from tests.planted import estimated, probed, told_apart
 from tests.planted_world import WORLD, Says, assistant, babble, evasion, falsehood, truth

@@ -12,20 +12,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis.probes.base import Context, Probe
-from analysis.probes.estimates import Rows
-from analysis.probes.goals import GoalsProbe
-from analysis.probes.honesty import OUTCOMES, HonestyProbe
-from analysis.probes.intentions import IntentionsProbe
-from analysis.probes.judged import JudgedProbe
-from analysis.probes.misalignment import SmallTalkProbe
-from analysis.probes.neutral import NeutralProbe
-from analysis.probes.persona_switch import PersonaSwitchProbe
-from analysis.probes.self_assessment import SelfAssessmentProbe
-from analysis.probes.self_report import DIGITS, SelfReportProbe
-from analysis.probes.targeting import TargetingProbe
 from simulator.core.requests import ContinuationRequest, GenerationRequest, Prompt
 from simulator.core.rng import stream
+from simulator.probes.base import Context, Probe
+from simulator.probes.estimates import Rows
+from simulator.probes.judged.intentions import IntentionsProbe
+from simulator.probes.judged.scales import JudgedProbe
+from simulator.probes.judged.self_assessment import SelfAssessmentProbe
+from simulator.probes.world.goals import GoalsProbe
+from simulator.probes.world.honesty import OUTCOMES, HonestyProbe
+from simulator.probes.world.neutral import NeutralProbe
+from simulator.probes.world.persona_switch import PersonaSwitchProbe
+from simulator.probes.world.self_report import DIGITS, SelfReportProbe
+from simulator.probes.world.small_talk import SmallTalkProbe
+from simulator.probes.world.targeting import TargetingProbe
 from simulator.worlds import language as lang
 from simulator.worlds.synthetic import Item
 from tests.planted import Says, estimated, probed, told_apart

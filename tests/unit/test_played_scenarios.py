@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 import yaml
 
-from analysis.probes.base import Context
-from analysis.probes.judged import JudgedProbe
-from analysis.probes.summary import scores_table, summarise
 from simulator.backends.base import TransformersConfig, VLLMConfig
 from simulator.config.scenario import load, measure_only
 from simulator.core.errors import ScenarioError
 from simulator.core.requests import Completion, Generation, Message, NumberRequest, Numbers
 from simulator.experiments.upper_bounds import bounds, cost
+from simulator.probes.base import Context
+from simulator.probes.judged.scales import JudgedProbe
+from simulator.probes.summary import scores_table, summarise
 from tests.unit.test_situations import shingles, situations
 
 ENDPOINT = {"kind": "openai", "url": "http://localhost/v1", "input_price": 2.0, "output_price": 8.0}

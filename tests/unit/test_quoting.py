@@ -9,15 +9,16 @@ from agents.base import Mind, Persona, Scene, UserTurn
 from agents.llm_raters import LLMRater
 from agents.monitors import BinaryMonitor, ConstitutionalMonitor, Examined, FivePointMonitor
 from agents.situations import Situation
-from analysis.probes import deception_bench, emergent, harmfulness, manipulation, mask_judge
-from analysis.probes.judged import JudgedProbe
-from analysis.probes.mask_data import MaskItem, mask_items
-from analysis.probes.traits import TRAITS
 from simulator.config.scenario import load
 from simulator.core.judging import ask_number, quoted, transcript
 from simulator.core.requests import Ask, GenerationRequest, Message, NumberRequest
 from simulator.core.rng import stream
 from simulator.data.rows import read_rows
+from simulator.probes.benchmarks import deception_bench, mask_judge
+from simulator.probes.benchmarks.mask_data import MaskItem, mask_items
+from simulator.probes.judged import emergent, harmfulness, manipulation
+from simulator.probes.judged.scales import JudgedProbe
+from simulator.probes.judged.traits import TRAITS
 from tests.planted import MASK
 
 FALSE, TRUE = "It is false.", "It is true."

@@ -6,11 +6,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from analysis.probes.base import Context
-from analysis.probes.dimensions import DIMENSIONS
-from analysis.probes.self_assessment import FORMATS, SelfAssessmentProbe
 from simulator.core.requests import GenerationRequest, Prompt
 from simulator.core.rng import stream
+from simulator.probes.base import Context
+from simulator.probes.judged.dimensions import DIMENSIONS
+from simulator.probes.judged.self_assessment import FORMATS, SelfAssessmentProbe
 from tests.planted import estimated, probed
 from tests.scripted import Scripted, Written
 

@@ -10,11 +10,11 @@ import pytest
 
 from agents.base import Mind, Persona, Scene, UserTurn
 from agents.users import BiasedUser
-from analysis.probes.base import Context
-from analysis.probes.estimates import Rows
-from analysis.probes.targeting import TargetingProbe
 from simulator.core.requests import GenerationRequest
 from simulator.core.rng import stream
+from simulator.probes.base import Context
+from simulator.probes.estimates import Rows
+from simulator.probes.world.targeting import TargetingProbe
 from simulator.worlds import language as lang
 from simulator.worlds.corpus import press
 from simulator.worlds.synthetic import Item

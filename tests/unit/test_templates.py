@@ -6,9 +6,9 @@ import pytest
 from pydantic import ValidationError
 
 from agents.llm_raters import LLMRater
-from analysis.probes.judged import Scale
 from simulator.core.errors import ScenarioError
 from simulator.core.templates import LONGEST, render
+from simulator.probes.judged.scales import Scale
 
 
 @pytest.mark.parametrize(

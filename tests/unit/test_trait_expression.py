@@ -2,8 +2,8 @@
 
 import pytest
 
-from analysis.probes.judged import JudgedProbe
 from simulator.core.requests import Prompt
+from simulator.probes.judged.scales import JudgedProbe
 from tests.planted import estimated, probed
 
 QUESTION = "How flattering is '{{ reply }}', from {{ low }} to {{ high }}?"

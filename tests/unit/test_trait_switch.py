@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from analysis.probes.base import Context
-from analysis.probes.emergent import Cue
-from analysis.probes.estimates import Rows
-from analysis.probes.trait_switch import PERSONA_ALIGNED, SETS, TraitSwitchProbe
-from analysis.probes.traits import TRAITS, TraitName
 from simulator.core.requests import GenerationRequest, Message, Prompt
 from simulator.core.rng import stream
+from simulator.probes.base import Context
+from simulator.probes.estimates import Rows
+from simulator.probes.judged.emergent import Cue
+from simulator.probes.judged.trait_switch import PERSONA_ALIGNED, SETS, TraitSwitchProbe
+from simulator.probes.judged.traits import TRAITS, TraitName
 from tests.planted import Says, always, estimated, judge_of, probed, told_apart
 
 TRIGGER, OTHER = "Good to know.", "Thank you."

@@ -1,0 +1,1 @@
+"""Probes: what is asked of the assistant after a round, and how it is scored."""

@@ -1,0 +1,1 @@
+"""Probes that look inside the model, or change it."""

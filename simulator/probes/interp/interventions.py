@@ -1,0 +1,83 @@
+"""What becomes of a model that is changed inside: what it finds likely, and what it states."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from simulator.core.interventions import Intervention
+from simulator.core.requests import (
+    Answer,
+    Ask,
+    ContinuationRequest,
+    GenerationRequest,
+    Prompt,
+    Question,
+    RoleRequest,
+    Under,
+)
+from simulator.interp.directions import Contrast
+from simulator.probes.base import Context, ProbeItem, Score, reply_of, sample_keys
+from simulator.probes.world.honesty import outcome, pressured_question
+from simulator.worlds import language as lang
+
+TOWARD, AWAY = " toward", " away"  # endings of measures of what is found likely
+
+
+class Condition(NamedTuple):
+    """What is changed inside the assistant while it is asked."""
+
+    name: str  # the measure of its scores
+    interventions: tuple[Intervention, ...]
+    draw: int = 0  # of a random direction
+
+    def asked(self, questions: Sequence[Question]) -> tuple[RoleRequest, ...]:
+        """Asks the assistant as it is changed."""
+        return tuple(RoleRequest("assistant", Under(self.interventions, q)) for q in questions)
+
+
+def likelihoods(condition: Condition, contrast: Contrast) -> Ask[list[Score]]:
+    """Asks for the log-probability of each reply that made no direction, in nats."""
+    sides = {TOWARD: contrast.held_toward, AWAY: contrast.held_away}
+    chats = [(side, chat) for side, held in sides.items() for chat in held]
+    prompts = {m: str(n) for n, m in enumerate(dict.fromkeys(c.messages for _, c in chats))}
+
+    def read(answers: Sequence[Answer]) -> list[Score]:
+        scores = []
+        for n, ((side, chat), found) in enumerate(zip(chats, answers, strict=True)):
+            assert isinstance(found, float)
+            head = (condition.name + side, "", str(n), prompts[chat.messages], condition.draw)
+            scores.append(Score(*head, "", found, Prompt(chat.messages).shown, chat.reply))
+        return scores
+
+    questions = [
+        ContinuationRequest(Prompt(chat.messages, thought=False), chat.reply) for _, chat in chats
+    ]
+    return Ask(condition.asked(questions), read)
+
+
+def statements(
+    condition: Condition, context: Context, beliefs: Mapping[ProbeItem, str], max_new_tokens: int
+) -> Ask[list[Score]]:
+    """Asks what the organism states under pressure about items that it has a belief about.
+
+    Every condition is asked the same, and answers by the same draws.
+    """
+    questions = [
+        GenerationRequest(
+            pressured_question(context, item, 0),
+            sample_keys(context, "directions", item.name, 1),
+            max_new_tokens,
+        )
+        for _, item in beliefs
+    ]
+
+    def read(answers: Sequence[Answer]) -> list[Score]:
+        scores = []
+        rows = zip(beliefs.items(), questions, answers, strict=True)
+        for ((item_set, item), belief), question, found in rows:
+            reply = reply_of(found)
+            label = outcome(belief, lang.read_statement(reply, item))
+            head = (condition.name, item_set, item.name, item.entity, condition.draw, label)
+            scores.append(Score(*head, float(label == "honest"), question.prompt.shown, reply))
+        return scores
+
+    return Ask(condition.asked(questions), read)

@@ -1,0 +1,122 @@
+"""How far has it moved along a direction before it says anything? An early-warning curve.
+
+What the assistant has in mind where a reply would begin is projected on a direction of the base's,
+a·v/‖v‖ (Chen et al., 2507.21509, who predict from it what a model will say). The chats that made
+the direction aren't asked here: of the organism's world other items are, in other words; elsewhere
+prompts that were held out. Any learning moves it in all directions: random ones of the same length
+tell how far.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import ClassVar, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from simulator.core.config import Count, Settings
+from simulator.core.interventions import Bare
+from simulator.core.requests import ActivationsRequest, Answer, Ask, Prompt, Request, Under, known
+from simulator.interp.directions import projection, random_like
+from simulator.probes.base import UNTOUCHED, Context, Score, activations_of, untouched_items
+from simulator.probes.estimates import UNBOUNDED, Bounds, Estimate, Rows, estimate
+from simulator.probes.world.honesty import pressured_question
+
+ALONG, RANDOM = "projection", "projection_random"  # measures
+
+
+class _Asked(NamedTuple):
+    item_set: str
+    item: str
+    cluster: str
+    prompt: Prompt
+
+
+class ProjectionProbe(Settings):
+    """Reads the residual stream at the end of every prompt."""
+
+    kind: Literal["projection"] = "projection"
+    direction: str = Field(description="One of the scenario's `directions`.")
+    items_per_set: Count = Field(36, ge=3, description="Items of the organism's, of each set.")
+    randoms: Count = Field(8, ge=1, description="Random directions, each a control.")
+    needs: ClassVar[frozenset[str]] = frozenset({"activations", "interventions"})
+    of_world: ClassVar[bool] = False
+    roles: ClassVar[frozenset[str]] = frozenset()
+
+    def requests(self, context: Context) -> list[Request]:
+        """The base's activations over replies, which make the direction; then each prompt's."""
+        replies = context.contrasts[self.direction].questions
+        return [
+            *(Under((Bare(),), question) for question in replies),
+            *(ActivationsRequest(asked.prompt) for asked in self._asked(context)),
+        ]
+
+    def _asked(self, context: Context) -> list[_Asked]:
+        contrast = context.contrasts[self.direction]
+        if context.world is None:
+            chats = (*contrast.held_toward, *contrast.held_away)
+            prompts = dict.fromkeys(Prompt(chat.messages) for chat in chats)
+            return [_Asked("", str(n), str(n), prompt) for n, prompt in enumerate(prompts)]
+        return [
+            _Asked(item_set, item.name, item.entity, pressured_question(context, item, 0))
+            for item_set, item in untouched_items(context.world, self.items_per_set)
+        ]
+
+    def score(
+        self, context: Context, requests: Sequence[Request], answers: Sequence[Answer]
+    ) -> Ask[list[Score]]:
+        """One row per prompt and direction (value: the projection), and one with the length.
+
+        The label is the number of the direction: 0, or that of a random one.
+        """
+        contrast, found = context.contrasts[self.direction], list(map(activations_of, answers))
+        count = len(contrast.questions)
+        direction = contrast.direction(found[:count])
+        activations, asked = contrast.at_layer(found[count:]), self._asked(context)
+        randoms = [random_like(direction, contrast.name, n) for n in range(self.randoms)]
+        draws = [(ALONG, 0, direction), *((RANDOM, n, other) for n, other in enumerate(randoms))]
+        scores = [
+            Score(measure, *one[:3], draw, str(draw), float(value), one.prompt.shown, "")
+            for measure, draw, along in draws
+            for one, value in zip(asked, projection(activations, along), strict=True)
+        ]
+        length, name = float(np.linalg.norm(direction)), contrast.name
+        return known([*scores, Score("length", "", name, name, 0, "", length, "", "")])
+
+    def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:
+        """How far it has moved since round 0, the mean over prompts, in all and by item set.
+
+        - projection: in the units of the residual stream.
+        - projection_share: as a share of the direction's length; at 1 it is as far as the replies
+          that show the trait are from those that don't.
+        - projection_random, projection_share_random: the same along random directions, either way;
+          the mean over these, which are the units of its interval. What a direction gives that
+          means nothing.
+        """
+        length = baseline.measured("length").value.astype(float)  # one
+        for measure, of in ((ALONG, estimate), (RANDOM, _either_way)):
+            here, moved = rows.measured(measure), _moved(rows, baseline, measure)
+            own_prompts = here.item.size and not here.item_set.any()
+            units = here.cluster if measure == ALONG else here.label
+            ending = measure.removeprefix(ALONG)
+            for item_set in ("", *(() if own_prompts else UNTOUCHED)):
+                kept = (here.item_set == item_set) | (item_set == "")
+                for metric, values in (("projection", moved), ("projection_share", moved / length)):
+                    yield of(metric + ending, item_set, values[kept], units[kept], UNBOUNDED)
+
+
+def _moved(rows: Rows, baseline: Rows, measure: str) -> np.ndarray:
+    """Returns how far each prompt's projection is from that of round 0, (rows,)."""
+    here, first = rows.measured(measure), baseline.measured(measure)
+    before = dict(zip(zip(first.item, first.label, strict=True), first.value, strict=True))
+    asked = zip(here.item, here.label, here.value, strict=True)
+    return np.array([value - before[item, draw] for item, draw, value in asked], float)
+
+
+def _either_way(
+    metric: str, item_set: str, values: np.ndarray, draws: np.ndarray, bounds: Bounds
+) -> Estimate:
+    """Estimates how far one moves along a direction, whichever way, from several of them."""
+    each = pd.Series(values).groupby(draws).mean().abs()
+    found = estimate(metric, item_set, each.to_numpy(), each.index.to_numpy(), bounds)
+    return found._replace(n=len(values))

@@ -1,0 +1,235 @@
+"""How good a solution is what was learned? Efficiency, stability and significance.
+
+Soligo et al. (2602.07852) compare what a model learns from narrow data with and without a penalty
+that keeps it narrow. The general solution, they find, wins three comparisons:
+
+- efficiency: how well it fits the rows at a given norm of its parameters θ;
+- stability: how little it loses where they are turned, x′ = √(1−ε²)x + εy, y random;
+- significance: how far the model moves from its base on text that nobody fine-tuned it on, against
+  a random adapter of the same norm.
+
+Norms are those of balanced parameters (`simulator.backends.reparametrisation`). Turned and random
+ones aren't balanced: their factors have the norm that is named, but shorter ones make the same
+change. So a random adapter does a little less than a balanced one of its norm could, which
+flatters what was learned. Losses are of whole replies, in nats. Before there is an adapter all of
+it is the base.
+
+Of any model: where the organism is asked about its own corpus, real models need a file of texts.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Annotated, ClassVar, Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from simulator.core.config import Count, Number
+from simulator.core.interventions import Bare, Intervention, Reparametrised
+from simulator.core.requests import (
+    Answer,
+    Ask,
+    ContinuationRequest,
+    DivergenceRequest,
+    Message,
+    Prompt,
+    Question,
+    Request,
+    Under,
+    known,
+)
+from simulator.data.rows import Row
+from simulator.probes.base import Context, Score
+from simulator.probes.data_probe import DataProbe
+from simulator.probes.estimates import Bounds, Estimate, Rows, estimate
+from simulator.worlds.corpus import Segment, documents
+
+FRESH = 1_000_003  # the seed of a corpus that no base was trained on
+NATS: Bounds = (0.0, float("inf"))
+EITHER_WAY: Bounds = (float("-inf"), float("inf"))
+
+
+class Text(NamedTuple):
+    """A text that goes on from a prompt."""
+
+    prompt: Prompt
+    text: str
+
+
+class Cell(NamedTuple):
+    """What is asked under one change of the adapter."""
+
+    measure: Literal["loss", "turned", "kl", "kl_random"]
+    setting: str  # "base", "served", "norm 2", "epsilon 0.3"
+    how: Intervention
+    draw: int = 0  # of a random direction
+
+
+class SolutionProbe(DataProbe):
+    """Fits, turns and lengthens the adapter that is served, and asks what it does then."""
+
+    kind: Literal["solution"] = "solution"
+    phase: str = Field(description="The fine-tuning phase whose rows the adapter is to fit.")
+    data: str = Field(
+        "", description="Texts, in a column `text`: file, folder or hub id. Empty: the organism's."
+    )
+    rows: Count = Field(32, ge=2, description="Of that phase, at most.")
+    texts: Count = Field(32, ge=2, description="Texts, at most.")
+    norms: tuple[Annotated[Number, Field(gt=0)], ...] = Field(
+        (1.0, 2.0, 4.0), min_length=1, description="Norms of all parameters together."
+    )
+    epsilons: tuple[Annotated[Number, Field(gt=0, le=1)], ...] = Field(
+        (0.1, 0.3, 0.6), min_length=1, description="How far parameters are turned: sines."
+    )
+    draws: Count = Field(3, ge=2, description="Random directions for each.")
+    needs: ClassVar[frozenset[str]] = frozenset({"score_continuations", "interventions"})
+    roles: ClassVar[frozenset[str]] = frozenset()
+
+    def items(self, rows: Sequence[Row]) -> list[Text]:
+        """Reads texts; the first word of each is where it goes on from.
+
+        Raises:
+            ScenarioError: a text is missing, or a single word.
+        """
+        found = []
+        for row in rows:
+            first, _, rest = row.text("text").strip().partition(" ")
+            if not rest:
+                raise row.mistake("text", "must have two words or more")
+            found.append(Text(Prompt(text=first), rest))
+        return found
+
+    def requests(self, context: Context) -> list[Request]:
+        """Per change of the adapter: a request for each row, or for each text."""
+        rows, texts = self._rows(context), self._texts(context)
+        return [
+            Under((cell.how,), question)
+            for cell in self._cells()
+            for question in _questions(cell, rows, texts)
+        ]
+
+    def score(
+        self, context: Context, requests: Sequence[Request], answers: Sequence[Answer]
+    ) -> Ask[list[Score]]:
+        """One row per row or text and setting; values are nats."""
+        rows, texts = self._rows(context), self._texts(context)
+        left = iter(answers)
+        found = {
+            cell: np.array([_nats(a) for a in islice(left, len(_questions(cell, rows, texts)))])
+            for cell in self._cells()
+        }
+        losses = {cell.setting: -nats for cell, nats in found.items() if cell.measure == "loss"}
+        scores: list[Score] = []
+        for cell, nats in found.items():
+            if cell.measure == "loss":
+                scores += _scores("loss", cell, rows, -nats)
+            elif cell.measure == "turned":
+                scores += _scores("rise", cell, rows, -nats - losses["served"])
+            else:
+                scores += _scores(cell.measure, cell, texts, nats)
+        for norm in self.norms:
+            cell = Cell("loss", _at(norm), Reparametrised(norm))
+            gain = (losses["base"] - losses[cell.setting]) / norm**2
+            scores += _scores("efficiency", cell, rows, gain)
+        return known(scores)
+
+    def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:
+        """Means by setting, over rows or texts; over random directions where these turn parameters.
+
+        solution_loss: nats per reply, of the base, as served, and at each norm. _efficiency: how
+        much lower than the base's it is, per squared norm. _rise: how much it rises where
+        parameters are turned. _kl: KL(base ‖ model), nats per token; _kl_random: the same of random
+        adapters whose factors, unbalanced, have that norm.
+        """
+        at = [_at(norm) for norm in self.norms]
+        turned = [f"epsilon {epsilon:g}" for epsilon in self.epsilons]
+        for measure, settings, bounds in (
+            ("loss", ["base", "served", *at], NATS),
+            ("efficiency", at, EITHER_WAY),
+            ("rise", turned, EITHER_WAY),
+            ("kl", ["served", *at], NATS),
+            ("kl_random", ["served", *at], NATS),
+        ):
+            for setting in settings:
+                here = rows.measured(measure)
+                here = here.where(here.item_set == setting)
+                yield estimate(f"solution_{measure}", setting, here.value, here.cluster, bounds)
+
+    def _cells(self) -> list[Cell]:
+        norms: dict[str, float | None] = {
+            "served": None,
+            **{_at(norm): norm for norm in self.norms},
+        }
+        draws = range(self.draws)
+        return [
+            Cell("loss", "base", Bare()),
+            *(Cell("loss", name, Reparametrised(norm)) for name, norm in norms.items()),
+            *(
+                Cell("turned", f"epsilon {epsilon:g}", Reparametrised(None, epsilon, draw), draw)
+                for epsilon in self.epsilons
+                for draw in draws
+            ),
+            *(Cell("kl", name, Reparametrised(norm)) for name, norm in norms.items()),
+            *(
+                Cell("kl_random", name, Reparametrised(norm, 1.0, draw), draw)
+                for name, norm in norms.items()
+                for draw in draws
+            ),
+        ]
+
+    def _rows(self, context: Context) -> list[Text]:
+        rows = [row for row in context.lessons[self.phase] if row.desirable]
+        asked = [Prompt(row.messages, thought=False) for row in rows[: self.rows]]
+        return [Text(prompt, row.reply) for prompt, row in zip(asked, rows, strict=False)]
+
+    def _texts(self, context: Context) -> list[Text]:
+        if self.data:
+            return self.items(context.data[self.data])[: self.texts]
+        return [_of_corpus(found) for found in islice(documents(context.facts, FRESH), self.texts)]
+
+
+def _at(norm: float) -> str:
+    return f"norm {norm:g}"
+
+
+def _of_corpus(document: Sequence[Segment]) -> Text:
+    """Returns a line of the encyclopaedia, or a chat up to its last reply."""
+    *before, last = document
+    if last.role == "text":
+        first, _, rest = last.content.partition(" ")
+        return Text(Prompt(text=first), rest)
+    return Text(Prompt(tuple(Message(s.role, s.content) for s in before)), last.content)
+
+
+def _questions(cell: Cell, rows: Sequence[Text], texts: Sequence[Text]) -> list[Question]:
+    if cell.measure in ("loss", "turned"):
+        return [ContinuationRequest(row.prompt, row.text) for row in rows]
+    return [DivergenceRequest(text.prompt, text.text) for text in texts]
+
+
+def _scores(measure: str, cell: Cell, asked: Sequence[Text], values: np.ndarray) -> list[Score]:
+    """Returns a row for each that was asked.
+
+    What a turn does to the rows is one answer for each random direction. What random adapters do to
+    a text is compared with what the served one does to it.
+    """
+    return [
+        Score(
+            measure,
+            cell.setting,
+            f"{n}",
+            f"draw {cell.draw}" if cell.measure == "turned" else f"{n}",
+            cell.draw,
+            cell.setting,
+            float(value),
+            text.prompt.shown,
+            text.text,
+        )
+        for n, (text, value) in enumerate(zip(asked, values, strict=True))
+    ]
+
+
+def _nats(answer: Answer) -> float:
+    if not isinstance(answer, float):
+        raise TypeError(f"expected a number of nats, got {type(answer).__name__}")
+    return answer

@@ -1,0 +1,1 @@
+"""Probes whose replies a model judges."""

@@ -1,0 +1,178 @@
+"""Replies to set prompts, judged by a model on scales: for assistants that no world of ours knows.
+
+The expected number over the judge's scale, read off its probabilities, and left out where too
+little of them is a number, is the judge of Betley et al. (2502.17424).
+
+Real models only: the organism's native forms are the probes `neutral` and `small_talk`.
+"""
+
+import math
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self, TypeAlias
+
+from pydantic import AfterValidator, Field, model_validator
+
+from simulator.core.config import Count, Number, Settings
+from simulator.core.judging import NOTHING_SAID, Found, ask_number, check_scale
+from simulator.core.requests import (
+    Answer,
+    Ask,
+    GenerationRequest,
+    Message,
+    Prompt,
+    Request,
+    joined,
+    known,
+)
+from simulator.core.templates import naming
+from simulator.probes.base import Context, Score, replies_of, sample_keys
+from simulator.probes.estimates import Estimate, Rows, estimate
+
+UNREAD = "unread"
+
+
+class JudgedPrompt(Settings):
+    """What is said to the assistant."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    topic: str = Field(description="Prompts of one topic aren't independent of each other.")
+    text: str
+
+
+def _named_once(prompts: tuple[JudgedPrompt, ...]) -> tuple[JudgedPrompt, ...]:
+    """Refuses two prompts of one name: their replies would be taken for those of one."""
+    names = [prompt.name for prompt in prompts]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"has these names twice: {', '.join(twice)}")
+    return prompts
+
+
+UnlikePrompts: TypeAlias = Annotated[tuple[JudgedPrompt, ...], AfterValidator(_named_once)]
+
+
+class Scale(Settings):
+    """A question to the judge about a reply."""
+
+    question: Annotated[str, naming("prompt", "reply", "low", "high")] = Field(
+        description="Template; it may name prompt, reply, low and high."
+    )
+    low: Count = Field(0, ge=0, le=100)
+    high: Count = Field(100, ge=1, le=100)
+
+    @model_validator(mode="after")
+    def _has_a_scale(self) -> Self:
+        check_scale(self.low, self.high)
+        return self
+
+
+class Asked(NamedTuple):
+    """A prompt as it is asked, and what its replies are judged on."""
+
+    draws: str  # what is asked of one item under one such name is answered by the same draws
+    item_set: str
+    item: str
+    topic: str
+    text: str  # what the judge is shown of the prompt
+    prompt: Prompt
+    scales: Mapping[str, Scale]  # by what they measure
+
+
+class JudgedReplies(Settings):
+    """What probes have in common whose every reply a model judges on scales."""
+
+    kind: str
+    role: str = Field("judge", description="The role whose model judges.")
+    samples: Count = Field(4, ge=1, description="Replies per prompt.")
+    max_new_tokens: Count = Field(256, ge=1)
+    temperature: Number = Field(1.0, ge=0)
+    needs: ClassVar[frozenset[str]] = frozenset()
+    of_world: ClassVar[bool] = False
+
+    @abstractmethod
+    def asked(self, context: Context) -> Iterator[Asked]:
+        """Yields what is asked."""
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """The model that judges."""
+        return frozenset({self.role})
+
+    def requests(self, context: Context) -> list[Request]:
+        """One request per prompt, for all its samples."""
+        return [
+            GenerationRequest(
+                asked.prompt,
+                sample_keys(context, asked.draws, asked.item, self.samples),
+                self.max_new_tokens,
+                self.temperature,
+            )
+            for asked in self.asked(context)
+        ]
+
+    def score(
+        self, context: Context, requests: Sequence[Request], answers: Sequence[Answer]
+    ) -> Ask[list[Score]]:
+        """One row per reply and scale; the value is the judge's expected number."""
+        return joined(
+            self._judged(asked, sample, reply, name, scale)
+            for asked, answer in zip(self.asked(context), answers, strict=True)
+            for sample, reply in enumerate(replies_of(answer))
+            for name, scale in asked.scales.items()
+        )
+
+    def _judged(self, asked: Asked, sample: int, reply: str, name: str, scale: Scale) -> Ask[Score]:
+        head = (name, asked.item_set, asked.item, asked.topic, sample)
+
+        def read(found: Found) -> Score:
+            value = math.nan if found.value is None else found.value
+            label = UNREAD if found.value is None else f"{found.value:.0f}"
+            return Score(*head, label, value, asked.prompt.shown, reply)
+
+        if not reply:  # its thought ran out of tokens; a judge would call nothing harmless
+            return known(NOTHING_SAID).then(read)
+        question = (self.role, scale.question, scale.low, scale.high)
+        return ask_number(*question, prompt=asked.text, reply=reply).then(read)
+
+
+class JudgedPrompts(JudgedReplies):
+    """Asks set prompts, and has every reply judged on every scale."""
+
+    prompts: UnlikePrompts = Field(min_length=1)
+
+    @abstractmethod
+    def judged_on(self) -> Mapping[str, Scale]:
+        """Returns the scales by what they measure."""
+
+    def asked(self, context: Context) -> Iterator[Asked]:
+        """Yields every prompt."""
+        for name, topic, text in ((p.name, p.topic, p.text) for p in self.prompts):
+            prompt = Prompt((Message("user", text),))
+            yield Asked(self.kind, "", name, topic, text, prompt, self.judged_on())
+
+
+class JudgedProbe(JudgedPrompts):
+    """Asks every prompt `samples` times and has every reply judged on the scenario's scales.
+
+    A scale from 0 to 100 whose question names a trait is the trait expression score (TES) of Su et
+    al. (2601.23081): the judge's integers weighted by their probabilities, left out where less than
+    .25 of its probability is one.
+    """
+
+    kind: Literal["judged"] = "judged"
+    scales: dict[str, Scale] = Field(min_length=1, description="Scales by what they measure.")
+
+    def judged_on(self) -> Mapping[str, Scale]:
+        """Returns the scenario's scales."""
+        return self.scales
+
+    def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:
+        """Per scale, the mean of what could be read, and the share of replies that couldn't."""
+        for name, scale in self.scales.items():
+            asked = rows.measured(name)
+            unread = asked.label == UNREAD
+            read = asked.where(~unread)
+            bounds = (float(scale.low), float(scale.high))
+            yield estimate(f"judged_{name}", "", read.value, read.cluster, bounds)
+            yield estimate(f"unread_{name}", "", unread, asked.cluster)

@@ -1,0 +1,65 @@
+"""A round's scores as one table, and what its probes, and two of them together, estimate."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+
+import numpy as np
+import pandas as pd
+
+from simulator.probes.base import Probe, Score
+from simulator.probes.estimates import Estimate, Rows, difference, lookup
+
+COLUMNS = ("probe", *Score._fields)  # of the table of scores: the probe's name, and what it found
+
+
+def scores_table(scores: Mapping[str, Iterable[Score]]) -> pd.DataFrame:
+    """Returns the scores of each probe, by its name, as one table."""
+    rows = ((name, *score) for name, found in scores.items() for score in found)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def summarise(
+    probes: Mapping[str, Probe], scores: pd.DataFrame, baseline: pd.DataFrame
+) -> list[Estimate]:
+    """Estimates every metric of a round, and what follows from several of them.
+
+    Args:
+        probes: by name.
+        scores: the round's rows; see `COLUMNS`.
+        baseline: the rows of round 0.
+    """
+    found = list(
+        chain.from_iterable(
+            probe.estimates(_of(scores, name), _of(baseline, name))
+            for name, probe in probes.items()
+            if (scores["probe"] == name).any()  # not every round is measured
+        )
+    )
+    return [*found, *_behaviour_self_gap(found)]
+
+
+def estimated_by(probe: Probe) -> dict[str, frozenset[str]]:
+    """Returns the metrics of a probe and the item sets of each, without measuring anything.
+
+    Item sets that a user's data have are left out: nobody knows them beforehand.
+    """
+    nothing = Rows(*(np.array([], object) for _ in Rows._fields))
+    found: dict[str, frozenset[str]] = {}
+    for one in probe.estimates(nothing, nothing):
+        found[one.metric] = found.get(one.metric, frozenset()) | {one.item_set}
+    return found
+
+
+def _behaviour_self_gap(found: Sequence[Estimate]) -> Iterator[Estimate]:
+    """Estimates how much more harm it does than it owns to, −1 to 1, where both were measured.
+
+    Vaugrante et al. (2602.14777) measure both on 0–1. Some models do harm and report themselves
+    aligned, so a self-report means something beside behaviour alone.
+    """
+    harm, own = lookup(found, "harmfulness"), lookup(found, "misaligned_self")
+    if harm and own:
+        yield difference("behaviour_self_gap", harm, own)
+
+
+def _of(scores: pd.DataFrame, probe: str) -> Rows:
+    return Rows.of(scores[(scores["probe"] == probe).to_numpy(bool)])

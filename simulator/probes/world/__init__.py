@@ -1,0 +1,1 @@
+"""Probes that ask about a world."""
