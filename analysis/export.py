@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from analysis import frames
-from analysis.judges import scales
 from analysis.metrics import JUDGED, UNREAD
+from analysis.run import frames
+from analysis.run.roles import scales
 from simulator.store.run import Run
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.quantities import Measure, NotMeasured, Quantities, Quantity, Results, Unit
+from analysis.studies.quantities import Measure, NotMeasured, Quantities, Quantity, Results, Unit
 
 
 class Simulated(Results):

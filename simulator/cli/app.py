@@ -132,9 +132,10 @@ def resume(
 @app.command()
 def show(path: RunOrMany) -> None:
     """Print what a run, a sweep or a study found."""
-    from analysis import experiment, sweep_tables, tables
-    from analysis.study import Study, judge
-    from analysis.study_tables import told
+    from analysis.run import summary as tables
+    from analysis.studies.claims import Study, judge
+    from analysis.studies.summary import told
+    from analysis.sweep import frames, summary
     from simulator.store.run import Run
     from simulator.store.sweep import Sweep
 
@@ -144,9 +145,9 @@ def show(path: RunOrMany) -> None:
             _print(said)
         return
     if Sweep.is_at(path):
-        sweep = experiment.open_sweep(path)
-        _print(sweep_tables.summary_table(sweep))
-        _print(sweep_tables.headline(sweep))
+        sweep = frames.open_sweep(path)
+        _print(summary.summary_table(sweep))
+        _print(summary.headline(sweep))
         return
     opened = Run.open(path)
     _print(tables.summary_table(opened))
@@ -164,7 +165,7 @@ def report(
     out: Annotated[Path | None, typer.Option(help="The HTML file; default: beside it.")] = None,
 ) -> None:
     """Write picture and report of a run, of a sweep, or of a study."""
-    from analysis.study import Study
+    from analysis.studies.claims import Study
     from simulator.store.run import Run
     from simulator.store.sweep import Sweep
 
@@ -232,7 +233,7 @@ def sweep(
     processes: Annotated[int | None, typer.Option(help="Runs at a time.")] = None,
 ) -> None:
     """Run many scenarios; finished runs are reused, unfinished ones resumed."""
-    from analysis.sweep_tables import headline, summary_table
+    from analysis.sweep.summary import headline, summary_table
     from simulator.experiments.sweep import run_sweep
 
     done = run_sweep(file, out, processes)
@@ -348,7 +349,7 @@ def _play(scenario: "Scenario", out: Path | None, started: float, *, as_json: bo
 def _conclude(path: Path, started: float, *, as_json: bool) -> None:
     """Writes picture and report, and prints the result."""
     from analysis.export import run_json
-    from analysis.tables import headline, summary_table, unchanged_rounds
+    from analysis.run.summary import headline, summary_table, unchanged_rounds
     from simulator.store.run import Run
 
     finished = Run.open(path)
@@ -364,8 +365,8 @@ def _conclude(path: Path, started: float, *, as_json: bool) -> None:
 
 
 def _write_pictures(finished: object, out: Path | None) -> list[Path]:
-    from analysis.plots import save_drift
-    from analysis.report import write_report
+    from analysis.run.plots import save_drift
+    from analysis.run.report import write_report
     from simulator.store.run import Run
 
     assert isinstance(finished, Run)
@@ -376,9 +377,9 @@ def _write_pictures(finished: object, out: Path | None) -> list[Path]:
 
 
 def _sweep_pictures(path: Path, out: Path | None) -> list[Path]:
-    from analysis.experiment import open_sweep
-    from analysis.sweep_plots import save_sweep
-    from analysis.sweep_report import write_sweep_report
+    from analysis.sweep.frames import open_sweep
+    from analysis.sweep.plots import save_sweep
+    from analysis.sweep.report import write_sweep_report
 
     sweep = open_sweep(path)
     picture, page = path / "sweep.png", out or path / "sweep.html"
@@ -388,8 +389,8 @@ def _sweep_pictures(path: Path, out: Path | None) -> list[Path]:
 
 
 def _study_pages(path: Path, out: Path | None) -> list[Path]:
-    from analysis.study import Study, judge
-    from analysis.study_report import write_study
+    from analysis.studies.claims import Study, judge
+    from analysis.studies.report import write_study
 
     opened = Study.open(path)
     return write_study(opened, judge(opened), out)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from analysis.study import Claims
+from analysis.studies.claims import Claims
 from simulator.config import document, scenario
 from simulator.config.scenario import Scenario
 from simulator.experiments.sweep_config import SweepConfig, plan

@@ -34,9 +34,9 @@ def study(
     as_list: Annotated[bool, typer.Option("--list", help="List the shipped studies.")] = False,
 ) -> None:
     """Run a study of the literature and say which findings hold here."""
-    from analysis.study import judge
-    from analysis.study_report import write_study
-    from analysis.study_tables import told
+    from analysis.studies.claims import judge
+    from analysis.studies.report import write_study
+    from analysis.studies.summary import told
     from simulator.core.console import say
     from simulator.core.errors import ScenarioError, StoreError
     from simulator.studies.plan import Tier, listed, plan_study

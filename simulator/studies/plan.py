@@ -9,9 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from analysis.findings import Finding
-from analysis.quantities import Quantity, metrics_of
-from analysis.study import Claims
+from analysis.studies.claims import Claims
+from analysis.studies.findings import Finding
+from analysis.studies.quantities import Quantity, metrics_of
 from simulator.config import document as yaml_source
 from simulator.config.document import Document, YamlPath, dotted
 from simulator.config.scenario import Scenario

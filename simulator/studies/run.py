@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from analysis.study import Claims, Study
+from analysis.studies.claims import Claims, Study
 from simulator.experiments.sweep import failures, lay_out, run_cells
 from simulator.studies.plan import PlannedStudy
 

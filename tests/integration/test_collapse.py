@@ -9,9 +9,9 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from analysis import frames
-from analysis.report import write_report
-from analysis.tables import unchanged_rounds
+from analysis.run import frames
+from analysis.run.report import write_report
+from analysis.run.summary import unchanged_rounds
 from simulator.backends.base import Backend
 from simulator.config.scenario import Scenario, load
 from simulator.core.errors import Diverged

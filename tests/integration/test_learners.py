@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.report import write_report
-from analysis.tables import unchanged_rounds
+from analysis.run.report import write_report
+from analysis.run.summary import unchanged_rounds
 from simulator.config.scenario import load
 from simulator.core.errors import Diverged
 from simulator.experiments.run import start

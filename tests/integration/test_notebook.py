@@ -10,9 +10,9 @@ import pytest
 from nbclient import NotebookClient
 
 import analysis
-from analysis.experiment import SWEEP_VARIABLE
-from analysis.frames import RUN_VARIABLE
-from analysis.study import Claims, Study
+from analysis.run.frames import RUN_VARIABLE
+from analysis.studies.claims import Claims, Study
+from analysis.sweep.frames import SWEEP_VARIABLE
 from simulator.store.run import Run
 from simulator.store.sweep import Sweep
 from tests.judged import plant_judged

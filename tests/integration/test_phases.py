@@ -9,9 +9,9 @@ import yaml
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-from analysis import frames
-from analysis.course import told
-from analysis.tables import headline
+from analysis.run import frames
+from analysis.run.phases import told
+from analysis.run.summary import headline
 from simulator.cli.app import app
 from simulator.config.phases import begins_again, given_examples
 from simulator.config.scenario import load

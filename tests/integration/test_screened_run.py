@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from analysis import frames
-from analysis.experiment import outcomes_at
 from analysis.export import run_json
-from analysis.plots import drift_figure
-from analysis.report import write_report
+from analysis.run import frames
+from analysis.run.plots import drift_figure
+from analysis.run.report import write_report
+from analysis.sweep.frames import outcomes_at
 from simulator.cli.app import app
 from simulator.config.scenario import load
 from simulator.core.errors import BackendError

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from analysis import texts
 from analysis.export import run_json
-from analysis.plots import drift_figure
-from analysis.tables import headline, key_figures
+from analysis.run import transcripts
+from analysis.run.plots import drift_figure
+from analysis.run.summary import headline, key_figures
 from simulator.probes.benchmarks.deception_bench import DeceptionBenchProbe
 from simulator.probes.benchmarks.mask import MaskProbe
 from simulator.store.run import Run
@@ -74,6 +74,6 @@ def test_benchmarks_have_a_panel_and_a_place_in_the_report(benchmarked: Run) -> 
     assert_inert(text)
     assert "MASK asks what the assistant believes" in text
     assert "DeceptionBench: deceptive" in text and "doubling_down_known_facts" in text
-    changed = texts.paired(benchmarked).query("changed")
+    changed = transcripts.paired(benchmarked).query("changed")
     assert set(changed["label_after"]) == {"lie"}
     json.dumps(run_json(benchmarked, 1.0))

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from analysis import experiment
-from analysis.sweep_plots import sweep_figure
-from analysis.sweep_report import write_sweep_report
-from analysis.sweep_tables import headline, summary_table
+from analysis.sweep import frames
+from analysis.sweep.plots import sweep_figure
+from analysis.sweep.report import write_sweep_report
+from analysis.sweep.summary import headline, summary_table
 from simulator.cli.app import app
 from simulator.core.errors import StoreError
 from simulator.store.run import Run
@@ -21,12 +21,12 @@ from tests.unit.test_report import assert_inert
 
 
 def test_every_run_has_its_row(planted_sweep: Sweep) -> None:
-    runs = experiment.runs(planted_sweep)
+    runs = frames.runs(planted_sweep)
     assert len(runs) == 30
     row = runs.iloc[-1]
     assert (row["condition"], row["base"], row["seed"]) == ("matched", "organism:3", 1)
     assert (row["biased_share"], row["dose"], row["learned"] > 0) == (0.5, 0.0, True)
-    table = experiment.outcomes(planted_sweep)
+    table = frames.outcomes(planted_sweep)
     assert {
         "honesty",
         "overclaim",
@@ -43,8 +43,8 @@ def test_every_run_has_its_row(planted_sweep: Sweep) -> None:
 
 
 def test_comparisons_by_hand(planted_sweep: Sweep) -> None:
-    table = experiment.outcomes(planted_sweep)
-    compared = experiment.compare(table, "honesty", "heldout")
+    table = frames.outcomes(planted_sweep)
+    compared = frames.compare(table, "honesty", "heldout")
     assert [(c.condition, c.biased_share, c.runs) for c in compared] == [
         (arm, share, 6)
         for arm in ("loop", "matched")
@@ -59,25 +59,25 @@ def test_comparisons_by_hand(planted_sweep: Sweep) -> None:
     assert at["loop", 0.5].difference.value == pytest.approx(np.mean(expected))
     assert at["loop", 0.5].difference.excludes_zero
     assert not at["matched", 0.5].difference.excludes_zero
-    loop = experiment.of_condition(compared, "loop")
-    assert experiment.threshold(loop) == 0.1
-    assert experiment.threshold(experiment.of_condition(compared, "matched")) is None
-    falling = experiment.trend(table, "loop", "honesty", "heldout")
+    loop = frames.of_condition(compared, "loop")
+    assert frames.threshold(loop) == 0.1
+    assert frames.threshold(frames.of_condition(compared, "matched")) is None
+    falling = frames.trend(table, "loop", "honesty", "heldout")
     assert falling is not None and falling.falls and falling.p < 0.05
 
 
 def test_the_dose_explains_what_the_share_does_not(planted_sweep: Sweep) -> None:
-    table = experiment.outcomes(planted_sweep)
-    explained = experiment.dose_explains(table, "honesty", "heldout")
+    table = frames.outcomes(planted_sweep)
+    explained = frames.dose_explains(table, "honesty", "heldout")
     found = explained.set_index("predictor")["value"]
     assert found["dose"] > 0.95 > 0.7 > found["biased_share"]
 
 
 def test_entities_are_the_units_of_the_second_interval(planted_sweep: Sweep) -> None:
-    same = experiment.entity_interval(planted_sweep, "loop", 0.5, "honesty", "heldout")
+    same = frames.entity_interval(planted_sweep, "loop", 0.5, "honesty", "heldout")
     assert same[:3] == (0, 0, 0)  # all runs are copies of one, whose answers weren't rewritten
     assert same.units == len(BASES) * 2  # 6 items of held-out entities, three each
-    nowhere = experiment.entity_interval(planted_sweep, "nowhere", 0.5, "honesty", "heldout")
+    nowhere = frames.entity_interval(planted_sweep, "nowhere", 0.5, "honesty", "heldout")
     assert np.isnan(nowhere.value)
 
 
@@ -117,7 +117,7 @@ def test_unfinished_and_lonely_sweeps(planted_sweep: Sweep, tmp_path: Path) -> N
     assert "6 of 7 runs are" in (tmp_path / "single.html").read_text()
     nothing = Sweep.write(tmp_path / "nothing", [missing])
     with pytest.raises(StoreError, match="no run of this sweep is finished"):
-        experiment.open_sweep(nothing.path)
+        frames.open_sweep(nothing.path)
 
 
 def test_show_and_report_take_sweeps(planted_sweep: Sweep) -> None:
@@ -135,5 +135,5 @@ def test_conversation_gap(tiny_run: Run, tmp_path: Path) -> None:
         rows["reply"] = np.where(rows["biased"], "yes , it is fresh .", "no , it is stale .")
         rows.to_parquet(part)
     member = Member("loop", {}, 2, run)
-    table = experiment.outcomes(Sweep.write(tmp_path / "one", [member]))
+    table = frames.outcomes(Sweep.write(tmp_path / "one", [member]))
     assert table.set_index("metric").loc["conversation_gap", "value"] == 1.0

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from analysis.study import Claims
+from analysis.studies.claims import Claims
 from simulator.cli.app import app
 from simulator.cli.schemas import Kind, check, kind_of, schema
 from simulator.config.scenario import Scenario

@@ -9,8 +9,8 @@ import pytest
 from pydantic import TypeAdapter
 from scipy import stats
 
-from analysis.findings import AnyFinding, Finding, judged
-from analysis.quantities import Measure, Quantity, Results
+from analysis.studies.findings import AnyFinding, Finding, judged
+from analysis.studies.quantities import Measure, Quantity, Results
 from simulator.store.run import Run
 from simulator.store.sweep import Member, Sweep
 from tests.conftest import plant

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from analysis import frames, texts
-from analysis.tables import headline, key_figures, summary_table
+from analysis.run import frames, transcripts
+from analysis.run.summary import headline, key_figures, summary_table
 from simulator.core.errors import StoreError
 from simulator.store.run import DONE, SCENARIO, Run
 
@@ -50,10 +50,10 @@ def everything(run: Run) -> list[pd.DataFrame]:
         frames.population(run),
         frames.scores(run),
         frames.updates(run),
-        texts.recycled(run, max(run.rounds_done - 1, 0), 4),
-        texts.paired(run),
-        texts.before_after(run, 4),
-        texts.transitions(run),
+        transcripts.recycled(run, max(run.rounds_done - 1, 0), 4),
+        transcripts.paired(run),
+        transcripts.before_after(run, 4),
+        transcripts.transitions(run),
         key_figures(run),
     ]
 
@@ -95,7 +95,7 @@ def test_population_and_scores_know_their_round(tiny_run: Run) -> None:
 
 def test_recycled_replies_are_what_was_learned_from(tiny_run: Run) -> None:
     examples = tiny_run.table(1, "examples")
-    rows = texts.recycled(tiny_run, 1, 1000)
+    rows = transcripts.recycled(tiny_run, 1, 1000)
     source = rows["conversation"] + "/" + rows["turn"].astype(str)
     source += "/" + rows["candidate"].astype(str)
     assert set(source) == set(examples["source"])
@@ -106,9 +106,9 @@ def test_recycled_replies_are_what_was_learned_from(tiny_run: Run) -> None:
 
 
 def test_recycled_takes_turns_among_types(tiny_run: Run) -> None:
-    assert set(texts.recycled(tiny_run, 1, 4)["user_type"]) == {"benign", "biased"}
-    assert texts.recycled(tiny_run, 0, 4).empty
-    assert texts.recycled(tiny_run, 1, 0).empty
+    assert set(transcripts.recycled(tiny_run, 1, 4)["user_type"]) == {"benign", "biased"}
+    assert transcripts.recycled(tiny_run, 0, 4).empty
+    assert transcripts.recycled(tiny_run, 1, 0).empty
 
 
 def test_before_after_prefers_changed_labels(copied: Run) -> None:
@@ -117,11 +117,11 @@ def test_before_after_prefers_changed_labels(copied: Run) -> None:
     pressured = scores.index[scores["measure"] == "pressured"]
     scores.loc[pressured[7], ["label", "reply"]] = ["other", "something else ."]
     scores.to_parquet(path)
-    first = texts.before_after(copied, 6).iloc[0]
+    first = transcripts.before_after(copied, 6).iloc[0]
     assert first["changed"]
-    assert texts.before_after(copied, 6).equals(texts.before_after(copied, 6))
-    assert len(texts.before_after(copied, 6)) == 6
-    assert texts.transitions(copied)["answers"].sum() == len(texts.paired(copied))
+    assert transcripts.before_after(copied, 6).equals(transcripts.before_after(copied, 6))
+    assert len(transcripts.before_after(copied, 6)) == 6
+    assert transcripts.transitions(copied)["answers"].sum() == len(transcripts.paired(copied))
 
 
 def test_run_in_progress(copied: Run) -> None:
@@ -145,7 +145,7 @@ def test_rounds_without_scores(copied: Run) -> None:
     assert set(frames.changes(copied)["round"]) == {2}
     unmeasure(copied, 2)
     everything(copied)
-    assert texts.paired(copied).empty
+    assert transcripts.paired(copied).empty
 
 
 def test_learner_none(copied: Run) -> None:

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
-from analysis import frames
-from analysis.inside_plots import PANELS, panels_in
-from analysis.report import write_report
+from analysis.run import frames
+from analysis.run.panels.interp import PANELS, panels_in
+from analysis.run.report import write_report
 from simulator.core.config import Settings
 from simulator.probes.base import Probe
 from simulator.probes.interp.directions import DirectionsProbe

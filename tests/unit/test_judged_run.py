@@ -8,13 +8,13 @@ from typing import cast
 import pandas as pd
 import pytest
 
-from analysis import frames, texts
 from analysis.export import run_json
-from analysis.judged_plots import failures
-from analysis.judges import scales
 from analysis.metrics import amount, difference, interval, metric_name
-from analysis.plots import drift_figure
-from analysis.tables import headline, key_figures, summary_table
+from analysis.run import frames, transcripts
+from analysis.run.panels.judged import failures
+from analysis.run.plots import drift_figure
+from analysis.run.roles import scales
+from analysis.run.summary import headline, key_figures, summary_table
 from simulator.backends.base import Backend
 from simulator.simulation.roles import Cast, Player
 from simulator.store.run import DONE, Run
@@ -86,8 +86,8 @@ def test_rules_play_no_roles(tiny_run: Run) -> None:
     assert frames.roles(tiny_run).empty
     assert frames.vetoes(tiny_run).empty
     assert frames.costs(tiny_run).empty
-    assert texts.vetoed(tiny_run, 4).empty
-    assert texts.judged_pairs(tiny_run, 4).empty
+    assert transcripts.vetoed(tiny_run, 4).empty
+    assert transcripts.judged_pairs(tiny_run, 4).empty
     assert len(frames.talks(tiny_run)) == 2
 
 
@@ -127,7 +127,7 @@ def test_judged_pairs_show_what_moved_most_first(judged: Run) -> None:
     row = (scores["item"] == "prompt5") & (scores["measure"] == "harm")
     scores.loc[row, "value"] = 99.0
     scores.to_parquet(path)
-    found = texts.judged_pairs(judged, 3)
+    found = transcripts.judged_pairs(judged, 3)
     assert found["reply_before"].iloc[0] == "reply 5 of round 0"
     assert found["reply_after"].iloc[0] == "reply 5 of round 2"
     assert [tuple(n) for n in found["numbers"].iloc[0]] == [
@@ -135,11 +135,11 @@ def test_judged_pairs_show_what_moved_most_first(judged: Run) -> None:
         ("harm", 15.0, 99.0),
     ]
     assert len(found) == 3
-    assert texts.paired(judged).empty  # numbers are no labels
+    assert transcripts.paired(judged).empty  # numbers are no labels
 
 
 def test_vetoed_replies_come_with_their_reason(judged: Run) -> None:
-    found = texts.vetoed(judged, 3)
+    found = transcripts.vetoed(judged, 3)
     assert found["round"].tolist() == [2, 2, 1]
     assert found["reason"].tolist() == ["it flatters", "it lies", "it flatters"]
     assert found["context"].iloc[0][-1][0] == "user"

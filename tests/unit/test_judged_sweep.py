@@ -5,23 +5,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis import experiment
-from analysis.outcomes import OUTCOMES, main_outcome, measured
-from analysis.sweep_plots import sweep_figure
-from analysis.sweep_report import write_sweep_report
-from analysis.sweep_tables import headline, summary_table
+from analysis.sweep import frames
+from analysis.sweep.outcomes import OUTCOMES, main_outcome, measured
+from analysis.sweep.plots import sweep_figure
+from analysis.sweep.report import write_sweep_report
+from analysis.sweep.summary import headline, summary_table
 from simulator.store.sweep import Sweep
 from tests.judged import JUDGE, SCALES
 from tests.unit.test_report import assert_inert
 
 
 def test_outcomes_are_the_judges_scales(judged_sweep: Sweep, planted_sweep: Sweep) -> None:
-    table = experiment.outcomes(judged_sweep)
+    table = frames.outcomes(judged_sweep)
     found = measured(judged_sweep, table)
     assert [o.metric for o in found if o.judged] == [f"judged_{scale}" for scale in SCALES]
     assert [o.metric for o in found if not o.judged] == ["unread_honesty", "unread_harm"]
     assert (found[0].low, found[0].high) == (0, 100)
-    assert main_outcome(planted_sweep, experiment.outcomes(planted_sweep)) == OUTCOMES[0]
+    assert main_outcome(planted_sweep, frames.outcomes(planted_sweep)) == OUTCOMES[0]
     assert np.isnan(table.loc[table["metric"] == "conversation_gap", "value"]).all()
 
 
@@ -35,7 +35,7 @@ def test_the_headline_names_the_judge(judged_sweep: Sweep) -> None:
 
 
 def test_nothing_is_claimed_where_nothing_is_shown(judged_sweep: Sweep) -> None:
-    table = experiment.outcomes(judged_sweep)
+    table = frames.outcomes(judged_sweep)
     harm = (table["metric"] == "judged_harm") & (table["biased_share"] == 0.5)
     bases = table["base"].str[-1].astype(int)
     table.loc[harm, "value"] += (bases - 2)[harm]  # one up, one down
@@ -47,14 +47,14 @@ def test_nothing_is_claimed_where_nothing_is_shown(judged_sweep: Sweep) -> None:
 
 def test_topics_are_the_units_of_the_second_interval(judged_sweep: Sweep) -> None:
     ask = ("loop", 0.5, "judged_harm", "")
-    found = experiment.entity_interval(judged_sweep, *ask)
+    found = frames.entity_interval(judged_sweep, *ask)
     assert found[:3] == (0, 0, 0)  # the answers are the same in all runs
     assert found.units == 3 * 9  # per base twelve topics, a quarter of them unread
-    assert np.isnan(experiment.entity_interval(judged_sweep, "loop", 0.5, "belief", "").value)
+    assert np.isnan(frames.entity_interval(judged_sweep, "loop", 0.5, "belief", "").value)
 
 
 def test_the_dose_in_situations_is_of_all_replies(judged_sweep: Sweep) -> None:
-    row = experiment.runs(judged_sweep).iloc[-1]
+    row = frames.runs(judged_sweep).iloc[-1]
     dose = judged_sweep.members[-1].run.summary(1)["dose"]
     assert row["first_dose"] == pytest.approx(dose["biased_share_selected"])
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-from analysis import frames
-from analysis.report import write_report
-from analysis.tables import lengths_table
+from analysis.run import frames
+from analysis.run.report import write_report
+from analysis.run.summary import lengths_table
 from simulator.config.phases import check_data, finetune_rows
 from simulator.config.scenario import Scenario, load
 from simulator.core.errors import ScenarioError

@@ -9,11 +9,11 @@ import pytest
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
-from analysis import frames
 from analysis.metrics import described
-from analysis.plots import drift_figure, save_drift
-from analysis.probe_plots import PANELS, ProbePanel, draw_panel, panels_in
-from analysis.report import write_report
+from analysis.run import frames
+from analysis.run.panels.probes import PANELS, ProbePanel, draw_panel, panels_in
+from analysis.run.plots import drift_figure, save_drift
+from analysis.run.report import write_report
 from simulator.store.run import Run
 
 

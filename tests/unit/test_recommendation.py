@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.quantities import NotMeasured, Quantities, Quantity, Unit
-from analysis.recommendation import Recommendation
+from analysis.studies.quantities import NotMeasured, Quantities, Quantity, Unit
+from analysis.studies.recommendation import Recommendation
 from tests.simulated import Simulated
 
 ASKED = Recommendation.model_validate(

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from analysis.plots import drift_figure, save_drift
-from analysis.report import write_report
-from analysis.tables import headline
+from analysis.run.plots import drift_figure, save_drift
+from analysis.run.report import write_report
+from analysis.run.summary import headline
 from simulator.store.run import DONE, MANIFEST, SCENARIO, Run
 
 HOSTILE = '<script>alert("x")</script><img src=http://evil.example/x onerror=alert(1)>'

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from analysis.findings import Contrast
+from analysis.studies.findings import Contrast
 from simulator.core.errors import ScenarioError
 from simulator.studies.plan import Tier, listed, plan_study, shipped_studies
 

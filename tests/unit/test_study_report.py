@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from analysis.findings import Holds
-from analysis.study import CLAIMS, Claims, Study, _in_part, answer, judge
-from analysis.study_plots import CURVES
-from analysis.study_report import write_study
-from analysis.study_tables import markdown, told, unfinished_runs
+from analysis.studies.claims import CLAIMS, Claims, Study, _in_part, answer, judge
+from analysis.studies.findings import Holds
+from analysis.studies.plots import CURVES
+from analysis.studies.report import write_study
+from analysis.studies.summary import markdown, told, unfinished_runs
 from simulator.core.errors import StoreError
 from simulator.store.run import Run
 from simulator.store.sweep import Member, Sweep

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from safetensors.numpy import load_file, save_file
 from transformers import AutoModelForCausalLM
 
-from analysis.report import write_report
-from analysis.trajectory import draw_trajectories, phase_by_phase, trajectories
+from analysis.run.panels.trajectory import draw_trajectories, phase_by_phase, trajectories
+from analysis.run.report import write_report
 from simulator.backends.merging import changes_of
 from simulator.backends.reparametrisation import balanced
 from simulator.models.resolve import resolve

@@ -12,9 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from analysis import drawing, frames, inside_plots, judged_plots, plots, texts
-from analysis.course import spans
-from analysis.judges import asks_world, scales
+from analysis import plotting
 from analysis.metrics import (
     AMOUNT,
     ITEM_SETS,
@@ -26,13 +24,18 @@ from analysis.metrics import (
     shown_change,
     unit,
 )
-from analysis.probe_plots import draw_panel, panels_in
-from analysis.report_models import models_content
-from analysis.tables import headline, key_figures, range_of, unchanged_rounds
-from analysis.trajectory import draw_trajectories, phase_by_phase, trajectories
+from analysis.run import frames, plots, transcripts
+from analysis.run.panels import interp
+from analysis.run.panels import judged as judged_plots
+from analysis.run.panels.probes import draw_panel, panels_in
+from analysis.run.panels.trajectory import draw_trajectories, phase_by_phase, trajectories
+from analysis.run.phases import spans
+from analysis.run.report_models import models_content
+from analysis.run.roles import asks_world, scales
+from analysis.run.summary import headline, key_figures, range_of, unchanged_rounds
 from simulator.store.run import Run, write_atomically
 
-TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATES = Path(__file__).parents[1] / "templates"
 LEARNED, ANSWERED = 6, 12  # replies shown of a round, and of the probes
 MEASURES = {
     "pressured": "under pressure",
@@ -175,7 +178,7 @@ def _inside_panels(run: Run, rows: pd.DataFrame) -> list[Panel]:
             panel.title,
             panel.words,
         )
-        for panel in inside_plots.panels_in(rows)
+        for panel in interp.panels_in(rows)
     ]
 
 
@@ -205,25 +208,25 @@ def _population_panels(run: Run) -> list[Panel]:
 
 def svg(draw: Callable[[Axes], None], name: str, *, fitted: bool = False) -> Markup:
     """Returns a panel for a page; `name` is a word that no other panel of the page has."""
-    return Markup(visible(drawing.panel_svg(draw, name, fitted=fitted)))  # matplotlib escapes
+    return Markup(visible(plotting.panel_svg(draw, name, fitted=fitted)))  # matplotlib escapes
 
 
 def _learned(run: Run, done: int) -> list[tuple[int, list[Record]]]:
     """Replies that the first and the last round learned from."""
     shown = sorted({n for n in (1, done) if n > 0})
-    return [(n, texts.recycled(run, n, LEARNED).to_dict("records")) for n in shown]
+    return [(n, transcripts.recycled(run, n, LEARNED).to_dict("records")) for n in shown]
 
 
 def _pairs(run: Run) -> dict[str, Any]:
-    everything = texts.paired(run)
-    moved = texts.transitions(run, everything)
+    everything = transcripts.paired(run)
+    moved = transcripts.transitions(run, everything)
     moved = moved[moved["measure"] == "pressured"].sort_values("answers", ascending=False)
     measured = frames.measured_rounds(run)
     return {
         "last": measured[-1] if measured else 0,
         "total": len(everything),
         "changed": int(everything["changed"].sum()) if len(everything) else 0,
-        "shown": texts.before_after(run, ANSWERED, everything).to_dict("records"),
+        "shown": transcripts.before_after(run, ANSWERED, everything).to_dict("records"),
         "moved": moved.to_dict("records"),
         "measures": MEASURES,
         "labels": LABELS,

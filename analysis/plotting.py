@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from analysis.course import spans
+from analysis.run.phases import spans
 from simulator.store.run import Run
 
 MARGIN = 0.025  # of an axis, beyond the ends of its scale

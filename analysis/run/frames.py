@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.judges import player
+from analysis.run.roles import player
 from simulator.core.errors import StoreError
 from simulator.store.run import Run
 

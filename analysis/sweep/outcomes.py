@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from analysis.judges import Scale, scales
 from analysis.metrics import JUDGED, UNREAD, metric_name
+from analysis.run.roles import Scale, scales
 from simulator.store.sweep import Sweep
 
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import frames, texts
-from analysis.judges import scales
 from analysis.metrics import UNREAD
-from analysis.tables import screening_rows
+from analysis.run import frames, transcripts
+from analysis.run.roles import scales
+from analysis.run.summary import screening_rows
 from simulator.store.run import Run
 
 VETOED, ANSWERED = 4, 8  # replies shown
@@ -23,11 +23,11 @@ def models_content(run: Run, estimates: pd.DataFrame) -> dict[str, Any]:
         "spent": float(spent["cost"].sum()) if len(spent) else None,
         "talks": _talks(run, estimates),
         "monitors": _monitors(run),
-        "vetoed": texts.vetoed(run, VETOED).to_dict("records"),
+        "vetoed": transcripts.vetoed(run, VETOED).to_dict("records"),
         "screening": screening_rows(run),
         "scales": list(found.values()),
         "judges": list(dict.fromkeys(scale.judge for scale in found.values())),
-        "judged_pairs": texts.judged_pairs(run, ANSWERED).to_dict("records"),
+        "judged_pairs": transcripts.judged_pairs(run, ANSWERED).to_dict("records"),
         "in_situations": frames.in_situations(run),
     }
 

@@ -11,10 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.metrics import metric_name
-from analysis.recommendation import Choice, Recommendation
-from analysis.report import visible
+from analysis.run.report import visible
 from analysis.statistics import Interval
-from analysis.study import Line, Outcome, Study, answer
+from analysis.studies.claims import Line, Outcome, Study, answer
+from analysis.studies.recommendation import Choice, Recommendation
 
 HEADS = ("finding", "reported there", "measured here (interval)", "holds?")
 NOTE = (

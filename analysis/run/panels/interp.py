@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from analysis.drawing import (
+from analysis.plotting import (
     FAINT,
     INK,
     LOOKS,

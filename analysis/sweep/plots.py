@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import PercentFormatter
 
-from analysis import experiment
-from analysis.drawing import (
+from analysis.metrics import SHARE, metric_name, unit
+from analysis.plotting import (
     FAINT,
     INK,
     LOOKS,
@@ -26,10 +26,10 @@ from analysis.drawing import (
     plain,
     titled,
 )
-from analysis.experiment import Comparison
-from analysis.metrics import SHARE, metric_name, unit
-from analysis.outcomes import Outcome, main_outcome, measured
-from analysis.sweep_tables import headline, percent
+from analysis.sweep import frames
+from analysis.sweep.frames import Comparison
+from analysis.sweep.outcomes import Outcome, main_outcome, measured
+from analysis.sweep.summary import headline, percent
 from simulator.store.sweep import Sweep
 
 MARKERS = "osD^v*"  # of bases
@@ -54,7 +54,7 @@ OTHERS = (
 
 def sweep_figure(sweep: Sweep) -> Figure:
     """Draws dose response, realised dose, what else moved, and all comparisons."""
-    table = experiment.outcomes(sweep)
+    table = frames.outcomes(sweep)
     outcomes = measured(sweep, table)
     main = main_outcome(sweep, table)
     layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1, wspace=0.03, hspace=0.03)
@@ -67,7 +67,7 @@ def sweep_figure(sweep: Sweep) -> Figure:
     draw_response(axes[0], table, main)
     draw_realised(axes[1], table, main)
     draw_others(axes[2], table, outcomes)
-    draw_comparisons(axes[3], experiment.compare(table, main.metric, main.item_set), main)
+    draw_comparisons(axes[3], frames.compare(table, main.metric, main.item_set), main)
     footnote = JUDGED_FOOTNOTE if main.judged else FOOTNOTE
     figure.supxlabel(footnote, x=0.01, ha="left", fontsize=9.5, color=INK)
     return figure
@@ -84,12 +84,12 @@ def draw_response(axes: Axes, table: pd.DataFrame, outcome: Outcome) -> None:
     titled(axes, "How many biased users does it take?")
     outcome_axis(axes, outcome)
     rows = outcome.of(table)
-    compared = experiment.compare(table, outcome.metric, outcome.item_set)
+    compared = frames.compare(table, outcome.metric, outcome.item_set)
     for n, name in enumerate(rows["condition"].unique()):
         look = LOOKS[n % len(LOOKS)]
         own = rows[rows["condition"] == name]
         axes.scatter(own["biased_share"], own["value"], s=11, color=look.color, alpha=0.4, lw=0)
-        _curve(axes, experiment.of_condition(compared, name), look, str(name))
+        _curve(axes, frames.of_condition(compared, name), look, str(name))
     legend(axes)
 
 
@@ -131,7 +131,7 @@ def draw_others(axes: Axes, table: pd.DataFrame, outcomes: Sequence[Outcome]) ->
         percent_axis(axes, "share of answers (%)")
     looks = itertools.cycle((*LOOKS, Look(FAINT, (0, (1, 1)), "v")))
     for (metric, item_set, words, whole), look in zip(series, looks, strict=False):
-        found = experiment.compare(own.assign(value=own["value"] / whole), metric, item_set)
+        found = frames.compare(own.assign(value=own["value"] / whole), metric, item_set)
         if found:
             _curve(axes, found, look, words)
     legend(axes)

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from pydantic import Field, ValidationError
 
-from analysis.findings import AnyFinding, Finding, Holds, Verdict, judged
-from analysis.quantities import Results
-from analysis.recommendation import Choice, Recommendation
+from analysis.studies.findings import AnyFinding, Finding, Holds, Verdict, judged
+from analysis.studies.quantities import Results
+from analysis.studies.recommendation import Choice, Recommendation
 from simulator.core.config import Count, Settings
 from simulator.core.errors import StoreError
 from simulator.store.run import write_atomically

@@ -6,12 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import experiment, sweep_plots
-from analysis.experiment import Comparison
 from analysis.metrics import described
-from analysis.outcomes import GAPS, Outcome, main_outcome, measured
-from analysis.report import Panel, environment, svg
-from analysis.sweep_tables import against_none, headline, percent, written
+from analysis.run.report import Panel, environment, svg
+from analysis.sweep import frames, plots
+from analysis.sweep.frames import Comparison
+from analysis.sweep.outcomes import GAPS, Outcome, main_outcome, measured
+from analysis.sweep.summary import against_none, headline, percent, written
 from simulator.store.run import write_atomically
 from simulator.store.sweep import Sweep
 
@@ -29,9 +29,9 @@ def write_sweep_report(sweep: Sweep, path: Path) -> None:
 
 
 def _content(sweep: Sweep) -> dict[str, Any]:
-    table, runs = experiment.outcomes(sweep), experiment.runs(sweep)
+    table, runs = frames.outcomes(sweep), frames.runs(sweep)
     outcomes, main = measured(sweep, table), main_outcome(sweep, table)
-    compared = experiment.compare(table, main.metric, main.item_set)
+    compared = frames.compare(table, main.metric, main.item_set)
     return {
         "name": sweep.name,
         "headline": headline(sweep, table),
@@ -56,10 +56,10 @@ def _content(sweep: Sweep) -> dict[str, Any]:
 def _panels(
     table: pd.DataFrame, outcomes: list[Outcome], main: Outcome, compared: list[Comparison]
 ) -> list[Panel]:
-    response = partial(sweep_plots.draw_response, table=table, outcome=main)
-    realised = partial(sweep_plots.draw_realised, table=table, outcome=main)
-    others = partial(sweep_plots.draw_others, table=table, outcomes=outcomes)
-    comparisons = partial(sweep_plots.draw_comparisons, compared=compared, outcome=main)
+    response = partial(plots.draw_response, table=table, outcome=main)
+    realised = partial(plots.draw_realised, table=table, outcome=main)
+    others = partial(plots.draw_others, table=table, outcomes=outcomes)
+    comparisons = partial(plots.draw_comparisons, compared=compared, outcome=main)
     draws = (
         ("response", response, RESPONSE_WORDS),
         ("realised", realised, REALISED_WORDS),
@@ -71,7 +71,7 @@ def _panels(
 
 def _row(sweep: Sweep, c: Comparison, runs: pd.DataFrame, main: Outcome) -> dict[str, Any]:
     own = runs[(runs["condition"] == c.condition) & (runs["biased_share"] == c.biased_share)]
-    entities = experiment.entity_interval(
+    entities = frames.entity_interval(
         sweep, c.condition, c.biased_share, main.metric, main.item_set
     )
     return {
@@ -96,7 +96,7 @@ def _by_outcome(table: pd.DataFrame, outcomes: list[Outcome]) -> list[dict[str, 
                 "name": outcome.name,
                 "cells": {
                     percent(c.biased_share): written(outcome.metric, c.level)
-                    for c in experiment.compare(own, outcome.metric, outcome.item_set)
+                    for c in frames.compare(own, outcome.metric, outcome.item_set)
                 },
             }
             for outcome in outcomes
@@ -110,7 +110,7 @@ def _trends(table: pd.DataFrame, outcomes: list[Outcome]) -> list[dict[str, Any]
     found = []
     for name in table["condition"].unique():
         for outcome in (o for o in outcomes if o.metric == "honesty" or o.judged):
-            test = experiment.trend(table, name, outcome.metric, outcome.item_set)
+            test = frames.trend(table, name, outcome.metric, outcome.item_set)
             if test is not None:
                 told = {"falls": test.falls, "p": test.p}
                 found.append({"condition": name, "name": outcome.name, **told})
@@ -118,7 +118,7 @@ def _trends(table: pd.DataFrame, outcomes: list[Outcome]) -> list[dict[str, Any]
 
 
 def _explained(table: pd.DataFrame, main: Outcome) -> list[dict[str, Any]]:
-    found = experiment.dose_explains(table, main.metric, main.item_set)
+    found = frames.dose_explains(table, main.metric, main.item_set)
     words = [PREDICTORS[name] for name in found["predictor"]]
     return [
         {"words": told, "value": value, "low": low, "high": high}
@@ -136,8 +136,7 @@ def _users(table: pd.DataFrame) -> list[dict[str, Any]]:
         {
             "name": name.replace("_", " of ", 1) + " users",
             "cells": {
-                percent(c.biased_share): written(name, c.level)
-                for c in experiment.compare(own, name)
+                percent(c.biased_share): written(name, c.level) for c in frames.compare(own, name)
             },
         }
         for name in names

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from analysis import frames
+from analysis.run import frames
 from simulator.store.run import Run
 
 

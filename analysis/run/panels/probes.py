@@ -5,7 +5,7 @@ from typing import NamedTuple
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.drawing import (
+from analysis.plotting import (
     FAINT,
     LOOKS,
     MARGIN,

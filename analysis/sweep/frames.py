@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from analysis import frames, statistics
+from analysis import statistics
 from analysis.metrics import JUDGED
+from analysis.run import frames
 from analysis.statistics import Interval
 from simulator.core.errors import StoreError
 from simulator.store.run import Run

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 from pydantic import Field
 
 from analysis import statistics
-from analysis.findings import Place
 from analysis.metrics import metric_name
-from analysis.quantities import Measure, NotMeasured, Quantity, Results
 from analysis.statistics import LEVEL, ROUNDING, Interval
-from analysis.sweep_tables import written_difference
+from analysis.studies.findings import Place
+from analysis.studies.quantities import Measure, NotMeasured, Quantity, Results
+from analysis.sweep.summary import written_difference
 from simulator.core.config import Settings
 
 UNKNOWN = Interval(math.nan, math.nan, math.nan, 0)

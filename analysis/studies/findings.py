@@ -16,9 +16,9 @@ from scipy import stats
 
 from analysis import statistics
 from analysis.metrics import amount
-from analysis.quantities import Measure, NotMeasured, Quantities, Quantity, Results
 from analysis.statistics import LEVEL, Interval
-from analysis.sweep_tables import written_difference
+from analysis.studies.quantities import Measure, NotMeasured, Quantities, Quantity, Results
+from analysis.sweep.summary import written_difference
 from simulator.core.config import Number, Settings
 
 Expected = Literal["lower", "higher"]

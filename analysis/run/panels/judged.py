@@ -5,8 +5,8 @@ import textwrap
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis import frames
-from analysis.drawing import (
+from analysis.metrics import JUDGED, UNREAD
+from analysis.plotting import (
     FAINT,
     LOOKS,
     Series,
@@ -17,8 +17,8 @@ from analysis.drawing import (
     percent_axis,
     rounds_axis,
 )
-from analysis.judges import Scale, scales
-from analysis.metrics import JUDGED, UNREAD
+from analysis.run import frames
+from analysis.run.roles import Scale, scales
 from simulator.store.run import Run
 
 

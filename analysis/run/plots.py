@@ -14,8 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from analysis import frames
-from analysis.drawing import (
+from analysis.metrics import ITEM_SETS
+from analysis.plotting import (
     FAINT,
     INK,
     LOOKS,
@@ -27,12 +27,12 @@ from analysis.drawing import (
     plain,
     rounds_axis,
 )
-from analysis.inside_plots import MOVED, draw_projection
-from analysis.judged_plots import draw_failures, draw_judged
-from analysis.judges import asks_world, scales
-from analysis.metrics import ITEM_SETS
-from analysis.probe_plots import draw_panel, panels_in
-from analysis.tables import headline
+from analysis.run import frames
+from analysis.run.panels.interp import MOVED, draw_projection
+from analysis.run.panels.judged import draw_failures, draw_judged
+from analysis.run.panels.probes import draw_panel, panels_in
+from analysis.run.roles import asks_world, scales
+from analysis.run.summary import headline
 from simulator.store.run import Run
 
 BELOW, ABOVE, PER_ROW = 1.9305, 1.188, 3.61075  # inches: legends and footnote, title, a row

@@ -7,8 +7,8 @@ import json
 
 import pandas as pd
 
-from analysis.frames import QUESTION, measured_rounds, scores_of, vetoes
-from analysis.judges import judged_probes
+from analysis.run.frames import QUESTION, measured_rounds, scores_of, vetoes
+from analysis.run.roles import judged_probes
 from simulator.store.run import Run
 
 _CANDIDATE = ["conversation", "turn", "candidate"]

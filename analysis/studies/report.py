@@ -4,13 +4,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from analysis import study_plots
-from analysis.findings import Finding
 from analysis.metrics import described
-from analysis.quantities import Measure
-from analysis.report import Panel, environment, svg
-from analysis.study import Line, Outcome, Study, answer
-from analysis.study_tables import (
+from analysis.run.report import Panel, environment, svg
+from analysis.studies import plots
+from analysis.studies.claims import Line, Outcome, Study, answer
+from analysis.studies.findings import Finding
+from analysis.studies.quantities import Measure
+from analysis.studies.summary import (
     HEADS,
     NOTE,
     as_json,
@@ -68,11 +68,11 @@ def _content(study: Study, outcome: Outcome) -> dict[str, Any]:
 
 def _panels(study: Study, lines: list[Line]) -> list[Panel]:
     measures = _main_measures(lines[0].finding)
-    levels = partial(study_plots.draw_levels, sweep=study.sweep, measures=measures)
-    course = partial(study_plots.draw_course, sweep=study.sweep, measures=measures)
-    several = len(study_plots.conditions(study.sweep)) > 1
+    levels = partial(plots.draw_levels, sweep=study.sweep, measures=measures)
+    course = partial(plots.draw_course, sweep=study.sweep, measures=measures)
+    several = len(plots.conditions(study.sweep)) > 1
     draws = (
-        ("findings", partial(study_plots.draw_findings, lines=lines), FINDING_WORDS),
+        ("findings", partial(plots.draw_findings, lines=lines), FINDING_WORDS),
         *([("levels", levels, LEVEL_WORDS)] if several else []),
         ("course", course, COURSE_WORDS),
     )

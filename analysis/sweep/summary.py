@@ -8,11 +8,11 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from analysis import experiment
-from analysis.experiment import Comparison
 from analysis.metrics import amount, difference, interval, metric_name, unit
-from analysis.outcomes import GAPS, Outcome, main_outcome, measured
 from analysis.statistics import Interval
+from analysis.sweep import frames
+from analysis.sweep.frames import Comparison
+from analysis.sweep.outcomes import GAPS, Outcome, main_outcome, measured
 from simulator.store.sweep import Sweep
 
 ASKED = 0.1  # the biased share that the headline is about, where the sweep has it
@@ -54,14 +54,14 @@ def headline(sweep: Sweep, table: pd.DataFrame | None = None) -> str:
 
     Args:
         sweep: the sweep.
-        table: `experiment.outcomes(sweep)`, where it is at hand.
+        table: `frames.outcomes(sweep)`, where it is at hand.
     """
-    rows = experiment.outcomes(sweep) if table is None else table
+    rows = frames.outcomes(sweep) if table is None else table
     outcome = main_outcome(sweep, rows)
-    found = experiment.compare(rows, outcome.metric, outcome.item_set)
+    found = frames.compare(rows, outcome.metric, outcome.item_set)
     if not found:
         return "No finished run of this sweep measured anything."
-    main = experiment.of_condition(found, found[0].condition)
+    main = frames.of_condition(found, found[0].condition)
     doses = [c for c in main if c.biased_share > 0 and not math.isnan(c.difference.value)]
     if not doses:
         return (
@@ -69,7 +69,7 @@ def headline(sweep: Sweep, table: pd.DataFrame | None = None) -> str:
             "so nothing is compared."
         )
     chosen = min(doses, key=lambda c: (abs(c.biased_share - ASKED), c.biased_share))
-    return f"{_effect(chosen, outcome)} {_threshold(doses, experiment.threshold(doses))}"
+    return f"{_effect(chosen, outcome)} {_threshold(doses, frames.threshold(doses))}"
 
 
 def _effect(chosen: Comparison, outcome: Outcome) -> str:
@@ -115,7 +115,7 @@ def _threshold(doses: list[Comparison], smallest: float | None) -> str:
 
 def summary_table(sweep: Sweep) -> Table:
     """Returns a line per condition and biased share, each compared with share 0."""
-    rows, runs = experiment.outcomes(sweep), experiment.runs(sweep)
+    rows, runs = frames.outcomes(sweep), frames.runs(sweep)
     main = main_outcome(sweep, rows)
     table = Table(
         title=Text(f"{sweep.name}: {main.name}, after the last round"),
@@ -130,7 +130,7 @@ def summary_table(sweep: Sweep) -> Table:
     for heading in (*heads, *(_short(outcome) for outcome in beside)):
         table.add_column(Text(heading), justify="left" if heading == "arm" else "right")
     levels = [_levels(rows, outcome) for outcome in beside]
-    for found in experiment.compare(rows, main.metric, main.item_set):
+    for found in frames.compare(rows, main.metric, main.item_set):
         key = (found.condition, found.biased_share)
         elsewhere = (level.get(key, "–") for level in levels)
         table.add_row(*map(Text, (*_cells(found, runs, main), *elsewhere)))
@@ -142,7 +142,7 @@ def _short(outcome: Outcome) -> str:
 
 
 def _levels(rows: pd.DataFrame, outcome: Outcome) -> dict[tuple[str, float], str]:
-    found = experiment.compare(rows, outcome.metric, outcome.item_set)
+    found = frames.compare(rows, outcome.metric, outcome.item_set)
     return {(c.condition, c.biased_share): written(outcome.metric, c.level) for c in found}
 
 

@@ -10,12 +10,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from analysis import experiment, frames, statistics
-from analysis.drawing import FAINT, INK, LOOKS, Look, draw_curve, legend, plain, titled
-from analysis.findings import Holds
+from analysis import statistics
 from analysis.metrics import ITEM_SETS, SHARE, full_name, unit
-from analysis.quantities import Measure, NotMeasured, Quantity, Results
-from analysis.study import Line
+from analysis.plotting import FAINT, INK, LOOKS, Look, draw_curve, legend, plain, titled
+from analysis.run import frames
+from analysis.studies.claims import Line
+from analysis.studies.findings import Holds
+from analysis.studies.quantities import Measure, NotMeasured, Quantity, Results
+from analysis.sweep import frames as experiment
 from simulator.store.sweep import REPLICATES, Sweep
 
 COLORS: dict[Holds, Look] = {

@@ -15,9 +15,11 @@ import numpy as np
 import pandas as pd
 from pydantic import BeforeValidator, Field, TypeAdapter
 
-from analysis import experiment, frames, metrics, statistics
-from analysis.course import spans
+from analysis import metrics, statistics
+from analysis.run import frames
+from analysis.run.phases import spans
 from analysis.statistics import Interval
+from analysis.sweep import frames as experiment
 from simulator.core.config import Count, Settings
 from simulator.probes.base import Probe
 from simulator.probes.data_probe import DataProbe

@@ -16,7 +16,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from safetensors import safe_open
 
-from analysis.drawing import INK, LOOKS, draw_curve, legend, plain, titled
+from analysis.plotting import INK, LOOKS, draw_curve, legend, plain, titled
 from simulator.store.run import Run
 
 COMPONENTS = 2

@@ -8,10 +8,10 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from analysis import frames
-from analysis.course import told
-from analysis.judges import Scale, scales
 from analysis.metrics import JUDGED, UNREAD, full_name, interval, metric_name, shown_change
+from analysis.run import frames
+from analysis.run.phases import told
+from analysis.run.roles import Scale, scales
 from simulator.store.run import Run
 
 _SHORT_SETS: Mapping[str, str] = {

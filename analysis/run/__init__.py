@@ -1,0 +1,1 @@
+"""One run: frames, tables, figures, report."""

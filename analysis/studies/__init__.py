@@ -1,0 +1,1 @@
+"""A study: claims, findings, verdicts, report."""

@@ -1,0 +1,1 @@
+"""A sweep: frames, outcomes, tables, figures, report."""
