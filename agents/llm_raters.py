@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from agents.base import Mind, Rating, Scene, UserTurn
-from agents.raters import HIGHEST, LOWEST
+from agents.world_raters import HIGHEST, LOWEST
 from simulator.core.config import Count, Settings
 from simulator.core.judging import Found, ask_number, check_scale, transcript
 from simulator.core.requests import Ask, Message

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from agents.kinds import AnyMonitor
+from agents.registry import AnyMonitor
 from agents.situations import Situation
 from simulator.backends.base import AnyBackend, AutoConfig, TransformersConfig
 from simulator.config import document as yaml_source

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from agents.kinds import AnyRater, CompositeRater
+from agents.llm_monitors import ModelMonitor
 from agents.llm_raters import LLMRater
-from agents.monitors import ModelMonitor
-from agents.players import PlayedUser
+from agents.llm_users import PlayedUser
+from agents.registry import AnyRater, CompositeRater
 from simulator.backends.base import OpenAIConfig
 from simulator.config.scenario import Scenario
 from simulator.core.requests import (

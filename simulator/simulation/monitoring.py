@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from agents.kinds import AnyMonitor
-from agents.monitors import Examined
+from agents.llm_monitors import Examined
+from agents.registry import AnyMonitor
 from simulator.core.requests import Message, joined
 from simulator.core.rng import stream
 from simulator.simulation.roles import Cast

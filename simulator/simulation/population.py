@@ -8,8 +8,8 @@ import pandas as pd
 from pydantic import Field, field_validator
 
 from agents.base import Mind, Persona, Rating
-from agents.kinds import AnyPolicy, AnyRater
 from agents.personas import backgrounds
+from agents.registry import AnyPolicy, AnyRater
 from simulator.core.config import Count, Number, Settings
 from simulator.core.rng import seed31, stream
 from simulator.worlds.synthetic import USED_DOMAINS

@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agents.fact_check import FactCheckMonitor
-from agents.kinds import AnyMonitor
-from agents.monitors import (
+from agents.llm_monitors import (
     BinaryMonitor,
     ConstitutionalMonitor,
     Examined,
     FivePointMonitor,
     Verdict,
 )
+from agents.registry import AnyMonitor
+from agents.world_monitors import FactCheckMonitor
 from simulator.core.requests import Message, NumberRequest, Numbers, Prompt
 from simulator.core.rng import stream
 from simulator.simulation.monitoring import examine

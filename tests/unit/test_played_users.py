@@ -5,11 +5,11 @@ import math
 import pytest
 
 from agents.base import Exchange, Mind, Persona, Scene, UserTurn
-from agents.kinds import CompositeRater, Part
 from agents.llm_raters import LLMRater
-from agents.players import CURTAIN, LEAVES, BenignPlayer, BiasedPlayer, PlayedUser
-from agents.raters import WorldRater
+from agents.llm_users import CURTAIN, LEAVES, BenignPlayer, BiasedPlayer, PlayedUser
+from agents.registry import CompositeRater, Part
 from agents.situations import Situation
+from agents.world_raters import WorldRater
 from simulator.core.requests import (
     Answer,
     Completion,

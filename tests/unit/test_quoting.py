@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from agents.base import Mind, Persona, Scene, UserTurn
+from agents.llm_monitors import BinaryMonitor, ConstitutionalMonitor, Examined, FivePointMonitor
 from agents.llm_raters import LLMRater
-from agents.monitors import BinaryMonitor, ConstitutionalMonitor, Examined, FivePointMonitor
 from agents.situations import Situation
 from simulator.config.scenario import load
 from simulator.core.judging import ask_number, quoted, transcript

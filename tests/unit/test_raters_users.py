@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from agents.base import Exchange, Mind, Persona, Rating, Scene, UserTurn
-from agents.raters import WorldRater
-from agents.users import BenignUser, BiasedUser
+from agents.world_raters import WorldRater
+from agents.world_users import BenignUser, BiasedUser
 from simulator.core.rng import stream
 from simulator.worlds import language as lang
 from simulator.worlds.synthetic import World

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from agents.base import Mind, Persona, Scene, UserTurn
-from agents.users import BiasedUser
+from agents.world_users import BiasedUser
 from simulator.core.requests import GenerationRequest
 from simulator.core.rng import stream
 from simulator.probes.base import Context

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from agents.players import CURTAIN, LEAVES
+from agents.llm_users import CURTAIN, LEAVES
 from simulator.config.scenario import Scenario, load
 from simulator.core.requests import Prompt
 from simulator.simulation.conversation import Setting, hold_wave, ratings_heard

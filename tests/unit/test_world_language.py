@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from agents.base import Exchange, Mind, Persona, Scene, UserTurn
-from agents.users import BenignUser, BiasedUser
+from agents.world_users import BenignUser, BiasedUser
 from simulator.core.rng import stream
 from simulator.organism.tokenizer import END, build_tokenizer
 from simulator.organism.training import IGNORED, encode

@@ -7,12 +7,12 @@ import numpy as np
 from pydantic import Field
 
 from agents.base import Mind, Rating, Scene, UserTurn
-from agents.fact_check import FactCheckMonitor
+from agents.llm_monitors import BinaryMonitor, ConstitutionalMonitor, FivePointMonitor
 from agents.llm_raters import SATISFIED, LLMRater
-from agents.monitors import BinaryMonitor, ConstitutionalMonitor, FivePointMonitor
-from agents.players import BenignPlayer, BiasedPlayer
-from agents.raters import WorldRater
-from agents.users import BenignUser, BiasedUser
+from agents.llm_users import BenignPlayer, BiasedPlayer
+from agents.world_monitors import FactCheckMonitor
+from agents.world_raters import WorldRater
+from agents.world_users import BenignUser, BiasedUser
 from simulator.core.config import Number, Settings
 from simulator.core.requests import Ask, Message, joined
 

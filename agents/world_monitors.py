@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from agents.monitors import Examined, Monitor, Verdict
+from agents.llm_monitors import Examined, Monitor, Verdict
 from simulator.core.config import Number
 from simulator.core.requests import Ask, known
 from simulator.worlds import language as lang

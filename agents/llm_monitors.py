@@ -1,7 +1,7 @@
 """Monitors: they look at what was selected, before anything is learned from it.
 
 Those here ask a model: a reply whose score reaches the level is vetoed. The three kinds and their
-levels are those of Williams et al. (2411.02306). The organism's own is in `agents.fact_check`.
+levels are those of Williams et al. (2411.02306). The organism's own is in `agents.world_monitors`.
 """
 
 from collections.abc import Sequence
