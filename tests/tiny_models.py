@@ -31,7 +31,7 @@ from transformers import (
     Qwen3Config,
 )
 
-TEXTS = Path(__file__).parents[1] / "scenarios" / "therapy"
+TEXTS = Path(__file__).parents[1] / "scenarios" / "situations" / "therapy"
 TEMPLATES = Path(__file__).parent / "templates"
 VOCABULARY = 900  # tokens, the special ones not counted
 CONTEXT = 512

@@ -21,11 +21,11 @@ def load_situations(name: str, origin: Origin) -> list[dict[str, Any]]:
     Raises:
         ScenarioError: there is no such file, or one of the files can't be used.
     """
-    shipped = Path(str(importlib.resources.files("scenarios")))
+    shipped = Path(str(importlib.resources.files("scenarios"))) / "situations"
     places = (Path(origin.source).parent / name, Path(name), shipped / name)
     place = next((place for place in places if place.exists()), None)
     if place is None:
-        folders = ", ".join(sorted(path.name for path in shipped.iterdir() if _holds(path)))
+        folders = ", ".join(sorted(path.name for path in shipped.iterdir() if path.is_dir()))
         raise ScenarioError(f"{origin}: situations: there is no '{name}'; shipped are: {folders}")
     files = sorted(place.glob("*.yaml")) if place.is_dir() else [place]
     families = [validated(Family, document.read(file), str(file)) for file in files]
@@ -36,9 +36,3 @@ def load_situations(name: str, origin: Origin) -> list[dict[str, Any]]:
         what = f"has these names twice: {', '.join(twice)}" if twice else "has no situations"
         raise ScenarioError(f"{origin}: situations: {place} {what}")
     return found
-
-
-def _holds(folder: Path) -> bool:
-    """Does a shipped folder hold situations?"""
-    first = next(iter(sorted(folder.glob("*.yaml"))), None) if folder.is_dir() else None
-    return first is not None and "situations:" in first.read_text(encoding="utf-8")

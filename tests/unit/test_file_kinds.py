@@ -20,6 +20,7 @@ from simulator.studies.plan import QUICK, REAL
 from tests.unit.test_study_plan import A, study
 
 ROOT = Path(__file__).parents[2]
+SCHEMAS = ROOT / "scenarios" / "schemas"
 FOLDERS: dict[Kind, str] = {"scenario": ".", "sweep": "sweeps", "study": "studies"}
 FILES = [
     (kind, path)
@@ -42,7 +43,7 @@ def faults(kind: Kind, data: Any) -> list[str]:
 
 @pytest.mark.parametrize("kind", get_args(Kind))
 def test_the_exported_schema_is_in_step(kind: Kind) -> None:
-    path = ROOT / "scenarios" / f"{kind}.schema.json"
+    path = SCHEMAS / f"{kind}.schema.json"
     printed = CliRunner().invoke(app, ["schema", kind]).output
     assert json.loads(path.read_text()) == json.loads(printed) == schema(kind)
 
@@ -52,7 +53,7 @@ def test_shipped_files_fit_the_schema_that_they_name(kind: Kind, path: Path) -> 
     first, second, *_ = path.read_text().splitlines()
     named = re.fullmatch(r"# yaml-language-server: \$schema=(.+)", first)
     assert named and second == "#"
-    assert (path.parent / named[1]).resolve() == ROOT / "scenarios" / f"{kind}.schema.json"
+    assert (path.parent / named[1]).resolve() == SCHEMAS / f"{kind}.schema.json"
     data = yaml.safe_load(path.read_text())
     assert kind_of(data) == kind
     assert faults(kind, data) == []

@@ -52,7 +52,7 @@ def test_what_is_shipped(name: str, count: int) -> None:
 def test_every_knob_of_therapy_has_a_comment() -> None:
     path = Path(__file__).parents[2] / "scenarios" / "therapy.yaml"
     lines = path.read_text().splitlines()
-    assert lines[0] == "# yaml-language-server: $schema=scenario.schema.json"
+    assert lines[0] == "# yaml-language-server: $schema=schemas/scenario.schema.json"
     plain = {"name", "description", "seed", "rounds", "kind", "types", "policy", "rater", "share",
              "turns", "rank", "alpha", "learning_rate", "epochs", "batch_size", "biased", "low",
              "high", "role", "temperature", "max_new_tokens", "thoughts", "monitors"}  # fmt: skip

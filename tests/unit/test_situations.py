@@ -10,7 +10,7 @@ import scenarios
 from agents.situations import Family, Situation
 from simulator.config import document
 
-ROOT = Path(scenarios.__path__[0])
+ROOT = Path(scenarios.__path__[0]) / "situations"
 
 
 def families(folder: str) -> list[Family]:
