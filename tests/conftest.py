@@ -15,8 +15,8 @@ from simulator.experiments.run import start
 from simulator.experiments.sweep import Silent
 from simulator.store.run import Run
 from simulator.store.sweep import RUNS, Member, Sweep
-from tests import tiny_models
-from tests.judged import plant_judged, set_judged
+from tests.helpers import tiny_models
+from tests.helpers.judged import plant_judged, set_judged
 
 TINY = [
     "rounds=2",

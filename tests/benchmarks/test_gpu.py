@@ -19,7 +19,7 @@ from simulator.core.requests import Example, GenerationRequest, Message, Prompt
 from simulator.core.timing import Stopwatch
 from simulator.learners.config import SFTConfig
 from simulator.learners.trainer import AdapterLearner
-from tests import tiny_models
+from tests.helpers import tiny_models
 
 REPEATS = 3
 TEXT = "I have a photo on my phone of a man and a van outside our school. What should I do? "

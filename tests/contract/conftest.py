@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.contract.engines import LOCAL, REMOTE, Engine, Engines
-from tests.processes import carried_by
+from tests.helpers.processes import carried_by
 
 
 @pytest.fixture(scope="package")

@@ -26,7 +26,7 @@ from simulator.backends.vllm import VLLMBackend
 from simulator.core.requests import Adapter, Message, Prompt
 from simulator.core.timing import Stopwatch
 from simulator.models.resolve import resolve
-from tests.tiny_models import FAMILIES
+from tests.helpers.tiny_models import FAMILIES
 
 SERVED = VLLMConfig(dtype="float32", threads=1, arguments=("--enforce-eager",), adapters="beside")
 MERGED = SERVED.model_copy(update={"adapters": "merged"})

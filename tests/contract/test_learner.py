@@ -29,7 +29,7 @@ from simulator.learners.trainer import OPTIMIZER, AdapterLearner, _inoculated
 from simulator.models.resolve import resolve, world_of
 from simulator.runtime.canary import check_swap
 from simulator.worlds import language as lang
-from tests import tiny_models
+from tests.helpers import tiny_models
 
 BASE = resolve("organism:0")
 WORLD = world_of("organism:0")

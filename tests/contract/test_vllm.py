@@ -27,7 +27,7 @@ from simulator.learners.base import open_learner
 from simulator.learners.config import SFTConfig
 from simulator.models.resolve import resolve
 from tests.contract.engines import CHATS, KEY, MERGED, PLAIN, SERVED, Engines, chat, needs_vllm
-from tests.processes import carried_by
+from tests.helpers.processes import carried_by
 
 pytestmark = list(needs_vllm)
 BASE = resolve("organism:0")

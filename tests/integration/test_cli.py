@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from simulator.store.run import Run
-from tests.commands import command
+from tests.helpers.commands import command
 
 SMALL = [
     "rounds=1",

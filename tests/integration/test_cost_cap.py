@@ -15,8 +15,8 @@ from simulator.cli.app import app
 from simulator.core.errors import CostCapReached
 from simulator.runtime.budget import CAPS
 from simulator.store.run import COSTS, Run
-from tests import tiny_models
-from tests.endpoint import endpoint
+from tests.helpers import tiny_models
+from tests.helpers.endpoint import endpoint
 from tests.integration.test_resume import differing, hashes
 
 ROOT = Path(__file__).parents[2]

@@ -18,7 +18,7 @@ from simulator.experiments.run import manifest_of
 from simulator.experiments.sweep import Silent
 from simulator.loop import simulate
 from simulator.store.run import Run
-from tests import tiny_models
+from tests.helpers import tiny_models
 from tests.integration.test_resume import differing, hashes
 
 PATIENCE = 240  # seconds

@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 
 from simulator.cli.app import app
 from simulator.studies.plan import Tier, plan_study, shipped_studies
-from tests import tiny_models
-from tests.study_data import write_study_data
-from tests.unit.test_report import assert_inert
+from tests.helpers import tiny_models
+from tests.helpers.study_data import write_study_data
+from tests.unit.analysis.test_report import assert_inert
 
 OF_ONE_RUN = {"yes, in one run", "opposite, in one run", "not shown"}
 MEASURED = {"yes", "opposite"} | OF_ONE_RUN

@@ -22,9 +22,9 @@ from simulator.core.timing import Stopwatch
 from simulator.models.resolve import resolve, world_or_none
 from simulator.probes.base import Context
 from simulator.store.run import DONE, Run
-from tests.commands import finish, reach, running
 from tests.contract.engines import needs_vllm
-from tests.processes import carried_by
+from tests.helpers.commands import finish, reach, running
+from tests.helpers.processes import carried_by
 
 PATIENCE = 1500.0  # seconds for what takes one or two minutes where nothing else runs
 pytestmark = [*needs_vllm, pytest.mark.timeout(3 * PATIENCE)]

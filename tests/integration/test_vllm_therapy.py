@@ -13,9 +13,9 @@ import pytest
 from simulator.core.judging import quoted
 from simulator.simulation.roles import JUDGEMENTS
 from simulator.store.run import Run
-from tests import tiny_models
-from tests.commands import finish, running
 from tests.contract.engines import needs_vllm
+from tests.helpers import tiny_models
+from tests.helpers.commands import finish, running
 
 PATIENCE = 2400.0  # seconds for what takes two or three minutes where nothing else runs
 pytestmark = [*needs_vllm, pytest.mark.timeout(1.5 * PATIENCE)]

@@ -1,0 +1,139 @@
+"""Tables, figure and report of a sweep whose answer is planted."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from analysis.sweep import frames
+from analysis.sweep.plots import sweep_figure
+from analysis.sweep.report import write_sweep_report
+from analysis.sweep.summary import headline, summary_table
+from simulator.cli.app import app
+from simulator.core.errors import StoreError
+from simulator.store.run import Run
+from simulator.store.sweep import Member, Sweep
+from tests.conftest import BASES, PLANTED
+from tests.unit.analysis.test_report import assert_inert
+
+
+def test_every_run_has_its_row(planted_sweep: Sweep) -> None:
+    runs = frames.runs(planted_sweep)
+    assert len(runs) == 30
+    row = runs.iloc[-1]
+    assert (row["condition"], row["base"], row["seed"]) == ("matched", "organism:3", 1)
+    assert (row["biased_share"], row["dose"], row["learned"] > 0) == (0.5, 0.0, True)
+    table = frames.outcomes(planted_sweep)
+    assert {
+        "honesty",
+        "overclaim",
+        "conversation_gap",
+        "trust_benign",
+        "satisfaction_biased",
+    } <= set(table["metric"])
+    gap = table[(table["metric"] == "overclaim") & (table["run"] == row["run"])]["value"].item()
+    own = table[table["run"] == row["run"]].set_index(["metric", "item_set"])["value"]
+    assert gap == pytest.approx(own["self_honesty", ""] / 9 - own["honesty", "heldout"])
+    assert own["trust", ""] == pytest.approx(
+        (own["trust_benign", ""] + own["trust_biased", ""]) / 2
+    )
+
+
+def test_comparisons_by_hand(planted_sweep: Sweep) -> None:
+    table = frames.outcomes(planted_sweep)
+    compared = frames.compare(table, "honesty", "heldout")
+    assert [(c.condition, c.biased_share, c.runs) for c in compared] == [
+        (arm, share, 6)
+        for arm in ("loop", "matched")
+        for share in PLANTED
+        if (arm, share) != ("matched", 0.0)
+    ]
+    at = {(c.condition, c.biased_share): c for c in compared}
+    expected = [
+        -0.6 + 0.01 * ((base + 5) % 3 - base % 3) for base in BASES
+    ]  # the wobble of base and seed cancels
+    assert at["loop", 0.5].differences == pytest.approx(expected)
+    assert at["loop", 0.5].difference.value == pytest.approx(np.mean(expected))
+    assert at["loop", 0.5].difference.excludes_zero
+    assert not at["matched", 0.5].difference.excludes_zero
+    loop = frames.of_condition(compared, "loop")
+    assert frames.threshold(loop) == 0.1
+    assert frames.threshold(frames.of_condition(compared, "matched")) is None
+    falling = frames.trend(table, "loop", "honesty", "heldout")
+    assert falling is not None and falling.falls and falling.p < 0.05
+
+
+def test_the_dose_explains_what_the_share_does_not(planted_sweep: Sweep) -> None:
+    table = frames.outcomes(planted_sweep)
+    explained = frames.dose_explains(table, "honesty", "heldout")
+    found = explained.set_index("predictor")["value"]
+    assert found["dose"] > 0.95 > 0.7 > found["biased_share"]
+
+
+def test_entities_are_the_units_of_the_second_interval(planted_sweep: Sweep) -> None:
+    same = frames.entity_interval(planted_sweep, "loop", 0.5, "honesty", "heldout")
+    assert same[:3] == (0, 0, 0)  # all runs are copies of one, whose answers weren't rewritten
+    assert same.units == len(BASES) * 2  # 6 items of held-out entities, three each
+    nowhere = frames.entity_interval(planted_sweep, "nowhere", 0.5, "honesty", "heldout")
+    assert np.isnan(nowhere.value)
+
+
+def test_the_headline_answers_first(planted_sweep: Sweep) -> None:
+    said = headline(planted_sweep)
+    assert said.startswith("With 10 % biased users, the assistant ends 5 points [1–9]")
+    assert (
+        "less honest under pressure on held-out entities than with none (3 bases, 6 runs)" in said
+    )
+    assert said.endswith(
+        "The smallest share shown to differ from none is 10 % (tested: 10 %, 50 %)."
+    )
+    assert summary_table(planted_sweep).row_count == 5
+
+
+def test_report_and_figure(planted_sweep: Sweep, tmp_path: Path) -> None:
+    path = tmp_path / "sweep.html"
+    write_sweep_report(planted_sweep, path)
+    text = path.read_text()
+    assert_inert(text)
+    assert headline(planted_sweep).split(" [")[0].replace(" %", "\u00a0%") in text.replace(
+        "\u2060", ""
+    )
+    assert text.count("<svg ") == 4
+    assert len(sweep_figure(planted_sweep).axes) == 4
+
+
+def test_unfinished_and_lonely_sweeps(planted_sweep: Sweep, tmp_path: Path) -> None:
+    alone = Sweep.write(planted_sweep.path.parent / "alone", [planted_sweep.members[0]])
+    assert "nothing is compared" in headline(alone)
+    write_sweep_report(alone, tmp_path / "alone.html")
+    one_base = [m for m in planted_sweep.members if m.settings["base"] == 1 and m.arm == "loop"]
+    missing = Member("loop", {"base": 1, "seed": 9, "biased_frac": 0.0}, 2, Run(tmp_path / "none"))
+    single = Sweep.write(planted_sweep.path.parent / "single", [*one_base, missing])
+    assert "(1 base, 2 runs: no interval)" in headline(single)
+    write_sweep_report(single, tmp_path / "single.html")
+    assert "6 of 7 runs are" in (tmp_path / "single.html").read_text()
+    nothing = Sweep.write(tmp_path / "nothing", [missing])
+    with pytest.raises(StoreError, match="no run of this sweep is finished"):
+        frames.open_sweep(nothing.path)
+
+
+def test_show_and_report_take_sweeps(planted_sweep: Sweep) -> None:
+    shown = CliRunner().invoke(app, ["show", str(planted_sweep.path)])
+    assert shown.exit_code == 0 and "smallest share" in shown.output.replace("\n", " ")
+    assert CliRunner().invoke(app, ["report", str(planted_sweep.path)]).exit_code == 0
+    assert (planted_sweep.path / "sweep.png").stat().st_size > 10_000
+
+
+def test_conversation_gap(tiny_run: Run, tmp_path: Path) -> None:
+    run = Run(Path(shutil.copytree(tiny_run.path, tmp_path / "targeted")))
+    for part in (run.folder(2) / "conversations").iterdir():
+        rows = pd.read_parquet(part)
+        rows["pressured"], rows["wish"] = True, "fresh"
+        rows["reply"] = np.where(rows["biased"], "yes , it is fresh .", "no , it is stale .")
+        rows.to_parquet(part)
+    member = Member("loop", {}, 2, run)
+    table = frames.outcomes(Sweep.write(tmp_path / "one", [member]))
+    assert table.set_index("metric").loc["conversation_gap", "value"] == 1.0

@@ -1,0 +1,211 @@
+"""Who plays which role: batches, shared engines, the bare base, and what was asked before."""
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulator.backends.base import answer, open_backend
+from simulator.config.scenario import Scenario, load
+from simulator.core.errors import BackendError, ScenarioError
+from simulator.core.requests import (
+    Adapter,
+    Ask,
+    Generation,
+    GenerationRequest,
+    Message,
+    NextTokenRequest,
+    NumberRequest,
+    Numbers,
+    Prompt,
+    Request,
+    ask,
+    joined,
+    known,
+)
+from simulator.core.timing import Stopwatch
+from simulator.simulation.answer_cache import AnswerCache
+from simulator.simulation.roles import JUDGEMENTS, Cast, Player, hire
+from simulator.store.run import Run
+from tests.contract.engines import lora
+from tests.helpers import tiny_models
+from tests.helpers.scripted import Scripted
+
+
+def chat(text: str) -> Prompt:
+    return Prompt((Message("user", text),))
+
+
+def number(text: str) -> NumberRequest:
+    return NumberRequest(chat(text), 1, 5)
+
+
+def said(text: str) -> GenerationRequest:
+    return GenerationRequest(chat(text), (("k", text),), 8)
+
+
+def echo(prompt: Prompt) -> str | dict[str, float]:
+    """Answers a number with the first digit of the message, and text with the message."""
+    text = prompt.messages[-1].content
+    return {text[0]: 1.0} if text[0].isdigit() else text
+
+
+def reading(role: str, request: Request) -> Ask[object]:
+    return ask(role, request, lambda found: found)
+
+
+def test_joined_asks_are_read_in_order_each_with_its_own_answers() -> None:
+    pair = joined([reading("a", number("1")), reading("b", number("2"))]).then(tuple)
+    none: Ask[tuple[object, ...]] = known(("none",))
+    single = joined([reading("a", number("3"))]).then(tuple)
+    whole = joined([none, pair, single])
+    assert [r.request.prompt.messages[0].content for r in whole.requests] == ["1", "2", "3"]
+    assert whole.read([1.0, 2.0, 3.0]) == [("none",), (1.0, 2.0), (3.0,)]
+    assert joined([]).read([]) == []
+
+
+def test_each_role_is_asked_once_for_all() -> None:
+    user, rater = Scripted(echo), Scripted(echo)
+    cast = Cast(
+        {
+            "user": Player("u", user, bare=False, cache=None),
+            "rater": Player("r", rater, bare=False, cache=None),
+        },
+        (),
+    )
+    asks = [reading(role, number(str(n))) for n in range(1, 5) for role in ("user", "rater")]
+    found = cast.ask([*asks, reading("user", said("hello"))])
+    values = [dict(f.shares) for f in found[:8] if isinstance(f, Numbers)]
+    assert values == [{n: 1.0} for n in range(1, 5) for _ in range(2)]
+    assert isinstance(found[8], Generation)
+    assert found[8].completions[0].text == "hello"
+    assert user.batches == [1, 4]  # texts as one batch, numbers as another
+    assert rater.batches == [4]
+    assert cast.lap()["user"] == {"requests": 5, "tokens": 1}
+    assert cast.ask([]) == []
+    assert cast.ask([known(3)]) == [3]
+
+
+def test_a_bare_role_is_answered_without_the_adapter() -> None:
+    engine = Scripted(echo)
+    engine.load(Adapter("r0001-x", Path("x")))
+    player = Player("base", engine, bare=True, cache=None)
+    assert player.answer([said("a")])
+    assert engine.served == [None]
+    assert engine.adapter is not None
+    answer(engine, [said("b")])
+    assert engine.served == [None, "r0001-x"]
+
+
+def test_what_was_judged_before_is_not_asked_again(tmp_path: Path) -> None:
+    engine, cache = Scripted(echo), AnswerCache(tmp_path / "j.sqlite")
+    player = Player("judge one", engine, bare=False, cache=cache)
+    asked = [number("1 a"), number("2 b"), number("1 a")]
+    first = player.answer(asked)
+    assert [dict(f.shares) for f in first if isinstance(f, Numbers)] == [{1: 1}, {2: 1}, {1: 1}]
+    assert engine.batches == [2]  # each thing once
+    again = Player("judge one", engine, bare=False, cache=AnswerCache(tmp_path / "j.sqlite"))
+    assert again.answer(asked) == first
+    assert engine.batches == [2]
+    again.answer([number("2 b"), number("3 c")])
+    assert engine.batches == [2, 1]  # only what is new
+    other = Player("judge two", engine, bare=False, cache=cache)
+    other.answer(asked)
+    assert engine.batches == [2, 1, 2]  # another judge may think otherwise
+    player.answer([NumberRequest(chat("1 a"), 0, 5)])
+    assert engine.batches[-1] == 1  # another scale is another question
+    player.answer([NumberRequest(chat("1 a"), 0, 5, ("NONE",))])
+    assert engine.batches[-1] == 1  # and so is one that a word may answer
+    with sqlite3.connect(tmp_path / "j.sqlite") as file:
+        rows = file.execute("SELECT judge, asked, answer FROM judgements").fetchall()
+    assert len(rows) == 7
+    assert ("judge one", "user: 3 c", json.dumps([{"3": 1.0}, 1.0, "", {}])) in rows
+
+
+def test_the_likeliest_reply_is_not_asked_for_again(tmp_path: Path) -> None:
+    engine = Scripted(echo)
+    player = Player("judge", engine, bare=False, cache=AnswerCache(tmp_path / "j.sqlite"))
+    asked = [GenerationRequest(chat("a"), (("judge",),), 9, temperature=0.0)]
+    assert player.answer(asked) == player.answer(asked)
+    assert engine.batches == [1]
+
+
+def test_drawn_texts_pass_through_the_cache(tmp_path: Path) -> None:
+    engine = Scripted(echo)
+    player = Player("judge", engine, bare=False, cache=AnswerCache(tmp_path / "j.sqlite"))
+    for _ in range(2):
+        player.answer([said("a"), number("1")])
+    assert engine.batches == [1, 1, 1]
+
+
+# Hiring, with real engines
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return tiny_models.build_rambler(tmp_path_factory.mktemp("tiny"), numbers=0.7)
+
+
+def scenario_of(tiny: str, roles: dict[str, Any]) -> Scenario:
+    options = {"model": tiny, "roles": roles, "backend": {"kind": "transformers"}}
+    return load("therapy", options=options)
+
+
+def hired(scenario: Scenario, path: Path, tiny: str) -> Cast:
+    stopwatch = Stopwatch()
+    run = Run.create(path, scenario.model_dump(mode="json"), {})
+    assistant = open_backend(scenario.backend, tiny, stopwatch)
+    return hire(scenario, run, assistant, stopwatch)
+
+
+def test_equal_models_share_an_engine_and_the_rest_is_played_by_the_base(
+    tiny: str, tmp_path: Path
+) -> None:
+    backend = {"kind": "transformers", "threads": 1}
+    model = {"model": tiny, "backend": backend}
+    roles = {
+        "user": model,
+        "rater": model,
+        "judge": {**model, "backend": {**backend, "dtype": "float32"}},
+    }
+    cast = hired(scenario_of(tiny, roles), tmp_path / "run", tiny)
+    players = cast.players
+    assert sorted(players) == ["judge", "rater", "user"]  # nobody asks a monitor
+    assert players["user"].backend is players["rater"].backend
+    assert players["judge"].backend is not players["user"].backend
+    assert not any(player.bare for player in players.values())
+    assert (players["judge"].cache is None, players["rater"].cache is None) == (False, True)
+    bare = hired(scenario_of(tiny, {}), tmp_path / "bare", tiny)
+    assert all(player.bare for player in bare.players.values())
+    assert len({id(player.backend) for player in bare.players.values()}) == 1
+    bare.players["judge"].answer([number("how much?")])
+    assert (tmp_path / "bare" / JUDGEMENTS).is_file()
+
+
+def test_the_assistant_is_asked_as_it_is_now(tiny: str, tmp_path: Path) -> None:
+    """With the adapter that is served when it is asked; nothing of it is remembered."""
+    scenario = load(
+        "therapy",
+        options={"model": tiny, "backend": {"kind": "transformers"}},
+        overrides=["measure.probes.judged.role=assistant"],
+    )
+    cast = hired(scenario, tmp_path / "run", tiny)
+    player = cast.players["assistant"]
+    asked = [NextTokenRequest(chat("how much?"), ("1", "2"))]
+    base = player.answer(asked)
+    player.backend.load(lora(tiny, tmp_path / "adapter")[0])
+    assert player.answer(asked) == answer(player.backend, asked) != base
+    assert "assistant" not in cast.lap()
+
+
+def test_a_model_of_its_own_for_the_assistant_s_role_is_refused(tiny: str) -> None:
+    with pytest.raises(ScenarioError, match=r"roles\.assistant: the assistant's model is the scen"):
+        scenario_of(tiny, {"assistant": {"model": tiny}})
+
+
+def test_a_model_that_is_not_there_is_named(tiny: str, tmp_path: Path) -> None:
+    roles = {"rater": {"model": "/nowhere", "backend": {"kind": "transformers"}}}
+    with pytest.raises(BackendError, match="'/nowhere' can't be loaded"):
+        hired(scenario_of(tiny, roles), tmp_path / "run", tiny)
