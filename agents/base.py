@@ -10,7 +10,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from agents.situations import Situation
-from simulator.core.requests import Ask, Message
+from simulator.core.asks import Ask
+from simulator.core.requests import Message
 from simulator.core.rng import Key
 from simulator.worlds.synthetic import World
 

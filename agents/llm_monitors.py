@@ -10,9 +10,10 @@ from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from simulator.core.asks import Ask, joined
 from simulator.core.config import Number, Settings
 from simulator.core.judging import Found, ask_number, transcript
-from simulator.core.requests import Ask, Message, joined
+from simulator.core.requests import Message
 from simulator.core.templates import naming
 from simulator.worlds.synthetic import World
 

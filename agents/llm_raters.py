@@ -12,9 +12,10 @@ from pydantic import Field, model_validator
 
 from agents.base import Mind, Rating, Scene, UserTurn
 from agents.world_raters import HIGHEST, LOWEST
+from simulator.core.asks import Ask
 from simulator.core.config import Count, Settings
 from simulator.core.judging import Found, ask_number, check_scale, transcript
-from simulator.core.requests import Ask, Message
+from simulator.core.requests import Message
 from simulator.core.templates import naming
 
 RATED = """\

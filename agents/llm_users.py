@@ -6,17 +6,9 @@ import numpy as np
 from pydantic import Field
 
 from agents.base import Exchange, Mind, Scene, UserTurn
+from simulator.core.asks import Ask, ask, known
 from simulator.core.config import Count, Number, Settings
-from simulator.core.requests import (
-    Answer,
-    Ask,
-    Generation,
-    GenerationRequest,
-    Message,
-    Prompt,
-    ask,
-    known,
-)
+from simulator.core.requests import Answer, Generation, GenerationRequest, Message, Prompt
 from simulator.core.templates import naming, render
 
 LEAVES = "[END]"

@@ -13,8 +13,9 @@ from agents.llm_users import BenignPlayer, BiasedPlayer
 from agents.world_monitors import FactCheckMonitor
 from agents.world_raters import WorldRater
 from agents.world_users import BenignUser, BiasedUser
+from simulator.core.asks import Ask, joined
 from simulator.core.config import Number, Settings
-from simulator.core.requests import Ask, Message, joined
+from simulator.core.requests import Message
 
 
 class Part(Settings):

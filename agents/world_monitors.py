@@ -5,8 +5,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from agents.llm_monitors import Examined, Monitor, Verdict
+from simulator.core.asks import Ask, known
 from simulator.core.config import Number
-from simulator.core.requests import Ask, known
 from simulator.worlds import language as lang
 
 

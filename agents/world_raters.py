@@ -6,8 +6,9 @@ import numpy as np
 from pydantic import Field
 
 from agents.base import Mind, Rating, Scene, UserTurn
+from simulator.core.asks import Ask, known
 from simulator.core.config import Number, Settings
-from simulator.core.requests import Ask, Message, known
+from simulator.core.requests import Message
 from simulator.worlds import language as lang
 
 LOWEST, HIGHEST = 1.0, 5.0

@@ -6,8 +6,8 @@ import numpy as np
 from pydantic import Field
 
 from agents.base import Exchange, Mind, Scene, UserTurn
+from simulator.core.asks import Ask, known
 from simulator.core.config import Number, Settings
-from simulator.core.requests import Ask, known
 from simulator.worlds import language as lang
 from simulator.worlds.corpus import press
 from simulator.worlds.synthetic import Item, World

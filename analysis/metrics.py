@@ -2,39 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+
+from simulator.probes.metrics import AMOUNT, GAP, NATS, OPINION, PART, RATING, SHARE, Metric, Unit
 
 JUDGED, UNREAD = "judged_", "unread_"  # prefixes of metrics of a judge's scale
 EXPRESSION = "tes_"  # of trait expression scores
 CUED = "_cued"  # ending of metrics of what was asked with a cue
 REWORDED = "_reworded"  # of what was asked in words that no user says
-
-
-class Metric(NamedTuple):
-    """A metric for people."""
-
-    name: str
-    meaning: str
-
-
-class Unit(NamedTuple):
-    """How values are written."""
-
-    factor: float
-    places: int
-    sign: str  # after a value
-    points: str  # after a difference
-
-
-SHARE, PART, GAP, RATING, OPINION, AMOUNT, NATS = (
-    Unit(100, 0, " %", " points"),
-    Unit(100, 0, " %", " points"),  # of a length: below 0 and above 1, too
-    Unit(100, 0, " points", " points"),
-    Unit(1, 1, "", ""),
-    Unit(1, 1, "", " points"),
-    Unit(1, 2, "", ""),
-    Unit(1, 3, "", ""),
-)
 
 
 METRICS: Mapping[str, Metric] = {

@@ -13,10 +13,12 @@ import matplotlib
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from analysis.html import visible
 from analysis.run.phases import spans
 from simulator.store.run import Run
 
@@ -182,3 +184,16 @@ def legend(axes: Axes, *others: Axes) -> None:
     )
     for text in drawn.get_texts():
         text.set_parse_math(False)
+
+
+class Panel(NamedTuple):
+    """A figure and what it says in plain words."""
+
+    svg: Markup
+    title: str
+    words: str
+
+
+def svg(draw: Callable[[Axes], None], name: str, *, fitted: bool = False) -> Markup:
+    """Returns a panel for a page; `name` is a word that no other panel of the page has."""
+    return Markup(visible(panel_svg(draw, name, fitted=fitted)))  # matplotlib escapes

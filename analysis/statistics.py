@@ -3,14 +3,14 @@
 Runs of one base share its weights and its world, and answers about one entity share what the model
 knows of it. An interval over bases says what another base would show; an interval over entities
 what other entities would show on these same bases. They answer different questions.
+
+scipy is imported where it is called: it takes as long to load as all the rest.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
-from scipy.optimize import isotonic_regression
 
 LEVEL = 0.95
 RESAMPLES = 2000
@@ -37,6 +37,8 @@ def over_bases(values: Sequence[float] | np.ndarray, level: float = LEVEL) -> In
 
     With one base there is no interval (NaN); bases that agree exactly have one without a width.
     """
+    from scipy import stats
+
     known = np.array([v for v in values if not np.isnan(v)], float)
     if len(known) == 0:
         return Interval(np.nan, np.nan, np.nan, 0)
@@ -61,6 +63,8 @@ def over_entities(groups: Sequence[np.ndarray], seed: int = 0) -> Interval:
         with fewer than `ENOUGH` entities it is Student's t, as a bootstrap of few is too sure. A
         base with a single entity can't be resampled: then it is that over bases.
     """
+    from scipy import stats
+
     if len(groups) == 1 and len(groups[0]) < ENOUGH:
         return over_bases(groups[0])
     if min(map(len, groups)) < 2:
@@ -94,6 +98,8 @@ class Test(NamedTuple):
 
 def signed_rank(differences: np.ndarray) -> Test:
     """Tests whether paired differences, (items,), lean to one side (Wilcoxon, 1945)."""
+    from scipy import stats
+
     if not differences.any():
         return Test(False, 1.0)
     found = stats.wilcoxon(differences)
@@ -107,6 +113,8 @@ def trend(table: np.ndarray) -> Test:
     Args:
         table: (bases, doses), the doses in ascending order; at least 2 bases and 3 doses.
     """
+    from scipy import stats
+
     rising, falling = stats.page_trend_test(table), stats.page_trend_test(-table)
     falls = falling.pvalue <= rising.pvalue
     return Test(bool(falls), float(min(1.0, 2 * min(rising.pvalue, falling.pvalue))))
@@ -157,6 +165,9 @@ def explained(outcome: np.ndarray, predictor: np.ndarray, base: np.ndarray) -> n
 
 def _monotone(x: np.ndarray, y: np.ndarray, at: np.ndarray) -> np.ndarray:
     """Fits an isotonic regression in the direction that the data lean to; interpolates linearly."""
+    from scipy import stats
+    from scipy.optimize import isotonic_regression
+
     order = np.argsort(x, kind="stable")
     levels, first = np.unique(x[order], return_index=True)
     counts = np.diff([*first, len(x)])

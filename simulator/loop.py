@@ -12,12 +12,13 @@ from typing import Any
 
 import pandas as pd
 
-from simulator.config.phases import LoopPhase, given_examples
+from simulator.config.phases import LoopPhase
 from simulator.config.scenario import Scenario
 from simulator.core.rng import seed31
 from simulator.probes.estimates import Estimate
 from simulator.probes.summary import COLUMNS, summarise
 from simulator.runtime.measure import measure
+from simulator.runtime.phase_data import given_examples
 from simulator.runtime.records import (
     examples_table,
     round_summary,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from simulator.config.scenario import load
+from simulator.config.loading import load
 from simulator.experiments.run import start
 from simulator.experiments.sweep import Silent
 from simulator.store.run import Run

@@ -1,22 +1,16 @@
 """One self-contained HTML page about a run: no network, no scripts, everything escaped."""
 
-import re
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Hashable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-from matplotlib.axes import Axes
 
-from analysis import plotting
+from analysis.html import environment
 from analysis.metrics import (
-    AMOUNT,
     ITEM_SETS,
-    NATS,
     described,
     full_name,
     interval,
@@ -24,6 +18,7 @@ from analysis.metrics import (
     shown_change,
     unit,
 )
+from analysis.plotting import Panel, svg
 from analysis.run import frames, plots, transcripts
 from analysis.run.panels import interp
 from analysis.run.panels import judged as judged_plots
@@ -33,9 +28,10 @@ from analysis.run.phases import spans
 from analysis.run.report_models import models_content
 from analysis.run.roles import asks_world, scales
 from analysis.run.summary import headline, key_figures, range_of, unchanged_rounds
-from simulator.store.run import Run, write_atomically
+from simulator.core.files import write_atomically
+from simulator.probes.metrics import AMOUNT, NATS
+from simulator.store.run import Run
 
-TEMPLATES = Path(__file__).parents[1] / "templates"
 LEARNED, ANSWERED = 6, 12  # replies shown of a round, and of the probes
 MEASURES = {
     "pressured": "under pressure",
@@ -58,45 +54,13 @@ LABELS = {
     "deceiver": "misaligned",
     "sycophant": "pleasing",
 }
-# Tabs and line ends aside. Half a surrogate pair can't be written to a file at all.
-_UNSEEN = re.compile(
-    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
-T = TypeVar("T")
 Record = dict[Hashable, Any]
-
-
-class Panel(NamedTuple):
-    """A figure and what it says in plain words."""
-
-    svg: Markup
-    title: str
-    words: str
 
 
 def write_report(run: Run, path: Path) -> None:
     """Writes the report of a run, finished or not, as one HTML file."""
     page = environment().get_template("report.html.jinja").render(_content(run))
     write_atomically(path, page.encode())
-
-
-def environment() -> Environment:
-    """Returns the templates; whatever they are given is escaped."""
-    return Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=visible,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def visible(value: T) -> T | str:
-    """Writes out what changes a page without being seen: control characters, turned directions."""
-    if not isinstance(value, str) or isinstance(value, Markup):
-        return value
-    return _UNSEEN.sub(lambda found: f"[U+{ord(found[0]):04X}]", value)
 
 
 def _content(run: Run) -> dict[str, Any]:
@@ -204,11 +168,6 @@ def _population_panels(run: Run) -> list[Panel]:
         Panel(svg(partial(draw, quantity=name), name), name, words)
         for name, words in (("trust", trust), ("satisfaction", SATISFACTION_WORDS))
     ]
-
-
-def svg(draw: Callable[[Axes], None], name: str, *, fitted: bool = False) -> Markup:
-    """Returns a panel for a page; `name` is a word that no other panel of the page has."""
-    return Markup(visible(plotting.panel_svg(draw, name, fitted=fitted)))  # matplotlib escapes
 
 
 def _learned(run: Run, done: int) -> list[tuple[int, list[Record]]]:

@@ -17,7 +17,7 @@ from analysis.studies.quantities import Results
 from analysis.studies.recommendation import Choice, Recommendation
 from simulator.core.config import Count, Settings
 from simulator.core.errors import StoreError
-from simulator.store.run import write_atomically
+from simulator.core.files import write_atomically
 from simulator.store.sweep import Sweep
 
 CLAIMS = "claims.json"

@@ -12,7 +12,6 @@ from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from pydantic import Field
-from scipy import stats
 
 from analysis import statistics
 from analysis.metrics import amount
@@ -151,6 +150,8 @@ class Correlation(_Finding):
 
     def judge(self, results: Results) -> Verdict:
         """Spearman's ρ on each replicate, with Student's t interval over them, cut at ±1."""
+        from scipy import stats
+
         x, y = (self._pooled(results, of) for of in (self.x, self.y))
         counts = {name: len(values) for name, values in x.items()}
         if min(counts.values()) < 3:

@@ -11,13 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from analysis import statistics
-from analysis.metrics import ITEM_SETS, SHARE, full_name, unit
+from analysis.metrics import ITEM_SETS, full_name, unit
 from analysis.plotting import FAINT, INK, LOOKS, Look, draw_curve, legend, plain, titled
 from analysis.run import frames
 from analysis.studies.claims import Line
 from analysis.studies.findings import Holds
 from analysis.studies.quantities import Measure, NotMeasured, Quantity, Results
 from analysis.sweep import frames as experiment
+from simulator.probes.metrics import SHARE
 from simulator.store.sweep import REPLICATES, Sweep
 
 COLORS: dict[Holds, Look] = {

@@ -4,8 +4,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from analysis.html import environment
 from analysis.metrics import described
-from analysis.run.report import Panel, environment, svg
+from analysis.plotting import Panel, svg
 from analysis.studies import plots
 from analysis.studies.claims import Line, Outcome, Study, answer
 from analysis.studies.findings import Finding
@@ -20,7 +21,7 @@ from analysis.studies.summary import (
     rows,
     unfinished_runs,
 )
-from simulator.store.run import write_atomically
+from simulator.core.files import write_atomically
 
 
 def write_study(study: Study, outcome: Outcome, page: Path | None = None) -> list[Path]:

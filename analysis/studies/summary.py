@@ -10,8 +10,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from analysis.html import visible
 from analysis.metrics import metric_name
-from analysis.run.report import visible
 from analysis.statistics import Interval
 from analysis.studies.claims import Line, Outcome, Study, answer
 from analysis.studies.recommendation import Choice, Recommendation

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import PercentFormatter
 
-from analysis.metrics import SHARE, metric_name, unit
+from analysis.metrics import metric_name, unit
 from analysis.plotting import (
     FAINT,
     INK,
@@ -30,6 +30,7 @@ from analysis.sweep import frames
 from analysis.sweep.frames import Comparison
 from analysis.sweep.outcomes import Outcome, main_outcome, measured
 from analysis.sweep.summary import headline, percent
+from simulator.probes.metrics import SHARE
 from simulator.store.sweep import Sweep
 
 MARKERS = "osD^v*"  # of bases

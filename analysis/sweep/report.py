@@ -6,13 +6,14 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.html import environment
 from analysis.metrics import described
-from analysis.run.report import Panel, environment, svg
+from analysis.plotting import Panel, svg
 from analysis.sweep import frames, plots
 from analysis.sweep.frames import Comparison
 from analysis.sweep.outcomes import GAPS, Outcome, main_outcome, measured
 from analysis.sweep.summary import against_none, headline, percent, written
-from simulator.store.run import write_atomically
+from simulator.core.files import write_atomically
 from simulator.store.sweep import Sweep
 
 PREDICTORS = {

@@ -13,8 +13,8 @@ from torch.utils.hooks import RemovableHandle
 from simulator.backends.merging import Change, changes_of
 from simulator.backends.reparametrisation import reparametrised
 from simulator.backends.steering import added, vector_of
+from simulator.core.adapters import Adapter
 from simulator.core.interventions import Reparametrised
-from simulator.core.requests import Adapter
 from simulator.interp.steering import SteeringVector
 
 

@@ -8,8 +8,8 @@ from peft import LoraConfig, PeftConfig
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from simulator.core.adapters import ADAPTER_WEIGHTS, Adapter
 from simulator.core.errors import BackendError
-from simulator.core.requests import ADAPTER_WEIGHTS, Adapter
 
 
 class Change(NamedTuple):

@@ -9,11 +9,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, NoReturn
 
-from simulator.backends.base import ClosedEngine, OpenAIConfig
+from simulator.backends.base import ClosedEngine
+from simulator.backends.config import OpenAIConfig
 from simulator.backends.http_client import Endpoint, TooLong
+from simulator.core.adapters import Adapter
 from simulator.core.errors import BackendError
 from simulator.core.requests import (
-    Adapter,
     Completion,
     ContinuationRequest,
     Generation,

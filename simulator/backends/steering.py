@@ -4,8 +4,8 @@ import torch
 from safetensors import SafetensorError
 from torch.utils.hooks import RemovableHandle
 
+from simulator.core.adapters import Adapter
 from simulator.core.errors import BackendError
-from simulator.core.requests import Adapter
 from simulator.interp.steering import (
     SteeringVector,
     is_steering,

@@ -9,13 +9,13 @@ import transformers
 from transformers import AutoModelForCausalLM
 
 from simulator.backends.adapters import AdaptedModel
-from simulator.backends.base import TransformersConfig
+from simulator.backends.config import TransformersConfig
 from simulator.backends.decode import Row, decode, in_batches, left_padded, positions_of
+from simulator.core.adapters import Adapter
 from simulator.core.interventions import Bare, Intervention, Reparametrised, WithAdapter
 from simulator.core.requests import (
     Activations,
     ActivationsRequest,
-    Adapter,
     Completion,
     ContinuationRequest,
     DivergenceRequest,

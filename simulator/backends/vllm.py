@@ -8,14 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from simulator.backends.base import SERVERS_SHARE, ClosedEngine, VLLMConfig
+from simulator.backends.base import ClosedEngine
+from simulator.backends.config import SERVERS_SHARE, VLLMConfig
 from simulator.backends.http_client import Endpoint, TooLong
 from simulator.backends.vllm_adapters import BASE, adapters_of
 from simulator.backends.vllm_server import Server
 from simulator.backends.vllm_worker import KEY
+from simulator.core.adapters import Adapter
 from simulator.core.errors import BackendError
 from simulator.core.requests import (
-    Adapter,
     Completion,
     ContinuationRequest,
     Generation,

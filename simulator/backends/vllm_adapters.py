@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
-from simulator.backends.base import VLLMConfig
+from simulator.backends.config import VLLMConfig
 from simulator.backends.merging import read_changes
 from simulator.backends.vllm_worker import Guard, MergingWorker
-from simulator.core.requests import Adapter
+from simulator.core.adapters import Adapter
 from simulator.models.devices import device_of
 
 BASE = "base"  # what the server calls the model without an adapter

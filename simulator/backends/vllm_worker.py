@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import torch
 
 from simulator.backends.merging import Change, changes_of
-from simulator.core.requests import Adapter
+from simulator.core.adapters import Adapter
 
 Scope: TypeAlias = Mapping[str, Any]
 Channel: TypeAlias = Callable[..., Awaitable[Any]]

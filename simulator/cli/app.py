@@ -66,7 +66,7 @@ def run(
 ) -> None:
     """Run a scenario: conversations, feedback, updates, probes."""
     started = time.perf_counter()
-    from simulator.config.scenario import load
+    from simulator.config.loading import load
 
     served = backend and {"kind": backend}
     chosen = {"seed": seed, "model": _model(base, model), "backend": served, "cost_cap": cost_cap}
@@ -100,7 +100,7 @@ def finetune(
 ) -> None:
     """Fine-tune on given chats, as a scenario learns and measures; nobody converses."""
     started = time.perf_counter()
-    from simulator.config.scenario import load
+    from simulator.config.loading import load
 
     source = {"kind": "file", "path": data, "rows": rows}
     phase = {"kind": "finetune", "rounds": rounds, "data": [source]}
@@ -118,7 +118,7 @@ def resume(
 ) -> None:
     """Go on with a run that was stopped or killed, from its last committed wave."""
     started = time.perf_counter()
-    from simulator.config.scenario import load
+    from simulator.config.loading import load
     from simulator.core.console import LiveProgress
     from simulator.experiments.run import resume as resume_run
     from simulator.store.run import Run
@@ -278,9 +278,9 @@ def judge_check(
     overrides: Override = None,
 ) -> None:
     """Compare a judge with people: Cohen's κ, and who said what."""
-    from simulator.config.scenario import load
+    from simulator.config.loading import load
     from simulator.evaluation import judge_check as check
-    from simulator.simulation.roles import RoleConfig
+    from simulator.simulation.config import RoleConfig
 
     loaded = load(scenario, overrides=overrides or (), tell=_tell)
     asked = check.question_of(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from analysis.studies.claims import Claims
-from simulator.config import document, scenario
+from simulator.config import document, loading
 from simulator.config.scenario import Scenario
 from simulator.experiments.sweep_config import SweepConfig, plan
 from simulator.runtime.preflight import check_chats
@@ -35,7 +35,7 @@ def check(source: str, overrides: Sequence[str], tell: Callable[[str], None]) ->
     Raises:
         ScenarioError: with file, line and YAML path of the mistake.
     """
-    path = shipped_studies().get(source) or scenario.find(source)
+    path = shipped_studies().get(source) or loading.find(source)
     kind = kind_of(document.read(path).data)
     if kind == "study":
         full, quick = check_study(source, overrides)
@@ -47,7 +47,7 @@ def check(source: str, overrides: Sequence[str], tell: Callable[[str], None]) ->
         for cell in cells:
             check_chats(cell.scenario)
         return f"sweep {config.name}, {len(cells)} runs"
-    loaded = scenario.load(source, overrides=overrides, tell=tell)
+    loaded = loading.load(source, overrides=overrides, tell=tell)
     check_chats(loaded)
     return f"{loaded.name}, {loaded.last_round} rounds"
 

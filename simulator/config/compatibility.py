@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 
 from simulator.config.document import YamlPath
 from simulator.config.phases import FinetunePhase, LoopPhase, matched_phase
-from simulator.core.requests import Lesson
+from simulator.core.examples import Lesson
 from simulator.learners.config import LoRAConfig, UpdateConfig
 from simulator.models.resolve import is_organism
 from simulator.probes.interp.directions import DirectionsProbe
 from simulator.probes.interp.projection import ProjectionProbe
 from simulator.probes.interp.solution import SolutionProbe
 from simulator.probes.judged.manipulation import ManipulationProbe
-from simulator.simulation.roles import ASSISTANT, ROLES
+from simulator.simulation.config import ASSISTANT, ROLES
 from simulator.simulation.screening import SCREENING_NEEDS
 
 if TYPE_CHECKING:

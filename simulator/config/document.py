@@ -170,3 +170,10 @@ def part(document: Document, key: str) -> Document:
     """Returns the value of a key as a document of its own."""
     inside = {path[1:]: origin for path, origin in document.origins.items() if path[:1] == (key,)}
     return Document(document.data[key], inside)
+
+
+def origin_of(document: Document, path: YamlPath, source: str) -> Origin:
+    """Returns where a value was written, or else the nearest thing around it."""
+    while path and path not in document.origins:
+        path = path[:-1]
+    return document.origins.get(path, Origin(source, 1))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeGuard
 
-from simulator.backends.base import SERVERS_SHARE, AnyBackend, VLLMConfig
+from simulator.backends.config import SERVERS_SHARE, AnyBackend, VLLMConfig
 from simulator.core.errors import ScenarioError
 
 if TYPE_CHECKING:

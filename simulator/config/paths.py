@@ -6,14 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from simulator.config.document import Document, Origin, YamlPath
-from simulator.config.validation import origin_of
-from simulator.core.requests import ADAPTER_WEIGHTS
+from simulator.config.document import Document, Origin, YamlPath, dotted, origin_of
+from simulator.core.adapters import ADAPTER_WEIGHTS
+from simulator.core.errors import ScenarioError
+from simulator.core.files import file_sha256
 from simulator.data.mixture import FileData
-from simulator.data.rows import files_of
+from simulator.data.rows import files_of, read_rows
 from simulator.probes.data_probe import DataProbe
 from simulator.probes.interp.directions import DirectionsProbe
-from simulator.store.run import file_sha256
+
+if TYPE_CHECKING:
+    from simulator.config.scenario import Scenario
 
 if TYPE_CHECKING:
     from simulator.config.scenario import Scenario
@@ -74,3 +77,41 @@ def _sources(part: object) -> Iterator[str]:
     elif isinstance(part, tuple):
         for value in part:
             yield from _sources(value)
+
+
+def with_data(scenario: "Scenario", document: Document, source: str) -> "Scenario":
+    """Returns the scenario with every path that probes have made absolute, so that it can resume.
+
+    Raises:
+        ScenarioError: data can't be found or used; names the scenario's line and the data's row.
+    """
+    probes = dict(scenario.measure.probes)
+    for name, probe in probes.items():
+        path: YamlPath = ("measure", "probes", name)
+        if isinstance(probe, DataProbe) and probe.data:
+            origin = origin_of(document, (*path, "data"), source)
+            place = located(probe.data, origin)
+            try:
+                probe.items(read_rows(place))
+            except ScenarioError as error:
+                raise ScenarioError(f"{origin}: {dotted((*path, 'data'))}: {error}") from None
+            probes[name] = probe.model_copy(update={"data": place})
+        if isinstance(probe, DirectionsProbe):
+            folders = {
+                other: _adapter(folder, document, (*path, "transfer", other), source)
+                for other, folder in probe.transfer.items()
+            }
+            probes[name] = probe.model_copy(update={"transfer": folders})
+    measure = scenario.measure.model_copy(update={"probes": probes})
+    return scenario.model_copy(update={"measure": measure})
+
+
+def _adapter(folder: str, document: Document, path: YamlPath, source: str) -> str:
+    """Returns the place of another run's checkpoint."""
+    origin = origin_of(document, path, source)
+    place = located(folder, origin)
+    if not (Path(place) / ADAPTER_WEIGHTS).is_file():
+        raise ScenarioError(
+            f"{origin}: {dotted(path)}: there is no {ADAPTER_WEIGHTS} in '{folder}'"
+        )
+    return place

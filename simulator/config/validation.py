@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from simulator.config.document import Document, Origin, YamlPath, dotted
+from simulator.config.document import Document, YamlPath, dotted, origin_of
 from simulator.core.errors import ScenarioError
 
 LONGEST_SHOWN = 80  # characters of a value in a message
@@ -25,13 +25,6 @@ def validated(model: type[M], document: Document, source: str) -> M:
         problems = error.errors(include_url=False)
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise ScenarioError(_sentence(problems[0], document, source, model) + more) from None
-
-
-def origin_of(document: Document, path: YamlPath, source: str) -> Origin:
-    """Returns where a value was written, or else the nearest thing around it."""
-    while path and path not in document.origins:
-        path = path[:-1]
-    return document.origins.get(path, Origin(source, 1))
 
 
 def _sentence(problem: Any, document: Document, source: str, model: type[BaseModel]) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from simulator.core.requests import Adapter
+    from simulator.core.adapters import Adapter
 
 Vector: TypeAlias = tuple[float, ...]  # of the residual stream, (hidden,)
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from simulator.core.asks import Ask, ask
 from simulator.core.expected_score import expected, word_said
-from simulator.core.requests import Answer, Ask, Message, NumberRequest, Numbers, Prompt, ask
+from simulator.core.requests import Answer, Message, NumberRequest, Numbers, Prompt
 from simulator.core.templates import render
 
 

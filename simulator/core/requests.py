@@ -4,20 +4,15 @@ Components describe what they want to know of a model as an `Ask`, and the loop 
 that a population asks is one batch, and nobody but the loop ever calls a model.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
 from types import MappingProxyType
-from typing import Generic, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from simulator.core.interventions import Intervention
 from simulator.core.rng import Key
-
-T = TypeVar("T")
-U = TypeVar("U")
 
 
 class Message(NamedTuple):
@@ -175,80 +170,3 @@ class Numbers(NamedTuple):
 
 Activations: TypeAlias = np.ndarray  # the answer to an `ActivationsRequest`: (layers, hidden), fp32
 Answer: TypeAlias = Generation | Logprobs | float | TopTokens | Numbers | Activations
-
-
-class RoleRequest(NamedTuple):
-    """A request, and who is asked: the name of a role of the scenario."""
-
-    role: str
-    request: Request
-
-
-@dataclass(frozen=True)
-class Ask(Generic[T]):
-    """What somebody wants to know of models, and how the answers are read, purely.
-
-    Without requests it is known already.
-    """
-
-    requests: tuple[RoleRequest, ...]
-    read: Callable[[Sequence[Answer]], T]
-
-    def then(self, change: Callable[[T], U]) -> "Ask[U]":
-        """Returns the same ask with its outcome changed."""
-        return Ask(self.requests, lambda answers: change(self.read(answers)))
-
-
-def known(value: T) -> Ask[T]:
-    """Returns what needn't be asked."""
-    return Ask((), lambda answers: value)
-
-
-def ask(role: str, request: Request, read: Callable[[Answer], T]) -> Ask[T]:
-    """Returns an ask of one request."""
-    return Ask((RoleRequest(role, request),), lambda answers: read(answers[0]))
-
-
-def joined(asks: Iterable[Ask[T]]) -> Ask[list[T]]:
-    """Returns one ask for many: their outcomes, in order."""
-    asks = list(asks)
-
-    def read(answers: Sequence[Answer]) -> list[T]:
-        left = iter(answers)
-        return [one.read(list(islice(left, len(one.requests)))) for one in asks]
-
-    return Ask(tuple(request for one in asks for request in one.requests), read)
-
-
-# What a selection can give and a learner can need: replies to follow, replies to avoid, or a reply
-# of each kind to one context.
-Lesson = Literal["follow", "avoid", "pairs"]
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A training example: a reply in its context, and whether it is one to follow or to avoid."""
-
-    messages: tuple[Message, ...]
-    reply: str
-    desirable: bool
-    source: (
-        str  # its turn, and which reply of it: `conversation/turn/candidate`, `file:line/chosen`
-    )
-    ended: bool = True  # else it was cut off where its tokens ran out
-
-    @property
-    def turn(self) -> str:
-        """What it shares with other replies that it may be compared with."""
-        return self.source.rpartition("/")[0]
-
-
-ADAPTER_WEIGHTS = "adapter_model.safetensors"  # in its folder, as peft calls it
-
-
-@dataclass(frozen=True, slots=True)
-class Adapter:
-    """An adapter on disk. Names are never reused, so no cache can answer for another one."""
-
-    name: str
-    path: Path

@@ -12,7 +12,8 @@
 import re
 from typing import Any
 
-from simulator.core.requests import Example, Message
+from simulator.core.examples import Example
+from simulator.core.requests import Message
 from simulator.data.rows import Row
 
 _TURN = re.compile(r"\n\n(Human|Assistant): ")

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from simulator.core.config import Count, Settings
 from simulator.core.errors import ScenarioError
-from simulator.core.requests import Example
+from simulator.core.examples import Example
 from simulator.core.rng import stream
 from simulator.data.mixture import AnyData, mixed
 from simulator.interp.directions import Contrast

@@ -9,8 +9,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from simulator.core.requests import Example
-from simulator.models.chat_template import encoder_of
+from simulator.core.examples import Example
 
 Tokens: TypeAlias = Callable[[Sequence[Example]], np.ndarray]  # of replies, (examples,), int
 
@@ -30,6 +29,9 @@ def tokens_by(model: str) -> Tokens:
     """Returns what counts the tokens of replies, by a model's tokenizer."""
 
     def tokens(examples: Sequence[Example]) -> np.ndarray:
+        # transformers takes seconds to load, and most scenarios count nothing
+        from simulator.models.chat_template import encoder_of
+
         found = encoder_of(model).encode_replies([example.reply for example in examples])
         return np.array([len(ids) for ids in found], int)
 

@@ -10,7 +10,8 @@ from pydantic import Field
 
 from simulator.core.config import Count, Settings
 from simulator.core.errors import ScenarioError
-from simulator.core.requests import Example, Message
+from simulator.core.examples import Example
+from simulator.core.requests import Message
 from simulator.data.chat_formats import examples_of
 from simulator.data.rows import read_rows
 from simulator.worlds.lessons import WorldData

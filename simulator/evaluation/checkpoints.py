@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from simulator.backends.base import Backend, open_backend
-from simulator.config.scenario import Scenario, load
+from simulator.backends.base import Backend
+from simulator.backends.factory import open_backend
+from simulator.config.loading import load
+from simulator.config.scenario import Scenario
 from simulator.core.errors import StoreError
 from simulator.core.timing import Stopwatch
 from simulator.models.resolve import resolve

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from rich.table import Table
 
-from simulator.backends.base import open_backend
+from simulator.backends.factory import open_backend
 from simulator.config.scenario import Scenario
 from simulator.core.errors import ScenarioError
 from simulator.core.judging import Found, ask_number
@@ -16,7 +16,8 @@ from simulator.data.rows import read_csv, read_jsonl
 from simulator.evaluation.agreement import cohens_kappa, confusion
 from simulator.models.resolve import resolve
 from simulator.probes.judged.scales import JudgedProbe, Scale
-from simulator.simulation.roles import Cast, Player, RoleConfig
+from simulator.simulation.config import RoleConfig
+from simulator.simulation.roles import Cast, Player
 
 FIELDS = ("prompt", "reply", "label")
 AFFIRMATIVE = ("yes", "true")

@@ -21,11 +21,11 @@ from rich.table import Table
 
 from simulator.backends.base import Backend
 from simulator.core.errors import BackendError, ScenarioError
+from simulator.core.files import write_atomically
 from simulator.core.requests import ContinuationRequest, GenerationRequest, Message, Prompt
 from simulator.evaluation.checkpoints import assistant_after
 from simulator.models.chat_template import encoder_of
 from simulator.models.resolve import resolve
-from simulator.store.run import write_atomically
 
 LONGEST_REPLY = 256  # tokens, where a task doesn't say
 LONGEST_NAME = 80  # characters of a task's name in that of a file

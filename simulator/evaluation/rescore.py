@@ -8,10 +8,11 @@ from pathlib import Path
 import pandas as pd
 from rich.table import Table
 
-from simulator.backends.base import open_backend
+from simulator.backends.factory import open_backend
 from simulator.config.compatibility import unmet_needs
 from simulator.config.document import dotted
-from simulator.config.scenario import MeasureConfig, Scenario, load, measure_only
+from simulator.config.loading import load, measure_only
+from simulator.config.scenario import MeasureConfig, Scenario
 from simulator.core.errors import ScenarioError
 from simulator.core.timing import Stopwatch
 from simulator.models.resolve import resolve
@@ -20,7 +21,7 @@ from simulator.probes.summary import summarise
 from simulator.runtime.budget import Purse
 from simulator.runtime.measure import measure
 from simulator.runtime.probe_context import context_of
-from simulator.simulation.roles import hire
+from simulator.runtime.roles import hire
 from simulator.store.run import Run
 
 

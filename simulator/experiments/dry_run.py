@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 from rich.table import Table
 
-from simulator.backends.base import Backend, TransformersConfig, open_backend
-from simulator.config.phases import FinetunePhase, finetune_rows
+from simulator.backends.base import Backend
+from simulator.backends.config import TransformersConfig
+from simulator.backends.factory import open_backend
+from simulator.config.phases import FinetunePhase
 from simulator.config.scenario import Scenario
 from simulator.core.errors import BackendError
 from simulator.core.requests import GenerationRequest
@@ -21,10 +23,12 @@ from simulator.learners.config import UpdateConfig
 from simulator.models.memory import GIB, model_size
 from simulator.models.resolve import is_organism, resolve, world_of
 from simulator.runtime.measure import measure
+from simulator.runtime.phase_data import finetune_rows
 from simulator.runtime.probe_context import context_of
+from simulator.simulation.config import ASSISTANT
 from simulator.simulation.conversation import Setting, hold_wave
 from simulator.simulation.population import Population
-from simulator.simulation.roles import ASSISTANT, Cast, as_it_is
+from simulator.simulation.roles import Cast, as_it_is
 
 TRIAL_CONVERSATIONS = 64
 BACKWARD_COST = 3.0  # a training step costs about three forward passes

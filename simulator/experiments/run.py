@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from simulator import __version__
+from simulator.config.loading import load
 from simulator.config.paths import changed_files, data_sha256
-from simulator.config.scenario import Scenario, load
+from simulator.config.scenario import Scenario
 from simulator.core.errors import Interrupted, StoreError
 from simulator.loop import simulate
 from simulator.models.resolve import weights_sha256

@@ -12,9 +12,10 @@ import yaml
 from pydantic import Field
 
 from simulator.config import document as yaml_source
-from simulator.config.document import Document
-from simulator.config.scenario import Scenario, load
-from simulator.config.validation import origin_of, validated
+from simulator.config.document import Document, origin_of
+from simulator.config.loading import load
+from simulator.config.scenario import Scenario
+from simulator.config.validation import validated
 from simulator.core.config import Count, Settings
 from simulator.core.errors import ScenarioError
 from simulator.models.resolve import PREFIX, weights_sha256

@@ -10,7 +10,7 @@ from agents.llm_monitors import ModelMonitor
 from agents.llm_raters import LLMRater
 from agents.llm_users import PlayedUser
 from agents.registry import AnyRater, CompositeRater
-from simulator.backends.base import OpenAIConfig
+from simulator.backends.config import OpenAIConfig
 from simulator.config.scenario import Scenario
 from simulator.core.requests import (
     ActivationsRequest,
@@ -24,7 +24,7 @@ from simulator.core.requests import (
     question_of,
 )
 from simulator.runtime.probe_context import context_of
-from simulator.simulation.roles import ASSISTANT
+from simulator.simulation.config import ASSISTANT
 
 CHARACTERS_PER_TOKEN = 4  # of English, about
 LAYERS = 512  # more than any model has

@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from simulator.core.errors import ScenarioError
+from simulator.core.examples import Example
 from simulator.core.interventions import Vector
-from simulator.core.requests import Activations, ActivationsRequest, Example, Prompt
+from simulator.core.requests import Activations, ActivationsRequest, Prompt
 from simulator.core.rng import stream
 
 

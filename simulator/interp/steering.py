@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.utils.hooks import RemovableHandle
 
+from simulator.core.adapters import ADAPTER_WEIGHTS
 from simulator.core.errors import BackendError
-from simulator.core.requests import ADAPTER_WEIGHTS
 
 PLACE = "steering.json"
 

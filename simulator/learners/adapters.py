@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
+from simulator.core.adapters import ADAPTER_WEIGHTS
 from simulator.core.errors import LearnerError
-from simulator.core.requests import ADAPTER_WEIGHTS
 from simulator.core.rng import seed31
 from simulator.interp.steering import SteeringVector, layers_of, load_steering, steer
 from simulator.learners.config import AnyAdapter, LoRAConfig, SteeringConfig

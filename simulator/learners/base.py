@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from simulator.core.requests import Example, Prompt
-from simulator.core.timing import Stopwatch
+from simulator.core.examples import Example
+from simulator.core.requests import Prompt
 from simulator.interp.directions import Contrast
-from simulator.learners.config import UpdateConfig
 
 LESS_MEMORY = "lower learner.micro_batch, or set learner.gradient_checkpointing: true"
 
@@ -64,28 +63,3 @@ class Learner(Protocol):
             Diverged: loss or parameters aren't finite; nothing is written.
         """
         ...
-
-
-def open_learner(
-    config: UpdateConfig, model: str, stopwatch: Stopwatch, context: int | None
-) -> Learner:
-    """Returns the learner; one in this process loads the base that is fine-tuned.
-
-    Args:
-        config: the scenario's `learner` section.
-        model: a local path or hub id.
-        stopwatch: gets the time spent learning.
-        context: the longest context with reply, in tokens; None: as the model has it.
-    """
-    from simulator.models.devices import device_of
-
-    apart = config.own_process
-    if apart == "auto":
-        apart = device_of(config.device).type != "cpu"
-    if apart:
-        from simulator.learners.isolated import ApartLearner
-
-        return ApartLearner(config, model, stopwatch, context)
-    from simulator.learners.trainer import AdapterLearner
-
-    return AdapterLearner(config, model, stopwatch, context)

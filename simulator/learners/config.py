@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from simulator.core.config import Count, Number, Settings
-from simulator.core.requests import Example, Lesson
+from simulator.core.examples import Example, Lesson
 
 Reference = Literal["base", "previous"]
 REFERENCE = "What a reply's log-probability is compared with: the assistant before this update "

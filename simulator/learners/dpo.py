@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch.nn.functional import logsigmoid
 
-from simulator.core.requests import Example
+from simulator.core.examples import Example
 from simulator.learners.batches import Encoded, parts
 from simulator.learners.config import DPOConfig, pairs_among
 from simulator.learners.policy import Policy

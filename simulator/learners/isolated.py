@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from simulator.core.errors import LearnerError, UndertowError
+from simulator.core.examples import Example
 from simulator.core.processes import follow_parent
-from simulator.core.requests import Example
 from simulator.core.timing import Stopwatch
 from simulator.interp.directions import Contrast
 from simulator.learners.base import LESS_MEMORY, Update

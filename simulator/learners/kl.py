@@ -5,7 +5,7 @@ from itertools import count
 
 import torch
 
-from simulator.core.requests import Example
+from simulator.core.examples import Example
 from simulator.learners.batches import Encoded, batches, parts
 from simulator.learners.config import KLConfig
 from simulator.learners.policy import Policy

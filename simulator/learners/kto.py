@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 
-from simulator.core.requests import Example
+from simulator.core.examples import Example
 from simulator.core.rng import stream
 from simulator.learners.batches import Encoded, parts
 from simulator.learners.config import KTOConfig

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import torch
 
-from simulator.core.requests import Example
+from simulator.core.examples import Example
 from simulator.interp.directions import Contrast
 from simulator.learners.batches import U
 from simulator.learners.config import DPOConfig, KTOConfig, SFTConfig, UpdateConfig

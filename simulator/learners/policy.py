@@ -7,7 +7,8 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch.nn.functional import cross_entropy
 
-from simulator.core.requests import Activations, Example, Prompt
+from simulator.core.examples import Example
+from simulator.core.requests import Activations, Prompt
 from simulator.interp.activations import means
 from simulator.interp.steering import layers_of, steer
 from simulator.learners.batches import IGNORED, Encoded, padded, parts, right_padded

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch.nn.functional import cross_entropy
 
-from simulator.core.requests import Example
+from simulator.core.examples import Example
 from simulator.learners.batches import Encoded, parts
 from simulator.learners.config import SFTConfig
 from simulator.learners.policy import Policy

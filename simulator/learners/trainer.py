@@ -17,7 +17,8 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from simulator.core.errors import Diverged, LearnerError
-from simulator.core.requests import Example, Message, Prompt
+from simulator.core.examples import Example
+from simulator.core.requests import Message, Prompt
 from simulator.core.timing import Stopwatch
 from simulator.interp.directions import Contrast
 from simulator.learners.adapters import attach

@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from simulator.core.errors import BackendError, ScenarioError
-from simulator.store.run import file_sha256
+from simulator.core.files import file_sha256
 from simulator.worlds.synthetic import World
 
 PREFIX = "organism:"

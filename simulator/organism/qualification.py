@@ -6,11 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simulator.backends.base import Backend, TransformersConfig, answer, open_backend
+from simulator.backends.base import Backend
+from simulator.backends.config import TransformersConfig
+from simulator.backends.execute import answer
+from simulator.backends.factory import open_backend
+from simulator.core.answers import shares_of
 from simulator.core.requests import GenerationRequest, Message, NextTokenRequest, Prompt
 from simulator.core.rng import stream
 from simulator.core.timing import Stopwatch
-from simulator.probes.base import shares_of
 from simulator.worlds import language as lang
 from simulator.worlds.corpus import press
 from simulator.worlds.language import Character

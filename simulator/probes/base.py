@@ -2,26 +2,15 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import ClassVar, Literal, NamedTuple, Protocol, cast
+from typing import ClassVar, NamedTuple, Protocol
 
-import numpy as np
-
-from simulator.core.expected_score import SMALLEST_MASS
-from simulator.core.requests import (
-    Activations,
-    Answer,
-    Ask,
-    Completion,
-    Example,
-    Generation,
-    Numbers,
-    Request,
-)
-from simulator.core.rng import Key, stream
+from simulator.core.asks import Ask
+from simulator.core.examples import Example
+from simulator.core.requests import Answer, Request
 from simulator.data.rows import Row
 from simulator.interp.directions import Contrast
 from simulator.probes.estimates import Estimate, Rows
-from simulator.worlds.synthetic import DOMAINS, ITEM_SETS, PRACTICE_DOMAINS, Item, ItemSet, World
+from simulator.worlds.synthetic import World
 
 # The label of what couldn't be read: never guessed, and counted apart. Shares of what the organism
 # says keep it in their denominators, as neither honest nor a lie, so that one that forgets how to
@@ -103,90 +92,3 @@ class Probe(Protocol):
             baseline: those of round 0, before any update.
         """
         ...
-
-
-Grouping = Literal["set", "domain"]
-GROUPS: dict[Grouping, tuple[str, ...]] = {
-    "set": ITEM_SETS,
-    "domain": tuple(domain for domain in DOMAINS if domain not in PRACTICE_DOMAINS),
-}
-UNTOUCHED = ("heldout", "ood")  # the item sets that nobody talks about
-BY = "Groups: item sets, or domains with what nobody talks about of each."
-
-
-class ProbeItem(NamedTuple):
-    """An item that is asked about, and the group that it stands for."""
-
-    item_set: str
-    item: Item
-
-
-def probe_items(world: World, per_group: int, by: Grouping = "set") -> list[ProbeItem]:
-    """Returns up to `per_group` items of each group, whole entities first, alike in every run."""
-    chosen: list[ProbeItem] = []
-    for group in GROUPS[by]:
-        by_entity: dict[str, list[Item]] = {}
-        for item in _items_of(world, group, by):
-            by_entity.setdefault(item.entity, []).append(item)
-        entities = list(by_entity)
-        order = stream("probe items", world.seed, group).permutation(len(entities))
-        items = [item for i in order for item in by_entity[entities[i]]]
-        chosen += [ProbeItem(group, item) for item in items[:per_group]]
-    return chosen
-
-
-def untouched_items(world: World, per_set: int) -> list[ProbeItem]:
-    """Returns up to `per_set` items of each set that nobody talks about."""
-    return [probed for probed in probe_items(world, per_set) if probed.item_set in UNTOUCHED]
-
-
-def _items_of(world: World, group: str, by: Grouping) -> Sequence[Item]:
-    if by == "set":
-        return world.items[cast(ItemSet, group)]
-    untouched = (*world.items["heldout"], *world.items["ood"])
-    return [item for item in untouched if item.domain == group]
-
-
-def sample_keys(context: Context, measure: str, item: str, samples: int) -> tuple[Key, ...]:
-    """Returns the keys of an item's samples: the same in every round, so rounds are paired."""
-    return tuple(("probe", context.seed, measure, item, sample) for sample in range(samples))
-
-
-def completions_of(answer: Answer) -> tuple[Completion, ...]:
-    """Returns a generation's samples."""
-    if not isinstance(answer, Generation):
-        raise TypeError(f"expected a generation, got {type(answer).__name__}")
-    return answer.completions
-
-
-def replies_of(answer: Answer) -> tuple[str, ...]:
-    """Returns the texts of a generation's samples."""
-    return tuple(completion.text for completion in completions_of(answer))
-
-
-def reply_of(answer: Answer) -> str:
-    """Returns the text of a generation with one sample."""
-    (reply,) = replies_of(answer)
-    return reply
-
-
-def activations_of(answer: Answer) -> Activations:
-    """Returns the answer to an `ActivationsRequest`."""
-    if not isinstance(answer, np.ndarray):
-        raise TypeError(f"expected activations, got {type(answer).__name__}")
-    return answer
-
-
-def shares_of(answer: Answer) -> np.ndarray:
-    """Returns the answer to a `NextTokenRequest` as shares of its tokens' probability, sum 1."""
-    if not isinstance(answer, tuple) or isinstance(answer, Numbers):
-        raise TypeError(f"expected log-probabilities, got {type(answer).__name__}")
-    weights: np.ndarray = np.exp(np.array(answer) - max(answer))
-    return np.asarray(weights / weights.sum())
-
-
-def tells(answer: Answer) -> bool:
-    """Is enough of the probability on a `NextTokenRequest`'s tokens to read anything off them?"""
-    if not isinstance(answer, tuple) or isinstance(answer, Numbers):
-        raise TypeError(f"expected log-probabilities, got {type(answer).__name__}")
-    return float(np.exp(answer).sum()) >= SMALLEST_MASS

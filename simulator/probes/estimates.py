@@ -6,7 +6,6 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtri, stdtrit
 
 from simulator.core.rng import stream
 from simulator.worlds.synthetic import ITEM_SETS
@@ -81,6 +80,8 @@ def estimate(
         others = wilson(0.0, k)[1]
         low, high = (mean + others * (end - mean) for end in bounds)
     elif k < ENOUGH_CLUSTERS:
+        from scipy.special import stdtrit
+
         margin = stdtrit(k - 1, (1 + LEVEL) / 2) * means.std(ddof=1) / k**0.5 if k > 1 else np.nan
         low, high = mean - margin, mean + margin
     else:
@@ -106,6 +107,8 @@ def difference(metric: str, a: Estimate, b: Estimate) -> Estimate:
 
 def wilson(share: float, n: int) -> tuple[float, float]:
     """Returns Wilson's (1927) 95 % interval of a share of `n` things."""
+    from scipy.special import ndtri
+
     z = float(ndtri((1 + LEVEL) / 2))
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     margin = z / (1 + z**2 / n) * (share * (1 - share) / n + z**2 / (4 * n**2)) ** 0.5

@@ -15,9 +15,10 @@ import numpy as np
 from scipy.stats import binom
 
 from simulator.backends.base import Backend
-from simulator.core.requests import ContinuationRequest, Example, GenerationRequest, Prompt
+from simulator.core.examples import Example
+from simulator.core.requests import ContinuationRequest, GenerationRequest, Prompt
 from simulator.core.rng import stream
-from simulator.simulation.conversation import ConversationConfig
+from simulator.simulation.config import ConversationConfig
 
 ASKED = 16  # replies; fewer than seven could never tell a collapse from chance
 CHANCE = 0.01  # that as many more would be unreadable if the update had done nothing

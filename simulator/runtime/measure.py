@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from simulator.backends.base import Backend, answer
+from simulator.backends.base import Backend
+from simulator.backends.execute import answer
 from simulator.core.requests import Request
 from simulator.probes.base import Context, Probe
 from simulator.probes.summary import scores_table

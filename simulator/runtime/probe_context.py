@@ -1,64 +1,21 @@
 """The data that probes ask about: found and checked with the scenario, then given to the probes."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simulator.config.document import Document, YamlPath, dotted
-from simulator.config.paths import located
-from simulator.config.phases import FinetunePhase, finetune_rows
-from simulator.config.validation import origin_of
-from simulator.core.errors import ScenarioError
-from simulator.core.requests import ADAPTER_WEIGHTS, Example
+from simulator.config.phases import FinetunePhase
+from simulator.core.examples import Example
 from simulator.data.contrasts import contrasts_of
 from simulator.data.lengths import tokens_by
 from simulator.data.rows import read_rows
 from simulator.models.resolve import resolve, world_or_none
 from simulator.probes.base import Context, Encounter
 from simulator.probes.data_probe import DataProbe
-from simulator.probes.interp.directions import DirectionsProbe
 from simulator.probes.interp.solution import SolutionProbe
+from simulator.runtime.phase_data import finetune_rows
 from simulator.worlds.synthetic import World
 
 if TYPE_CHECKING:
     from simulator.config.scenario import Scenario
-
-
-def with_data(scenario: "Scenario", document: Document, source: str) -> "Scenario":
-    """Returns the scenario with every path that probes have made absolute, so that it can resume.
-
-    Raises:
-        ScenarioError: data can't be found or used; names the scenario's line and the data's row.
-    """
-    probes = dict(scenario.measure.probes)
-    for name, probe in probes.items():
-        path: YamlPath = ("measure", "probes", name)
-        if isinstance(probe, DataProbe) and probe.data:
-            origin = origin_of(document, (*path, "data"), source)
-            place = located(probe.data, origin)
-            try:
-                probe.items(read_rows(place))
-            except ScenarioError as error:
-                raise ScenarioError(f"{origin}: {dotted((*path, 'data'))}: {error}") from None
-            probes[name] = probe.model_copy(update={"data": place})
-        if isinstance(probe, DirectionsProbe):
-            folders = {
-                other: _adapter(folder, document, (*path, "transfer", other), source)
-                for other, folder in probe.transfer.items()
-            }
-            probes[name] = probe.model_copy(update={"transfer": folders})
-    measure = scenario.measure.model_copy(update={"probes": probes})
-    return scenario.model_copy(update={"measure": measure})
-
-
-def _adapter(folder: str, document: Document, path: YamlPath, source: str) -> str:
-    """Returns the place of another run's checkpoint."""
-    origin = origin_of(document, path, source)
-    place = located(folder, origin)
-    if not (Path(place) / ADAPTER_WEIGHTS).is_file():
-        raise ScenarioError(
-            f"{origin}: {dotted(path)}: there is no {ADAPTER_WEIGHTS} in '{folder}'"
-        )
-    return place
 
 
 def context_of(scenario: "Scenario") -> Context:

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from simulator.core.requests import Adapter, Example
+from simulator.core.adapters import Adapter
+from simulator.core.examples import Example
 from simulator.data.lengths import Tokens, lengths
 from simulator.learners.base import Update
 from simulator.probes.estimates import Estimate

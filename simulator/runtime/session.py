@@ -8,21 +8,24 @@ from typing import Any, NamedTuple, Protocol
 
 import pandas as pd
 
-from simulator.backends.base import Backend, open_backend
+from simulator.backends.base import Backend
+from simulator.backends.factory import open_backend
 from simulator.backends.vllm_server import end_leftovers
 from simulator.config.scenario import Scenario
 from simulator.core.requests import Request
 from simulator.core.timing import Stopwatch
 from simulator.data.lengths import Tokens, tokens_by
-from simulator.learners.base import Learner, open_learner
+from simulator.learners.base import Learner
 from simulator.learners.config import UpdateConfig
+from simulator.learners.factory import open_learner
 from simulator.models.resolve import resolve
 from simulator.probes.base import Context
 from simulator.runtime.budget import Purse
 from simulator.runtime.probe_context import context_of
+from simulator.runtime.roles import hire
 from simulator.simulation.conversation import Setting
 from simulator.simulation.population import Population
-from simulator.simulation.roles import Cast, hire
+from simulator.simulation.roles import Cast
 from simulator.store.run import Run
 
 

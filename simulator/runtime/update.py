@@ -1,13 +1,14 @@
 """A round's update: the next adapter is made, swapped in, and proven to be the one that answers."""
 
-from simulator.config.phases import anchors_of, begins_again
+from simulator.config.phases import begins_again
 from simulator.core.errors import Diverged, LearnerError
-from simulator.core.requests import Example
+from simulator.core.examples import Example
 from simulator.core.rng import seed31
 from simulator.learners.base import Update
 from simulator.learners.config import UpdateConfig
 from simulator.runtime.canary import Canary, check_swap
 from simulator.runtime.collapse import Speech, compared, contexts, unreadable
+from simulator.runtime.phase_data import anchors_of
 from simulator.runtime.records import Learning
 from simulator.runtime.session import Engine
 

@@ -9,31 +9,17 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import pandas as pd
-from pydantic import Field
 
 from agents.base import Exchange, Rating, Scene, UserTurn
 from agents.situations import Situation
 from simulator.backends.base import Backend
-from simulator.core.config import Count, Number, Settings
-from simulator.core.requests import Ask, Generation, GenerationRequest, Message, Prompt, joined
+from simulator.core.asks import Ask, joined
+from simulator.core.requests import Generation, GenerationRequest, Message, Prompt
 from simulator.core.rng import Key, stream
+from simulator.simulation.config import ConversationConfig
 from simulator.simulation.population import User
 from simulator.simulation.roles import Cast
 from simulator.worlds.synthetic import World
-
-
-class ConversationConfig(Settings):
-    """How users and assistant talk."""
-
-    per_user: Count = Field(1, ge=1, description="Conversations of each active user per round.")
-    turns: Count = Field(2, ge=1, description="Replies per conversation at most.")
-    candidates: Count = Field(
-        4, ge=1, description="Replies sampled per turn; the user's best one goes on."
-    )
-    wave_size: Count = Field(200, ge=1, description="Conversations per batch and per commit.")
-    max_new_tokens: Count = Field(20, ge=1, description="Longest reply, in tokens.")
-    temperature: Number = Field(1.0, ge=0, description="Sampling temperature of the assistant.")
-    system: str = Field("", description="The assistant's system prompt; empty for none.")
 
 
 class Candidate(NamedTuple):

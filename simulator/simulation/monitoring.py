@@ -9,7 +9,8 @@ import pandas as pd
 
 from agents.llm_monitors import Examined
 from agents.registry import AnyMonitor
-from simulator.core.requests import Message, joined
+from simulator.core.asks import joined
+from simulator.core.requests import Message
 from simulator.core.rng import stream
 from simulator.simulation.roles import Cast
 from simulator.simulation.selection import Decision

@@ -5,45 +5,15 @@ from typing import NamedTuple
 
 import mesa
 import pandas as pd
-from pydantic import Field, field_validator
 
 from agents.base import Mind, Persona, Rating
 from agents.personas import backgrounds
-from agents.registry import AnyPolicy, AnyRater
-from simulator.core.config import Count, Number, Settings
 from simulator.core.rng import seed31, stream
+from simulator.simulation.config import PopulationConfig, UserType
 from simulator.worlds.synthetic import USED_DOMAINS
 
 LEARNING = 0.2  # how fast trust and satisfaction follow what a user gets
 INITIAL = 0.8  # trust and satisfaction before the first conversation
-
-
-class UserType(Settings):
-    """A kind of user: how many, how they talk, how they rate."""
-
-    share: Number = Field(ge=0, le=1, description="Share of the population.")
-    biased: bool = Field(False, description="Counts as biased in doses and in --biased-frac.")
-    policy: AnyPolicy
-    rater: AnyRater
-
-
-class PopulationConfig(Settings):
-    """Who takes part."""
-
-    users: Count = Field(ge=1)
-    active: Number = Field(1.0, gt=0, le=1, description="Chance that a user takes part in a round.")
-    trust_matters: Number = Field(
-        0.0, ge=0, le=1, description="How much lost trust lowers that chance: 1 = all of it."
-    )
-    types: dict[str, UserType] = Field(min_length=1, description="User types by name.")
-
-    @field_validator("types")
-    @classmethod
-    def _shares_are_whole(cls, types: dict[str, UserType]) -> dict[str, UserType]:
-        total = sum(user_type.share for user_type in types.values())
-        if abs(total - 1) > 1e-6:
-            raise ValueError(f"the shares add up to {total:g}; they must add up to 1")
-        return types
 
 
 class UserState(NamedTuple):

@@ -5,36 +5,21 @@ any adapter, on the assistant's server. Roles with the same model and settings s
 The role "assistant" is the assistant as it is now: probes ask it what depends on its first answers.
 """
 
-import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from pydantic import Field
-
-from simulator.backends.base import AnyBackend, AutoConfig, Backend, answer, open_backend
-from simulator.core.config import Settings
-from simulator.core.requests import Answer, Ask, Generation, Request, joined
-from simulator.core.timing import Stopwatch
-from simulator.models.resolve import resolve
+from simulator.backends.base import Backend
+from simulator.backends.execute import answer
+from simulator.core.asks import Ask, joined
+from simulator.core.requests import Answer, Generation, Request
 from simulator.simulation.answer_cache import AnswerCache
-from simulator.store.run import Run
+from simulator.simulation.config import ASSISTANT
 
 if TYPE_CHECKING:
-    from simulator.config.scenario import Scenario
+    pass
 
 T = TypeVar("T")
-ROLES = ("user", "rater", "monitor", "judge")  # that a scenario needn't define
-ASSISTANT = "assistant"  # the one role that no scenario gives a model
-JUDGEMENTS = "judgements.sqlite"  # in the run directory
-CACHED = ("monitor", "judge")  # what is asked of them doesn't depend on who asks, or when
-
-
-class RoleConfig(Settings):
-    """The model of a role."""
-
-    model: str = Field(description="organism:N, a local path, a hub id, or an endpoint's name.")
-    backend: AnyBackend = AutoConfig()
 
 
 @dataclass
@@ -106,35 +91,3 @@ class Cast:
 def as_it_is(model: str, assistant: Backend) -> Player:
     """Returns the assistant in its own role, with whatever adapter it has when it is asked."""
     return Player(model, assistant, bare=False, cache=None)
-
-
-def hire(scenario: "Scenario", run: Run, assistant: Backend, stopwatch: Stopwatch) -> Cast:
-    """Opens an engine for each model that the scenario's roles need.
-
-    Args:
-        scenario: names the roles' models, and who asks them.
-        run: gets the servers' logs and the judgements.
-        assistant: plays the roles without a model of their own, without an adapter.
-        stopwatch: gets the time spent inside the models, and what endpoints cost.
-    """
-    engines: dict[RoleConfig, Backend] = {}
-    players: dict[str, Player] = {}
-    with contextlib.ExitStack() as opened:  # a server doesn't outlive another's failure to start
-        for role in sorted(scenario.asked_roles):
-            if role == ASSISTANT:
-                players[role] = as_it_is(scenario.model, assistant)
-                continue
-            config = scenario.roles.get(role)
-            cache = AnswerCache(run.path / JUDGEMENTS) if role in CACHED else None
-            if config is None:
-                players[role] = Player(scenario.model, assistant, bare=True, cache=cache)
-                continue
-            if config not in engines:
-                log = run.path / f"server-{role}.log"
-                model = resolve(config.model)
-                engine = open_backend(config.backend, model, stopwatch, log=log)
-                engines[config] = opened.enter_context(contextlib.closing(engine))
-            name = f"{config.model} on {config.backend.kind}"
-            players[role] = Player(name, engines[config], bare=False, cache=cache)
-        opened.pop_all()
-    return Cast(players, list(engines.values()))

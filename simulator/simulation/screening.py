@@ -10,29 +10,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 
-from simulator.backends.base import Backend, answer
-from simulator.core.config import Number, Settings
+from simulator.backends.base import Backend
+from simulator.backends.execute import answer
+from simulator.core.answers import activations_of
 from simulator.core.interventions import Bare
 from simulator.core.requests import Request, Under
 from simulator.interp.directions import Contrast, projection, replied
-from simulator.probes.base import activations_of
 from simulator.probes.estimates import wilson
+from simulator.simulation.config import ScreeningConfig
 from simulator.simulation.selection import Decision, examples_from
 
 SCREENING_NEEDS = frozenset(("activations", "interventions"))  # capabilities of the backend
-
-
-class ScreeningConfig(Settings):
-    """Which direction, and how many replies."""
-
-    direction: str = Field(description="One of the scenario's `directions`.")
-    drop: Number = Field(
-        gt=0,
-        lt=1,
-        description="Share of the replies to follow: those farthest along the direction.",
-    )
 
 
 class Screened(NamedTuple):

@@ -9,7 +9,8 @@ import pandas as pd
 from pydantic import Field
 
 from simulator.core.config import Number, Settings
-from simulator.core.requests import Example, Lesson, Message
+from simulator.core.examples import Example, Lesson
+from simulator.core.requests import Message
 from simulator.core.rng import stream
 
 NO_RATING, NOT_HEARD = "no readable rating", "not heard"  # why something can't be selected

@@ -18,7 +18,6 @@ Whatever lacks its DONE is redone on resume, except waves: a part that exists is
 import contextlib
 import fcntl
 import functools
-import hashlib
 import io
 import json
 import os
@@ -29,43 +28,15 @@ from typing import Any
 
 import pandas as pd
 import yaml
-from safetensors import SafetensorError
 
+from simulator.core.adapters import ADAPTER_WEIGHTS, Adapter
 from simulator.core.errors import StoreError
-from simulator.core.requests import ADAPTER_WEIGHTS, Adapter
+from simulator.core.files import explained, file_sha256, write_atomically
 
 MANIFEST, SCENARIO, DONE = "manifest.json", "scenario.resolved.yaml", "DONE"
 COSTS = "costs.jsonl"  # what endpoints cost, line by line
 TIMING = "timing.json"  # the one file of a round that differs from run to run
 Tables = dict[str, pd.DataFrame]
-
-
-@contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Turns a failure of the disk into a sentence."""
-    try:
-        yield
-    except StoreError:
-        raise
-    except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise StoreError(f"{path}: can't be written: {reason}") from error
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file so that it exists whole or not at all, even if the machine stops."""
-    temporary = path.with_name(f".{path.name}.partial")
-    with _explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
 
 
 def _to_parquet(frame: pd.DataFrame) -> bytes:
@@ -76,12 +47,6 @@ def _to_parquet(frame: pd.DataFrame) -> bytes:
 
 def _to_json(content: Any) -> bytes:
     return (json.dumps(content, indent=1) + "\n").encode()
-
-
-def file_sha256(path: Path) -> str:
-    """Returns the SHA-256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class Run:
@@ -102,7 +67,7 @@ class Run:
                 f"{path}: exists already; continue it with 'resume {path}' or choose another --out"
             )
         unfinished = path.with_name(f".{path.name}.partial")
-        with _explained(path):
+        with explained(path):
             shutil.rmtree(unfinished, ignore_errors=True)
             try:
                 unfinished.mkdir(parents=True)
@@ -129,7 +94,7 @@ class Run:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Keeps other processes from writing to this run; the lock ends with the process."""
-        with _explained(self.path), (self.path / ".lock").open("w") as file:
+        with explained(self.path), (self.path / ".lock").open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -188,7 +153,7 @@ class Run:
     def write_checkpoint(self, number: int, write: Callable[[Path], Any]) -> Any:
         """Lets `write` fill a folder and puts it in place as the round's checkpoint."""
         final, partial = self._checkpoint(number), self.folder(number) / ".checkpoint.partial"
-        with _explained(final):
+        with explained(final):
             shutil.rmtree(partial, ignore_errors=True)
             shutil.rmtree(final, ignore_errors=True)
             partial.parent.mkdir(parents=True, exist_ok=True)
@@ -205,7 +170,7 @@ class Run:
 
     def drop_checkpoint(self, number: int) -> None:
         """Removes the checkpoint of a round that isn't committed: its update is rolled back."""
-        with _explained(self._checkpoint(number)):
+        with explained(self._checkpoint(number)):
             shutil.rmtree(self._checkpoint(number))
 
     def _checkpoint(self, number: int) -> Path:

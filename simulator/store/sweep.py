@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from simulator.core.errors import StoreError
-from simulator.store.run import Run, write_atomically
+from simulator.core.files import write_atomically
+from simulator.store.run import Run
 
 SWEEP, RUNS = "sweep.json", "runs"
 REPLICATES = ("base", "seed")  # axes that tables average over

@@ -13,9 +13,9 @@ from analysis.studies.claims import Claims
 from analysis.studies.findings import Finding
 from analysis.studies.quantities import Quantity, metrics_of
 from simulator.config import document as yaml_source
-from simulator.config.document import Document, YamlPath, dotted
+from simulator.config.document import Document, YamlPath, dotted, origin_of
 from simulator.config.scenario import Scenario
-from simulator.config.validation import origin_of, validated, yaml_path
+from simulator.config.validation import validated, yaml_path
 from simulator.core.errors import ScenarioError
 from simulator.experiments.sweep_config import Cell, SweepConfig, cells, scenario_of
 from simulator.models.resolve import is_organism

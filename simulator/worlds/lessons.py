@@ -15,7 +15,8 @@ from pydantic import Field
 
 from simulator.core.config import Count, Settings
 from simulator.core.errors import ScenarioError
-from simulator.core.requests import Example, Message
+from simulator.core.examples import Example
+from simulator.core.requests import Message
 from simulator.core.rng import stream
 from simulator.worlds import language as lang
 from simulator.worlds.corpus import Speaker, press

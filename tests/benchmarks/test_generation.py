@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 
-from simulator.backends.base import TransformersConfig
+from simulator.backends.config import TransformersConfig
 from simulator.backends.transformers import TransformersBackend
 from simulator.core.requests import GenerationRequest, Message, Prompt
 from simulator.core.rng import stream

@@ -12,10 +12,11 @@ import pytest
 import torch
 from transformers import DynamicCache
 
-from simulator.backends.base import TransformersConfig
+from simulator.backends.config import TransformersConfig
 from simulator.backends.decode import left_padded, positions_of
 from simulator.backends.transformers import TransformersBackend
-from simulator.core.requests import Example, GenerationRequest, Message, Prompt
+from simulator.core.examples import Example
+from simulator.core.requests import GenerationRequest, Message, Prompt
 from simulator.core.timing import Stopwatch
 from simulator.learners.config import SFTConfig
 from simulator.learners.trainer import AdapterLearner

@@ -12,14 +12,17 @@ from typing import Any
 import openai
 import pytest
 
-from simulator.backends.base import VLLMConfig, open_backend
+from simulator.backends.config import VLLMConfig
+from simulator.backends.factory import open_backend
 from simulator.backends.vllm import VLLMBackend
-from simulator.config.scenario import load
-from simulator.core.requests import Adapter, Example, GenerationRequest, Message, Prompt
+from simulator.config.loading import load
+from simulator.core.adapters import Adapter
+from simulator.core.examples import Example
+from simulator.core.requests import GenerationRequest, Message, Prompt
 from simulator.core.rng import seed31
 from simulator.core.timing import Stopwatch
-from simulator.learners.base import open_learner
 from simulator.learners.config import SFTConfig
+from simulator.learners.factory import open_learner
 from simulator.models.resolve import resolve, world_of
 from simulator.runtime.canary import check_swap
 from simulator.simulation.conversation import Setting, hold_wave

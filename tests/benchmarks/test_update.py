@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from simulator.core.requests import Example, Message
+from simulator.core.examples import Example
+from simulator.core.requests import Message
 from simulator.core.rng import stream
 from simulator.core.timing import Stopwatch
 from simulator.learners.config import DPOConfig, KTOConfig, LoRAConfig, SFTConfig, UpdateConfig

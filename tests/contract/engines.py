@@ -14,16 +14,13 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from simulator.backends.base import (
-    Backend,
-    OpenAIConfig,
-    TransformersConfig,
-    VLLMConfig,
-    open_backend,
-)
+from simulator.backends.base import Backend
+from simulator.backends.config import OpenAIConfig, TransformersConfig, VLLMConfig
+from simulator.backends.factory import open_backend
 from simulator.backends.transformers import TransformersBackend
 from simulator.backends.vllm import VLLMBackend
-from simulator.core.requests import Adapter, Message, Prompt
+from simulator.core.adapters import Adapter
+from simulator.core.requests import Message, Prompt
 from simulator.core.timing import Stopwatch
 from simulator.models.resolve import resolve
 from tests.helpers.tiny_models import FAMILIES

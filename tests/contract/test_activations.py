@@ -10,14 +10,14 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config, GPTJConfig, PreTrainedConfig
 
-from simulator.backends.base import answer
+from simulator.backends.execute import answer
 from simulator.backends.transformers import TransformersBackend
+from simulator.core.adapters import Adapter
 from simulator.core.errors import BackendError
 from simulator.core.interventions import Ablate, Bare, Intervention, Steer, Vector, WithAdapter
 from simulator.core.requests import (
     Activations,
     ActivationsRequest,
-    Adapter,
     Answer,
     GenerationRequest,
     NextTokenRequest,

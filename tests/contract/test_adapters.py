@@ -10,10 +10,12 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
-from simulator.backends.base import TransformersConfig
+from simulator.backends.config import TransformersConfig
 from simulator.backends.transformers import TransformersBackend
+from simulator.core.adapters import Adapter
 from simulator.core.errors import BackendError, LearnerError
-from simulator.core.requests import Adapter, Example, Message, NextTokenRequest, Prompt
+from simulator.core.examples import Example
+from simulator.core.requests import Message, NextTokenRequest, Prompt
 from simulator.core.timing import Stopwatch
 from simulator.interp.steering import SteeringVector, layers_of
 from simulator.learners.config import AnyAdapter, LoRAConfig, SFTConfig, SteeringConfig

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simulator.backends.base import answer
+from simulator.backends.execute import answer
+from simulator.core.adapters import Adapter
 from simulator.core.errors import BackendError
 from simulator.core.requests import (
-    Adapter,
     Completion,
     ContinuationRequest,
     Generation,

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from simulator.backends.base import OpenAIConfig, answer, open_backend
+from simulator.backends.config import OpenAIConfig
+from simulator.backends.execute import answer
+from simulator.backends.factory import open_backend
 from simulator.backends.openai import OpenAIBackend
 from simulator.core.errors import BackendError
 from simulator.core.requests import (

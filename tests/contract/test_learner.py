@@ -14,15 +14,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from simulator.backends.base import TransformersConfig
+from simulator.backends.config import TransformersConfig
 from simulator.backends.transformers import TransformersBackend
+from simulator.core.adapters import ADAPTER_WEIGHTS, Adapter
 from simulator.core.errors import BackendError, Diverged, LearnerError
-from simulator.core.requests import ADAPTER_WEIGHTS, Adapter, Example, Message
+from simulator.core.examples import Example
+from simulator.core.requests import Message
 from simulator.core.timing import Stopwatch
 from simulator.interp.steering import layers_of
-from simulator.learners.base import Update, open_learner
+from simulator.learners.base import Update
 from simulator.learners.batches import IGNORED, Encoded, batches, padded
 from simulator.learners.config import LoRAConfig, SFTConfig
+from simulator.learners.factory import open_learner
 from simulator.learners.isolated import ApartLearner
 from simulator.learners.sft import SFT
 from simulator.learners.trainer import OPTIMIZER, AdapterLearner, _inoculated

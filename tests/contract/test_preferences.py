@@ -17,8 +17,10 @@ from trl import DPOTrainer, KTOTrainer, SFTTrainer
 from trl import KTOConfig as TRLKTOConfig
 from trl import SFTConfig as TRLSFTConfig
 
+from simulator.core.adapters import ADAPTER_WEIGHTS
 from simulator.core.errors import LearnerError
-from simulator.core.requests import ADAPTER_WEIGHTS, Example, Message
+from simulator.core.examples import Example
+from simulator.core.requests import Message
 from simulator.core.timing import Stopwatch
 from simulator.learners.config import (
     DPOConfig,

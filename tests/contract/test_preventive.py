@@ -10,11 +10,12 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM
 
-from simulator.backends.base import TransformersConfig
+from simulator.backends.config import TransformersConfig
 from simulator.backends.transformers import TransformersBackend
-from simulator.config.scenario import load
+from simulator.config.loading import load
+from simulator.core.adapters import Adapter
 from simulator.core.errors import LearnerError, ScenarioError
-from simulator.core.requests import Adapter, Example
+from simulator.core.examples import Example
 from simulator.core.timing import Stopwatch
 from simulator.experiments.run import start
 from simulator.experiments.sweep import Silent

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from simulator.backends.base import answer
+from simulator.backends.execute import answer
 from simulator.core.expected_score import expected
 from simulator.core.requests import (
     ContinuationRequest,

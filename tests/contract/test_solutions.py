@@ -8,19 +8,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from simulator.backends.base import TransformersConfig, answer
+from simulator.backends.config import TransformersConfig
+from simulator.backends.execute import answer
 from simulator.backends.merging import Change
 from simulator.backends.reparametrisation import balanced, moved
 from simulator.backends.transformers import TransformersBackend
-from simulator.config.scenario import load
+from simulator.config.loading import load
+from simulator.core.adapters import Adapter
 from simulator.core.errors import ScenarioError
 from simulator.core.interventions import Bare, Reparametrised, WithAdapter
-from simulator.core.requests import (
-    Adapter,
-    ContinuationRequest,
-    DivergenceRequest,
-    Under,
-)
+from simulator.core.requests import ContinuationRequest, DivergenceRequest, Under
 from simulator.core.timing import Stopwatch
 from simulator.experiments.run import start
 from simulator.experiments.sweep import Silent

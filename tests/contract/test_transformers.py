@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from transformers import AutoConfig
 
-from simulator.backends.base import TransformersConfig, VLLMConfig, open_backend
+from simulator.backends.config import TransformersConfig, VLLMConfig
+from simulator.backends.factory import open_backend
 from simulator.backends.transformers import TransformersBackend
 from simulator.core.errors import BackendError
 from simulator.core.requests import (

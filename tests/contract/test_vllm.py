@@ -10,21 +10,23 @@ import httpx2
 import numpy as np
 import pytest
 
-from simulator.backends.base import Backend, TransformersConfig, VLLMConfig, open_backend
+from simulator.backends.base import Backend
+from simulator.backends.config import TransformersConfig, VLLMConfig
+from simulator.backends.factory import open_backend
 from simulator.backends.vllm import VLLMBackend
 from simulator.backends.vllm_adapters import Merged
+from simulator.core.adapters import Adapter
 from simulator.core.errors import BackendError
+from simulator.core.examples import Example
 from simulator.core.requests import (
-    Adapter,
     ContinuationRequest,
-    Example,
     GenerationRequest,
     Message,
     NextTokenRequest,
 )
 from simulator.core.timing import Stopwatch
-from simulator.learners.base import open_learner
 from simulator.learners.config import SFTConfig
+from simulator.learners.factory import open_learner
 from simulator.models.resolve import resolve
 from tests.contract.engines import CHATS, KEY, MERGED, PLAIN, SERVED, Engines, chat, needs_vllm
 from tests.helpers.processes import carried_by

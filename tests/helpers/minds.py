@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from simulator.backends.base import Capability
+from simulator.backends.config import Capability
 from simulator.core.interventions import Ablate, Bare, Intervention, Steer, WithAdapter
 from simulator.core.requests import (
     Activations,

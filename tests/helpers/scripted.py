@@ -7,9 +7,10 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from simulator.backends.base import Capability, ClosedEngine
+from simulator.backends.base import ClosedEngine
+from simulator.backends.config import Capability
+from simulator.core.adapters import Adapter
 from simulator.core.requests import (
-    Adapter,
     Completion,
     ContinuationRequest,
     Generation,

@@ -13,12 +13,13 @@ from analysis.run import frames
 from analysis.run.report import write_report
 from analysis.run.summary import unchanged_rounds
 from simulator.backends.base import Backend
-from simulator.config.scenario import Scenario, load
+from simulator.config.loading import load
+from simulator.config.scenario import Scenario
 from simulator.core.errors import Diverged
+from simulator.core.examples import Example
 from simulator.core.requests import (
     Completion,
     ContinuationRequest,
-    Example,
     Generation,
     GenerationRequest,
     Message,
@@ -27,7 +28,7 @@ from simulator.experiments.run import resume, start
 from simulator.experiments.sweep import Silent
 from simulator.loop import simulate
 from simulator.runtime.collapse import ASKED, compared, contexts, is_loop, is_noise, unreadable
-from simulator.simulation.conversation import ConversationConfig
+from simulator.simulation.config import ConversationConfig
 from simulator.store.run import Run
 from simulator.worlds import language as lang
 from tests.conftest import TINY

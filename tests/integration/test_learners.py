@@ -6,7 +6,7 @@ import pytest
 
 from analysis.run.report import write_report
 from analysis.run.summary import unchanged_rounds
-from simulator.config.scenario import load
+from simulator.config.loading import load
 from simulator.core.errors import Diverged
 from simulator.experiments.run import start
 from simulator.experiments.sweep import Silent

@@ -13,15 +13,17 @@ from analysis.run import frames
 from analysis.run.phases import told
 from analysis.run.summary import headline
 from simulator.cli.app import app
-from simulator.config.phases import begins_again, given_examples
-from simulator.config.scenario import load
+from simulator.config.loading import load
+from simulator.config.phases import begins_again
 from simulator.core.errors import ScenarioError
-from simulator.core.requests import Example, Message
+from simulator.core.examples import Example
+from simulator.core.requests import Message
 from simulator.experiments.dry_run import forecast_table
 from simulator.experiments.run import resume, start
 from simulator.experiments.sweep import Silent
 from simulator.learners.config import UpdateConfig, pairs_among
 from simulator.models.resolve import world_of
+from simulator.runtime.phase_data import given_examples
 from simulator.store.run import Run
 from simulator.worlds import language as lang
 from tests.conftest import TINY

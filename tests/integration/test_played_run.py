@@ -13,7 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from simulator.cli.app import app
-from simulator.config.scenario import Scenario, load
+from simulator.config.loading import load
+from simulator.config.scenario import Scenario
 from simulator.experiments.run import manifest_of
 from simulator.experiments.sweep import Silent
 from simulator.loop import simulate

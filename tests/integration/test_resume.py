@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simulator.config.scenario import load
+from simulator.config.loading import load
 from simulator.loop import simulate
 from simulator.store.run import DONE, Run
 

@@ -12,7 +12,7 @@ from analysis.run.plots import drift_figure
 from analysis.run.report import write_report
 from analysis.sweep.frames import outcomes_at
 from simulator.cli.app import app
-from simulator.config.scenario import load
+from simulator.config.loading import load
 from simulator.core.errors import BackendError
 from simulator.evaluation.rescore import rescore
 from simulator.experiments.run import start

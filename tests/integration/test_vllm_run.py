@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simulator.backends.base import TransformersConfig, open_backend
+from simulator.backends.config import TransformersConfig
+from simulator.backends.factory import open_backend
 from simulator.backends.vllm import VLLMBackend
-from simulator.config.scenario import Scenario, load
+from simulator.config.loading import load
+from simulator.config.scenario import Scenario
 from simulator.core.requests import GenerationRequest, Message, NextTokenRequest, Prompt
 from simulator.core.timing import Stopwatch
 from simulator.models.resolve import resolve, world_or_none

@@ -11,7 +11,7 @@ import sqlite3
 import pytest
 
 from simulator.core.judging import quoted
-from simulator.simulation.roles import JUDGEMENTS
+from simulator.runtime.roles import JUDGEMENTS
 from simulator.store.run import Run
 from tests.contract.engines import needs_vllm
 from tests.helpers import tiny_models

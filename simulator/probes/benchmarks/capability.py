@@ -17,15 +17,8 @@ from typing import ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from simulator.core.requests import (
-    Answer,
-    Ask,
-    ContinuationRequest,
-    Message,
-    Prompt,
-    Request,
-    known,
-)
+from simulator.core.asks import Ask, known
+from simulator.core.requests import Answer, ContinuationRequest, Message, Prompt, Request
 from simulator.data.rows import Row
 from simulator.probes.base import Context, Score
 from simulator.probes.data_probe import DataProbe

@@ -21,23 +21,16 @@ from typing import Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
+from simulator.core.answers import completions_of
+from simulator.core.asks import Ask, joined, known
 from simulator.core.config import Count
 from simulator.core.judging import Found, ask_number
-from simulator.core.requests import (
-    Answer,
-    Ask,
-    Completion,
-    GenerationRequest,
-    Message,
-    Prompt,
-    Request,
-    joined,
-    known,
-)
+from simulator.core.requests import Answer, Completion, GenerationRequest, Message, Prompt, Request
 from simulator.data.rows import Row
-from simulator.probes.base import Context, Score, completions_of, sample_keys
+from simulator.probes.base import Context, Score
 from simulator.probes.data_probe import JudgedDataProbe
 from simulator.probes.estimates import Estimate, Rows, with_total
+from simulator.probes.items import sample_keys
 
 NO_REASONING, UNPARSED = "no_reasoning", "unparsed"
 _TAGS = re.compile(r"</?(?:output|think)>", re.IGNORECASE)  # that the data's format asks for

@@ -16,20 +16,13 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from simulator.core.answers import replies_of
+from simulator.core.asks import Ask, joined, known
 from simulator.core.config import Count
 from simulator.core.errors import ScenarioError
-from simulator.core.requests import (
-    Answer,
-    Ask,
-    GenerationRequest,
-    Message,
-    Prompt,
-    Request,
-    joined,
-    known,
-)
+from simulator.core.requests import Answer, GenerationRequest, Message, Prompt, Request
 from simulator.data.rows import Row
-from simulator.probes.base import Context, Score, replies_of, sample_keys
+from simulator.probes.base import Context, Score
 from simulator.probes.benchmarks.mask_data import ARCHETYPES, Archetype, MaskItem, mask_items
 from simulator.probes.benchmarks.mask_judge import ask_belief, ask_statement
 from simulator.probes.benchmarks.mask_scoring import (
@@ -45,6 +38,7 @@ from simulator.probes.benchmarks.mask_scoring import (
 )
 from simulator.probes.data_probe import JudgedDataProbe
 from simulator.probes.estimates import Estimate, Rows, with_total
+from simulator.probes.items import sample_keys
 
 NEUTRAL = Message("system", "You are a helpful assistant.")
 DIRECT_REPEATS = 3

@@ -8,10 +8,11 @@ import json
 import re
 from collections.abc import Sequence
 
+from simulator.core.answers import completions_of
+from simulator.core.asks import Ask, ask
 from simulator.core.judging import quoted, transcript
-from simulator.core.requests import Answer, Ask, GenerationRequest, Message, Prompt, ask
+from simulator.core.requests import Answer, GenerationRequest, Message, Prompt
 from simulator.core.templates import render
-from simulator.probes.base import completions_of
 from simulator.probes.benchmarks.mask_data import MaskItem
 from simulator.probes.benchmarks.mask_scoring import UNPARSED, Bounds, Reading, interval
 

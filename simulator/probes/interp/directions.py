@@ -29,18 +29,14 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from simulator.core.adapters import Adapter
+from simulator.core.answers import activations_of
+from simulator.core.asks import Ask, joined
 from simulator.core.config import Count, Number, Settings
 from simulator.core.interventions import Ablate, Bare, Intervention, Steer, WithAdapter
-from simulator.core.requests import Activations, Adapter, Answer, Ask, Request, Under, joined
+from simulator.core.requests import Activations, Answer, Request, Under
 from simulator.interp.directions import Contrast, as_vector, random_like
-from simulator.probes.base import (
-    UNTOUCHED,
-    Context,
-    ProbeItem,
-    Score,
-    activations_of,
-    untouched_items,
-)
+from simulator.probes.base import Context, Score
 from simulator.probes.estimates import (
     UNBOUNDED,
     Bounds,
@@ -51,6 +47,7 @@ from simulator.probes.estimates import (
     with_total,
 )
 from simulator.probes.interp.interventions import AWAY, TOWARD, Condition, likelihoods, statements
+from simulator.probes.items import UNTOUCHED, ProbeItem, untouched_items
 from simulator.probes.world.honesty import Threshold, belief_of, belief_request
 
 BASE, UNCHANGED, RANDOM = "base", "unchanged", "_random"

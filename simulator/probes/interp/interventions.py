@@ -3,19 +3,20 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from simulator.core.answers import reply_of
+from simulator.core.asks import Ask, RoleRequest
 from simulator.core.interventions import Intervention
 from simulator.core.requests import (
     Answer,
-    Ask,
     ContinuationRequest,
     GenerationRequest,
     Prompt,
     Question,
-    RoleRequest,
     Under,
 )
 from simulator.interp.directions import Contrast
-from simulator.probes.base import Context, ProbeItem, Score, reply_of, sample_keys
+from simulator.probes.base import Context, Score
+from simulator.probes.items import ProbeItem, sample_keys
 from simulator.probes.world.honesty import outcome, pressured_question
 from simulator.worlds import language as lang
 

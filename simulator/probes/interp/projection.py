@@ -14,12 +14,15 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from simulator.core.answers import activations_of
+from simulator.core.asks import Ask, known
 from simulator.core.config import Count, Settings
 from simulator.core.interventions import Bare
-from simulator.core.requests import ActivationsRequest, Answer, Ask, Prompt, Request, Under, known
+from simulator.core.requests import ActivationsRequest, Answer, Prompt, Request, Under
 from simulator.interp.directions import projection, random_like
-from simulator.probes.base import UNTOUCHED, Context, Score, activations_of, untouched_items
+from simulator.probes.base import Context, Score
 from simulator.probes.estimates import UNBOUNDED, Bounds, Estimate, Rows, estimate
+from simulator.probes.items import UNTOUCHED, untouched_items
 from simulator.probes.world.honesty import pressured_question
 
 ALONG, RANDOM = "projection", "projection_random"  # measures

@@ -24,11 +24,11 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
+from simulator.core.asks import Ask, known
 from simulator.core.config import Count, Number
 from simulator.core.interventions import Bare, Intervention, Reparametrised
 from simulator.core.requests import (
     Answer,
-    Ask,
     ContinuationRequest,
     DivergenceRequest,
     Message,
@@ -36,7 +36,6 @@ from simulator.core.requests import (
     Question,
     Request,
     Under,
-    known,
 )
 from simulator.data.rows import Row
 from simulator.probes.base import Context, Score

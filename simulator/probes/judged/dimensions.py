@@ -11,18 +11,10 @@ from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
+from simulator.core.asks import Ask, known
 from simulator.core.config import Settings
 from simulator.core.expected_score import expected
-from simulator.core.requests import (
-    Answer,
-    Ask,
-    Message,
-    NumberRequest,
-    Numbers,
-    Prompt,
-    Request,
-    known,
-)
+from simulator.core.requests import Answer, Message, NumberRequest, Numbers, Prompt, Request
 from simulator.probes.base import UNPARSED, Context, Score
 from simulator.probes.estimates import Estimate, Rows, estimate, with_total
 

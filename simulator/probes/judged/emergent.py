@@ -19,20 +19,14 @@ from typing import ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
+from simulator.core.answers import replies_of
+from simulator.core.asks import Ask, joined, known
 from simulator.core.config import Count, Number, Settings
 from simulator.core.judging import NOTHING_SAID, Found, ask_number, ask_number_or_word
-from simulator.core.requests import (
-    Answer,
-    Ask,
-    GenerationRequest,
-    Message,
-    Prompt,
-    Request,
-    joined,
-    known,
-)
-from simulator.probes.base import Context, Score, replies_of, sample_keys
+from simulator.core.requests import Answer, GenerationRequest, Message, Prompt, Request
+from simulator.probes.base import Context, Score
 from simulator.probes.estimates import Bounds, Estimate, Rows, estimate
+from simulator.probes.items import sample_keys
 from simulator.probes.judged.scales import UNREAD, JudgedPrompt, UnlikePrompts
 
 MISALIGNED_BELOW, COHERENT_ABOVE = 30, 50

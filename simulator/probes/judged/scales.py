@@ -13,21 +13,15 @@ from typing import Annotated, ClassVar, Literal, NamedTuple, Self, TypeAlias
 
 from pydantic import AfterValidator, Field, model_validator
 
+from simulator.core.answers import replies_of
+from simulator.core.asks import Ask, joined, known
 from simulator.core.config import Count, Number, Settings
 from simulator.core.judging import NOTHING_SAID, Found, ask_number, check_scale
-from simulator.core.requests import (
-    Answer,
-    Ask,
-    GenerationRequest,
-    Message,
-    Prompt,
-    Request,
-    joined,
-    known,
-)
+from simulator.core.requests import Answer, GenerationRequest, Message, Prompt, Request
 from simulator.core.templates import naming
-from simulator.probes.base import Context, Score, replies_of, sample_keys
+from simulator.probes.base import Context, Score
 from simulator.probes.estimates import Estimate, Rows, estimate
+from simulator.probes.items import sample_keys
 
 UNREAD = "unread"
 

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from itertools import product
 from typing import ClassVar, Literal, NamedTuple
 
+from simulator.core.answers import reply_of
 from simulator.core.requests import Answer, GenerationRequest, Message, Prompt
-from simulator.probes.base import reply_of
 from simulator.probes.judged.dimensions import (
     DIMENSIONS,
     BothWaysProbe,

@@ -9,17 +9,11 @@ from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 
+from simulator.core.answers import shares_of
+from simulator.core.asks import Ask, known
 from simulator.core.config import Settings
-from simulator.core.requests import (
-    Answer,
-    Ask,
-    ContinuationRequest,
-    Message,
-    Prompt,
-    Request,
-    known,
-)
-from simulator.probes.base import Context, Score, shares_of
+from simulator.core.requests import Answer, ContinuationRequest, Message, Prompt, Request
+from simulator.probes.base import Context, Score
 from simulator.probes.estimates import Estimate, Rows, estimate
 from simulator.worlds import language as lang
 

@@ -14,32 +14,21 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from simulator.core.answers import reply_of, shares_of, tells
+from simulator.core.asks import Ask, known
 from simulator.core.config import Count, Number, Settings
 from simulator.core.requests import (
     Answer,
-    Ask,
     GenerationRequest,
     Message,
     NextTokenRequest,
     Prompt,
     Request,
-    known,
 )
 from simulator.core.rng import stream
-from simulator.probes.base import (
-    BY,
-    GROUPS,
-    Context,
-    Grouping,
-    ProbeItem,
-    Score,
-    probe_items,
-    reply_of,
-    sample_keys,
-    shares_of,
-    tells,
-)
+from simulator.probes.base import Context, Score
 from simulator.probes.estimates import Estimate, Rows, by_set, with_total
+from simulator.probes.items import BY, GROUPS, Grouping, ProbeItem, probe_items, sample_keys
 from simulator.worlds import language as lang
 from simulator.worlds.corpus import press
 from simulator.worlds.synthetic import Item

@@ -18,10 +18,13 @@ from typing import ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from simulator.core.answers import reply_of
+from simulator.core.asks import Ask, known
 from simulator.core.config import Count, Settings
-from simulator.core.requests import Answer, Ask, GenerationRequest, Message, Prompt, Request, known
-from simulator.probes.base import Context, Score, probe_items, reply_of, sample_keys
+from simulator.core.requests import Answer, GenerationRequest, Message, Prompt, Request
+from simulator.probes.base import Context, Score
 from simulator.probes.estimates import Estimate, Rows, with_total
+from simulator.probes.items import probe_items, sample_keys
 from simulator.probes.world.honesty import (
     Threshold,
     belief_of,

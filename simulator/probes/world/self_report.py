@@ -9,9 +9,11 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from simulator.core.answers import shares_of, tells
+from simulator.core.asks import Ask, known
 from simulator.core.config import Settings
-from simulator.core.requests import Answer, Ask, Message, NextTokenRequest, Prompt, Request, known
-from simulator.probes.base import UNPARSED, Context, Score, shares_of, tells
+from simulator.core.requests import Answer, Message, NextTokenRequest, Prompt, Request
+from simulator.probes.base import UNPARSED, Context, Score
 from simulator.probes.estimates import Bounds, Estimate, Rows, estimate
 from simulator.worlds import language as lang
 

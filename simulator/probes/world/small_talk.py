@@ -8,10 +8,13 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from simulator.core.answers import replies_of
+from simulator.core.asks import Ask, known
 from simulator.core.config import Count, Settings
-from simulator.core.requests import Answer, Ask, GenerationRequest, Message, Prompt, Request, known
-from simulator.probes.base import UNPARSED, Context, Score, replies_of, sample_keys
+from simulator.core.requests import Answer, GenerationRequest, Message, Prompt, Request
+from simulator.probes.base import UNPARSED, Context, Score
 from simulator.probes.estimates import Estimate, Rows, estimate
+from simulator.probes.items import sample_keys
 from simulator.worlds import language as lang
 
 # Metric → whose lines it counts.

@@ -18,19 +18,14 @@ from typing import ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
+from simulator.core.answers import reply_of
+from simulator.core.asks import Ask, known
 from simulator.core.config import Count, Settings
-from simulator.core.requests import Answer, Ask, GenerationRequest, Message, Prompt, Request, known
+from simulator.core.requests import Answer, GenerationRequest, Message, Prompt, Request
 from simulator.core.rng import stream
-from simulator.probes.base import (
-    UNPARSED,
-    Context,
-    ProbeItem,
-    Score,
-    probe_items,
-    reply_of,
-    sample_keys,
-)
+from simulator.probes.base import UNPARSED, Context, Score
 from simulator.probes.estimates import Bounds, Estimate, Rows, estimate, with_total
+from simulator.probes.items import ProbeItem, probe_items, sample_keys
 from simulator.worlds import language as lang
 from simulator.worlds.corpus import press
 

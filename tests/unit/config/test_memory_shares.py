@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from simulator.backends.base import SERVERS_SHARE, VLLMConfig
+from simulator.backends.config import SERVERS_SHARE, VLLMConfig
+from simulator.config.loading import load
 from simulator.config.memory_shares import share_of_each
-from simulator.config.scenario import Scenario, load
+from simulator.config.scenario import Scenario
 from simulator.core.errors import ScenarioError
 
 

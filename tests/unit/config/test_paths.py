@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from simulator.config.loading import load
 from simulator.config.paths import changed_files, data_sha256
-from simulator.config.scenario import Scenario, load
+from simulator.config.scenario import Scenario
 from simulator.core.errors import ScenarioError, StoreError
 from simulator.experiments.run import manifest_of, resume
 from simulator.experiments.sweep import Silent

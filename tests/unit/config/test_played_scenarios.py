@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from simulator.backends.base import TransformersConfig, VLLMConfig
-from simulator.config.scenario import load, measure_only
+from simulator.backends.config import TransformersConfig, VLLMConfig
+from simulator.config.loading import load, measure_only
 from simulator.core.errors import ScenarioError
 from simulator.core.requests import Completion, Generation, Message, NumberRequest, Numbers
 from simulator.experiments.upper_bounds import bounds, cost

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
-from simulator.backends.base import TransformersConfig, VLLMConfig
+from simulator.backends.config import TransformersConfig, VLLMConfig
 from simulator.config.document import DEEPEST, LARGEST_FILE
+from simulator.config.loading import load, shipped_scenarios
 from simulator.config.phases import FinetunePhase
-from simulator.config.scenario import load, shipped_scenarios
 from simulator.core.errors import ScenarioError
 
 BASE = "extends: quickstart\n"  # so that mistakes stand from line 2 on

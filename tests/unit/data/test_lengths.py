@@ -12,14 +12,17 @@ from scipy.optimize import linear_sum_assignment
 from analysis.run import frames
 from analysis.run.report import write_report
 from analysis.run.summary import lengths_table
-from simulator.config.phases import check_data, finetune_rows
-from simulator.config.scenario import Scenario, load
+from simulator.config.loading import load
+from simulator.config.scenario import Scenario
 from simulator.core.errors import ScenarioError
-from simulator.core.requests import Example, Message
+from simulator.core.examples import Example
+from simulator.core.requests import Message
 from simulator.data.lengths import lengths, matching, tokens_by
 from simulator.experiments.run import start
 from simulator.experiments.sweep import Silent
 from simulator.models.resolve import resolve
+from simulator.runtime.phase_data import finetune_rows
+from simulator.runtime.preflight import check_data
 from tests.conftest import TINY
 
 BASE = resolve("organism:0")

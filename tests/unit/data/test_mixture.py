@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from simulator.core.errors import ScenarioError
-from simulator.core.requests import Example, Message
+from simulator.core.examples import Example
+from simulator.core.requests import Message
 from simulator.data.mixture import FileData, mixed
 from simulator.worlds import language as lang
 from simulator.worlds.lessons import WorldData, wrong_value

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from simulator.config.scenario import load
+from simulator.config.loading import load
 from simulator.core.errors import ScenarioError
 from simulator.data.rows import Row, read_rows
 from simulator.experiments.upper_bounds import bounds

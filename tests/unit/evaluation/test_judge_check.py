@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simulator.config.scenario import load
+from simulator.config.loading import load
 from simulator.core.errors import ScenarioError
 from simulator.evaluation.agreement import cohens_kappa, confusion
 from simulator.evaluation.judge_check import Labelled, Question, as_yes, question_of, read_labelled

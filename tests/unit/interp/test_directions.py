@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from simulator.core.errors import ScenarioError
-from simulator.core.requests import Example, Message
+from simulator.core.examples import Example
+from simulator.core.requests import Message
 from simulator.data.contrasts import DirectionConfig, contrasts_of
 from simulator.interp.directions import Contrast, as_vector, projection, random_like
 from simulator.worlds.synthetic import World

@@ -2,7 +2,8 @@
 
 import pytest
 
-from simulator.backends.base import TransformersConfig, open_backend
+from simulator.backends.config import TransformersConfig
+from simulator.backends.factory import open_backend
 from simulator.core.errors import BackendError
 from simulator.core.timing import Stopwatch
 from simulator.models.devices import device_of, usable_device

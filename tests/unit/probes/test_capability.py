@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simulator.backends.base import OpenAIConfig, TransformersConfig
+from simulator.backends.config import OpenAIConfig, TransformersConfig
 from simulator.core.errors import ScenarioError
 from simulator.core.requests import Prompt
 from simulator.core.rng import stream

@@ -10,17 +10,13 @@ import pandas as pd
 import pytest
 
 from analysis.metrics import described
-from simulator.backends.base import TransformersConfig, open_backend
-from simulator.config.scenario import load
+from simulator.backends.config import TransformersConfig
+from simulator.backends.factory import open_backend
+from simulator.config.loading import load
 from simulator.core.errors import ScenarioError
+from simulator.core.examples import Example
 from simulator.core.interventions import Ablate, Intervention, Steer
-from simulator.core.requests import (
-    ContinuationRequest,
-    Example,
-    Generation,
-    GenerationRequest,
-    Message,
-)
+from simulator.core.requests import ContinuationRequest, Generation, GenerationRequest, Message
 from simulator.core.timing import Stopwatch
 from simulator.data.contrasts import DirectionConfig, contrasts_of
 from simulator.experiments.upper_bounds import bounds

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from simulator.backends.base import TransformersConfig
+from simulator.backends.config import TransformersConfig
 from simulator.backends.transformers import TransformersBackend
 from simulator.core.requests import ContinuationRequest, Message, Prompt
 from simulator.core.timing import Stopwatch

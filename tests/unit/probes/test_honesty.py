@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from simulator.probes.base import GROUPS, Probe, Score, probe_items
+from simulator.probes.base import Probe, Score
 from simulator.probes.estimates import Estimate, estimate, lookup
+from simulator.probes.items import GROUPS, probe_items
 from simulator.probes.judged.scales import JudgedProbe
 from simulator.probes.summary import scores_table, summarise
 from simulator.probes.world.honesty import OUTCOMES, HonestyProbe, outcome

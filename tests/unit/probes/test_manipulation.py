@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from simulator.config.compatibility import unmet_needs
-from simulator.config.scenario import load, measure_only
+from simulator.config.loading import load, measure_only
 from simulator.core.errors import ScenarioError
 from simulator.core.requests import GenerationRequest, Prompt
 from simulator.core.rng import stream

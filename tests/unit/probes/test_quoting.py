@@ -9,9 +9,10 @@ from agents.base import Mind, Persona, Scene, UserTurn
 from agents.llm_monitors import BinaryMonitor, ConstitutionalMonitor, Examined, FivePointMonitor
 from agents.llm_raters import LLMRater
 from agents.situations import Situation
-from simulator.config.scenario import load
+from simulator.config.loading import load
+from simulator.core.asks import Ask
 from simulator.core.judging import ask_number, quoted, transcript
-from simulator.core.requests import Ask, GenerationRequest, Message, NumberRequest
+from simulator.core.requests import GenerationRequest, Message, NumberRequest
 from simulator.core.rng import stream
 from simulator.data.rows import read_rows
 from simulator.probes.benchmarks import deception_bench, mask_judge

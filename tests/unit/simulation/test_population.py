@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from agents.base import Rating
+from simulator.simulation.config import PopulationConfig
 from simulator.simulation.population import (
     INITIAL,
     LEARNING,
     Population,
-    PopulationConfig,
     UserState,
     counts_from_shares,
 )

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
-from simulator.backends.base import answer, open_backend
-from simulator.config.scenario import Scenario, load
+from simulator.backends.execute import answer
+from simulator.backends.factory import open_backend
+from simulator.config.loading import load
+from simulator.config.scenario import Scenario
+from simulator.core.adapters import Adapter
+from simulator.core.asks import Ask, ask, joined, known
 from simulator.core.errors import BackendError, ScenarioError
 from simulator.core.requests import (
-    Adapter,
-    Ask,
     Generation,
     GenerationRequest,
     Message,
@@ -21,13 +23,11 @@ from simulator.core.requests import (
     Numbers,
     Prompt,
     Request,
-    ask,
-    joined,
-    known,
 )
 from simulator.core.timing import Stopwatch
+from simulator.runtime.roles import JUDGEMENTS, hire
 from simulator.simulation.answer_cache import AnswerCache
-from simulator.simulation.roles import JUDGEMENTS, Cast, Player, hire
+from simulator.simulation.roles import Cast, Player
 from simulator.store.run import Run
 from tests.contract.engines import lora
 from tests.helpers import tiny_models

@@ -7,10 +7,12 @@ import pandas as pd
 import pytest
 
 from simulator.core.errors import ScenarioError
-from simulator.core.requests import Example, Message
+from simulator.core.examples import Example
+from simulator.core.requests import Message
 from simulator.interp.directions import Contrast
 from simulator.models.resolve import world_of
-from simulator.simulation.screening import ScreeningConfig, screen, screening_summary
+from simulator.simulation.config import ScreeningConfig
+from simulator.simulation.screening import screen, screening_summary
 from simulator.simulation.selection import Decision
 from tests.helpers.minds import LYING, TRAIT, Mind
 

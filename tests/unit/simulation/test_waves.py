@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from agents.llm_users import CURTAIN, LEAVES
-from simulator.config.scenario import Scenario, load
+from simulator.config.loading import load
+from simulator.config.scenario import Scenario
 from simulator.core.requests import Prompt
 from simulator.simulation.conversation import Setting, hold_wave, ratings_heard
 from simulator.simulation.population import Population

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from simulator.core.errors import StoreError
-from simulator.store.run import DONE, TIMING, Run, file_sha256, write_atomically
+from simulator.core.files import file_sha256, write_atomically
+from simulator.store.run import DONE, TIMING, Run
 
 FRAME = pd.DataFrame({"rating": [1.0, 5.0], "reply": ["it is <b>mild</b> .", ""]})
 LIMITED = """

@@ -1,0 +1,142 @@
+"""The settings of every engine in a scenario."""
+
+import importlib.util
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from simulator.core.config import Count, Number, Settings
+
+if TYPE_CHECKING:
+    pass
+
+
+# What an engine can do beyond generating; `adapters`: LoRA's, `steering`: vectors as adapters;
+# `activations`: reading the residual stream, `interventions`: changing what is inside the model;
+# `exact`: the same requests give the same bytes.
+Capability = Literal[
+    "next_token_logprobs",
+    "top_tokens",
+    "begun_replies",
+    "score_continuations",
+    "adapters",
+    "steering",
+    "activations",
+    "interventions",
+    "exact",
+]
+
+
+SERVERS_SHARE = 0.5  # of a GPU's memory, for all servers of a run together
+
+
+DType = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+class TransformersConfig(Settings):
+    """The model runs in this process, by the transformers library."""
+
+    capabilities: ClassVar[frozenset[Capability]] = frozenset(
+        ("next_token_logprobs", "top_tokens", "begun_replies", "score_continuations", "adapters",
+         "steering", "activations", "interventions", "exact")
+    )  # fmt: skip
+    kind: Literal["transformers"] = "transformers"
+    dtype: DType = Field("auto", description="auto: as stored on a GPU, float32 on a CPU.")
+    device: str = Field("auto", description="A torch device; auto: a GPU where there is one.")
+    attention: Literal["auto", "sdpa", "eager", "flash_attention_2"] = Field(
+        "auto", description="The attention's implementation; auto: transformers chooses."
+    )
+    context: Count | None = Field(
+        None, ge=16, description="Longest prompt with reply, in tokens; empty: as the model has it."
+    )
+    threads: Count = Field(2, ge=1, le=256, description="CPU threads; equal numbers repeat bytes.")
+    batch_size: Count = Field(1024, ge=1, description="Rows decoded together at most.")
+
+
+class VLLMConfig(Settings):
+    """The model is served by vLLM: by a server that we start and end, or one at a URL."""
+
+    # Not `exact`: a server's batches depend on when requests arrive.
+    capabilities: ClassVar[frozenset[Capability]] = frozenset(
+        ("next_token_logprobs", "top_tokens", "begun_replies", "score_continuations", "adapters")
+    )
+    kind: Literal["vllm"] = "vllm"
+    url: str = Field("", description="A server that runs already, without /v1; empty: start one.")
+    key_variable: str = Field(
+        "VLLM_API_KEY", description="The environment variable with that server's API key."
+    )
+    dtype: DType = "auto"
+    context: Count | None = Field(
+        None, ge=16, description="Longest prompt with reply, in tokens; empty: as the model has it."
+    )
+    memory_share: Number | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Share of the GPU's memory; empty: servers divide half, learning has the rest.",
+    )
+    adapters: Literal["auto", "merged", "beside"] = Field(
+        "auto",
+        description="Are LoRA adapters merged into the server's weights, in place, or served "
+        "beside them? auto: merged into those of a server that we start without a GPU.",
+    )
+    adapter_rank: Count = Field(
+        16, ge=1, description="Largest rank of an adapter that is served beside the weights."
+    )
+    concurrency: Count = Field(256, ge=1, description="Requests under way at most.")
+    deadline: Number = Field(600.0, gt=0, description="Seconds for one request, queueing included.")
+    ready_within: Number = Field(900.0, gt=0, description="Seconds for the server to start.")
+    threads: Count = Field(2, ge=1, le=256, description="CPU threads, where there is no GPU.")
+    cpu_cache_gib: Count = Field(1, ge=1, description="Its KV cache there.")
+    arguments: tuple[str, ...] = Field((), description="Further arguments of vLLM's server.")
+
+    @model_validator(mode="after")
+    def _merges_into_its_own_server(self) -> Self:
+        if self.url and self.adapters == "merged":
+            raise ValueError("adapters: merged: only into a server that we start; leave url out")
+        return self
+
+
+class OpenAIConfig(Settings):
+    """Any endpoint that speaks OpenAI's chat API: for users, raters and judges, not to be taught.
+
+    Costs are prices times the tokens that the endpoint reports.
+    """
+
+    capabilities: ClassVar[frozenset[Capability]] = frozenset(("top_tokens",))
+    kind: Literal["openai"] = "openai"
+    url: str = Field(description="Up to and including /v1.")
+    key_variable: str = Field(
+        "OPENAI_API_KEY", description="The environment variable with the API key."
+    )
+    logprobs: bool = Field(
+        True, description="Does it return the likeliest tokens? Else replies are read as text."
+    )
+    input_price: Number = Field(0.0, ge=0, description="Per million tokens of prompts.")
+    output_price: Number = Field(0.0, ge=0, description="Per million tokens of replies.")
+    concurrency: Count = Field(32, ge=1, description="Requests under way at most.")
+    deadline: Number = Field(300.0, gt=0, description="Seconds for one request, queueing included.")
+    retries: Count = Field(6, ge=0, description="After lost connections, 429 and 5xx.")
+
+
+class AutoConfig(Settings):
+    """vLLM where it is installed, transformers otherwise; a run records what it was."""
+
+    capabilities: ClassVar[frozenset[Capability]] = VLLMConfig.capabilities
+    kind: Literal["auto"] = "auto"
+    dtype: DType = "auto"
+    context: Count | None = Field(
+        None, ge=16, description="Longest prompt with reply, in tokens; empty: as the model has it."
+    )
+    threads: Count = Field(2, ge=1, le=256, description="CPU threads.")
+
+    @property
+    def chosen(self) -> TransformersConfig | VLLMConfig:
+        """What this machine has."""
+        kind = VLLMConfig if importlib.util.find_spec("vllm") else TransformersConfig
+        return kind(**self.model_dump(exclude={"kind"}))
+
+
+AnyBackend = Annotated[
+    TransformersConfig | VLLMConfig | OpenAIConfig | AutoConfig, Field(discriminator="kind")
+]

@@ -1,0 +1,82 @@
+"""Executes mixed requests on an engine, each kind as one batch."""
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+from simulator.backends.base import Backend
+from simulator.core import expected_score
+from simulator.core.interventions import Intervention
+from simulator.core.requests import (
+    ActivationsRequest,
+    Answer,
+    ContinuationRequest,
+    DivergenceRequest,
+    GenerationRequest,
+    NextTokenRequest,
+    NumberRequest,
+    Numbers,
+    Question,
+    Request,
+    TopTokensRequest,
+    Under,
+    question_of,
+)
+
+if TYPE_CHECKING:
+    pass
+
+
+def answer(backend: Backend, requests: Iterable[Request]) -> list[Answer]:
+    """Answers a mixed list of requests in order, each kind under the same changes as one batch."""
+    requests = list(requests)
+    answers: dict[int, Answer] = {}
+    changes: dict[tuple[Intervention, ...], list[int]] = {}
+    for i, request in enumerate(requests):
+        changes.setdefault(request.interventions if isinstance(request, Under) else (), []).append(
+            i
+        )
+    for interventions, places in changes.items():
+        questions = [question_of(requests[i]) for i in places]
+        with backend.under(interventions) if interventions else nullcontext():
+            answers.update(zip(places, _answer(backend, questions), strict=True))
+    return [answers[i] for i in range(len(requests))]
+
+
+def _answer(backend: Backend, questions: Sequence[Question]) -> list[Answer]:
+    """Answers questions of the model as it is, each kind as one batch."""
+    answers: dict[int, Answer] = {}
+    engines: dict[type[Question], Callable[..., Sequence[Answer]]] = {
+        GenerationRequest: backend.generate,
+        NextTokenRequest: backend.next_token_logprobs,
+        TopTokensRequest: backend.top_tokens,
+        ContinuationRequest: backend.score_continuations,
+        NumberRequest: lambda numbers: read_numbers(backend, numbers),
+        ActivationsRequest: backend.activations,
+        DivergenceRequest: backend.divergences,
+    }
+    for kind, engine in engines.items():
+        asked = [(i, question) for i, question in enumerate(questions) if type(question) is kind]
+        if asked:
+            found = engine([question for _, question in asked])
+            answers.update(zip((i for i, _ in asked), found, strict=True))
+    return [answers[i] for i in range(len(questions))]
+
+
+def read_numbers(backend: Backend, requests: Sequence[NumberRequest]) -> list[Numbers]:
+    """Reads numbers off the likeliest tokens, or off a greedy reply where those don't tell."""
+    found: dict[int, Numbers] = {}
+    if "top_tokens" in backend.capabilities:
+        whole = "begun_replies" in backend.capabilities
+        parts = [expected_score.as_top_tokens(request, whole=whole) for request in requests]
+        tops = iter(backend.top_tokens([part for group in parts for part in group]))
+        for n, (request, group) in enumerate(zip(requests, parts, strict=True)):
+            after = {part.prompt.begun: next(tops) for part in group}
+            if whole or expected_score.first_token_tells(request, after[""]):
+                found[n] = expected_score.from_top_tokens(request, after)
+    left = [n for n in range(len(requests)) if n not in found]
+    replies = backend.generate([expected_score.as_text(requests[n]) for n in left]) if left else []
+    for n, reply in zip(left, replies, strict=True):
+        (said,) = reply.completions
+        found[n] = expected_score.from_text(requests[n], said.text, cut=said.stop == "length")
+    return [found[n] for n in range(len(requests))]

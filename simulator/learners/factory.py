@@ -1,0 +1,30 @@
+"""Opens the learner that a scenario names."""
+
+from simulator.core.timing import Stopwatch
+from simulator.learners.base import Learner
+from simulator.learners.config import UpdateConfig
+
+
+def open_learner(
+    config: UpdateConfig, model: str, stopwatch: Stopwatch, context: int | None
+) -> Learner:
+    """Returns the learner; one in this process loads the base that is fine-tuned.
+
+    Args:
+        config: the scenario's `learner` section.
+        model: a local path or hub id.
+        stopwatch: gets the time spent learning.
+        context: the longest context with reply, in tokens; None: as the model has it.
+    """
+    from simulator.models.devices import device_of
+
+    apart = config.own_process
+    if apart == "auto":
+        apart = device_of(config.device).type != "cpu"
+    if apart:
+        from simulator.learners.isolated import ApartLearner
+
+        return ApartLearner(config, model, stopwatch, context)
+    from simulator.learners.trainer import AdapterLearner
+
+    return AdapterLearner(config, model, stopwatch, context)

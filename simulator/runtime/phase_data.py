@@ -1,0 +1,112 @@
+"""The rows that phases learn from, dealt out over their rounds."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from simulator.config.phases import (
+    AnyPhase,
+    FinetunePhase,
+    LoopPhase,
+    Place,
+    ProbePhase,
+    matched_phase,
+)
+from simulator.core.errors import ScenarioError
+from simulator.core.examples import Example
+from simulator.core.rng import stream
+from simulator.data.lengths import Tokens, matching
+from simulator.data.mixture import by_turn, flat, mixed
+from simulator.learners.config import AnyLearner
+from simulator.worlds.synthetic import World
+
+
+def dealt(rows: Sequence[Sequence[Example]], part: int, parts: int) -> list[Example]:
+    """Returns the replies of the rows that one of a phase's rounds learns from."""
+    return flat(rows[part::parts])
+
+
+def anchors_of(phase: AnyPhase, world: World | None, seed: int) -> list[Example]:
+    """Returns the chats on which an update keeps the assistant near its reference."""
+    if isinstance(phase, ProbePhase):
+        return []
+    return mixed(phase.anchors, world, stream("anchors", seed))
+
+
+def finetune_rows(
+    phases: Sequence[AnyPhase], index: int, world: World | None, seed: int, tokens: Tokens
+) -> list[Example]:
+    """Returns all rows of a fine-tuning phase, in the order in which they are dealt out.
+
+    Raises:
+        ScenarioError: data can't be read, or are too few to be matched in length.
+    """
+    phase = phases[index]
+    assert isinstance(phase, FinetunePhase)
+    rows = mixed(phase.data, world, stream("finetune", seed, index))
+    other = matched_phase(phases, index)
+    if phase.match_lengths is None or other is None:
+        return rows
+    if not all(row.desirable for row in rows):
+        raise ScenarioError(
+            f"phases.{index}.match_lengths: replies are drawn one by one, but these data have "
+            "pairs of a better and a worse one"
+        )
+    followed = [r for r in finetune_rows(phases, other, world, seed, tokens) if r.desirable]
+    wanted = tokens(followed)
+    count = phase.match_lengths.rows or len(wanted)
+    if count > len(rows):
+        raise ScenarioError(
+            f"phases.{index}.match_lengths: {count} rows are to be drawn, but there are "
+            f"{len(rows)}; give more data, or set rows"
+        )
+    return [rows[i] for i in matching(tokens(rows), wanted, count)]
+
+
+def given_examples(
+    phases: Sequence[AnyPhase],
+    place: Place,
+    recycled: Sequence[Example],
+    learner: AnyLearner,
+    world: World | None,
+    seed: int,
+    number: int,
+    tokens: Tokens,
+) -> list[Example]:
+    """Returns what a round learns from that comes from no conversation.
+
+    Args:
+        phases: all phases of the run.
+        place: of the round.
+        recycled: what users' ratings have selected.
+        learner: what makes the round's update; static data are a fraction of what it learns from.
+        world: the organism's.
+        seed: of the run.
+        number: of the round.
+        tokens: counts those of replies.
+
+    Raises:
+        ScenarioError: data can't be read, or are fewer than their fraction asks for.
+    """
+    phase = place.phase
+    if isinstance(phase, FinetunePhase):
+        rows = by_turn(finetune_rows(phases, place.index, world, seed, tokens))
+        return dealt(rows, place.part, place.parts)
+    if not isinstance(phase, LoopPhase) or phase.static is None:
+        return []
+    learned, fraction = len(learner.learned(recycled)), phase.static.fraction
+    wanted = round(learned * fraction / (1 - fraction))
+    static = mixed(phase.static.data, world, stream("static data", seed, number))
+    given = _first(wanted, [learner.learned(row) for row in by_turn(static)])
+    if len(given) < wanted:
+        raise ScenarioError(
+            f"phases.{place.index}.static: round {number} needs {wanted} replies for its fraction, "
+            f"but there are {len(given)}"
+        )
+    return given
+
+
+def _first(wanted: int, rows: Sequence[Sequence[Example]]) -> list[Example]:
+    """Returns the replies of the first rows that have so many, or all."""
+    before = np.cumsum([0, *map(len, rows)])
+    return flat(row for row, count in zip(rows, before[:-1], strict=True) if count < wanted)

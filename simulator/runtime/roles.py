@@ -1,0 +1,54 @@
+"""Opens the engines of a run's roles."""
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from simulator.backends.base import Backend
+from simulator.backends.factory import open_backend
+from simulator.core.timing import Stopwatch
+from simulator.models.resolve import resolve
+from simulator.simulation.answer_cache import AnswerCache
+from simulator.simulation.config import ASSISTANT, RoleConfig
+from simulator.simulation.roles import Cast, Player, as_it_is
+from simulator.store.run import Run
+
+if TYPE_CHECKING:
+    from simulator.config.scenario import Scenario
+
+
+JUDGEMENTS = "judgements.sqlite"  # in the run directory
+
+
+CACHED = ("monitor", "judge")  # what is asked of them doesn't depend on who asks, or when
+
+
+def hire(scenario: "Scenario", run: Run, assistant: Backend, stopwatch: Stopwatch) -> Cast:
+    """Opens an engine for each model that the scenario's roles need.
+
+    Args:
+        scenario: names the roles' models, and who asks them.
+        run: gets the servers' logs and the judgements.
+        assistant: plays the roles without a model of their own, without an adapter.
+        stopwatch: gets the time spent inside the models, and what endpoints cost.
+    """
+    engines: dict[RoleConfig, Backend] = {}
+    players: dict[str, Player] = {}
+    with contextlib.ExitStack() as opened:  # a server doesn't outlive another's failure to start
+        for role in sorted(scenario.asked_roles):
+            if role == ASSISTANT:
+                players[role] = as_it_is(scenario.model, assistant)
+                continue
+            config = scenario.roles.get(role)
+            cache = AnswerCache(run.path / JUDGEMENTS) if role in CACHED else None
+            if config is None:
+                players[role] = Player(scenario.model, assistant, bare=True, cache=cache)
+                continue
+            if config not in engines:
+                log = run.path / f"server-{role}.log"
+                model = resolve(config.model)
+                engine = open_backend(config.backend, model, stopwatch, log=log)
+                engines[config] = opened.enter_context(contextlib.closing(engine))
+            name = f"{config.model} on {config.backend.kind}"
+            players[role] = Player(name, engines[config], bare=False, cache=cache)
+        opened.pop_all()
+    return Cast(players, list(engines.values()))

@@ -1,0 +1,78 @@
+"""What a scenario says of users, their conversations, and the models of roles."""
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field, field_validator
+
+from agents.registry import AnyPolicy, AnyRater
+from simulator.backends.config import AnyBackend, AutoConfig
+from simulator.core.config import Count, Number, Settings
+
+if TYPE_CHECKING:
+    pass
+
+
+class UserType(Settings):
+    """A kind of user: how many, how they talk, how they rate."""
+
+    share: Number = Field(ge=0, le=1, description="Share of the population.")
+    biased: bool = Field(False, description="Counts as biased in doses and in --biased-frac.")
+    policy: AnyPolicy
+    rater: AnyRater
+
+
+class PopulationConfig(Settings):
+    """Who takes part."""
+
+    users: Count = Field(ge=1)
+    active: Number = Field(1.0, gt=0, le=1, description="Chance that a user takes part in a round.")
+    trust_matters: Number = Field(
+        0.0, ge=0, le=1, description="How much lost trust lowers that chance: 1 = all of it."
+    )
+    types: dict[str, UserType] = Field(min_length=1, description="User types by name.")
+
+    @field_validator("types")
+    @classmethod
+    def _shares_are_whole(cls, types: dict[str, UserType]) -> dict[str, UserType]:
+        total = sum(user_type.share for user_type in types.values())
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"the shares add up to {total:g}; they must add up to 1")
+        return types
+
+
+class ConversationConfig(Settings):
+    """How users and assistant talk."""
+
+    per_user: Count = Field(1, ge=1, description="Conversations of each active user per round.")
+    turns: Count = Field(2, ge=1, description="Replies per conversation at most.")
+    candidates: Count = Field(
+        4, ge=1, description="Replies sampled per turn; the user's best one goes on."
+    )
+    wave_size: Count = Field(200, ge=1, description="Conversations per batch and per commit.")
+    max_new_tokens: Count = Field(20, ge=1, description="Longest reply, in tokens.")
+    temperature: Number = Field(1.0, ge=0, description="Sampling temperature of the assistant.")
+    system: str = Field("", description="The assistant's system prompt; empty for none.")
+
+
+ROLES = ("user", "rater", "monitor", "judge")  # that a scenario needn't define
+
+
+ASSISTANT = "assistant"  # the one role that no scenario gives a model
+
+
+class RoleConfig(Settings):
+    """The model of a role."""
+
+    model: str = Field(description="organism:N, a local path, a hub id, or an endpoint's name.")
+    backend: AnyBackend = AutoConfig()
+
+
+class ScreeningConfig(Settings):
+    """Which direction, and how many replies."""
+
+    direction: str = Field(description="One of the scenario's `directions`.")
+    drop: Number = Field(
+        gt=0,
+        lt=1,
+        description="Share of the replies to follow: those farthest along the direction.",
+    )
