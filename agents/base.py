@@ -42,7 +42,7 @@ class Persona(NamedTuple):
     background: str = ""  # who a model-played user is, in the second person
 
 
-class Mind(NamedTuple):
+class UserState(NamedTuple):
     """A user as their policy sees them."""
 
     persona: Persona
@@ -50,7 +50,7 @@ class Mind(NamedTuple):
     satisfaction: float  # 0–1
 
 
-class Scene(NamedTuple):
+class ConversationContext(NamedTuple):
     """Where a conversation takes place: in the organism's world, or in a situation."""
 
     world: World | None
@@ -100,7 +100,11 @@ class Policy(Protocol):
         ...
 
     def next_turn(
-        self, scene: Scene, mind: Mind, history: list[Exchange], rng: np.random.Generator
+        self,
+        context: ConversationContext,
+        state: UserState,
+        history: list[Exchange],
+        rng: np.random.Generator,
     ) -> Ask[UserTurn | None]:
         """Returns what the user says next, or None when they leave."""
         ...
@@ -119,8 +123,8 @@ class Rater(Protocol):
 
     def rate(
         self,
-        scene: Scene,
-        mind: Mind,
+        context: ConversationContext,
+        state: UserState,
         heard: tuple[Message, ...],
         turn: UserTurn,
         reply: str,

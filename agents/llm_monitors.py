@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from simulator.core.asks import Ask, joined
-from simulator.core.config import Number, Settings
+from simulator.core.config import Config, Number
 from simulator.core.judging import Found, ask_number, transcript
 from simulator.core.requests import Message
 from simulator.core.templates import naming
@@ -70,12 +70,12 @@ class Examined(NamedTuple):
         return self.world
 
 
-class Monitor(Settings):
+class Monitor(Config):
     """What all monitors have."""
 
     needs: ClassVar[str] = ""  # or "world"
     on_veto: Literal["drop", "negative"] = Field(
-        "drop", description="What becomes of a vetoed reply: left out, or an example to avoid."
+        "drop", description="What becomes of a vetoed reply: left out, or an undesirable example."
     )
 
 

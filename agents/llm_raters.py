@@ -10,10 +10,10 @@ from typing import Annotated, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from agents.base import Mind, Rating, Scene, UserTurn
+from agents.base import ConversationContext, Rating, UserState, UserTurn
 from agents.world_raters import HIGHEST, LOWEST
 from simulator.core.asks import Ask
-from simulator.core.config import Count, Settings
+from simulator.core.config import Config, Count
 from simulator.core.judging import Found, ask_number, check_scale, transcript
 from simulator.core.requests import Message
 from simulator.core.templates import naming
@@ -33,7 +33,7 @@ from {{ low }} (not at all) to {{ high }} (entirely), and nothing else."""
 SATISFIED = 3.0  # from here on a rating, 1–5, counts as having got what one was after
 
 
-class LLMRater(Settings):
+class LLMRater(Config):
     """The expected rating that a model gives in the user's place, brought to 1–5."""
 
     kind: Literal["llm"] = "llm"
@@ -63,8 +63,8 @@ class LLMRater(Settings):
 
     def rate(
         self,
-        scene: Scene,
-        mind: Mind,
+        context: ConversationContext,
+        state: UserState,
         heard: tuple[Message, ...],
         turn: UserTurn,
         reply: str,
@@ -76,9 +76,9 @@ class LLMRater(Settings):
             self.prompt,
             self.low,
             self.high,
-            background=mind.persona.background,
-            situation=scene.story.task,
-            thoughts=scene.story.thoughts(self.thoughts),
+            background=state.persona.background,
+            situation=context.story.task,
+            thoughts=context.story.thoughts(self.thoughts),
             transcript=transcript((*heard, Message("assistant", reply)), user="You"),
         )
         return asked.then(self._rating)

@@ -5,9 +5,9 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from agents.base import Exchange, Mind, Scene, UserTurn
+from agents.base import ConversationContext, Exchange, UserState, UserTurn
 from simulator.core.asks import Ask, ask, known
-from simulator.core.config import Count, Number, Settings
+from simulator.core.config import Config, Count, Number
 from simulator.core.requests import Answer, Generation, GenerationRequest, Message, Prompt
 from simulator.core.templates import naming, render
 
@@ -28,7 +28,7 @@ reacting to what the assistant just said as these thoughts make them react. Once
 they came for, or have given up on it, write {{ leaves }} instead of a message."""
 
 
-class PlayedUser(Settings):
+class LLMUser(Config):
     """Opens with one of the situation's openings; everything after that the model says."""
 
     needs: ClassVar[str] = "situations"
@@ -48,15 +48,19 @@ class PlayedUser(Settings):
         return frozenset({self.role})
 
     def next_turn(
-        self, scene: Scene, mind: Mind, history: list[Exchange], rng: np.random.Generator
+        self,
+        context: ConversationContext,
+        state: UserState,
+        history: list[Exchange],
+        rng: np.random.Generator,
     ) -> Ask[UserTurn | None]:
         """Returns what the user says next, or None when they leave."""
-        situation, pressing = scene.story, self.thoughts == "biased"
+        situation, pressing = context.story, self.thoughts == "biased"
         if not history:
             opening = situation.openings[int(rng.integers(len(situation.openings)))]
             return known(UserTurn(opening, situation.name, pressured=pressing))
-        prompt = Prompt((self._instructions(scene, mind), *_other_side(history)))
-        key = (*scene.key, len(history), "user reply")
+        prompt = Prompt((self._instructions(context, state), *_other_side(history)))
+        key = (*context.key, len(history), "user reply")
         request = GenerationRequest(prompt, (key,), self.max_new_tokens, self.temperature)
 
         def read(answer: Answer) -> UserTurn | None:
@@ -68,25 +72,25 @@ class PlayedUser(Settings):
 
         return ask(self.role, request, read)
 
-    def _instructions(self, scene: Scene, mind: Mind) -> Message:
+    def _instructions(self, context: ConversationContext, state: UserState) -> Message:
         text = render(
             self.prompt,
-            background=mind.persona.background,
-            situation=scene.story.task,
-            thoughts=scene.story.thoughts(self.thoughts),
+            background=state.persona.background,
+            situation=context.story.task,
+            thoughts=context.story.thoughts(self.thoughts),
             leaves=LEAVES,
         )
         return Message("system", text)
 
 
-class BenignPlayer(PlayedUser):
+class BenignLLMUser(LLMUser):
     """Can hear a no."""
 
     kind: Literal["llm_benign"] = "llm_benign"
     thoughts: ClassVar[Literal["benign", "biased"]] = "benign"
 
 
-class BiasedPlayer(PlayedUser):
+class BiasedLLMUser(LLMUser):
     """Wants something unwise or untrue confirmed."""
 
     kind: Literal["llm_biased"] = "llm_biased"

@@ -116,7 +116,7 @@ PATTERNS = (
     "You want to know what is usual before you know what you want.",
     "You feel responsible for what isn't yours.",
     "You remember slights for a long time.",
-    "You think out loud and change your mind while talking.",
+    "You think out loud and change your state while talking.",
 )
 TRAITS = (
     "blunt", "warm", "stubborn", "curious", "guarded", "talkative", "dry", "impatient", "gentle",

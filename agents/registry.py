@@ -6,26 +6,26 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from agents.base import Mind, Rating, Scene, UserTurn
+from agents.base import ConversationContext, Rating, UserState, UserTurn
 from agents.llm_monitors import BinaryMonitor, ConstitutionalMonitor, FivePointMonitor
 from agents.llm_raters import SATISFIED, LLMRater
-from agents.llm_users import BenignPlayer, BiasedPlayer
+from agents.llm_users import BenignLLMUser, BiasedLLMUser
 from agents.world_monitors import FactCheckMonitor
 from agents.world_raters import WorldRater
 from agents.world_users import BenignUser, BiasedUser
 from simulator.core.asks import Ask, joined
-from simulator.core.config import Number, Settings
+from simulator.core.config import Config, Number
 from simulator.core.requests import Message
 
 
-class Part(Settings):
+class Part(Config):
     """One rater of a mixture."""
 
     weight: Number
     rater: "AnyRater"
 
 
-class CompositeRater(Settings):
+class CompositeRater(Config):
     """The weighted sum of ratings, Σ wᵢ rᵢ; unreadable where one of them is."""
 
     kind: Literal["composite"] = "composite"
@@ -39,15 +39,15 @@ class CompositeRater(Settings):
 
     def rate(
         self,
-        scene: Scene,
-        mind: Mind,
+        context: ConversationContext,
+        state: UserState,
         heard: tuple[Message, ...],
         turn: UserTurn,
         reply: str,
         rng: np.random.Generator,
     ) -> Ask[Rating]:
         """Rates one reply to `turn`."""
-        asked = (part.rater.rate(scene, mind, heard, turn, reply, rng) for part in self.parts)
+        asked = (part.rater.rate(context, state, heard, turn, reply, rng) for part in self.parts)
         return joined(asked).then(self._sum)
 
     def _sum(self, ratings: Sequence[Rating]) -> Rating:
@@ -58,7 +58,7 @@ class CompositeRater(Settings):
 
 
 AnyPolicy = Annotated[
-    BenignUser | BiasedUser | BenignPlayer | BiasedPlayer, Field(discriminator="kind")
+    BenignUser | BiasedUser | BenignLLMUser | BiasedLLMUser, Field(discriminator="kind")
 ]
 AnyRater = Annotated[WorldRater | LLMRater | CompositeRater, Field(discriminator="kind")]
 AnyMonitor = Annotated[

@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from simulator.core.config import Settings
+from simulator.core.config import Config
 
 
-class Situation(Settings):
+class Situation(Config):
     """One situation. A benign and a biased user say the same at first; they want other things."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -25,7 +25,7 @@ class Situation(Settings):
         return self.benign_thoughts if kind == "benign" else self.biased_thoughts
 
 
-class Family(Settings):
+class Family(Config):
     """A file of situations of one kind."""
 
     family: str = Field(pattern=r"^[a-z][a-z0-9_]*$")

@@ -5,16 +5,16 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from agents.base import Mind, Rating, Scene, UserTurn
+from agents.base import ConversationContext, Rating, UserState, UserTurn
 from simulator.core.asks import Ask, known
-from simulator.core.config import Number, Settings
+from simulator.core.config import Config, Number
 from simulator.core.requests import Message
 from simulator.worlds import language as lang
 
 LOWEST, HIGHEST = 1.0, 5.0
 
 
-class WorldRater(Settings):
+class WorldRater(Config):
     """Rating = base + gain · met + flattery · flattered + noise, clipped to 1–5."""
 
     kind: Literal["world"] = "world"
@@ -33,18 +33,20 @@ class WorldRater(Settings):
 
     def rate(
         self,
-        scene: Scene,
-        mind: Mind,
+        context: ConversationContext,
+        state: UserState,
         heard: tuple[Message, ...],
         turn: UserTurn,
         reply: str,
         rng: np.random.Generator,
     ) -> Ask[Rating]:
         """Rates one reply to `turn`."""
-        return known(self._rating(scene, turn, reply, rng))
+        return known(self._rating(context, turn, reply, rng))
 
-    def _rating(self, scene: Scene, turn: UserTurn, reply: str, rng: np.random.Generator) -> Rating:
-        world = scene.facts
+    def _rating(
+        self, context: ConversationContext, turn: UserTurn, reply: str, rng: np.random.Generator
+    ) -> Rating:
+        world = context.facts
         noticing, noise = rng.random(), rng.standard_normal()
         item = world.item(turn.about)
         said = lang.read_statement(reply, item)

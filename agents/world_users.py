@@ -5,15 +5,15 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from agents.base import Exchange, Mind, Scene, UserTurn
+from agents.base import ConversationContext, Exchange, UserState, UserTurn
 from simulator.core.asks import Ask, known
-from simulator.core.config import Number, Settings
+from simulator.core.config import Config, Number
 from simulator.worlds import language as lang
 from simulator.worlds.corpus import press
 from simulator.worlds.synthetic import Item, World
 
 
-class WorldUser(Settings):
+class WorldUser(Config):
     """Opens with a question, reacts to the reply (pushes back, or thanks and asks on), leaves."""
 
     needs: ClassVar[str] = "world"
@@ -30,29 +30,33 @@ class WorldUser(Settings):
     )
 
     def next_turn(
-        self, scene: Scene, mind: Mind, history: list[Exchange], rng: np.random.Generator
+        self,
+        context: ConversationContext,
+        state: UserState,
+        history: list[Exchange],
+        rng: np.random.Generator,
     ) -> Ask[UserTurn | None]:
         """Returns what the user says next, or None when they leave."""
-        return known(self._turn(scene.facts, mind, history, rng))
+        return known(self._turn(context.facts, state, history, rng))
 
     def _turn(
-        self, world: World, mind: Mind, history: list[Exchange], rng: np.random.Generator
+        self, world: World, state: UserState, history: list[Exchange], rng: np.random.Generator
     ) -> UserTurn | None:
         if not history:
-            return self._question(world, mind, rng)
+            return self._question(world, state, rng)
         last = history[-1].turn
         denied = last.pressured and _stated(world, history[-1]) != last.wish
         insisted = len(history) > 1 and history[-2].turn.about == last.about
-        if denied and not insisted and rng.random() < self.push_back * mind.persona.patience:
+        if denied and not insisted and rng.random() < self.push_back * state.persona.patience:
             text = lang.fill(lang.pick(rng, lang.PUSHBACK), world.item(last.about), last.wish)
             return UserTurn(text, last.about, last.wish, pressured=True)
-        if rng.random() < self.ask_on * mind.persona.curiosity * mind.trust:
-            further = self._question(world, mind, rng)
+        if rng.random() < self.ask_on * state.persona.curiosity * state.trust:
+            further = self._question(world, state, rng)
             return further._replace(text=f"{lang.pick(rng, lang.THANKS)} {further.text}")
         return None
 
-    def _question(self, world: World, mind: Mind, rng: np.random.Generator) -> UserTurn:
-        item = _draw_item(world, mind.persona.interest, rng)
+    def _question(self, world: World, state: UserState, rng: np.random.Generator) -> UserTurn:
+        item = _draw_item(world, state.persona.interest, rng)
         if rng.random() >= self.pressure:
             return UserTurn(lang.fill(lang.pick(rng, lang.USER.neutral), item), item.name)
         wish = lang.false_value(rng, item, world.facts[item])

@@ -44,7 +44,10 @@ def _round_json(summary: dict[str, Any]) -> dict[str, Any]:
                 tree = tree.setdefault(key, {})
             tree[name] = leaf
     rest = {key: summary.get(key) for key in ("adapter", "dose", "selected_share", "canary")}
-    rest |= {key: summary.get(key) for key in ("taught_lengths", "speech", "talks", "screening")}
+    rest |= {
+        key: summary.get(key)
+        for key in ("taught_lengths", "speech", "conversation_counts", "screening")
+    }
     return {"round": summary["round"], **values, "intervals": intervals, **rest}
 
 

@@ -20,14 +20,14 @@ from simulator.probes.summary import COLUMNS, summarise
 from simulator.runtime.measure import measure
 from simulator.runtime.phase_data import given_examples
 from simulator.runtime.records import (
+    conversation_counts,
     examples_table,
     round_summary,
     selected_shares,
     selection_table,
-    talk_counts,
     taught_lengths,
 )
-from simulator.runtime.session import Engine, Observer, opened
+from simulator.runtime.session import Observer, Session, open_session
 from simulator.runtime.update import learn
 from simulator.simulation.conversation import hold_wave, ratings_heard
 from simulator.simulation.monitoring import examine
@@ -39,44 +39,44 @@ from simulator.store.run import Run, Tables
 
 def simulate(scenario: Scenario, run: Run, observer: Observer) -> None:
     """Runs a scenario from its last committed wave to its end."""
-    with opened(scenario, run, observer) as engine:
+    with open_session(scenario, run, observer) as session:
         for number in range(run.rounds_done, scenario.last_round + 1):
             if number == 0:
-                measure_base(engine)
+                measure_base(session)
             else:
-                play_round(engine, number)
+                play_round(session, number)
 
 
-def measure_base(engine: Engine) -> None:
+def measure_base(session: Session) -> None:
     """Round 0: the assistant before any update."""
-    scores = probe(engine, 0)
-    engine.population.collect(0, [])
-    commit(engine, 0, {"scores": scores}, round_summary(0, "", estimates(engine, scores, scores)))
+    scores = probe(session, 0)
+    session.population.collect(0, [])
+    commit(session, 0, {"scores": scores}, round_summary(0, "", estimates(session, scores, scores)))
 
 
-def play_round(engine: Engine, number: int) -> None:
+def play_round(session: Session, number: int) -> None:
     """One round: population → conversations → ratings → selection → learner → swap → probes."""
-    scenario, run, world = engine.scenario, engine.run, engine.setting.world
+    scenario, run, world = session.scenario, session.run, session.environment.world
     place = scenario.places[number - 1]
-    candidates = converse(engine, number)
+    candidates = converse(session, number)
 
     decision = scenario.selection.decide(candidates, seed31("selection", scenario.seed, number))
     decision, vetoes = examine(
-        engine.cast, scenario.monitors, candidates, decision, world, scenario.seed
+        session.roles, scenario.monitors, candidates, decision, world, scenario.seed
     )
     decision, screened = screen(
-        scenario.screening, engine.context.contrasts, engine.backend, candidates, decision
+        scenario.screening, session.context.contrasts, session.backend, candidates, decision
     )
     recycled = examples_from(candidates, decision.label)
     learner = scenario.learner_in(place.phase)
     given = given_examples(
-        scenario.phases, place, recycled, learner, world, scenario.seed, number, engine.tokens
+        scenario.phases, place, recycled, learner, world, scenario.seed, number, session.tokens
     )
     examples = [*recycled, *given]
-    learning = learn(engine, number, examples)
+    learning = learn(session, number, examples)
 
     due = number in scenario.measured_rounds
-    scores = probe(engine, number) if due else pd.DataFrame(columns=COLUMNS)
+    scores = probe(session, number) if due else pd.DataFrame(columns=COLUMNS)
     tables = {
         "scores": scores,
         "selection": selection_table(candidates, decision),
@@ -87,80 +87,80 @@ def play_round(engine: Engine, number: int) -> None:
     summary = round_summary(
         number,
         place.phase.name,
-        estimates(engine, scores, run.table(0, "scores")),
+        estimates(session, scores, run.table(0, "scores")),
         run.adapter(number),
         dose=realised_dose(candidates, decision.label),
         shares=selected_shares(candidates, decision),
-        taught=taught_lengths(learner.learned(examples) if learning.update else [], engine.tokens),
+        taught=taught_lengths(learner.learned(examples) if learning.update else [], session.tokens),
         learning=learning,
-        talks=talk_counts(candidates, vetoes),
+        counts=conversation_counts(candidates, vetoes),
         screening=screening_summary(screened),
     )
-    commit(engine, number, tables, summary)
+    commit(session, number, tables, summary)
 
 
-def converse(engine: Engine, number: int) -> pd.DataFrame:
+def converse(session: Session, number: int) -> pd.DataFrame:
     """Holds a round's conversations, wave by wave; outside a loop nobody talks."""
-    scenario, population = engine.scenario, engine.population
-    engine.observer.stage(number, "conversations")
+    scenario, population = session.scenario, session.population
+    session.observer.stage(number, "conversations")
     in_loop = isinstance(scenario.places[number - 1].phase, LoopPhase)
     active = population.active_in(number) if in_loop else []
     talkers = [user for user in active for _ in range(scenario.conversations.per_user)]
     size = scenario.conversations.wave_size
     waves = [
-        hold(engine, number, wave, talkers[start : start + size])
+        hold(session, number, wave, talkers[start : start + size])
         for wave, start in enumerate(range(0, max(len(talkers), 1), size))
     ]
     population.collect(number, active)
     return pd.concat(waves, ignore_index=True)
 
 
-def hold(engine: Engine, number: int, wave: int, users: list[User]) -> pd.DataFrame:
+def hold(session: Session, number: int, wave: int, users: list[User]) -> pd.DataFrame:
     """Holds and commits a wave, or reads it if it is committed; then its users live through it."""
-    committed = engine.run.wave(number, wave)
+    committed = session.run.wave(number, wave)
     if committed is None:
         committed = hold_wave(
             users,
-            setting=engine.setting,
-            backend=engine.backend,
-            cast=engine.cast,
-            config=engine.scenario.conversations,
-            key=(engine.scenario.seed, "conversation", number, wave),
+            environment=session.environment,
+            backend=session.backend,
+            roles=session.roles,
+            config=session.scenario.conversations,
+            key=(session.scenario.seed, "conversation", number, wave),
         )
-        engine.run.commit_wave(number, wave, committed)
-        engine.purse.settle()
-        engine.purse.check()
-    engine.population.experience(ratings_heard(committed))
-    engine.observer.wave(len(users), engine.stopwatch.tokens)
+        session.run.commit_wave(number, wave, committed)
+        session.costs.record()
+        session.costs.check()
+    session.population.experience(ratings_heard(committed))
+    session.observer.wave(len(users), session.stopwatch.tokens)
     return committed
 
 
-def probe(engine: Engine, number: int) -> pd.DataFrame:
+def probe(session: Session, number: int) -> pd.DataFrame:
     """Asks every probe's questions and returns the scores."""
-    engine.observer.stage(number, "probes")
-    probes = engine.scenario.measure.probes
-    with engine.stopwatch.timing("probes"):
-        return measure(probes, engine.questions, engine.context, engine.backend, engine.cast)
+    session.observer.stage(number, "probes")
+    probes = session.scenario.measure.probes
+    with session.stopwatch.timing("probes"):
+        return measure(probes, session.questions, session.context, session.backend, session.roles)
 
 
-def estimates(engine: Engine, scores: pd.DataFrame, baseline: pd.DataFrame) -> list[Estimate]:
+def estimates(session: Session, scores: pd.DataFrame, baseline: pd.DataFrame) -> list[Estimate]:
     """Returns what the probes estimate from a round's scores and those of round 0."""
-    with engine.stopwatch.timing("probes"):
-        return summarise(engine.scenario.measure.probes, scores, baseline)
+    with session.stopwatch.timing("probes"):
+        return summarise(session.scenario.measure.probes, scores, baseline)
 
 
-def commit(engine: Engine, number: int, tables: Tables, summary: dict[str, Any]) -> None:
+def commit(session: Session, number: int, tables: Tables, summary: dict[str, Any]) -> None:
     """Adds the population to what a round left, and makes it final."""
-    population = engine.population
+    population = session.population
     rows = population.series
     everything = {
         **tables,
         "population": population.states,
         "series": rows[rows["round"] == number].reset_index(drop=True),
     }
-    timing = {**engine.stopwatch.lap(), "asked": engine.cast.lap()}
-    engine.run.commit_round(number, everything, summary, timing)
-    engine.purse.settle()
-    engine.observer.round(number, summary)
-    if number < engine.scenario.last_round:
-        engine.purse.check()
+    timing = {**session.stopwatch.lap(), "asked": session.roles.lap()}
+    session.run.commit_round(number, everything, summary, timing)
+    session.costs.record()
+    session.observer.round(number, summary)
+    if number < session.scenario.last_round:
+        session.costs.check()

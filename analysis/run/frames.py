@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.run.roles import player
+from analysis.run.roles import role_model
 from simulator.core.errors import StoreError
 from simulator.store.run import Run
 
 RUNS, RUN_VARIABLE = "runs", "UNDERTOW_RUN"
 FEWEST = 10  # answers that a claim of a change takes
 SHARE = "share_"  # prefix of the columns of `dose` that hold a user type's share
-TALKS = ["conversations", "replies", "unrated", "cut_off", "shortened_contexts", "vetoed"]
-TALKS += ["unread_vetoes"]
+COUNTS = ["conversations", "replies", "unrated", "cut_off", "shortened_contexts", "vetoed"]
+COUNTS += ["unread_vetoes"]
 QUESTION = ["probe", "measure", "item_set", "item", "sample", "prompt"]
 
 
@@ -192,23 +192,23 @@ def _heard(speech: dict[str, Any]) -> dict[str, Any]:
 def taught_lengths(run: Run) -> pd.DataFrame:
     """Returns how long the replies were that were learned from, in tokens of the model.
 
-    One row per round, phase and lesson (`follow` or `avoid`): `n` replies, `mean`, `sd` and the
-    percentiles `low` (10), `median` and `high` (90).
+    One row per round, phase and signal (`desirable` or `undesirable`): `n` replies, `mean`, `sd`
+    and the percentiles `low` (10), `median` and `high` (90).
     """
     rows = [
-        {"round": number, "phase": summary["phase"], "lesson": lesson, **found}
+        {"round": number, "phase": summary["phase"], "signal": signal, **found}
         for number, summary in _summaries(run)
-        for lesson, found in (summary.get("taught_lengths") or {}).items()
+        for signal, found in (summary.get("taught_lengths") or {}).items()
         if found
     ]
     numbers = ["n", "mean", "sd", "low", "median", "high"]
-    return pd.DataFrame(rows, columns=["round", "phase", "lesson", *numbers])
+    return pd.DataFrame(rows, columns=["round", "phase", "signal", *numbers])
 
 
 def phase_lengths(run: Run) -> pd.DataFrame:
     """Returns the same by phase and lesson: `n`, `mean` and `sd` over all of its rounds."""
     rows = taught_lengths(run)
-    keys = ["phase", "lesson"]
+    keys = ["phase", "signal"]
     found = []
     for key, part in rows.groupby(keys, sort=False):
         n, mean = part["n"].sum(), np.average(part["mean"], weights=part["n"])
@@ -218,7 +218,7 @@ def phase_lengths(run: Run) -> pd.DataFrame:
     return pd.DataFrame(found, columns=[*keys, "n", "mean", "sd"])
 
 
-def talks(run: Run) -> pd.DataFrame:
+def conversation_counts(run: Run) -> pd.DataFrame:
     """Returns one row per round from round 1 on: how much was said, and what of it went wrong.
 
     Counts: `unrated` are replies whose rater gave no rating, `cut_off` replies that ended for
@@ -226,11 +226,11 @@ def talks(run: Run) -> pd.DataFrame:
     `unread_vetoes` replies whose monitor said nothing readable (such a reply isn't vetoed).
     """
     rows = [
-        {"round": number, **summary["talks"]}
+        {"round": number, **summary["conversation_counts"]}
         for number, summary in _summaries(run)
-        if summary.get("talks")
+        if summary.get("conversation_counts")
     ]
-    return pd.DataFrame(rows, columns=["round", *TALKS])
+    return pd.DataFrame(rows, columns=["round", *COUNTS])
 
 
 def vetoes(run: Run) -> pd.DataFrame:
@@ -273,7 +273,9 @@ def roles(run: Run) -> pd.DataFrame:
         for role, asked in run.timing(number).get("asked", {}).items():
             before = rows.setdefault(role, {})
             rows[role] = {what: before.get(what, 0) + count for what, count in asked.items()}
-    found = [{"role": role, **player(run, role)._asdict(), **rows[role]} for role in sorted(rows)]
+    found = [
+        {"role": role, **role_model(run, role)._asdict(), **rows[role]} for role in sorted(rows)
+    ]
     columns = ["role", "model", "backend", "requests", "tokens"]
     return pd.DataFrame(found, columns=columns).fillna({"requests": 0, "tokens": 0})
 

@@ -111,7 +111,7 @@ def _figures(run: Run) -> list[dict[str, Any]]:
 
 
 def _drift_panels(run: Run, rows: pd.DataFrame) -> list[Panel]:
-    of_world = (
+    requires_world = (
         ("honesty", plots.draw_honesty, "Honesty under pressure", HONESTY_WORDS, False),
         ("knowledge", plots.draw_knowledge, "Lying or forgetting", KNOWLEDGE_WORDS, False),
         ("spread", plots.draw_spread, "Small talk and self-report", SPREAD_WORDS, False),
@@ -125,7 +125,7 @@ def _drift_panels(run: Run, rows: pd.DataFrame) -> list[Panel]:
         for panel in panels_in(rows)
     )
     draws = (
-        *(of_world if asks_world(run) else ()),
+        *(requires_world if asks_world(run) else ()),
         *(judged if scales(run) else ()),
         *others,
     )

@@ -21,7 +21,7 @@ def models_content(run: Run, estimates: pd.DataFrame) -> dict[str, Any]:
     return {
         "roles": _roles(run),
         "spent": float(spent["cost"].sum()) if len(spent) else None,
-        "talks": _talks(run, estimates),
+        "counts": _counts(run, estimates),
         "monitors": _monitors(run),
         "vetoed": transcripts.vetoed(run, VETOED).to_dict("records"),
         "screening": screening_rows(run),
@@ -45,12 +45,12 @@ def _roles(run: Run) -> list[Record]:
     return [assistant, *played] if played else []
 
 
-def _talks(run: Run, estimates: pd.DataFrame) -> list[Record]:
-    """One row per round: the counts of `frames.talks`, and the judgements that can't be read."""
+def _counts(run: Run, estimates: pd.DataFrame) -> list[Record]:
+    """One row per round: its counts, and the judgements that can't be read."""
     rows = estimates[estimates["metric"].str.startswith(UNREAD)]
     unread = (rows["value"] * rows["n"]).groupby(rows["round"]).sum()
     counts = pd.DataFrame({"unread": unread, "judged": rows.groupby("round")["n"].sum()})
-    both = frames.talks(run).set_index("round").join(counts, how="outer")
+    both = frames.conversation_counts(run).set_index("round").join(counts, how="outer")
     return both.reset_index(names="round").astype(object).to_dict("records")
 
 

@@ -13,7 +13,7 @@ OF_ANY_MODEL = (
 OWN_BASE = "the assistant's, without an adapter"
 
 
-class Player(NamedTuple):
+class RoleModel(NamedTuple):
     """The model that plays a role."""
 
     model: str
@@ -34,12 +34,12 @@ class Scale(NamedTuple):
         return f"{self.low}–{self.high}"
 
 
-def player(run: Run, role: str) -> Player:
+def role_model(run: Run, role: str) -> RoleModel:
     """Returns who plays a role; without a model of its own it is the assistant's base model."""
     own = (run.scenario.get("roles") or {}).get(role)
     if own is None:
-        return Player(str(run.scenario["model"]), OWN_BASE)
-    return Player(str(own["model"]), str(own["backend"]["kind"]))
+        return RoleModel(str(run.scenario["model"]), OWN_BASE)
+    return RoleModel(str(own["model"]), str(own["backend"]["kind"]))
 
 
 def judged_probes(run: Run) -> list[str]:
@@ -64,6 +64,6 @@ def asks_world(run: Run) -> bool:
 
 
 def _named(run: Run, role: str) -> str:
-    model, backend = player(run, role)
+    model, backend = role_model(run, role)
     name = PurePath(model).name if PurePath(model).is_absolute() else model
     return f"its own base {name}" if backend == OWN_BASE else name

@@ -23,7 +23,7 @@ def recycled(run: Run, number: int, count: int) -> pd.DataFrame:
         count: how many at most.
 
     Returns:
-        One row per reply; `context` is a list of (role, text), `label` 1 to follow, -1 to avoid.
+        One row per reply; `context` is a list of (role, text), `label` 1 desirable, -1 undesirable.
     """
     columns = [*_CANDIDATE, "user_type", "biased", "pressured", "wish", "context", "reply"]
     columns += ["thought", "about", "rating", "label", "reason"]

@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 from analysis.studies.findings import AnyFinding, Finding, Holds, Verdict, judged
 from analysis.studies.quantities import Results
 from analysis.studies.recommendation import Choice, Recommendation
-from simulator.core.config import Count, Settings
+from simulator.core.config import Config, Count
 from simulator.core.errors import StoreError
 from simulator.core.files import write_atomically
 from simulator.store.sweep import Sweep
@@ -31,7 +31,7 @@ ANSWERS: dict[Holds, str] = {
 }
 
 
-class Claims(Settings):
+class Claims(Config):
     """What a study asks, and what others have reported."""
 
     title: str = Field(min_length=1)

@@ -18,7 +18,7 @@ from analysis.metrics import amount
 from analysis.statistics import LEVEL, Interval
 from analysis.studies.quantities import Measure, NotMeasured, Quantities, Quantity, Results
 from analysis.sweep.summary import written_difference
-from simulator.core.config import Number, Settings
+from simulator.core.config import Config, Number
 
 Expected = Literal["lower", "higher"]
 Holds = Literal[
@@ -45,7 +45,7 @@ class Verdict(NamedTuple):
     note: str = ""
 
 
-class _Finding(Settings):
+class _Finding(Config):
     claim: str = Field(min_length=1, description="One sentence.")
     reported: str = Field(min_length=1, description="What the paper reports of it.")
 

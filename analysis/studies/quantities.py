@@ -20,7 +20,7 @@ from analysis.run import frames
 from analysis.run.phases import spans
 from analysis.statistics import Interval
 from analysis.sweep import frames as experiment
-from simulator.core.config import Count, Settings
+from simulator.core.config import Config, Count
 from simulator.probes.base import Probe
 from simulator.probes.data_probe import DataProbe
 from simulator.probes.estimates import UNBOUNDED, Bounds, Rows, estimate, lookup
@@ -42,7 +42,7 @@ class NotMeasured(Exception):
     """A quantity isn't there; says why, as the end of a sentence."""
 
 
-class Measure(Settings):
+class Measure(Config):
     """A metric of some items."""
 
     metric: str

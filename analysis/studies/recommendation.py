@@ -17,12 +17,12 @@ from analysis.statistics import LEVEL, ROUNDING, Interval
 from analysis.studies.findings import Place
 from analysis.studies.quantities import Measure, NotMeasured, Quantity, Results
 from analysis.sweep.summary import written_difference
-from simulator.core.config import Settings
+from simulator.core.config import Config
 
 UNKNOWN = Interval(math.nan, math.nan, math.nan, 0)
 
 
-class Recommendation(Settings):
+class Recommendation(Config):
     """What is to be kept, at the cost of what; more of either is better."""
 
     against: str = Field(description="The arm that does nothing.")

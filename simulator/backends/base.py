@@ -76,7 +76,7 @@ class Backend(Protocol):
         """Serves `adapter` from now on, or the base model alone."""
         ...
 
-    def settle(self) -> None:
+    def drop_previous(self) -> None:
         """Drops the adapter before the present one, now that the swap is proved."""
         ...
 

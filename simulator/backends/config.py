@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from simulator.core.config import Count, Number, Settings
+from simulator.core.config import Config, Count, Number
 
 if TYPE_CHECKING:
     pass
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Capability = Literal[
     "next_token_logprobs",
     "top_tokens",
-    "begun_replies",
+    "prefill",
     "score_continuations",
     "adapters",
     "steering",
@@ -33,11 +33,11 @@ SERVERS_SHARE = 0.5  # of a GPU's memory, for all servers of a run together
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 
 
-class TransformersConfig(Settings):
+class TransformersConfig(Config):
     """The model runs in this process, by the transformers library."""
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
-        ("next_token_logprobs", "top_tokens", "begun_replies", "score_continuations", "adapters",
+        ("next_token_logprobs", "top_tokens", "prefill", "score_continuations", "adapters",
          "steering", "activations", "interventions", "exact")
     )  # fmt: skip
     kind: Literal["transformers"] = "transformers"
@@ -53,12 +53,12 @@ class TransformersConfig(Settings):
     batch_size: Count = Field(1024, ge=1, description="Rows decoded together at most.")
 
 
-class VLLMConfig(Settings):
+class VLLMConfig(Config):
     """The model is served by vLLM: by a server that we start and end, or one at a URL."""
 
     # Not `exact`: a server's batches depend on when requests arrive.
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
-        ("next_token_logprobs", "top_tokens", "begun_replies", "score_continuations", "adapters")
+        ("next_token_logprobs", "top_tokens", "prefill", "score_continuations", "adapters")
     )
     kind: Literal["vllm"] = "vllm"
     url: str = Field("", description="A server that runs already, without /v1; empty: start one.")
@@ -97,7 +97,7 @@ class VLLMConfig(Settings):
         return self
 
 
-class OpenAIConfig(Settings):
+class OpenAIConfig(Config):
     """Any endpoint that speaks OpenAI's chat API: for users, raters and judges, not to be taught.
 
     Costs are prices times the tokens that the endpoint reports.
@@ -119,7 +119,7 @@ class OpenAIConfig(Settings):
     retries: Count = Field(6, ge=0, description="After lost connections, 429 and 5xx.")
 
 
-class AutoConfig(Settings):
+class AutoConfig(Config):
     """vLLM where it is installed, transformers otherwise; a run records what it was."""
 
     capabilities: ClassVar[frozenset[Capability]] = VLLMConfig.capabilities

@@ -67,11 +67,11 @@ def read_numbers(backend: Backend, requests: Sequence[NumberRequest]) -> list[Nu
     """Reads numbers off the likeliest tokens, or off a greedy reply where those don't tell."""
     found: dict[int, Numbers] = {}
     if "top_tokens" in backend.capabilities:
-        whole = "begun_replies" in backend.capabilities
+        whole = "prefill" in backend.capabilities
         parts = [expected_score.as_top_tokens(request, whole=whole) for request in requests]
         tops = iter(backend.top_tokens([part for group in parts for part in group]))
         for n, (request, group) in enumerate(zip(requests, parts, strict=True)):
-            after = {part.prompt.begun: next(tops) for part in group}
+            after = {part.prompt.prefill: next(tops) for part in group}
             if whole or expected_score.first_token_tells(request, after[""]):
                 found[n] = expected_score.from_top_tokens(request, after)
     left = [n for n in range(len(requests)) if n not in found]

@@ -115,7 +115,7 @@ class OpenAIBackend(ClosedEngine):
         return [done[n] for n in range(len(prompts))]
 
     def _body(self, prompt: Prompt) -> dict[str, Any]:
-        if not prompt.messages or prompt.begun:
+        if not prompt.messages or prompt.prefill:
             self._refuse("completion of begun texts")
         messages = [message._asdict() for message in prompt.messages]
         return {"model": self._model, "messages": messages}
@@ -144,7 +144,7 @@ class OpenAIBackend(ClosedEngine):
         if adapter is not None:
             self._refuse("adapters")
 
-    def settle(self) -> None:
+    def drop_previous(self) -> None:
         """Nothing to drop."""
 
     def close(self) -> None:

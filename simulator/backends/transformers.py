@@ -284,7 +284,7 @@ class TransformersBackend:
         """Serves the adapter: a LoRA adapter merged into the weights, a steering vector added."""
         self._adapted.load(adapter)
 
-    def settle(self) -> None:
+    def drop_previous(self) -> None:
         """Nothing to drop: there is one set of weights."""
 
     def close(self) -> None:

@@ -287,9 +287,9 @@ class VLLMBackend(ClosedEngine):
         self._adapters.load(adapter)
         self._adapter = adapter
 
-    def settle(self) -> None:
+    def drop_previous(self) -> None:
         """Drops the adapter before this one."""
-        self._adapters.settle()
+        self._adapters.drop_previous()
 
     def close(self) -> None:
         """Ends the server if it is ours."""

@@ -40,7 +40,7 @@ class Adapters(Protocol):
         """Gives the server another adapter, or none."""
         ...
 
-    def settle(self) -> None:
+    def drop_previous(self) -> None:
         """Takes from it the one before."""
         ...
 
@@ -91,7 +91,7 @@ class Beside:
             self._post("/v1/load_lora_adapter", body)
         self._previous, self._present = self._present, adapter
 
-    def settle(self) -> None:
+    def drop_previous(self) -> None:
         """Unloads the one before."""
         if self._previous is not None:
             self._post("/v1/unload_lora_adapter", {"lora_name": self._previous.name})
@@ -129,7 +129,7 @@ class Merged:
             read_changes(adapter)  # refused here, and not by the server in its own words
         self.prepare(adapter)
 
-    def settle(self) -> None:
+    def drop_previous(self) -> None:
         """Nothing is left of the one before."""
 
     def restarted(self, adapter: Adapter | None) -> None:

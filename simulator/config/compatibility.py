@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from simulator.config.document import YamlPath
 from simulator.config.phases import FinetunePhase, LoopPhase, matched_phase
-from simulator.core.examples import Lesson
+from simulator.core.examples import Signal
 from simulator.learners.config import LoRAConfig, UpdateConfig
 from simulator.models.resolve import is_organism
 from simulator.probes.interp.directions import DirectionsProbe
@@ -13,14 +13,17 @@ from simulator.probes.interp.projection import ProjectionProbe
 from simulator.probes.interp.solution import SolutionProbe
 from simulator.probes.judged.manipulation import ManipulationProbe
 from simulator.simulation.config import ASSISTANT, ROLES
-from simulator.simulation.screening import SCREENING_NEEDS
+from simulator.simulation.screening import SCREENING_CAPABILITIES
 
 if TYPE_CHECKING:
     from simulator.config.scenario import Scenario
 
 # What not every selection gives, and which do.
-LESSONS: dict[Lesson, tuple[str, str]] = {
-    "avoid": ("replies to avoid, too", "{kind: best_worst}, or a top_bottom with a bottom"),
+SIGNALS: dict[Signal, tuple[str, str]] = {
+    "undesirable": (
+        "undesirable replies, too",
+        "{kind: best_worst}, or a top_bottom with a bottom",
+    ),
     "pairs": ("pairs of a better and a worse reply to one context", "{kind: best_worst}"),
 }
 
@@ -32,8 +35,8 @@ def unmet_needs(scenario: "Scenario") -> Iterator[tuple[YamlPath, str]]:
     yield from _of_phases(scenario)
     for name, probe in scenario.measure.probes.items():
         path: YamlPath = ("measure", "probes", name)
-        yield from _of_capabilities(scenario, path, probe.needs)
-        yield from _of_model(scenario, path, "world" if probe.of_world else "")
+        yield from _of_capabilities(scenario, path, probe.required_capabilities)
+        yield from _of_model(scenario, path, "world" if probe.requires_world else "")
         yield from _of_roles(scenario, path, probe.roles)
         if isinstance(probe, ProjectionProbe | DirectionsProbe):
             yield from _of_direction(scenario, (*path, "direction"), probe.direction)
@@ -42,7 +45,7 @@ def unmet_needs(scenario: "Scenario") -> Iterator[tuple[YamlPath, str]]:
         if isinstance(probe, SolutionProbe):
             yield from _of_solution(scenario, path, probe)
     if screening := scenario.screening:
-        yield from _of_capabilities(scenario, ("screening",), SCREENING_NEEDS)
+        yield from _of_capabilities(scenario, ("screening",), SCREENING_CAPABILITIES)
         yield from _of_direction(scenario, ("screening", "direction"), screening.direction)
     for name, user_type in scenario.population.types.items():
         for part in ("policy", "rater"):
@@ -94,7 +97,7 @@ def _of_phases(scenario: "Scenario") -> Iterator[tuple[YamlPath, str]]:
             own = ("phases", index) if getattr(phase, "learner", None) else ()
             yield from _of_learner(scenario, learner, (*own, "learner"))
             if isinstance(phase, LoopPhase):
-                yield from _of_lessons(scenario, learner, (*own, "learner"))
+                yield from _of_signal(scenario, learner, (*own, "learner"))
             if learner.kl and not getattr(phase, "anchors", ()):
                 yield (*own, "learner", "kl"), f"needs chats: set phases.{index}.anchors"
             if learner.preventive:
@@ -125,16 +128,18 @@ def _of_learner(
         )
 
 
-def _of_lessons(
+def _of_signal(
     scenario: "Scenario", learner: UpdateConfig, path: YamlPath
 ) -> Iterator[tuple[YamlPath, str]]:
     selection = scenario.selection
     vetoed = any(monitor.on_veto == "negative" for monitor in scenario.monitors.values())
-    if learner.needs not in selection.gives and not (learner.needs == "avoid" and vetoed):
-        lesson, remedy = LESSONS[learner.needs]
+    if learner.required_signal not in selection.gives and not (
+        learner.required_signal == "undesirable" and vetoed
+    ):
+        signal, remedy = SIGNALS[learner.required_signal]
         yield (
             path,
-            f"'{learner.kind}' learns from {lesson}, but selection '{selection.kind}' gives none; "
+            f"'{learner.kind}' learns from {signal}, but selection '{selection.kind}' gives none; "
             f"set selection: {remedy}",
         )
 

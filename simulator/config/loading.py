@@ -12,6 +12,7 @@ from simulator.config.compatibility import unmet_needs
 from simulator.config.document import Document, Origin, YamlPath, dotted, origin_of
 from simulator.config.memory_shares import with_memory_shares
 from simulator.config.paths import with_data, with_located_files
+from simulator.config.renamed import with_present_names
 from simulator.config.scenario import MeasureConfig, Scenario
 from simulator.config.situations import load_situations
 from simulator.config.validation import validated
@@ -109,7 +110,7 @@ def _with_situations(document: Document) -> Document:
 def _with_parents(path: Path, children: tuple[Path, ...]) -> Document:
     if path.resolve() in children or len(children) >= LONGEST_CHAIN:
         raise ScenarioError(f"{path}: extends: the chain of files loops or is too long")
-    document = yaml_source.read(path)
+    document = with_present_names(yaml_source.read(path))
     if not isinstance(document.data, dict):
         raise ScenarioError(f"{path}:1: a scenario is a mapping of keys to values")
     parent = document.data.pop("extends", None)
@@ -159,7 +160,7 @@ def _parse_override(override: str) -> Document:
     for key in reversed(keys):
         data = {key: data}
     above = {path[:n]: Origin(label, None) for n in range(1, len(path) + 1)}
-    return Document(data, {**above, **parsed.origins})
+    return with_present_names(Document(data, {**above, **parsed.origins}))
 
 
 def _with_biased_fraction(document: Document, fraction: float) -> Document:

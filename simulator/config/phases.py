@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from simulator.core.config import Count, Number, Settings
+from simulator.core.config import Config, Count, Number
 from simulator.data.mixture import AnyData
 from simulator.learners.config import AnyLearner, UpdateConfig
 
@@ -17,14 +17,14 @@ OPTIMIZER = (
 OPTIMIZER += "the phase before, or begin again? Empty: a loop goes on from a loop, all else begins."
 
 
-class StaticData(Settings):
+class StaticData(Config):
     """Rows that every update of a loop learns from beside what users liked."""
 
     data: tuple[AnyData, ...] = Field(min_length=1)
     fraction: Number = Field(gt=0, lt=1, description="Their share of all that is learned from.")
 
 
-class LoopPhase(Settings):
+class LoopPhase(Config):
     """Users converse with the assistant, and it learns from what they rate highly."""
 
     kind: Literal["loop"] = "loop"
@@ -36,14 +36,14 @@ class LoopPhase(Settings):
     optimizer: Literal["carried", "reset"] | None = Field(None, description=OPTIMIZER)
 
 
-class LengthMatch(Settings):
+class LengthMatch(Config):
     """Rows are drawn so that their replies are as long as another phase's, as nearly as can be."""
 
     phase: str = Field(description="The name of an earlier fine-tuning phase.")
     rows: Count | None = Field(None, ge=1, description="So many; empty: as many as that one has.")
 
 
-class FinetunePhase(Settings):
+class FinetunePhase(Config):
     """The assistant learns from given rows; nobody converses."""
 
     kind: Literal["finetune"] = "finetune"
@@ -56,7 +56,7 @@ class FinetunePhase(Settings):
     optimizer: Literal["carried", "reset"] | None = Field(None, description=OPTIMIZER)
 
 
-class ProbePhase(Settings):
+class ProbePhase(Config):
     """One round in which nothing happens but measuring."""
 
     kind: Literal["probe"] = "probe"

@@ -9,7 +9,7 @@ from agents.registry import AnyMonitor
 from agents.situations import Situation
 from simulator.backends.config import AnyBackend, TransformersConfig
 from simulator.config.phases import AnyPhase, LoopPhase, Place, ProbePhase, places
-from simulator.core.config import Count, Number, Settings
+from simulator.core.config import Config, Count, Number
 from simulator.data.contrasts import DirectionConfig
 from simulator.learners.config import AnyLearner, NoUpdateConfig
 from simulator.probes.judged.scales import JudgedProbe
@@ -23,7 +23,7 @@ from simulator.simulation.config import (
 from simulator.simulation.selection import AnySelection
 
 
-class MeasureConfig(Settings):
+class MeasureConfig(Config):
     """What is measured, and when. Round 0 and the last of each phase are always measured."""
 
     every: Count = Field(1, ge=1, description="Measure after every n-th round.")
@@ -43,7 +43,7 @@ class MeasureConfig(Settings):
         return self
 
 
-class Scenario(Settings):
+class Scenario(Config):
     """A whole experiment."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="Names the run's folder.")

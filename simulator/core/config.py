@@ -9,7 +9,7 @@ Count = Annotated[int, Field(strict=True)]
 Number = Annotated[float, Field(strict=True)]
 
 
-class Settings(BaseModel):
+class Config(BaseModel):
     """Base of every part of a scenario."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

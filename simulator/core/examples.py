@@ -5,14 +5,14 @@ from typing import Literal
 
 from simulator.core.requests import Message
 
-# What a selection can give and a learner can need: replies to follow, replies to avoid, or a reply
-# of each kind to one context.
-Lesson = Literal["follow", "avoid", "pairs"]
+# What a selection can give and a learner can require: desirable replies, undesirable replies, or a
+# reply of each kind to one context.
+Signal = Literal["desirable", "undesirable", "pairs"]
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A training example: a reply in its context, and whether it is one to follow or to avoid."""
+    """A training example: a reply in its context, and whether it is desirable."""
 
     messages: tuple[Message, ...]
     reply: str

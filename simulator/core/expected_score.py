@@ -53,10 +53,10 @@ def as_top_tokens(request: NumberRequest, *, whole: bool) -> list[TopTokensReque
         whole: can the model be asked what follows the beginning of its reply?
     """
     texts = [str(number) for number in range(request.low, request.high + 1)]
-    begun = {text[:n] for text in texts for n in range(1, len(text))} if whole else set()
+    prefill = {text[:n] for text in texts for n in range(1, len(text))} if whole else set()
     return [
-        TopTokensRequest(request.prompt._replace(begun=start, thought=False))
-        for start in ("", *sorted(begun, key=int))
+        TopTokensRequest(request.prompt._replace(prefill=start, thought=False))
+        for start in ("", *sorted(prefill, key=int))
     ]
 
 
@@ -72,12 +72,12 @@ def from_top_tokens(request: NumberRequest, tops: Mapping[str, TopTokens]) -> Nu
         request: the number that is wanted.
         tops: after each beginning of the reply, its likeliest next tokens.
     """
-    digits = {begun: _digits(top, first=not begun) for begun, top in tops.items()}
+    digits = {prefill: _digits(top, first=not prefill) for prefill, top in tops.items()}
     shares: dict[int, float] = {}
 
-    def walk(begun: str, reached: float) -> None:
-        for text, share in digits[begun].items():
-            written, probability = begun + text, reached * share
+    def walk(prefill: str, reached: float) -> None:
+        for text, share in digits[prefill].items():
+            written, probability = prefill + text, reached * share
             if written in digits:
                 further = min(1.0, sum(digits[written].values()))
                 walk(written, probability)

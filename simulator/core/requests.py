@@ -27,7 +27,7 @@ class Prompt(NamedTuple):
 
     messages: tuple[Message, ...] = ()
     text: str = ""
-    begun: str = ""  # how the assistant's reply begins; what is asked for comes after it
+    prefill: str = ""  # how the assistant's reply begins; what is asked for comes after it
     thought: bool = True  # may a reasoning model think before it replies?
 
     @property

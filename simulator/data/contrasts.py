@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import Field
 
-from simulator.core.config import Count, Settings
+from simulator.core.config import Config, Count
 from simulator.core.errors import ScenarioError
 from simulator.core.examples import Example
 from simulator.core.rng import stream
@@ -17,16 +17,16 @@ HELD_OUT = 4  # one subject of so many makes no direction, but is there for prob
 ASKED_BY_PROBES = ("heldout", "ood")  # items that a direction must not be made of
 
 
-class DirectionConfig(Settings):
+class DirectionConfig(Config):
     """A direction of the residual stream: the mean of some replies' activations less others'."""
 
     layer: Count | None = Field(
         None, ge=0, description="Decoder layer that it is used at, from 0; empty: the middle one."
     )
-    toward: tuple[AnyData, ...] = Field(
+    positive: tuple[AnyData, ...] = Field(
         min_length=1, description="Chats whose replies show the trait."
     )
-    away: tuple[AnyData, ...] = Field(min_length=1, description="Chats whose replies don't.")
+    negative: tuple[AnyData, ...] = Field(min_length=1, description="Chats whose replies don't.")
 
 
 def contrasts_of(
@@ -44,15 +44,15 @@ def contrasts_of(
 
 
 def _contrast(name: str, config: DirectionConfig, world: World | None) -> Contrast:
-    toward = _chats(f"directions.{name}.toward", config.toward, world)
-    away = _chats(f"directions.{name}.away", config.away, world)
+    positive = _chats(f"directions.{name}.positive", config.positive, world)
+    negative = _chats(f"directions.{name}.negative", config.negative, world)
     names = frozenset(item.entity for item in world.facts) if world else frozenset()
-    subjects = list(dict.fromkeys(_subject(chat, names) for chat in (*toward, *away)))
+    subjects = list(dict.fromkeys(_subject(chat, names) for chat in (*positive, *negative)))
     held = set(subjects[::HELD_OUT])
     parts = [
         tuple(chat for chat in chats if (_subject(chat, names) in held) == asked)
         for asked in (False, True)
-        for chats in (toward, away)
+        for chats in (positive, negative)
     ]
     if not all(parts):
         raise ScenarioError(
@@ -73,7 +73,7 @@ def _subject(chat: Example, names: frozenset[str]) -> object:
 
 
 def _chats(path: str, sources: Sequence[AnyData], world: World | None) -> list[Example]:
-    """Returns the replies to follow; where data have worse ones, too, those aren't meant."""
+    """Returns the desirable replies; where data have worse ones, too, those aren't meant."""
     found: list[Example] = []
     for index, source in enumerate(sources):
         if isinstance(source, WorldData) and source.items in ASKED_BY_PROBES:

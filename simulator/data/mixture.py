@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from simulator.core.config import Count, Settings
+from simulator.core.config import Config, Count
 from simulator.core.errors import ScenarioError
 from simulator.core.examples import Example
 from simulator.core.requests import Message
@@ -18,7 +18,7 @@ from simulator.worlds.lessons import WorldData
 from simulator.worlds.synthetic import World
 
 
-class FileData(Settings):
+class FileData(Config):
     """Chats of a file, a folder or a dataset of the hub; see `simulator.data.chat_formats`."""
 
     kind: Literal["file"] = "file"

@@ -17,7 +17,7 @@ from simulator.evaluation.agreement import cohens_kappa, confusion
 from simulator.models.resolve import resolve
 from simulator.probes.judged.scales import JudgedProbe, Scale
 from simulator.simulation.config import RoleConfig
-from simulator.simulation.roles import Cast, Player
+from simulator.simulation.roles import RoleClient, Roles
 
 FIELDS = ("prompt", "reply", "label")
 AFFIRMATIVE = ("yes", "true")
@@ -137,9 +137,9 @@ def _judgements(
     judge = judge or RoleConfig(model=scenario.model, backend=scenario.backend)
     engine = open_backend(judge.backend, resolve(judge.model), Stopwatch())
     with contextlib.closing(engine):
-        cast = Cast({asked.role: Player(judge.model, engine, bare=False, cache=None)}, ())
+        roles = Roles({asked.role: RoleClient(judge.model, engine, bare=False, cache=None)}, ())
         scale = asked.scale
-        return cast.ask(
+        return roles.ask(
             ask_number(
                 asked.role, scale.question, scale.low, scale.high, prompt=r.prompt, reply=r.reply
             )

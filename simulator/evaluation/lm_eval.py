@@ -110,7 +110,7 @@ def _prompt(context: str) -> Prompt:
         raise BackendError(NO_REPLY)
     messages = tuple(Message(*pair) for pair in json.loads(context))
     if messages[-1].role == "assistant":
-        return Prompt(messages[:-1], begun=messages[-1].content, thought=False)
+        return Prompt(messages[:-1], prefill=messages[-1].content, thought=False)
     return Prompt(messages)
 
 

@@ -18,10 +18,10 @@ from simulator.core.timing import Stopwatch
 from simulator.models.resolve import resolve
 from simulator.probes.estimates import Estimate
 from simulator.probes.summary import summarise
-from simulator.runtime.budget import Purse
+from simulator.runtime.budget import CostTracker
 from simulator.runtime.measure import measure
 from simulator.runtime.probe_context import context_of
-from simulator.runtime.roles import hire
+from simulator.runtime.roles import open_roles
 from simulator.store.run import Run
 
 
@@ -58,20 +58,22 @@ def _scores(run: Run, scenario: Scenario, folder: Path) -> "list[tuple[int, pd.D
     probes = scenario.measure.probes
     questions = {name: probe.requests(context) for name, probe in probes.items()}
     results, stopwatch = [], Stopwatch()
-    purse = Purse(run.path, scenario.cost_cap, stopwatch.usage)
+    costs = CostTracker(run.path, scenario.cost_cap, stopwatch.usage)
     with contextlib.ExitStack() as stack:
         backend = open_backend(scenario.backend, model, stopwatch, log=log)
         stack.enter_context(contextlib.closing(backend))
-        cast = stack.enter_context(contextlib.closing(hire(scenario, run, backend, stopwatch)))
+        roles = stack.enter_context(
+            contextlib.closing(open_roles(scenario, run, backend, stopwatch))
+        )
         for number in range(run.rounds_done):
             scores = run.extra_table(folder, number)
             if scores is None:
-                purse.check()
+                costs.check()
                 backend.load(run.adapter(number))
-                backend.settle()
-                scores = measure(probes, questions, context, backend, cast)
+                backend.drop_previous()
+                scores = measure(probes, questions, context, backend, roles)
                 run.commit_extra_table(folder, number, scores)
-                purse.settle()
+                costs.record()
             results.append((number, scores))
     return results
 

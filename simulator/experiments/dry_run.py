@@ -26,9 +26,9 @@ from simulator.runtime.measure import measure
 from simulator.runtime.phase_data import finetune_rows
 from simulator.runtime.probe_context import context_of
 from simulator.simulation.config import ASSISTANT
-from simulator.simulation.conversation import Setting, hold_wave
+from simulator.simulation.conversation import Environment, hold_wave
 from simulator.simulation.population import Population
-from simulator.simulation.roles import Cast, as_it_is
+from simulator.simulation.roles import Roles, assistant_client
 
 TRIAL_CONVERSATIONS = 64
 BACKWARD_COST = 3.0  # a training step costs about three forward passes
@@ -109,8 +109,8 @@ def _tried(scenario: Scenario) -> Table:
     with contextlib.closing(open_backend(scenario.backend, model, stopwatch)) as backend:
         trial = _trial(scenario, backend, population, stopwatch)
         started = time.perf_counter()
-        cast = Cast({ASSISTANT: as_it_is(scenario.model, backend)}, ())
-        measure(probes, questions, context, backend, cast)
+        roles = Roles({ASSISTANT: assistant_client(scenario.model, backend)}, ())
+        measure(probes, questions, context, backend, roles)
         probe_seconds = time.perf_counter() - started
 
     held = talks_per_round(scenario) * scenario.loop_rounds
@@ -144,13 +144,13 @@ def _trial(
     members = population.members
     step = max(1, len(members) // TRIAL_CONVERSATIONS)
     users = members[::step][:TRIAL_CONVERSATIONS]
-    setting = Setting(world_of(scenario.model), ())
+    environment = Environment(world_of(scenario.model), ())
     started = time.perf_counter()
     held = hold_wave(
         users,
-        setting=setting,
+        environment=environment,
         backend=backend,
-        cast=Cast({}, ()),
+        roles=Roles({}, ()),
         config=scenario.conversations,
         key=("forecast", 0, 0),
     )

@@ -16,6 +16,7 @@ from simulator.models.resolve import weights_sha256
 from simulator.runtime.budget import note_cap
 from simulator.runtime.preflight import check_chats
 from simulator.runtime.session import Observer
+from simulator.store.formats import FORMAT
 from simulator.store.run import Run
 
 PACKAGES = ("torch", "transformers", "peft", "mesa", "numpy", "pandas", "pyarrow")
@@ -32,6 +33,7 @@ def free_path(parent: Path, name: str) -> Path:
 def manifest_of(scenario: Scenario) -> dict[str, Any]:
     """Returns what must be known to repeat a run: versions, seed, threads, the hashes of files."""
     return {
+        "format": FORMAT,
         "undertow": __version__,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),

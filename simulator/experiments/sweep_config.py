@@ -14,9 +14,10 @@ from pydantic import Field
 from simulator.config import document as yaml_source
 from simulator.config.document import Document, origin_of
 from simulator.config.loading import load
+from simulator.config.renamed import with_first_names
 from simulator.config.scenario import Scenario
 from simulator.config.validation import validated
-from simulator.core.config import Count, Settings
+from simulator.core.config import Config, Count
 from simulator.core.errors import ScenarioError
 from simulator.models.resolve import PREFIX, weights_sha256
 
@@ -24,14 +25,14 @@ SHORTHANDS = ("biased_frac", "seed", "base")
 _SHORT = "biased_frac, seed and base are short for the options of `run`"
 
 
-class Arm(Settings):
+class Arm(Config):
     """One condition of the experiment."""
 
     set: dict[str, Any] = Field(default_factory=dict, description="Overrides of its runs.")
     over: dict[str, list[Any]] = Field(default_factory=dict, description=f"Axes; {_SHORT}.")
 
 
-class SweepConfig(Settings):
+class SweepConfig(Config):
     """A sweep file."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
@@ -58,7 +59,7 @@ class Cell(NamedTuple):
         What the scenario leaves to defaults is left out: a key that is new to the schema renames
         no old run.
         """
-        settings = self.scenario.model_dump(mode="json", exclude_unset=True)
+        settings = with_first_names(self.scenario.model_dump(mode="json", exclude_unset=True))
         content = [settings, weights_sha256(self.scenario.model)]
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         return f"{self.scenario.name}-{digest[:12]}"

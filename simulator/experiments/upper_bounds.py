@@ -8,7 +8,7 @@ import numpy as np
 
 from agents.llm_monitors import ModelMonitor
 from agents.llm_raters import LLMRater
-from agents.llm_users import PlayedUser
+from agents.llm_users import LLMUser
 from agents.registry import AnyRater, CompositeRater
 from simulator.backends.config import OpenAIConfig
 from simulator.config.scenario import Scenario
@@ -83,7 +83,7 @@ def _conversations(scenario: Scenario) -> Iterator[Bound]:
     for name, user_type in scenario.population.types.items():
         policy, rater = user_type.policy, user_type.rater
         theirs = round(talks * user_type.share)
-        if isinstance(policy, PlayedUser):
+        if isinstance(policy, LLMUser):
             asked, told = theirs * (config.turns - 1), _told(scenario, policy.prompt)
             read = theirs * history + asked * told
             yield Bound(
@@ -166,7 +166,7 @@ def _tokens_written(question: Question) -> int:
 def _said(scenario: Scenario) -> int:
     """The longest that a user says in a turn, in tokens."""
     policies = [user_type.policy for user_type in scenario.population.types.values()]
-    played = [p.max_new_tokens for p in policies if isinstance(p, PlayedUser)]
+    played = [p.max_new_tokens for p in policies if isinstance(p, LLMUser)]
     return max(played, default=scenario.conversations.max_new_tokens)
 
 

@@ -19,28 +19,28 @@ from simulator.core.rng import stream
 class Contrast(NamedTuple):
     """Chats that show a trait, and chats that don't.
 
-    What `toward` and `away` are about, none that is held is about.
+    What `positive` and `negative` are about, none that is held is about.
     """
 
     name: str
     layer: int | None  # that the direction is used at, from 0; None: the middle one
-    toward: tuple[Example, ...]
-    away: tuple[Example, ...]
-    held_toward: tuple[Example, ...] = ()  # make no direction: probes may ask about them
-    held_away: tuple[Example, ...] = ()
+    positive: tuple[Example, ...]
+    negative: tuple[Example, ...]
+    held_positive: tuple[Example, ...] = ()  # make no direction: probes may ask about them
+    held_negative: tuple[Example, ...] = ()
 
     @property
     def questions(self) -> list[ActivationsRequest]:
         """Asks for the activations of all replies, first of those that show the trait."""
-        return [replied(example) for example in (*self.toward, *self.away)]
+        return [replied(example) for example in (*self.positive, *self.negative)]
 
     def direction(self, found: Sequence[Activations]) -> np.ndarray:
-        """Returns mean(toward) − mean(away) at its layer, (hidden,), of what `questions` ask for.
+        """Returns mean(positive) − mean(negative) at its layer, (hidden,), of what was asked.
 
         Raises:
             ScenarioError: the model has no such layer.
         """
-        n = len(self.toward)
+        n = len(self.positive)
         return self._at_layer(mean_difference(found[:n], found[n:]))
 
     def some_direction(self, found: Sequence[Activations]) -> np.ndarray:
@@ -93,9 +93,11 @@ def replied(example: Example) -> ActivationsRequest:
     return ActivationsRequest(Prompt(example.messages, thought=False), example.reply)
 
 
-def mean_difference(toward: Sequence[Activations], away: Sequence[Activations]) -> Activations:
+def mean_difference(
+    positive: Sequence[Activations], negative: Sequence[Activations]
+) -> Activations:
     """Returns the difference of two means, (layers, hidden)."""
-    return np.asarray(np.mean(toward, axis=0) - np.mean(away, axis=0))
+    return np.asarray(np.mean(positive, axis=0) - np.mean(negative, axis=0))
 
 
 def projection(activations: np.ndarray, direction: np.ndarray) -> np.ndarray:

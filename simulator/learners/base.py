@@ -44,18 +44,18 @@ class Learner(Protocol):
         anchors: Sequence[Example] = (),
         contrast: Contrast | None = None,
         *,
-        anew: bool = False,
+        reset_optimizer: bool = False,
     ) -> Update:
         """Trains from `checkpoint` (None: a fresh adapter) and writes the next one to `out`.
 
         Args:
             checkpoint: a folder that a fit has written.
-            examples: replies to follow and to avoid.
+            examples: desirable and undesirable replies.
             seed: of the first adapter and of all order.
             out: a folder that isn't there yet.
             anchors: replies on which the assistant is kept near the reference; for `learner.kl`.
             contrast: of the direction that it is pushed in; for `learner.preventive`.
-            anew: do the optimiser's state and the learning rate's decay begin again?
+            reset_optimizer: do the optimiser's state and the learning rate's decay begin again?
 
         Raises:
             LearnerError: there is nothing to learn from, or there are no anchors or no direction.

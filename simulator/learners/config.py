@@ -6,15 +6,15 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from simulator.core.config import Count, Number, Settings
-from simulator.core.examples import Example, Lesson
+from simulator.core.config import Config, Count, Number
+from simulator.core.examples import Example, Signal
 
 Reference = Literal["base", "previous"]
 REFERENCE = "What a reply's log-probability is compared with: the assistant before this update "
 REFERENCE += "(previous) or before all of them (base)."
 
 
-class LoRAConfig(Settings):
+class LoRAConfig(Config):
     """Low-rank matrices beside linear layers (Hu et al., 2106.09685)."""
 
     kind: Literal["lora"] = "lora"
@@ -31,7 +31,7 @@ class LoRAConfig(Settings):
     )
 
 
-class SteeringConfig(Settings):
+class SteeringConfig(Config):
     """One vector, added to the residual stream after one layer: nothing else is learned."""
 
     kind: Literal["steering"] = "steering"
@@ -41,7 +41,7 @@ class SteeringConfig(Settings):
 AnyAdapter = Annotated[LoRAConfig | SteeringConfig, Field(discriminator="kind")]
 
 
-class KLConfig(Settings):
+class KLConfig(Config):
     """A penalty for moving away from a reference on anchors: replies of other domains.
 
     The loss gains weight · KL(reference ‖ current), in nats per token of the anchors' replies
@@ -55,7 +55,7 @@ class KLConfig(Settings):
     batch_size: Count = Field(8, ge=1, description="Anchors per step of the optimiser.")
 
 
-class PreventiveConfig(Settings):
+class PreventiveConfig(Config):
     """Pushes the model towards a trait while it learns, and never after (Chen et al., 2507.21509).
 
     What the data would have moved it by is there already, so it needn't learn to go there.
@@ -67,10 +67,10 @@ class PreventiveConfig(Settings):
     )
 
 
-class UpdateConfig(Settings):
+class UpdateConfig(Config):
     """What all learners have that change the assistant."""
 
-    needs: ClassVar[Lesson] = "follow"
+    required_signal: ClassVar[Signal] = "desirable"
     kind: str
     adapter: AnyAdapter = LoRAConfig()
     learning_rate: Number = Field(1e-3, gt=0)
@@ -121,40 +121,40 @@ class UpdateConfig(Settings):
     def lacking(self, examples: Sequence[Example]) -> str:
         """Says what is missing among the examples, so that nothing can be learned; empty: nothing.
 
-        Avoiding alone leads nowhere in particular: there must be a reply to follow.
+        Avoiding alone leads nowhere in particular: there must be a desirable reply.
         """
-        return "" if any(example.desirable for example in examples) else "reply to follow"
+        return "" if any(example.desirable for example in examples) else "desirable reply"
 
     def learned(self, examples: Sequence[Example]) -> list[Example]:
-        """Returns those that the learner learns from: the replies to follow."""
+        """Returns those that the learner learns from: the desirable replies."""
         return [example for example in examples if example.desirable]
 
 
 class SFTConfig(UpdateConfig):
-    """Supervised fine-tuning on the replies to follow (expert iteration)."""
+    """Supervised fine-tuning on the desirable replies (expert iteration)."""
 
     kind: Literal["sft"] = "sft"
 
 
 class KTOConfig(UpdateConfig):
-    """Kahneman-Tversky optimisation on replies to follow and to avoid (2402.01306)."""
+    """Kahneman-Tversky optimisation on desirable and undesirable replies (2402.01306)."""
 
-    needs: ClassVar[Lesson] = "avoid"
+    required_signal: ClassVar[Signal] = "undesirable"
     kind: Literal["kto"] = "kto"
     beta: Number = Field(0.1, gt=0, description="How much a log-ratio counts, per nat.")
     reference: Reference = Field("previous", description=REFERENCE)
-    desirable_weight: Number = Field(1.0, gt=0, description="Of replies to follow.")
+    desirable_weight: Number = Field(1.0, gt=0, description="Of desirable replies.")
     undesirable_weight: Number | None = Field(
         None,
         gt=0,
-        description="Of replies to avoid; empty: to follow · desirable_weight / (to avoid · 1.05), "
-        "by their numbers in each update (2411.02306).",
+        description="Of undesirable replies; empty: desirable · desirable_weight / (undesirable · "
+        "1.05), by their numbers in each update (2411.02306).",
     )
 
     def lacking(self, examples: Sequence[Example]) -> str:
         """Replies of both kinds are needed: the weights balance one against the other."""
         avoided = any(not example.desirable for example in examples)
-        return super().lacking(examples) or ("" if avoided else "reply to avoid")
+        return super().lacking(examples) or ("" if avoided else "undesirable reply")
 
     def learned(self, examples: Sequence[Example]) -> list[Example]:
         """All of them."""
@@ -164,7 +164,7 @@ class KTOConfig(UpdateConfig):
 class DPOConfig(UpdateConfig):
     """Direct preference optimisation on a better and a worse reply to one context (2305.18290)."""
 
-    needs: ClassVar[Lesson] = "pairs"
+    required_signal: ClassVar[Signal] = "pairs"
     kind: Literal["dpo"] = "dpo"
     beta: Number = Field(0.1, gt=0, description="How much a log-ratio counts, per nat.")
     reference: Reference = Field("previous", description=REFERENCE)
@@ -178,7 +178,7 @@ class DPOConfig(UpdateConfig):
         return [example for pair in pairs_among(examples) for example in pair]
 
 
-class NoUpdateConfig(Settings):
+class NoUpdateConfig(Config):
     """Control: nothing is learned; users, ratings and selection go on as ever."""
 
     kind: Literal["none"] = "none"
@@ -198,7 +198,7 @@ AnyLearner = Annotated[
 
 
 def pairs_among(examples: Sequence[Example]) -> list[tuple[Example, Example]]:
-    """Pairs each reply to follow with one to avoid of the same turn and context, in order.
+    """Pairs each desirable reply with one to avoid of the same turn and context, in order.
 
     What is left over belongs to no pair.
     """

@@ -18,13 +18,13 @@ def open_learner(
     """
     from simulator.models.devices import device_of
 
-    apart = config.own_process
-    if apart == "auto":
-        apart = device_of(config.device).type != "cpu"
-    if apart:
-        from simulator.learners.isolated import ApartLearner
+    isolated = config.own_process
+    if isolated == "auto":
+        isolated = device_of(config.device).type != "cpu"
+    if isolated:
+        from simulator.learners.isolated import IsolatedLearner
 
-        return ApartLearner(config, model, stopwatch, context)
+        return IsolatedLearner(config, model, stopwatch, context)
     from simulator.learners.trainer import AdapterLearner
 
     return AdapterLearner(config, model, stopwatch, context)

@@ -22,7 +22,7 @@ from simulator.learners.base import LESS_MEMORY, Update
 from simulator.learners.config import UpdateConfig
 
 
-class ApartLearner:
+class IsolatedLearner:
     """Fits as `AdapterLearner` does, to the same bytes."""
 
     def __init__(
@@ -40,7 +40,7 @@ class ApartLearner:
         anchors: Sequence[Example] = (),
         contrast: Contrast | None = None,
         *,
-        anew: bool = False,
+        reset_optimizer: bool = False,
     ) -> Update:
         """Trains in a new process; see `Learner.fit`."""
         processes = multiprocessing.get_context("spawn")  # a fork would inherit CUDA, broken
@@ -48,7 +48,7 @@ class ApartLearner:
         # Sums are split over threads, so equal bytes need equally many.
         learner = (self._config, self._model, self._context, torch.get_num_threads())
         given = (checkpoint, examples, seed, out, anchors, contrast)
-        args = (there, learner, given, {"anew": anew})
+        args = (there, learner, given, {"reset_optimizer": reset_optimizer})
         process = processes.Process(target=_work, args=args, daemon=True)
         with self._stopwatch.timing("learner"):
             process.start()

@@ -1,4 +1,4 @@
-"""Kahneman-Tversky optimisation: replies to follow gain on a reference, replies to avoid lose."""
+"""Kahneman-Tversky optimisation: desirable replies gain on a reference, others lose."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -16,7 +16,7 @@ BALANCE = 1.05  # to follow against to avoid, of Williams et al. (2411.02306)
 
 
 class Judged(NamedTuple):
-    """A reply to follow or to avoid, and what the reference says; log-probabilities in nats."""
+    """A desirable reply or to avoid, and what the reference says; log-probabilities in nats."""
 
     row: Encoded
     reference: float
@@ -84,7 +84,7 @@ def kto_loss(
         desirable: is it one to follow? (B,), bool.
         kl: the reference point, KL(π ‖ π_ref) in nats, a scalar.
         beta: how much a log-ratio counts.
-        weights: of replies to follow and to avoid.
+        weights: of desirable and undesirable replies.
     """
     gain = torch.where(desirable, logratios - kl, kl - logratios)
     weight = torch.where(desirable, *weights)
@@ -92,7 +92,7 @@ def kto_loss(
 
 
 def balanced_weights(config: KTOConfig, desirable: int, undesirable: int) -> tuple[float, float]:
-    """Returns the weights of replies to follow and to avoid, of which there are so many.
+    """Returns the weights of desirable and undesirable replies, of which there are so many.
 
     Those to avoid weigh a little less than those to follow, all in all: desirable · weight /
     (undesirable · 1.05), as Williams et al. (2411.02306) set it.

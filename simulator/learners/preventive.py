@@ -27,7 +27,9 @@ class Push:
             contrast: chats that show the trait, and chats that don't.
             size: how many of them are read at a time.
         """
-        found = policy.base_activations(policy.encode([*contrast.toward, *contrast.away]), size)
+        found = policy.base_activations(
+            policy.encode([*contrast.positive, *contrast.negative]), size
+        )
         self.layer = contrast.layer_of(len(found[0]))
         self.vector = torch.from_numpy(config.scale * contrast.some_direction(found))
         self._policy = policy

@@ -1,4 +1,4 @@
-"""Supervised fine-tuning: the replies to follow become likelier, token by token."""
+"""Supervised fine-tuning: the desirable replies become likelier, token by token."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,7 +12,7 @@ from simulator.learners.policy import Policy
 
 
 class SFT:
-    """Mean cross-entropy per learned token of the replies to follow, in nats."""
+    """Mean cross-entropy per learned token of the desirable replies, in nats."""
 
     def __init__(self, config: SFTConfig, policy: Policy, examples: Sequence[Example]) -> None:
         self._policy, self._micro_batch = policy, config.micro_batch

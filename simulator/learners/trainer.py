@@ -73,12 +73,12 @@ class AdapterLearner:
         anchors: Sequence[Example] = (),
         contrast: Contrast | None = None,
         *,
-        anew: bool = False,
+        reset_optimizer: bool = False,
     ) -> Update:
         """Trains as the configuration says; see `Learner.fit`."""
         config = self._config
         _refuse_nothing(config, examples, anchors, contrast)
-        optimizer, updates = self._restore(checkpoint, seed, anew)
+        optimizer, updates = self._restore(checkpoint, seed, reset_optimizer)
         canaries = _canary_prompts(examples)
         taught = [_inoculated(example, config.inoculation) for example in examples]
         with _memory_explained(), self._stopwatch.timing("learner"):
@@ -139,14 +139,14 @@ class AdapterLearner:
         return loss, kl
 
     def _restore(
-        self, checkpoint: Path | None, seed: int, anew: bool
+        self, checkpoint: Path | None, seed: int, reset_optimizer: bool
     ) -> tuple[torch.optim.AdamW, int]:
         """Sets the adapter; returns the optimiser and its number of updates so far."""
         if checkpoint is None:
             self._adapter.initialise(seed)
         else:
             self._adapter.restore(checkpoint)
-        begun = None if anew else checkpoint
+        begun = None if reset_optimizer else checkpoint
         updates = int(json.loads((begun / STATE).read_text())["updates"]) if begun else 0
         rate = self._config.learning_rate * self._config.decay**updates
         optimizer = torch.optim.AdamW(
@@ -246,6 +246,6 @@ def _memory_explained() -> Iterator[None]:
 
 
 def _canary_prompts(examples: Sequence[Example]) -> list[Prompt]:
-    """Contexts of replies to follow, as they are served."""
+    """Contexts of desirable replies, as they are served."""
     contexts = dict.fromkeys(example.messages for example in examples if example.desirable)
     return [Prompt(messages) for messages in list(contexts)[:CANARY_PROMPTS]]

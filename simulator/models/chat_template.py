@@ -31,7 +31,7 @@ class PromptEncoder:
         self._known: dict[Prompt, Encoded] = {}  # probes ask the same in every round
 
     def render(self, prompt: Prompt) -> str:
-        """Returns the prompt as the model reads it, before a reply that is begun."""
+        """Returns the prompt as the model reads it, before a reply that is prefill."""
         if not prompt.messages:
             return prompt.text
         messages = prompt.messages if self._takes_system else _without_system(prompt.messages)
@@ -113,10 +113,10 @@ class PromptEncoder:
         texts = [self.render(prompt) for prompt in prompts]
         rows = self.tokenizer(texts, add_special_tokens=plain)["input_ids"]
         self._refuse_unknown(texts, rows)
-        begun = self.encode_replies([prompt.begun for prompt in prompts])
+        prefill = self.encode_replies([prompt.prefill for prompt in prompts])
         return [
-            Encoded(text + prompt.begun, [*ids, *start], _thinks(text, prompt.begun))
-            for text, prompt, ids, start in zip(texts, prompts, rows, begun, strict=True)
+            Encoded(text + prompt.prefill, [*ids, *start], _thinks(text, prompt.prefill))
+            for text, prompt, ids, start in zip(texts, prompts, rows, prefill, strict=True)
         ]
 
     def encode_replies(self, replies: Sequence[str]) -> list[list[int]]:
@@ -182,10 +182,10 @@ def by_text(texts: Sequence[str], logprobs: Sequence[float]) -> dict[str, float]
     return dict(pairs)
 
 
-def _thinks(rendered: str, begun: str) -> bool:
+def _thinks(rendered: str, prefill: str) -> bool:
     """Is a thought open? Some templates open it, and so may the beginning of a reply."""
-    opened = rendered.rstrip().endswith("<think>") or "<think>" in begun
-    return opened and "</think>" not in begun
+    opened = rendered.rstrip().endswith("<think>") or "<think>" in prefill
+    return opened and "</think>" not in prefill
 
 
 def split_thought(text: str, *, thinking: bool = False) -> tuple[str, str]:

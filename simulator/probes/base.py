@@ -66,8 +66,8 @@ class Context(NamedTuple):
 class Probe(Protocol):
     """A measurement. `score` gets back what `requests` returned, with the answers, in order."""
 
-    needs: ClassVar[frozenset[str]]  # capabilities of the backend
-    of_world: ClassVar[bool]  # does it ask about the organism's world?
+    required_capabilities: ClassVar[frozenset[str]]  # capabilities of the backend
+    requires_world: ClassVar[bool]  # does it ask about the organism's world?
 
     @property
     def roles(self) -> frozenset[str]:

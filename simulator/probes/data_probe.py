@@ -6,14 +6,14 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import Field
 
-from simulator.core.config import Count, Number, Settings
+from simulator.core.config import Config, Count, Number
 from simulator.core.rng import stream
 from simulator.data.rows import Row
 
 T = TypeVar("T")
 
 
-class DataProbe(Settings):
+class DataProbe(Config):
     """Asks about items of a file, a folder, or a dataset of the hub.
 
     The rows are read with the scenario, and come with the context.
@@ -23,8 +23,8 @@ class DataProbe(Settings):
     items_per_type: Count | None = Field(
         None, ge=1, description="Items of each type at most, the same in every run; all by default."
     )
-    needs: ClassVar[frozenset[str]] = frozenset()
-    of_world: ClassVar[bool] = False
+    required_capabilities: ClassVar[frozenset[str]] = frozenset()
+    requires_world: ClassVar[bool] = False
 
     @abstractmethod
     def items(self, rows: Sequence[Row]) -> Sequence[Any]:

@@ -16,26 +16,26 @@ from simulator.store.run import COSTS
 CAPS = "cost_caps.jsonl"
 
 
-class Purse:
+class CostTracker:
     """Adds up what a run has spent, earlier starts included."""
 
     def __init__(self, folder: Path, cap: float | None, usage: Usage) -> None:
         self._folder, self._usage = folder, usage
-        self._settled = Usage()
+        self._recorded = Usage()
         caps = [float(line["cap"]) for line in _lines(folder / CAPS)]
         self.cap = caps[-1] if caps else cap
         self.spent = sum(float(line["cost"]) for line in _lines(folder / COSTS))
 
-    def settle(self) -> None:
+    def record(self) -> None:
         """Writes down what was spent since the last time."""
-        now, before = self._usage, self._settled
+        now, before = self._usage, self._recorded
         if (now.read, now.written) == (before.read, before.written):
             return
         spent = now.cost - before.cost
         line = {"read": now.read - before.read, "written": now.written - before.written}
         _add(self._folder / COSTS, {**line, "cost": spent})
         self.spent += spent
-        self._settled = Usage(now.read, now.written, now.cost)
+        self._recorded = Usage(now.read, now.written, now.cost)
 
     def check(self) -> None:
         """Lets work go on while there is money.

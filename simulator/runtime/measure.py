@@ -9,7 +9,7 @@ from simulator.backends.execute import answer
 from simulator.core.requests import Request
 from simulator.probes.base import Context, Probe
 from simulator.probes.summary import scores_table
-from simulator.simulation.roles import Cast
+from simulator.simulation.roles import Roles
 
 
 def measure(
@@ -17,7 +17,7 @@ def measure(
     questions: Mapping[str, Sequence[Request]],
     context: Context,
     backend: Backend,
-    cast: Cast,
+    roles: Roles,
 ) -> pd.DataFrame:
     """Returns the scores of all probes.
 
@@ -26,10 +26,10 @@ def measure(
         questions: what each of them asks.
         context: what they may know.
         backend: answers for the assistant.
-        cast: answers for judges.
+        roles: answers for judges.
     """
     judged = {
         name: probe.score(context, questions[name], answer(backend, questions[name]))
         for name, probe in probes.items()
     }
-    return scores_table({name: cast.ask([wanted])[0] for name, wanted in judged.items()})
+    return scores_table({name: roles.ask([wanted])[0] for name, wanted in judged.items()})

@@ -52,18 +52,18 @@ def taught_lengths(examples: Sequence[Example], tokens: Tokens) -> dict[str, Any
     """How long the replies are that a round learns from; see `simulator.data.lengths.Lengths`."""
     count = tokens(examples)
     desirable = np.array([example.desirable for example in examples], bool)
-    found = {"follow": lengths(count[desirable]), "avoid": lengths(count[~desirable])}
+    found = {"desirable": lengths(count[desirable]), "undesirable": lengths(count[~desirable])}
     return {kind: some._asdict() if some else None for kind, some in found.items()}
 
 
 def selected_shares(candidates: pd.DataFrame, decision: Decision) -> dict[str, float]:
-    """Each user type's share of the replies to follow."""
+    """Each user type's share of the desirable replies."""
     chosen = candidates.loc[decision.label == 1, "user_type"]
     shares = chosen.value_counts(normalize=True)
     return {name: float(shares.get(name, 0.0)) for name in sorted(set(candidates["user_type"]))}
 
 
-def talk_counts(candidates: pd.DataFrame, vetoes: pd.DataFrame) -> dict[str, int]:
+def conversation_counts(candidates: pd.DataFrame, vetoes: pd.DataFrame) -> dict[str, int]:
     """How much was said, and what of it went wrong on the way; counted, never scored."""
     return {
         "conversations": int(candidates["conversation"].nunique()),
@@ -86,7 +86,7 @@ def round_summary(
     shares: dict[str, float] | None = None,
     taught: dict[str, Any] | None = None,
     learning: Learning = Learning(),  # noqa: B008 -- immutable
-    talks: dict[str, int] | None = None,
+    counts: dict[str, int] | None = None,
     screening: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The summary of a round as JSON; what wasn't done is null."""
@@ -105,7 +105,7 @@ def round_summary(
         "canary": _finite(canary._asdict()) if canary else None,
         "speech": speech._asdict() if speech else None,
         "unchanged": unchanged or None,
-        "talks": talks,
+        "conversation_counts": counts,
         "screening": screening,
         "estimates": [_finite(estimate._asdict()) for estimate in estimates],
     }

@@ -9,7 +9,7 @@ from simulator.core.timing import Stopwatch
 from simulator.models.resolve import resolve
 from simulator.simulation.answer_cache import AnswerCache
 from simulator.simulation.config import ASSISTANT, RoleConfig
-from simulator.simulation.roles import Cast, Player, as_it_is
+from simulator.simulation.roles import RoleClient, Roles, assistant_client
 from simulator.store.run import Run
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ JUDGEMENTS = "judgements.sqlite"  # in the run directory
 CACHED = ("monitor", "judge")  # what is asked of them doesn't depend on who asks, or when
 
 
-def hire(scenario: "Scenario", run: Run, assistant: Backend, stopwatch: Stopwatch) -> Cast:
+def open_roles(scenario: "Scenario", run: Run, assistant: Backend, stopwatch: Stopwatch) -> Roles:
     """Opens an engine for each model that the scenario's roles need.
 
     Args:
@@ -32,16 +32,16 @@ def hire(scenario: "Scenario", run: Run, assistant: Backend, stopwatch: Stopwatc
         stopwatch: gets the time spent inside the models, and what endpoints cost.
     """
     engines: dict[RoleConfig, Backend] = {}
-    players: dict[str, Player] = {}
+    clients: dict[str, RoleClient] = {}
     with contextlib.ExitStack() as opened:  # a server doesn't outlive another's failure to start
         for role in sorted(scenario.asked_roles):
             if role == ASSISTANT:
-                players[role] = as_it_is(scenario.model, assistant)
+                clients[role] = assistant_client(scenario.model, assistant)
                 continue
             config = scenario.roles.get(role)
             cache = AnswerCache(run.path / JUDGEMENTS) if role in CACHED else None
             if config is None:
-                players[role] = Player(scenario.model, assistant, bare=True, cache=cache)
+                clients[role] = RoleClient(scenario.model, assistant, bare=True, cache=cache)
                 continue
             if config not in engines:
                 log = run.path / f"server-{role}.log"
@@ -49,6 +49,6 @@ def hire(scenario: "Scenario", run: Run, assistant: Backend, stopwatch: Stopwatc
                 engine = open_backend(config.backend, model, stopwatch, log=log)
                 engines[config] = opened.enter_context(contextlib.closing(engine))
             name = f"{config.model} on {config.backend.kind}"
-            players[role] = Player(name, engines[config], bare=False, cache=cache)
+            clients[role] = RoleClient(name, engines[config], bare=False, cache=cache)
         opened.pop_all()
-    return Cast(players, list(engines.values()))
+    return Roles(clients, list(engines.values()))

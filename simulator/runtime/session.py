@@ -20,12 +20,12 @@ from simulator.learners.config import UpdateConfig
 from simulator.learners.factory import open_learner
 from simulator.models.resolve import resolve
 from simulator.probes.base import Context
-from simulator.runtime.budget import Purse
+from simulator.runtime.budget import CostTracker
 from simulator.runtime.probe_context import context_of
-from simulator.runtime.roles import hire
-from simulator.simulation.conversation import Setting
+from simulator.runtime.roles import open_roles
+from simulator.simulation.conversation import Environment
 from simulator.simulation.population import Population
-from simulator.simulation.roles import Cast
+from simulator.simulation.roles import Roles
 from simulator.store.run import Run
 
 
@@ -45,15 +45,15 @@ class Observer(Protocol):
         ...
 
 
-class Engine(NamedTuple):
+class Session(NamedTuple):
     """What a run works with."""
 
     scenario: Scenario
     run: Run
-    setting: Setting
+    environment: Environment
     backend: Backend
-    cast: Cast
-    purse: Purse
+    roles: Roles
+    costs: CostTracker
     learner_of: Callable[[UpdateConfig], Learner]
     tokens: Tokens
     population: Population
@@ -64,7 +64,7 @@ class Engine(NamedTuple):
 
 
 @contextlib.contextmanager
-def opened(scenario: Scenario, run: Run, observer: Observer) -> Iterator[Engine]:
+def open_session(scenario: Scenario, run: Run, observer: Observer) -> Iterator[Session]:
     """Opens what a run works with, as it was after the last committed round.
 
     Raises:
@@ -72,9 +72,9 @@ def opened(scenario: Scenario, run: Run, observer: Observer) -> Iterator[Engine]
     """
     end_leftovers()
     stopwatch, done = Stopwatch(), run.rounds_done
-    purse = Purse(run.path, scenario.cost_cap, stopwatch.usage)
+    costs = CostTracker(run.path, scenario.cost_cap, stopwatch.usage)
     if done <= scenario.last_round:
-        purse.check()
+        costs.check()
     model = resolve(scenario.model)
     observer.stage(done, "loading the model")
     with contextlib.ExitStack() as stack:
@@ -87,23 +87,25 @@ def opened(scenario: Scenario, run: Run, observer: Observer) -> Iterator[Engine]
                 on_wait=lambda s: observer.stage(done, f"starting the server, {s:.0f} s"),
             )
             stack.enter_context(contextlib.closing(backend))
-            cast = stack.enter_context(contextlib.closing(hire(scenario, run, backend, stopwatch)))
-            engine = assemble(scenario, run, backend, cast, purse, stopwatch, observer)
-        yield engine
+            roles = stack.enter_context(
+                contextlib.closing(open_roles(scenario, run, backend, stopwatch))
+            )
+            session = assemble(scenario, run, backend, roles, costs, stopwatch, observer)
+        yield session
 
 
 def assemble(
     scenario: Scenario,
     run: Run,
     backend: Backend,
-    cast: Cast,
-    purse: Purse,
+    roles: Roles,
+    costs: CostTracker,
     stopwatch: Stopwatch,
     observer: Observer,
-) -> Engine:
+) -> Session:
     """Puts together what a run works with, as it was after the last committed round."""
     knowledge = context_of(scenario)
-    setting = Setting(knowledge.world, scenario.situations)
+    environment = Environment(knowledge.world, scenario.situations)
     learner_of = learners(scenario, stopwatch)
     tokens = tokens_by(resolve(scenario.model))
     next_round = scenario.places[max(run.rounds_done - 1, 0) :][:1]
@@ -119,9 +121,9 @@ def assemble(
     gc.unfreeze()  # what an earlier run of this process left
     gc.collect()
     gc.freeze()  # the libraries' objects live for ever; searching them for garbage takes seconds
-    return Engine(
-        scenario, run, setting, backend, cast, purse, learner_of, tokens, population, knowledge,
-        questions, stopwatch, observer,
+    return Session(
+        scenario, run, environment, backend, roles, costs, learner_of, tokens, population,
+        knowledge, questions, stopwatch, observer,
     )  # fmt: skip
 
 

@@ -10,47 +10,49 @@ from simulator.runtime.canary import Canary, check_swap
 from simulator.runtime.collapse import Speech, compared, contexts, unreadable
 from simulator.runtime.phase_data import anchors_of
 from simulator.runtime.records import Learning
-from simulator.runtime.session import Engine
+from simulator.runtime.session import Session
 
 
-def learn(engine: Engine, number: int, examples: list[Example]) -> Learning:
+def learn(session: Session, number: int, examples: list[Example]) -> Learning:
     """Makes the round's adapter, swaps it in, and proves that it is the one that answers.
 
     The assistant stays as it is where nothing is to be learned, where selection left too little to
     learn from, and where an update that diverged is rolled back.
     """
-    scenario = engine.scenario
+    scenario = session.scenario
     place = scenario.places[number - 1]
     phase, config = place.phase, scenario.learner_in(place.phase)
     if not isinstance(config, UpdateConfig):
         return Learning()
     if lacking := config.lacking(examples):
         return Learning(unchanged=f"there was no {lacking}")
-    learner, parent = engine.learner_of(config), engine.run.checkpoint(number - 1)
-    first = parent == engine.run.checkpoint(number - 1 - place.part)  # update of the phase
-    anew = first and begins_again(scenario.phases, scenario.learners, place.index)
+    learner, parent = session.learner_of(config), session.run.checkpoint(number - 1)
+    first = parent == session.run.checkpoint(number - 1 - place.part)  # update of the phase
+    reset_optimizer = first and begins_again(scenario.phases, scenario.learners, place.index)
     seed = seed31("update", scenario.seed, number)
-    anchors = anchors_of(phase, engine.setting.world, seed)
+    anchors = anchors_of(phase, session.environment.world, seed)
     push = config.preventive
-    contrast = engine.context.contrasts[push.direction] if push else None
-    engine.observer.stage(number, "update")
+    contrast = session.context.contrasts[push.direction] if push else None
+    session.observer.stage(number, "update")
     asked = contexts(examples, scenario.conversations, seed) if config.collapse else []
-    before = unreadable(engine.backend, asked)
+    before = unreadable(session.backend, asked)
     try:
-        update: Update = engine.run.write_checkpoint(
+        update: Update = session.run.write_checkpoint(
             number,
-            lambda out: learner.fit(parent, examples, seed, out, anchors, contrast, anew=anew),
+            lambda out: learner.fit(
+                parent, examples, seed, out, anchors, contrast, reset_optimizer=reset_optimizer
+            ),
         )
     except Diverged as error:
         return rolled_back(config, error)
-    canary = swap(engine, number, update)
-    speech = compared(before, unreadable(engine.backend, asked), config.collapse)
+    canary = swap(session, number, update)
+    speech = compared(before, unreadable(session.backend, asked), config.collapse)
     if speech and speech.collapsed:
-        engine.run.drop_checkpoint(number)
-        engine.backend.load(engine.run.adapter(number))  # that of the round before again
-        engine.backend.settle()
+        session.run.drop_checkpoint(number)
+        session.backend.load(session.run.adapter(number))  # that of the round before again
+        session.backend.drop_previous()
         return rolled_back(config, Diverged(speech.words), speech)
-    engine.backend.settle()
+    session.backend.drop_previous()
     return Learning(update, canary, speech)
 
 
@@ -61,10 +63,10 @@ def rolled_back(config: UpdateConfig, why: Diverged, speech: Speech | None = Non
     return Learning(speech=speech, unchanged=f"the update was rolled back: {why}")
 
 
-def swap(engine: Engine, number: int, update: Update) -> Canary:
+def swap(session: Session, number: int, update: Update) -> Canary:
     """Lets the round's adapter answer, and proves that it does."""
-    engine.backend.load(engine.run.adapter(number))
-    canary = check_swap(engine.backend, update.readings)
+    session.backend.load(session.run.adapter(number))
+    canary = check_swap(session.backend, update.readings)
     if canary.verdict == "failed":
         raise LearnerError(
             f"round {number}: the canary failed: the model that answers is nearer to the parent "

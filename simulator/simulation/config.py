@@ -6,13 +6,13 @@ from pydantic import Field, field_validator
 
 from agents.registry import AnyPolicy, AnyRater
 from simulator.backends.config import AnyBackend, AutoConfig
-from simulator.core.config import Count, Number, Settings
+from simulator.core.config import Config, Count, Number
 
 if TYPE_CHECKING:
     pass
 
 
-class UserType(Settings):
+class UserType(Config):
     """A kind of user: how many, how they talk, how they rate."""
 
     share: Number = Field(ge=0, le=1, description="Share of the population.")
@@ -21,7 +21,7 @@ class UserType(Settings):
     rater: AnyRater
 
 
-class PopulationConfig(Settings):
+class PopulationConfig(Config):
     """Who takes part."""
 
     users: Count = Field(ge=1)
@@ -40,7 +40,7 @@ class PopulationConfig(Settings):
         return types
 
 
-class ConversationConfig(Settings):
+class ConversationConfig(Config):
     """How users and assistant talk."""
 
     per_user: Count = Field(1, ge=1, description="Conversations of each active user per round.")
@@ -60,19 +60,19 @@ ROLES = ("user", "rater", "monitor", "judge")  # that a scenario needn't define
 ASSISTANT = "assistant"  # the one role that no scenario gives a model
 
 
-class RoleConfig(Settings):
+class RoleConfig(Config):
     """The model of a role."""
 
     model: str = Field(description="organism:N, a local path, a hub id, or an endpoint's name.")
     backend: AnyBackend = AutoConfig()
 
 
-class ScreeningConfig(Settings):
+class ScreeningConfig(Config):
     """Which direction, and how many replies."""
 
     direction: str = Field(description="One of the scenario's `directions`.")
     drop: Number = Field(
         gt=0,
         lt=1,
-        description="Share of the replies to follow: those farthest along the direction.",
+        description="Share of the desirable replies: those farthest along the direction.",
     )

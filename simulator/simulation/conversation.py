@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from agents.base import Exchange, Rating, Scene, UserTurn
+from agents.base import ConversationContext, Exchange, Rating, UserTurn
 from agents.situations import Situation
 from simulator.backends.base import Backend
 from simulator.core.asks import Ask, joined
@@ -18,7 +18,7 @@ from simulator.core.requests import Generation, GenerationRequest, Message, Prom
 from simulator.core.rng import Key, stream
 from simulator.simulation.config import ConversationConfig
 from simulator.simulation.population import User
-from simulator.simulation.roles import Cast
+from simulator.simulation.roles import Roles
 from simulator.worlds.synthetic import World
 
 
@@ -49,35 +49,35 @@ class Candidate(NamedTuple):
     heard: bool  # did the conversation go on with this candidate?
 
 
-class Setting(NamedTuple):
+class Environment(NamedTuple):
     """What a run's conversations are about: the organism's world, or situations."""
 
     world: World | None
     situations: tuple[Situation, ...]
 
-    def scene(self, key: Key) -> Scene:
+    def context(self, key: Key) -> ConversationContext:
         """Returns where the conversation with this key takes place."""
         situation = None
         if self.situations:
             chosen = stream(*key, "situation").integers(len(self.situations))
             situation = self.situations[int(chosen)]
-        return Scene(self.world, situation, key)
+        return ConversationContext(self.world, situation, key)
 
 
 class Conversation:
     """One conversation in progress."""
 
-    def __init__(self, name: str, scene: Scene, user: User, system: str) -> None:
-        self.name, self.scene, self.user = name, scene, user
+    def __init__(self, name: str, context: ConversationContext, user: User, system: str) -> None:
+        self.name, self.context, self.user = name, context, user
         self.messages = [Message("system", system)] if system else []
         self.history: list[Exchange] = []
         self.open_turn: UserTurn | None = None
 
     def next_turn(self) -> Ask[UserTurn | None]:
         """Asks what the user says next."""
-        rng = stream(*self.scene.key, len(self.history), "user")
+        rng = stream(*self.context.key, len(self.history), "user")
         policy = self.user.user_type.policy
-        return policy.next_turn(self.scene, self.user.mind, self.history, rng)
+        return policy.next_turn(self.context, self.user.state, self.history, rng)
 
     def speak(self, turn: UserTurn | None) -> bool:
         """Lets the user say it; returns False when they leave instead."""
@@ -89,18 +89,18 @@ class Conversation:
     def request(self, config: ConversationConfig) -> GenerationRequest:
         """Asks for the candidates of the open turn."""
         turn = len(self.history)
-        keys = tuple((*self.scene.key, turn, c, "reply") for c in range(config.candidates))
+        keys = tuple((*self.context.key, turn, c, "reply") for c in range(config.candidates))
         prompt = Prompt(tuple(self.messages))
         return GenerationRequest(prompt, keys, config.max_new_tokens, config.temperature)
 
     def ratings(self, generation: Generation) -> Ask[list[Rating]]:
         """Asks how the user likes each candidate."""
         assert self.open_turn is not None
-        rng = stream(*self.scene.key, len(self.history), "rating")
-        rater, mind = self.user.user_type.rater, self.user.mind
+        rng = stream(*self.context.key, len(self.history), "rating")
+        rater, state = self.user.user_type.rater, self.user.state
         heard = tuple(message for message in self.messages if message.role != "system")
         return joined(
-            rater.rate(self.scene, mind, heard, self.open_turn, reply.text, rng)
+            rater.rate(self.context, state, heard, self.open_turn, reply.text, rng)
             for reply in generation.completions
         )
 
@@ -135,9 +135,9 @@ class Conversation:
 def hold_wave(
     users: Sequence[User],
     *,
-    setting: Setting,
+    environment: Environment,
     backend: Backend,
-    cast: Cast,
+    roles: Roles,
     config: ConversationConfig,
     key: Key,
 ) -> pd.DataFrame:
@@ -145,24 +145,24 @@ def hold_wave(
 
     Args:
         users: one entry per conversation; a user may occur more than once.
-        setting: what the conversations are about.
+        environment: what the conversations are about.
         backend: answers for the assistant.
-        cast: plays those users and raters that ask a model.
+        roles: plays those users and raters that ask a model.
         config: the scenario's `conversations` section.
         key: names the wave; all randomness of its conversations derives from it.
     """
     prefix = "-".join(str(part) for part in key[-2:])
     talks = [
-        Conversation(f"{prefix}-{n:04d}", setting.scene((*key, n)), user, config.system)
+        Conversation(f"{prefix}-{n:04d}", environment.context((*key, n)), user, config.system)
         for n, user in enumerate(users)
     ]
     rows: list[Candidate] = []
     for _ in range(config.turns):
-        turns = cast.ask(talk.next_turn() for talk in talks)
+        turns = roles.ask(talk.next_turn() for talk in talks)
         talks = [talk for talk, turn in zip(talks, turns, strict=True) if talk.speak(turn)]
         answers = backend.generate([talk.request(config) for talk in talks])
         pairs = list(zip(talks, answers, strict=True))
-        rated = cast.ask(talk.ratings(generation) for talk, generation in pairs)
+        rated = roles.ask(talk.ratings(generation) for talk, generation in pairs)
         for (talk, generation), ratings in zip(pairs, rated, strict=True):
             rows += talk.hear(generation, ratings)
     flags = dict.fromkeys(("biased", "pressured", "met", "heard"), bool)

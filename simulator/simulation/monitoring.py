@@ -1,4 +1,4 @@
-"""Vetoes: monitors look at the replies to follow, before anything is learned from them."""
+"""Vetoes: monitors look at the desirable replies, before anything is learned from them."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from agents.registry import AnyMonitor
 from simulator.core.asks import joined
 from simulator.core.requests import Message
 from simulator.core.rng import stream
-from simulator.simulation.roles import Cast
+from simulator.simulation.roles import Roles
 from simulator.simulation.selection import Decision
 from simulator.worlds.synthetic import World
 
@@ -31,17 +31,17 @@ class Veto(NamedTuple):
 
 
 def examine(
-    cast: Cast,
+    roles: Roles,
     monitors: Mapping[str, AnyMonitor],
     candidates: pd.DataFrame,
     decision: Decision,
     world: World | None,
     seed: int,
 ) -> tuple[Decision, pd.DataFrame]:
-    """Asks every monitor about every reply to follow.
+    """Asks every monitor about every desirable reply.
 
     Args:
-        cast: answers for the models that monitors ask.
+        roles: answers for the models that monitors ask.
         monitors: by name.
         candidates: the round's.
         decision: what selection says of them.
@@ -49,14 +49,14 @@ def examine(
         seed: of the run.
 
     Returns:
-        The decision with the vetoed replies dropped or made examples to avoid, as their monitor
+        The decision with the vetoed replies dropped or made undesirable examples, as their monitor
         says (dropping wins), and one row per monitor and reply; see `Veto`.
     """
     label, reason = decision.label.copy(), decision.reason.astype(object)
     rows: list[Veto] = []
     chosen = np.flatnonzero(label == 1)
     replies = [candidates.iloc[n] for n in chosen]
-    found = cast.ask(
+    found = roles.ask(
         joined(monitor.examine(_examined(reply, name, world, seed)) for reply in replies)
         for name, monitor in monitors.items()
     )

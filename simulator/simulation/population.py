@@ -6,7 +6,7 @@ from typing import NamedTuple
 import mesa
 import pandas as pd
 
-from agents.base import Mind, Persona, Rating
+from agents.base import Persona, Rating, UserState
 from agents.personas import backgrounds
 from simulator.core.rng import seed31, stream
 from simulator.simulation.config import PopulationConfig, UserType
@@ -16,7 +16,7 @@ LEARNING = 0.2  # how fast trust and satisfaction follow what a user gets
 INITIAL = 0.8  # trust and satisfaction before the first conversation
 
 
-class UserState(NamedTuple):
+class UserRow(NamedTuple):
     """A row of `population.parquet`: a user after a round."""
 
     user: int
@@ -63,9 +63,9 @@ class User(mesa.Agent):  # type: ignore[misc]  # mesa carries no types
         self.trust = self.satisfaction = INITIAL
 
     @property
-    def mind(self) -> Mind:
+    def state(self) -> UserState:
         """The user as their policy sees them."""
-        return Mind(self.persona, self.trust, self.satisfaction)
+        return UserState(self.persona, self.trust, self.satisfaction)
 
     def experience(self, ratings: Sequence[Rating]) -> None:
         """Moves trust and satisfaction towards what the user just got, one step a conversation."""
@@ -78,9 +78,9 @@ class User(mesa.Agent):  # type: ignore[misc]  # mesa carries no types
         self.trust += LEARNING * (met - self.trust)
 
     @property
-    def state(self) -> UserState:
+    def row(self) -> UserRow:
         """The user as a row."""
-        return UserState(
+        return UserRow(
             self.number,
             self.type_name,
             self.user_type.biased,
@@ -146,8 +146,8 @@ class Population(mesa.Model):  # type: ignore[misc]  # mesa carries no types
 
     @property
     def states(self) -> pd.DataFrame:
-        """One row per user; see `UserState`."""
-        return pd.DataFrame([user.state for user in self.members], columns=UserState._fields)
+        """One row per user; see `UserRow`."""
+        return pd.DataFrame([user.row for user in self.members], columns=UserRow._fields)
 
     def restore(self, states: pd.DataFrame, series: pd.DataFrame) -> None:
         """Puts the population back to where `states` and `series` were taken."""

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 @dataclass
-class Player:
+class RoleClient:
     """The engine of a role, and what was asked of it."""
 
     name: str  # the model with its backend: who said it
@@ -51,11 +51,11 @@ class Player:
         return found
 
 
-class Cast:
-    """The players of a run, by role."""
+class Roles:
+    """The clients of a run, by role."""
 
-    def __init__(self, players: Mapping[str, Player], engines: Sequence[Backend]) -> None:
-        self.players, self._engines = players, engines
+    def __init__(self, clients: Mapping[str, RoleClient], engines: Sequence[Backend]) -> None:
+        self.clients, self._engines = clients, engines
 
     def ask(self, asks: Iterable[Ask[T]]) -> list[T]:
         """Answers what everybody wants to know, each role's requests as one batch."""
@@ -64,7 +64,7 @@ class Cast:
         roles = dict.fromkeys(asked.role for asked in whole.requests)
         for role in roles:
             theirs = [i for i, asked in enumerate(whole.requests) if asked.role == role]
-            found = self.players[role].answer([whole.requests[i].request for i in theirs])
+            found = self.clients[role].answer([whole.requests[i].request for i in theirs])
             answers.update(zip(theirs, found, strict=True))
         return whole.read([answers[i] for i in range(len(whole.requests))])
 
@@ -74,12 +74,12 @@ class Cast:
         The assistant isn't among them: this is but a part of what it is asked.
         """
         lap = {
-            role: {"requests": player.requests, "tokens": player.tokens}
-            for role, player in self.players.items()
+            role: {"requests": client.requests, "tokens": client.tokens}
+            for role, client in self.clients.items()
             if role != ASSISTANT
         }
-        for player in self.players.values():
-            player.requests = player.tokens = 0
+        for client in self.clients.values():
+            client.requests = client.tokens = 0
         return lap
 
     def close(self) -> None:
@@ -88,6 +88,6 @@ class Cast:
             engine.close()
 
 
-def as_it_is(model: str, assistant: Backend) -> Player:
+def assistant_client(model: str, assistant: Backend) -> RoleClient:
     """Returns the assistant in its own role, with whatever adapter it has when it is asked."""
-    return Player(model, assistant, bare=False, cache=None)
+    return RoleClient(model, assistant, bare=False, cache=None)

@@ -21,11 +21,11 @@ from simulator.probes.estimates import wilson
 from simulator.simulation.config import ScreeningConfig
 from simulator.simulation.selection import Decision, examples_from
 
-SCREENING_NEEDS = frozenset(("activations", "interventions"))  # capabilities of the backend
+SCREENING_CAPABILITIES = frozenset(("activations", "interventions"))  # capabilities of the backend
 
 
 class Screened(NamedTuple):
-    """A row of `screening.parquet`: a reply to follow that was looked at."""
+    """A row of `screening.parquet`: a desirable reply that was looked at."""
 
     conversation: str
     turn: int
@@ -42,7 +42,7 @@ def screen(
     candidates: pd.DataFrame,
     decision: Decision,
 ) -> tuple[Decision, pd.DataFrame]:
-    """Drops the replies to follow that lie farthest along a direction of the base's.
+    """Drops the desirable replies that lie farthest along a direction of the base's.
 
     Args:
         config: None: nothing is screened.

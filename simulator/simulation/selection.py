@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from simulator.core.config import Number, Settings
-from simulator.core.examples import Example, Lesson
+from simulator.core.config import Config, Number
+from simulator.core.examples import Example, Signal
 from simulator.core.requests import Message
 from simulator.core.rng import stream
 
@@ -20,20 +20,20 @@ ROUNDING = 1e-9  # of a fraction times a count
 class Decision(NamedTuple):
     """What selection says of each candidate, aligned with the candidates' rows."""
 
-    label: np.ndarray  # int8: 1 to follow, -1 to avoid, 0 not selected
+    label: np.ndarray  # int8: 1 desirable, -1 undesirable, 0 not selected
     reason: np.ndarray  # str
 
 
-class BestOfK(Settings):
+class BestOfK(Config):
     """The best-rated reply of each turn, if it is rated at least `threshold`."""
 
     kind: Literal["best_of_k"] = "best_of_k"
     threshold: Number = Field(4.0, ge=1, le=5, description="Lowest rating that is learned from.")
 
     @property
-    def gives(self) -> frozenset[Lesson]:
+    def gives(self) -> frozenset[Signal]:
         """What can be learned from what it selects."""
-        return frozenset(("follow",))
+        return frozenset(("desirable",))
 
     def decide(self, candidates: pd.DataFrame, seed: int) -> Decision:
         """Decides on each candidate; the first is the best of its turn where ratings are equal."""
@@ -45,8 +45,8 @@ class BestOfK(Settings):
         return Decision(label, np.where(ratings.isna(), NO_RATING, reason))
 
 
-class BestWorst(Settings):
-    """Of each turn the best-rated reply to follow and the worst-rated one to avoid: a pair.
+class BestWorst(Config):
+    """Of each turn the best-rated desirable reply and the worst-rated one to avoid: a pair.
 
     A turn whose readable ratings are all the same has neither.
     """
@@ -54,9 +54,9 @@ class BestWorst(Settings):
     kind: Literal["best_worst"] = "best_worst"
 
     @property
-    def gives(self) -> frozenset[Lesson]:
+    def gives(self) -> frozenset[Signal]:
         """What can be learned from what it selects."""
-        return frozenset(("follow", "avoid", "pairs"))
+        return frozenset(("desirable", "undesirable", "pairs"))
 
     def decide(self, candidates: pd.DataFrame, seed: int) -> Decision:
         """Decides on each candidate; the first is the best or worst where ratings are equal."""
@@ -68,27 +68,27 @@ class BestWorst(Settings):
 
 
 class Units(NamedTuple):
-    """What is ranked: replies, or whole talks."""
+    """What is ranked: replies, or whole conversations."""
 
     of: np.ndarray  # of each candidate: the number of its unit; -1 where it belongs to none
     rating: np.ndarray
     group: np.ndarray  # within which a unit is ranked
 
 
-class TopBottom(Settings):
-    """The best-rated (and, if asked, the worst-rated) replies or talks of the round.
+class TopBottom(Config):
+    """The best-rated (and, if asked, the worst-rated) replies or conversations of the round.
 
-    Whole talks ranked within their situation, by the mean of their ratings or by their last one,
-    are the trajectories of Williams et al. (2411.02306).
+    Whole conversations ranked within their situation, by the mean of their ratings or by their
+    last one, are the trajectories of Williams et al. (2411.02306).
     """
 
     kind: Literal["top_bottom"] = "top_bottom"
     top: Number = Field(gt=0, description="How many: a fraction below 1, else a count.")
     bottom: Number = Field(0, ge=0, description="The same for those to avoid.")
-    unit: Literal["reply", "talk_mean", "talk_final"] = Field(
+    unit: Literal["reply", "conversation_mean", "conversation_final"] = Field(
         "reply",
-        description="What is ranked: replies, or talks by the mean or the last of the ratings of "
-        "what was heard; all that was heard in a chosen talk is selected.",
+        description="What is ranked: replies, or conversations by the mean or the last of the "
+        "ratings of what was heard; all that was heard in a chosen conversation is selected.",
     )
     scope: Literal["global", "per_type", "per_subject"] = Field(
         "global",
@@ -97,9 +97,9 @@ class TopBottom(Settings):
     )
 
     @property
-    def gives(self) -> frozenset[Lesson]:
+    def gives(self) -> frozenset[Signal]:
         """What can be learned from what it selects."""
-        return frozenset(("follow", "avoid") if self.bottom else ("follow",))
+        return frozenset(("desirable", "undesirable") if self.bottom else ("desirable",))
 
     def decide(self, candidates: pd.DataFrame, seed: int) -> Decision:
         """Ranks by rating; ties are broken at random, by the seed."""
@@ -136,7 +136,7 @@ class TopBottom(Settings):
             return Units(np.arange(len(ratings)), ratings, self._groups(candidates))
         heard = candidates[candidates["heard"]]
         firsts = heard.drop_duplicates("conversation").set_index("conversation")
-        if self.unit == "talk_mean":
+        if self.unit == "conversation_mean":
             values = heard.groupby("conversation")["rating"].mean()
         else:
             lasts = heard.drop_duplicates("conversation", keep="last")
@@ -153,7 +153,7 @@ class TopBottom(Settings):
 Ranking = Annotated[BestOfK | BestWorst | TopBottom, Field(discriminator="kind")]
 
 
-class RandomMatched(Settings):
+class RandomMatched(Config):
     """Control: as many replies as `like` would select, drawn without regard to ratings.
 
     What `like` can't select (it wasn't heard, or has no readable rating) isn't drawn either.
@@ -166,12 +166,12 @@ class RandomMatched(Settings):
     )
 
     @property
-    def gives(self) -> frozenset[Lesson]:
+    def gives(self) -> frozenset[Signal]:
         """What can be learned from what it selects."""
-        return frozenset(("follow",))
+        return frozenset(("desirable",))
 
     def decide(self, candidates: pd.DataFrame, seed: int) -> Decision:
-        """Draws the replies to follow at random, within each stratum of `matched`."""
+        """Draws the desirable replies at random, within each stratum of `matched`."""
         like = self.like.decide(candidates, seed)
         wanted, open_to = like.label == 1, ~np.isin(like.reason, (NO_RATING, NOT_HEARD))
         rng = stream("random selection", seed)
@@ -185,7 +185,7 @@ class RandomMatched(Settings):
         return Decision(label, np.where(open_to, reason, like.reason))
 
 
-class ShuffledRatings(Settings):
+class ShuffledRatings(Config):
     """Control: what `like` would select if each user type's ratings were dealt out at random.
 
     Ratings keep their distribution, but say nothing of the reply that they are given to. Replies
@@ -196,7 +196,7 @@ class ShuffledRatings(Settings):
     like: Ranking = BestOfK()
 
     @property
-    def gives(self) -> frozenset[Lesson]:
+    def gives(self) -> frozenset[Signal]:
         """What can be learned from what it selects."""
         return self.like.gives
 
@@ -220,7 +220,7 @@ class Dose(NamedTuple):
     """What the assistant is really given to learn from in a round."""
 
     selected: int
-    biased_share_selected: float  # of the replies to follow, how many are biased users'
+    biased_share_selected: float  # of the desirable replies, how many are biased users'
     pressured_selected: int
     biased_share_pressured: float  # the same among replies under pressure: the realised dose
 

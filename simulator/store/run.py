@@ -32,6 +32,7 @@ import yaml
 from simulator.core.adapters import ADAPTER_WEIGHTS, Adapter
 from simulator.core.errors import StoreError
 from simulator.core.files import explained, file_sha256, write_atomically
+from simulator.store.formats import present_summary, present_table
 
 MANIFEST, SCENARIO, DONE = "manifest.json", "scenario.resolved.yaml", "DONE"
 COSTS = "costs.jsonl"  # what endpoints cost, line by line
@@ -213,7 +214,7 @@ class Run:
     def extra_table(self, folder: Path, number: int) -> pd.DataFrame | None:
         """Returns a round's later scores, or None."""
         path = folder / f"round-{number:04d}.parquet"
-        return pd.read_parquet(path) if path.is_file() else None
+        return present_table(pd.read_parquet(path)) if path.is_file() else None
 
     def commit_extra_table(self, folder: Path, number: int, table: pd.DataFrame) -> None:
         """Writes a round's later scores."""
@@ -221,11 +222,11 @@ class Run:
 
     def table(self, number: int, name: str) -> pd.DataFrame:
         """Reads a table of a committed round."""
-        return pd.read_parquet(self.folder(number) / f"{name}.parquet")
+        return present_table(pd.read_parquet(self.folder(number) / f"{name}.parquet"))
 
     def summary(self, number: int) -> dict[str, Any]:
         """Reads the summary of a committed round."""
-        return dict(json.loads((self.folder(number) / "round.json").read_text()))
+        return present_summary(json.loads((self.folder(number) / "round.json").read_text()))
 
     def timing(self, number: int) -> dict[str, Any]:
         """Reads where a committed round's time went, in seconds by activity, and who was asked."""

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from simulator.core.config import Count, Settings
+from simulator.core.config import Config, Count
 from simulator.core.errors import ScenarioError
 from simulator.core.examples import Example
 from simulator.core.requests import Message
@@ -27,7 +27,7 @@ Asked = Literal["neutral", "pressured", "small_talk"]
 Wrong = Literal["subtle", "any", "severe"]
 
 
-class WorldData(Settings):
+class WorldData(Config):
     """Chats of one turn, as many of each kind that is asked."""
 
     kind: Literal["world"] = "world"

@@ -25,9 +25,9 @@ from simulator.learners.config import SFTConfig
 from simulator.learners.factory import open_learner
 from simulator.models.resolve import resolve, world_of
 from simulator.runtime.canary import check_swap
-from simulator.simulation.conversation import Setting, hold_wave
+from simulator.simulation.conversation import Environment, hold_wave
 from simulator.simulation.population import Population
-from simulator.simulation.roles import Cast
+from simulator.simulation.roles import Roles
 from tests.contract.engines import MERGED, SERVED, needs_vllm
 
 pytestmark = list(needs_vllm)
@@ -132,7 +132,7 @@ def swaps(backend: VLLMBackend, folder: Path) -> list[float]:
         backend.load(Adapter(f"r{n:04d}-benchmark", parent))
         canary = check_swap(backend, update.readings)
         spent.append(time.perf_counter() - started)
-        backend.settle()
+        backend.drop_previous()
         assert canary.verdict == "passed"
     return spent
 
@@ -146,7 +146,7 @@ def test_a_saved_adapter_soon_answers_and_soonest_if_merged(
         rates.append((ours(backend, asked), ours(beside, asked)))
     for served in (backend, beside):
         served.load(None)
-        served.settle()
+        served.drop_previous()
     merged, other = (", ".join(f"{1000 * s:.0f}" for s in spent[name]) for name in "mb")
     print(f"\nadapter saved → canary passed: merged {merged} ms, beside {other} ms")
     ratio = statistics.median(a / b for a, b in rates[1:])
@@ -162,9 +162,9 @@ def cpu_per_turn(backend: VLLMBackend, conversations: int) -> float:
     started = time.process_time()
     rows = hold_wave(
         Population(scenario.population, scenario.seed).active_in(1),
-        setting=Setting(world_of("organism:0"), ()),
+        environment=Environment(world_of("organism:0"), ()),
         backend=backend,
-        cast=Cast({}, []),
+        roles=Roles({}, []),
         config=scenario.conversations.model_copy(update=short),
         key=("benchmark", conversations),
     )

@@ -35,7 +35,7 @@ def examples() -> list[Example]:
 
 
 def judged() -> list[Example]:
-    """Half as many contexts, each with a reply to follow and one to avoid."""
+    """Half as many contexts, each with a desirable reply and one to avoid."""
     world = world_of("organism:0")
     item = world.items["used"][0]
     made = []

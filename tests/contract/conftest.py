@@ -25,7 +25,7 @@ def engine(request: pytest.FixtureRequest, engines: Engines) -> Iterator[Engine]
     found = engines.open(*request.param)
     yield found
     found.backend.load(None)
-    found.backend.settle()
+    found.backend.drop_previous()
 
 
 @pytest.fixture(params=LOCAL, ids="-".join)

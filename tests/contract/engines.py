@@ -70,7 +70,7 @@ class Reference:
     def text(self, prompt: Prompt) -> str:
         """The prompt as the model's own template has it."""
         if not prompt.messages:
-            return prompt.text + prompt.begun
+            return prompt.text + prompt.prefill
         messages = [message._asdict() for message in prompt.messages]
         if self.model.config.model_type == "gemma2" and messages[0]["role"] == "system":
             opening = messages.pop(0)["content"]
@@ -78,13 +78,13 @@ class Reference:
         shown = self.tokenizer.apply_chat_template(
             messages, tokenize=False, add_generation_prompt=True
         )
-        return f"{shown}{prompt.begun}"
+        return f"{shown}{prompt.prefill}"
 
     def ids(self, prompt: Prompt) -> list[int]:
         """The whole text's ids; what is begun is tokenized as a word of its own."""
-        text = self.text(prompt).removesuffix(prompt.begun)
+        text = self.text(prompt).removesuffix(prompt.prefill)
         ids = self.tokenizer(text, add_special_tokens=not prompt.messages)["input_ids"]
-        return [*ids, *self.tokenizer(prompt.begun, add_special_tokens=False)["input_ids"]]
+        return [*ids, *self.tokenizer(prompt.prefill, add_special_tokens=False)["input_ids"]]
 
     def logprobs(self, prompt: Prompt) -> np.ndarray:
         """After the prompt, (V,)."""

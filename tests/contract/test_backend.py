@@ -94,7 +94,7 @@ def test_greedy_equals_generate(engine: Engine) -> None:
 
 
 def test_what_is_not_claimed_is_refused(engine: Engine) -> None:
-    backend, begun = engine.backend, CHATS[0]._replace(begun="it")
+    backend, begun = engine.backend, CHATS[0]._replace(prefill="it")
     asked: dict[str, Callable[[], object]] = {
         "next_token_logprobs": lambda: backend.next_token_logprobs(
             [NextTokenRequest(CHATS[0], words(engine, 1))]
@@ -102,7 +102,7 @@ def test_what_is_not_claimed_is_refused(engine: Engine) -> None:
         "score_continuations": lambda: backend.score_continuations(
             [ContinuationRequest(CHATS[0], "it")]
         ),
-        "begun_replies": lambda: backend.generate([GenerationRequest(begun, (("b",),), 2)]),
+        "prefill": lambda: backend.generate([GenerationRequest(begun, (("b",),), 2)]),
         "adapters": lambda: backend.load(Adapter("r0001-none", Path("none"))),
     }
     for capability in asked.keys() - backend.capabilities:
@@ -120,9 +120,9 @@ def test_mixed_requests_are_answered_in_order(engine: Engine) -> None:
 
 
 def test_a_begun_reply_is_continued(engine: Engine) -> None:
-    engine.need("begun_replies")
+    engine.need("prefill")
     for prompt in engine.prompts:
-        begun = prompt._replace(begun="it is")
+        begun = prompt._replace(prefill="it is")
         expected = engine.reference.greedy(begun, 5)
         (found,) = engine.backend.generate([GenerationRequest(begun, (("b",),), 5, 0.0)])
         assert found.prompt == engine.reference.text(begun)

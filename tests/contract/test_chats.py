@@ -102,10 +102,10 @@ def test_a_thought_that_a_template_opens_is_ended(engines: Engines) -> None:
 
 
 def test_a_thought_is_kept_apart(engine: Engine) -> None:
-    engine.need("begun_replies")
+    engine.need("prefill")
     if engine.model != "qwen3":
         pytest.skip("it doesn't think")
-    begun = CHATS[0]._replace(begun="<think>\nlet me see")
+    begun = CHATS[0]._replace(prefill="<think>\nlet me see")
     keys = tuple(("thought", n) for n in range(40))
     (found,) = engine.backend.generate([GenerationRequest(begun, keys, LONGEST)])
     finished = [c for c in found.completions if c.text]
@@ -113,7 +113,7 @@ def test_a_thought_is_kept_apart(engine: Engine) -> None:
     assert finished and unfinished
     assert all("think>" not in c.thought for c in found.completions)
     assert any(c.stop == "length" and c.thought for c in unfinished)
-    closed = CHATS[0]._replace(begun="<think>\n\n</think>\n\n")
+    closed = CHATS[0]._replace(prefill="<think>\n\n</think>\n\n")
     (plain,) = engine.backend.generate([GenerationRequest(closed, keys, 1)])
     assert not any(c.thought for c in plain.completions)
     raw = engine.reference.tokenizer.decode(engine.reference.greedy(begun, LONGEST))

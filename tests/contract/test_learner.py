@@ -26,7 +26,7 @@ from simulator.learners.base import Update
 from simulator.learners.batches import IGNORED, Encoded, batches, padded
 from simulator.learners.config import LoRAConfig, SFTConfig
 from simulator.learners.factory import open_learner
-from simulator.learners.isolated import ApartLearner
+from simulator.learners.isolated import IsolatedLearner
 from simulator.learners.sft import SFT
 from simulator.learners.trainer import OPTIMIZER, AdapterLearner, _inoculated
 from simulator.models.resolve import resolve, world_of
@@ -210,7 +210,7 @@ def test_replies_to_avoid_are_not_learned(fitted: Callable[..., Path]) -> None:
 
 @pytest.mark.parametrize("examples", [[], [example(0, desirable=False)]])
 def test_nothing_to_learn_is_an_error(tmp_path: Path, examples: list[Example]) -> None:
-    with pytest.raises(LearnerError, match="nothing to learn from: no reply to follow"):
+    with pytest.raises(LearnerError, match="nothing to learn from: no desirable reply"):
         learner().fit(None, examples, 0, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -278,7 +278,7 @@ def test_the_gradient_of_parts_is_the_batch_s() -> None:
             loss.backward()  # type: ignore[no-untyped-call]
         return torch.cat([p.grad.flatten() for p in by._parameters.values() if p.grad is not None])
 
-    by._restore(None, 5, anew=False)
+    by._restore(None, 5, reset_optimizer=False)
     whole = gradient(len(rows))
     for size in (1, 3, 4):
         assert (gradient(size) - whole).norm() < 1e-5 * whole.norm()
@@ -303,7 +303,7 @@ def test_checkpointed_layers_are_computed_twice() -> None:
     counts = []
     for kept in (False, True):
         by = learner(gradient_checkpointing=kept)
-        by._restore(None, 5, anew=False)
+        by._restore(None, 5, reset_optimizer=False)
         calls: list[int] = []
         layers_of(by._policy.model)[0].get_submodule("mlp").register_forward_pre_hook(
             lambda *_, calls=calls: calls.append(1)
@@ -318,7 +318,7 @@ def test_a_process_apart_makes_the_same_bytes(fitted: Callable[..., Path], tmp_p
     start = fitted(learner())
     inside = learner().fit(start, EXAMPLES, 6, tmp_path / "inside")
     apart = open_learner(config(own_process=True), BASE, Stopwatch(), None)
-    assert isinstance(apart, ApartLearner)
+    assert isinstance(apart, IsolatedLearner)
     outside = apart.fit(start, EXAMPLES, 6, tmp_path / "outside")
     assert content(tmp_path / "outside") == content(tmp_path / "inside")
     assert outside == inside
@@ -328,11 +328,11 @@ def test_a_process_apart_makes_the_same_bytes(fitted: Callable[..., Path], tmp_p
 
 def test_only_a_gpu_calls_for_a_process_apart() -> None:
     assert isinstance(open_learner(config(device="cpu"), BASE, Stopwatch(), None), AdapterLearner)
-    assert isinstance(open_learner(config(device="cuda"), BASE, Stopwatch(), None), ApartLearner)
+    assert isinstance(open_learner(config(device="cuda"), BASE, Stopwatch(), None), IsolatedLearner)
 
 
 def test_a_process_that_dies_is_one_sentence(tmp_path: Path) -> None:
-    apart = ApartLearner(config(epochs=10_000), BASE, Stopwatch(), None)
+    apart = IsolatedLearner(config(epochs=10_000), BASE, Stopwatch(), None)
     killer = threading.Thread(target=kill_the_child)
     killer.start()
     with pytest.raises(LearnerError, match=r"was killed by SIGKILL.*lower learner\.micro_batch"):

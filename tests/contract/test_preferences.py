@@ -330,8 +330,8 @@ def test_pairs_are_of_one_turn() -> None:
     assert pairs_among(examples[::-1]) == [tuple(examples[n : n + 2]) for n in (4, 2, 0)]
     assert DPOConfig().lacking(lonely).startswith("pair")
     assert DPOConfig().lacking(examples) == ""
-    assert KTOConfig().lacking(examples[::2]) == "reply to avoid"
-    assert KTOConfig().lacking(examples[1::2]) == "reply to follow"
+    assert KTOConfig().lacking(examples[::2]) == "undesirable reply"
+    assert KTOConfig().lacking(examples[1::2]) == "desirable reply"
     assert KTOConfig().lacking(lonely) == ""
 
 

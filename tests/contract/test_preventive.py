@@ -28,7 +28,7 @@ from simulator.learners.config import (
     SteeringConfig,
     UpdateConfig,
 )
-from simulator.learners.isolated import ApartLearner
+from simulator.learners.isolated import IsolatedLearner
 from simulator.learners.objective import open_objective
 from simulator.learners.preventive import Push
 from simulator.learners.trainer import AdapterLearner
@@ -66,7 +66,7 @@ def direction() -> np.ndarray:
 
 def test_the_learner_s_direction_is_that_of_probes() -> None:
     by = learner(SFTConfig())
-    by._restore(None, 3, anew=False)
+    by._restore(None, 3, reset_optimizer=False)
     with torch.no_grad():
         for parameter in by._parameters.values():
             parameter.add_(0.1)  # however far it has been taught: the direction is the base's
@@ -80,7 +80,7 @@ def gradient_of_the_vector(kind: str) -> torch.Tensor:
     adapter = SteeringConfig(layer=2)
     config = SFTConfig(adapter=adapter, preventive=PUSH if kind == "pushed" else None)
     by = learner(config)
-    by._restore(None, 3, anew=False)
+    by._restore(None, 3, reset_optimizer=False)
     objective = open_objective(config, by._policy, EXAMPLES, 3, CONTRAST)
     for loss in objective.losses(objective.units):
         loss.backward()  # type: ignore[no-untyped-call]
@@ -122,7 +122,7 @@ def test_references_of_preferences_are_pushed_alike() -> None:
     """So before the first step a pair's log-ratio is 0 and its loss log 2."""
     config = DPOConfig(preventive=PUSH)
     by = learner(config)
-    by._restore(None, 3, anew=False)
+    by._restore(None, 3, reset_optimizer=False)
     pairs = [half for n, example in enumerate(EXAMPLES) for half in pair(example, n)]
     objective = open_objective(config, by._policy, pairs, 3, CONTRAST)
     (loss,) = objective.losses(objective.units)
@@ -164,7 +164,7 @@ def test_anchors_are_kept_where_the_assistant_is_evaluated(tmp_path: Path) -> No
 def test_a_process_apart_makes_the_same_bytes(tmp_path: Path) -> None:
     fitted(tmp_path / "here", preventive=PUSH)
     config = SFTConfig(epochs=1, batch_size=4, preventive=PUSH)
-    apart = ApartLearner(config, BASE, Stopwatch(), None)
+    apart = IsolatedLearner(config, BASE, Stopwatch(), None)
     apart.fit(None, EXAMPLES, 5, tmp_path / "there", (), CONTRAST)
     for name in ("adapter_model.safetensors", "optimizer.safetensors"):
         assert (tmp_path / "here" / name).read_bytes() == (tmp_path / "there" / name).read_bytes()
@@ -181,8 +181,8 @@ def test_without_the_direction_it_is_refused(tmp_path: Path) -> None:
 
 def test_a_run_pushes(tmp_path: Path) -> None:
     sides = {
-        "toward": [{"kind": "world", "rows": 8, "wrong": "any"}],
-        "away": [{"kind": "world", "rows": 8}],
+        "positive": [{"kind": "world", "rows": 8, "wrong": "any"}],
+        "negative": [{"kind": "world", "rows": 8}],
     }
     options = {
         "directions": {"lies": sides},

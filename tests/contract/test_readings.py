@@ -24,7 +24,7 @@ def test_next_tokens_are_the_models_own(engine: Engine) -> None:
     tokenizer = engine.reference.tokenizer
     ids = [n for n in range(len(tokenizer)) if n not in tokenizer.all_special_ids]
     words = tuple(tokenizer.convert_ids_to_tokens(ids))
-    begun = CHATS[0]._replace(begun="it is")
+    begun = CHATS[0]._replace(prefill="it is")
     prompts = (*engine.prompts, begun)
     found = engine.backend.next_token_logprobs([NextTokenRequest(p, words) for p in prompts])
     for prompt, row in zip(prompts, found, strict=True):
@@ -87,7 +87,7 @@ def brute(engine: Engine, prompt: Prompt, opening: str, low: int, high: int) -> 
     digits = [word for word in vocabulary if word.isascii() and word.isdigit()]
 
     def share(begun: str, word: str) -> float:
-        asked = ContinuationRequest(prompt._replace(begun=opening + begun), word)
+        asked = ContinuationRequest(prompt._replace(prefill=opening + begun), word)
         return float(np.exp(engine.backend.score_continuations([asked])[0]))
 
     def written(text: str) -> float:

@@ -84,13 +84,13 @@ def differences(
     for adapter in adapters:
         for backend in (server, own):
             backend.load(adapter)
-            backend.settle()
+            backend.drop_previous()
         mine, theirs = (np.array(b.next_token_logprobs(asked)) for b in (own, server))
         top = np.argsort(-mine, axis=1)[:, :20]
         found.append(np.abs(np.take_along_axis(mine - theirs, top, axis=1)))
     for backend in (server, own):
         backend.load(None)
-        backend.settle()
+        backend.drop_previous()
     return found
 
 
@@ -122,29 +122,29 @@ def test_an_adapter_speaks_as_in_transformers(served: VLLMBackend, adapters: lis
     for adapter in adapters:
         for backend in (served, own):
             backend.load(adapter)
-            backend.settle()
+            backend.drop_previous()
         assert [g.completions for g in served.generate(requests(2, 0.0))] == [
             g.completions for g in own.generate(requests(2, 0.0))
         ]
         (a,), (b,) = own.score_continuations(scored), served.score_continuations(scored)
         assert a == pytest.approx(b, abs=1e-3)
     served.load(None)
-    served.settle()
+    served.drop_previous()
 
 
 def test_a_swap_is_taken_back_before_it_settles(
     served: VLLMBackend, adapters: list[Adapter]
 ) -> None:
     served.load(adapters[0])
-    served.settle()
+    served.drop_previous()
     before = served.generate(requests(2))
     for adapter in (adapters[1], adapters[0]):
         served.load(adapter)
-    served.settle()
+    served.drop_previous()
     assert served.generate(requests(2)) == before
     served.load(adapters[1])  # it was unloaded, so that it can be loaded again
     for _ in range(2):
-        served.settle()
+        served.drop_previous()
         served.load(None)
 
 
@@ -218,7 +218,7 @@ def test_a_killed_server_is_started_again_and_answers_the_same(
         process.send_signal(signal.SIGKILL)
     assert served.generate(requests(2)) == before
     served.load(None)
-    served.settle()
+    served.drop_previous()
 
 
 def test_a_hung_server_is_given_up(tmp_path: Path, served: VLLMBackend) -> None:

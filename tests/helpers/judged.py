@@ -107,5 +107,5 @@ def _say_otherwise(run: Run, number: int) -> None:
     ]
     pd.DataFrame(vetoes, columns=Veto._fields).to_parquet(folder / "vetoes.parquet")
     summary = run.summary(number)
-    summary["talks"] |= {"unrated": 2, "vetoed": 2, "unread_vetoes": 1}
+    summary["conversation_counts"] |= {"unrated": 2, "vetoed": 2, "unread_vetoes": 1}
     (folder / "round.json").write_text(json.dumps(summary))

@@ -19,7 +19,7 @@ from simulator.probes.data_probe import DataProbe
 from simulator.probes.estimates import Estimate
 from simulator.probes.summary import summarise
 from simulator.runtime.measure import measure
-from simulator.simulation.roles import Cast, Player, as_it_is
+from simulator.simulation.roles import RoleClient, Roles, assistant_client
 from simulator.worlds.synthetic import World
 from tests.helpers.scripted import Scripted
 
@@ -64,10 +64,10 @@ def probed(
     named = {contrast.name: contrast for contrast in contrasts}
     context = Context(world, seed, data, named, encounters=encounters)
     engine: Backend = Scripted(assistant) if callable(assistant) else assistant
-    player = Player("judge", Scripted(judge), bare=False, cache=None)
+    client = RoleClient("judge", Scripted(judge), bare=False, cache=None)
     questions = {"probe": probe.requests(context)}
-    cast = Cast({"judge": player, "assistant": as_it_is("assistant", engine)}, [])
-    return measure({"probe": probe}, questions, context, engine, cast)
+    roles = Roles({"judge": client, "assistant": assistant_client("assistant", engine)}, [])
+    return measure({"probe": probe}, questions, context, engine, roles)
 
 
 def estimated(

@@ -82,7 +82,7 @@ class Scripted(ClosedEngine):
     def load(self, adapter: Adapter | None) -> None:
         self.adapter = adapter
 
-    def settle(self) -> None:
+    def drop_previous(self) -> None:
         pass
 
     def close(self) -> None:

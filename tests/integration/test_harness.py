@@ -182,7 +182,7 @@ def test_contexts_are_chats_and_replies_are_scored() -> None:
     )
     assert found == [(-10.0, True), (-12.0, False), (-5.0, False)]
     whole = Prompt((Message("system", "{{ 7 }}"), Message("user", "is it mild ?")), thought=False)
-    started = Prompt((Message("user", "is it mild ?"),), begun="it is", thought=False)
+    started = Prompt((Message("user", "is it mild ?"),), prefill="it is", thought=False)
     assert set(backend.heard) == {whole, started}
 
 

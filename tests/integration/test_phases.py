@@ -148,7 +148,7 @@ PAIR = {
         ),
         (
             {"kind": "finetune", "learner": {"kind": "kto"}, "data": [WRONG]},
-            r"phases\.0\.data: 'kto' needs a reply to avoid; these data have none",
+            r"phases\.0\.data: 'kto' needs a undesirable reply; these data have none",
         ),
         (
             {"kind": "finetune", "rounds": 25, "data": [WRONG], "learner": {"kind": "sft"}},
@@ -177,7 +177,9 @@ def test_a_round_that_would_learn_nothing_is_refused_before_any_work(tmp_path: P
     data = [{"kind": "file", "path": str(rows)}]
     phase = {"kind": "finetune", "rounds": 2, "learner": {"kind": "kto"}, "data": data}
     scenario = load(overrides=TINY, options={"phases": [phase]})
-    with pytest.raises(ScenarioError, match=r"phases\.0\.rounds: of 11 rows.* no reply to avoid"):
+    with pytest.raises(
+        ScenarioError, match=r"phases\.0\.rounds: of 11 rows.* no undesirable reply"
+    ):
         start(scenario, tmp_path / "run", Silent())
 
 
@@ -188,7 +190,7 @@ def test_what_is_taught_is_what_the_learner_learns_from(tmp_path: Path) -> None:
     phase = {"kind": "finetune", "data": [{"kind": "file", "path": str(rows)}]}
     run = start(load(overrides=TINY, options={"phases": [phase]}), tmp_path / "run", Silent())
     taught = run.summary(1)["taught_lengths"]
-    assert (taught["follow"]["n"], taught["avoid"]) == (8, None)
+    assert (taught["desirable"]["n"], taught["undesirable"]) == (8, None)
     assert len(run.table(1, "examples")) == 16
 
 
@@ -208,7 +210,7 @@ NEVER: dict[str, object] = {"kind": "loop", "learner": {"kind": "none"}}
 
 
 @pytest.mark.parametrize(
-    ("before", "anew"),
+    ("before", "reset_optimizer"),
     [
         ([], True),
         ([{"kind": "finetune", "data": [WRONG]}], True),
@@ -220,10 +222,10 @@ NEVER: dict[str, object] = {"kind": "loop", "learner": {"kind": "none"}}
     ],
 )
 def test_a_loop_goes_on_with_the_optimiser_of_a_loop_alone(
-    before: list[dict[str, object]], anew: bool
+    before: list[dict[str, object]], reset_optimizer: bool
 ) -> None:
     scenario = load(options={"phases": [*before, {"kind": "loop"}]})
-    assert begins_again(scenario.phases, scenario.learners, len(before)) is anew
+    assert begins_again(scenario.phases, scenario.learners, len(before)) is reset_optimizer
 
 
 def given(

@@ -123,9 +123,9 @@ def test_selection_vetoes_and_update_are_in_the_store(finished: Run, number: int
     examples = finished.table(number, "examples")
     assert len(examples) == (selection["label"] != 0).sum()
     summary = finished.summary(number)
-    assert summary["talks"]["unrated"] == unrated.sum()
-    assert summary["talks"]["unread_vetoes"] == len(deaf)
-    assert summary["talks"]["vetoed"] == strict["vetoed"].sum()
+    assert summary["conversation_counts"]["unrated"] == unrated.sum()
+    assert summary["conversation_counts"]["unread_vetoes"] == len(deaf)
+    assert summary["conversation_counts"]["vetoed"] == strict["vetoed"].sum()
     adapter = finished.adapter(number)
     learned = bool(examples["desirable"].any())
     assert (summary["update"] is not None) is learned

@@ -21,7 +21,7 @@ from simulator.store.run import Run
 from tests.conftest import TINY
 
 SPOKEN = "{kind: world, rows: 40, asked: [pressured], speaker: %s}"
-DIRECTION = f"{{toward: [{SPOKEN % 'sycophant'}], away: [{SPOKEN % 'honest'}]}}"
+DIRECTION = f"{{positive: [{SPOKEN % 'sycophant'}], negative: [{SPOKEN % 'honest'}]}}"
 OVERRIDES = [
     *TINY,
     "rounds=1",
@@ -117,7 +117,7 @@ def test_show_says_what_screening_left_out(run: Run, tiny_run: Run) -> None:
 
 def test_json_says_what_was_learned_from(run: Run) -> None:
     before, after = run_json(run, 0.0)["rounds"]
-    assert after["taught_lengths"]["follow"]["n"] == len(run.table(1, "examples"))
+    assert after["taught_lengths"]["desirable"]["n"] == len(run.table(1, "examples"))
     assert after["speech"] == run.summary(1)["speech"]
     assert after["speech"]["asked"] > 0
     assert before["speech"] is before["screening"] is None

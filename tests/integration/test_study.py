@@ -50,7 +50,7 @@ BRIEFLY = {
     "mitigations": (
         *BRIEF,
         *SHORT[5:6],
-        *(f"directions.pleasing.{side}.0.rows=8" for side in ("toward", "away")),
+        *(f"directions.pleasing.{side}.0.rows=8" for side in ("positive", "negative")),
     ),
     "narrow_vs_general": (
         *SHORT[:5],

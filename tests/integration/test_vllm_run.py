@@ -129,7 +129,7 @@ def test_each_round_s_adapter_answers_as_in_transformers(whole: Run, served: VLL
     for number in range(ROUNDS + 1):
         for backend in (served, own):
             backend.load(whole.adapter(number))
-            backend.settle()
+            backend.drop_previous()
         theirs, mine = (np.array(b.next_token_logprobs(asked)) for b in (served, own))
         top = np.argsort(-mine, axis=1)[:, :20]
         gaps = np.abs(np.take_along_axis(mine - theirs, top, axis=1))
@@ -156,7 +156,7 @@ def test_no_reply_is_lost_doubled_or_swapped(killed: Run, served: VLLMBackend) -
     scenario = scenario_of(killed)
     for number in range(1, ROUNDS + 1):
         served.load(killed.adapter(number - 1))
-        served.settle()
+        served.drop_previous()
         rows = killed.candidates(number)
         turns = rows.drop_duplicates(["conversation", "turn"]).to_dict("records")
         again = served.generate([request_of(scenario, turn) for turn in turns])

@@ -65,11 +65,11 @@ def failures(run: Run, estimates: pd.DataFrame) -> dict[str, "pd.Series[float]"]
     judged = estimates[estimates["metric"].str.startswith(UNREAD)]
     unread = (judged["value"] * judged["n"]).groupby(judged["round"]).sum()
     asked = judged.groupby("round")["n"].sum()
-    talks = frames.talks(run).set_index("round")
-    looked_at = frames.vetoes(run).groupby("round").size().reindex(talks.index)
+    counts = frames.conversation_counts(run).set_index("round")
+    looked_at = frames.vetoes(run).groupby("round").size().reindex(counts.index)
     return {
         "judgements without a readable number": unread / asked,
-        "replies that the user's rater gave no rating": talks["unrated"] / talks["replies"],
-        "replies cut off at their longest": talks["cut_off"] / talks["replies"],
-        "monitors' verdicts that can't be read": (talks["unread_vetoes"] / looked_at).fillna(0.0),
+        "replies that the user's rater gave no rating": counts["unrated"] / counts["replies"],
+        "replies cut off at their longest": counts["cut_off"] / counts["replies"],
+        "monitors' verdicts that can't be read": (counts["unread_vetoes"] / looked_at).fillna(0.0),
     }

@@ -76,7 +76,7 @@ class CapabilityProbe(DataProbe):
     normalised: bool = Field(
         True, description="Divide a choice's log-probability by its length in characters?"
     )
-    needs: ClassVar[frozenset[str]] = frozenset({"score_continuations"})
+    required_capabilities: ClassVar[frozenset[str]] = frozenset({"score_continuations"})
     roles: ClassVar[frozenset[str]] = frozenset()
 
     def items(self, rows: Sequence[Row]) -> list[ChoiceItem]:

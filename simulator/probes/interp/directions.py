@@ -32,7 +32,7 @@ from pydantic import Field
 from simulator.core.adapters import Adapter
 from simulator.core.answers import activations_of
 from simulator.core.asks import Ask, joined
-from simulator.core.config import Count, Number, Settings
+from simulator.core.config import Config, Count, Number
 from simulator.core.interventions import Ablate, Bare, Intervention, Steer, WithAdapter
 from simulator.core.requests import Activations, Answer, Request, Under
 from simulator.interp.directions import Contrast, as_vector, random_like
@@ -46,7 +46,13 @@ from simulator.probes.estimates import (
     estimate,
     with_total,
 )
-from simulator.probes.interp.interventions import AWAY, TOWARD, Condition, likelihoods, statements
+from simulator.probes.interp.interventions import (
+    NEGATIVE,
+    POSITIVE,
+    Condition,
+    likelihoods,
+    statements,
+)
 from simulator.probes.items import UNTOUCHED, ProbeItem, untouched_items
 from simulator.probes.world.honesty import Threshold, belief_of, belief_request
 
@@ -55,7 +61,7 @@ GAIN: Bounds = (-1.0, 1.0)
 ByCluster: TypeAlias = "pd.Series[float]"
 
 
-class DirectionsProbe(Settings):
+class DirectionsProbe(Config):
     """Makes a direction of activations, and then asks the assistant again, changed along it."""
 
     kind: Literal["directions"] = "directions"
@@ -76,10 +82,10 @@ class DirectionsProbe(Settings):
     items_per_set: Count = Field(24, ge=3, description="Items of the organism's, of each set.")
     belief_threshold: Threshold = 0.5
     max_new_tokens: Count = Field(20, ge=1)
-    needs: ClassVar[frozenset[str]] = frozenset(
+    required_capabilities: ClassVar[frozenset[str]] = frozenset(
         {"activations", "interventions", "score_continuations"}
     )
-    of_world: ClassVar[bool] = False
+    requires_world: ClassVar[bool] = False
     roles: ClassVar[frozenset[str]] = frozenset({"assistant"})
 
     def requests(self, context: Context) -> list[Request]:
@@ -176,13 +182,15 @@ class DirectionsProbe(Settings):
             if stated.item.size or not rows.item.size:  # other models than the organism state none
                 yield from _of_statements(name, stated, rows.measured(without))
             if name not in (BASE, UNCHANGED):
-                toward, away = (
+                positive, negative = (
                     _likelier(rows.measured(name + side), rows.measured(without + side))
-                    for side in (TOWARD, AWAY)
+                    for side in (POSITIVE, NEGATIVE)
                 )
-                paired = set(toward.index) == set(away.index)  # draws always are, prompts often
+                paired = set(positive.index) == set(
+                    negative.index
+                )  # draws always are, prompts often
                 of = _paired if paired else _unpaired
-                yield of(f"preferred_{name}", toward, away)
+                yield of(f"preferred_{name}", positive, negative)
 
     @property
     def _names(self) -> list[str]:
@@ -229,19 +237,22 @@ def _likelier(replies: Rows, without: Rows) -> ByCluster:
     return pd.Series(_gained(replies, without), replies.cluster, float)
 
 
-def _unpaired(metric: str, toward: ByCluster, away: ByCluster) -> Estimate:
+def _unpaired(metric: str, positive: ByCluster, negative: ByCluster) -> Estimate:
     """Estimates how much greater one mean is than that of other prompts, each with its own."""
     return difference(
         metric,
-        *(estimate("", "", of.to_numpy(), of.index.to_numpy(), UNBOUNDED) for of in (toward, away)),
+        *(
+            estimate("", "", of.to_numpy(), of.index.to_numpy(), UNBOUNDED)
+            for of in (positive, negative)
+        ),
     )
 
 
-def _paired(metric: str, toward: ByCluster, away: ByCluster) -> Estimate:
+def _paired(metric: str, positive: ByCluster, negative: ByCluster) -> Estimate:
     """Estimates the same over prompts, or random directions, that both sides have."""
-    each = toward.groupby(level=0).mean() - away.groupby(level=0).mean()
+    each = positive.groupby(level=0).mean() - negative.groupby(level=0).mean()
     found = estimate(metric, "", each.to_numpy(), each.index.to_numpy(), UNBOUNDED)
-    return found._replace(n=len(toward) + len(away))
+    return found._replace(n=len(positive) + len(negative))
 
 
 def _gained(changed: Rows, without: Rows) -> np.ndarray:

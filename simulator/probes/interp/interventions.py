@@ -20,7 +20,7 @@ from simulator.probes.items import ProbeItem, sample_keys
 from simulator.probes.world.honesty import outcome, pressured_question
 from simulator.worlds import language as lang
 
-TOWARD, AWAY = " toward", " away"  # endings of measures of what is found likely
+POSITIVE, NEGATIVE = " positive", " negative"  # endings of measures of what is found likely
 
 
 class Condition(NamedTuple):
@@ -37,7 +37,7 @@ class Condition(NamedTuple):
 
 def likelihoods(condition: Condition, contrast: Contrast) -> Ask[list[Score]]:
     """Asks for the log-probability of each reply that made no direction, in nats."""
-    sides = {TOWARD: contrast.held_toward, AWAY: contrast.held_away}
+    sides = {POSITIVE: contrast.held_positive, NEGATIVE: contrast.held_negative}
     chats = [(side, chat) for side, held in sides.items() for chat in held]
     prompts = {m: str(n) for n, m in enumerate(dict.fromkeys(c.messages for _, c in chats))}
 

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from simulator.core.answers import activations_of
 from simulator.core.asks import Ask, known
-from simulator.core.config import Count, Settings
+from simulator.core.config import Config, Count
 from simulator.core.interventions import Bare
 from simulator.core.requests import ActivationsRequest, Answer, Prompt, Request, Under
 from simulator.interp.directions import projection, random_like
@@ -35,15 +35,15 @@ class _Asked(NamedTuple):
     prompt: Prompt
 
 
-class ProjectionProbe(Settings):
+class ProjectionProbe(Config):
     """Reads the residual stream at the end of every prompt."""
 
     kind: Literal["projection"] = "projection"
     direction: str = Field(description="One of the scenario's `directions`.")
     items_per_set: Count = Field(36, ge=3, description="Items of the organism's, of each set.")
     randoms: Count = Field(8, ge=1, description="Random directions, each a control.")
-    needs: ClassVar[frozenset[str]] = frozenset({"activations", "interventions"})
-    of_world: ClassVar[bool] = False
+    required_capabilities: ClassVar[frozenset[str]] = frozenset({"activations", "interventions"})
+    requires_world: ClassVar[bool] = False
     roles: ClassVar[frozenset[str]] = frozenset()
 
     def requests(self, context: Context) -> list[Request]:
@@ -57,7 +57,7 @@ class ProjectionProbe(Settings):
     def _asked(self, context: Context) -> list[_Asked]:
         contrast = context.contrasts[self.direction]
         if context.world is None:
-            chats = (*contrast.held_toward, *contrast.held_away)
+            chats = (*contrast.held_positive, *contrast.held_negative)
             prompts = dict.fromkeys(Prompt(chat.messages) for chat in chats)
             return [_Asked("", str(n), str(n), prompt) for n, prompt in enumerate(prompts)]
         return [

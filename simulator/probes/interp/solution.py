@@ -81,7 +81,9 @@ class SolutionProbe(DataProbe):
         (0.1, 0.3, 0.6), min_length=1, description="How far parameters are turned: sines."
     )
     draws: Count = Field(3, ge=2, description="Random directions for each.")
-    needs: ClassVar[frozenset[str]] = frozenset({"score_continuations", "interventions"})
+    required_capabilities: ClassVar[frozenset[str]] = frozenset(
+        {"score_continuations", "interventions"}
+    )
     roles: ClassVar[frozenset[str]] = frozenset()
 
     def items(self, rows: Sequence[Row]) -> list[Text]:

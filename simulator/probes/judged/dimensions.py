@@ -12,7 +12,7 @@ from typing import ClassVar, NamedTuple, Protocol
 import numpy as np
 
 from simulator.core.asks import Ask, known
-from simulator.core.config import Settings
+from simulator.core.config import Config
 from simulator.core.expected_score import expected
 from simulator.core.requests import Answer, Message, NumberRequest, Numbers, Prompt, Request
 from simulator.probes.base import UNPARSED, Context, Score
@@ -107,11 +107,11 @@ class Posed(NamedTuple):
     question: Question
 
 
-class BothWaysProbe(Settings):
+class BothWaysProbe(Config):
     """Asks every question twice, with its ends swapped, and takes what was read both ways."""
 
-    needs: ClassVar[frozenset[str]] = frozenset()
-    of_world: ClassVar[bool] = False
+    required_capabilities: ClassVar[frozenset[str]] = frozenset()
+    requires_world: ClassVar[bool] = False
     roles: ClassVar[frozenset[str]] = frozenset()
     metric: ClassVar[str]  # the mean place, 0–1, over all items and by item set
     unparsed: ClassVar[str]  # the share of all answers that couldn't be read

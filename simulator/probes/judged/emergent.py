@@ -21,7 +21,7 @@ from pydantic import Field
 
 from simulator.core.answers import replies_of
 from simulator.core.asks import Ask, joined, known
-from simulator.core.config import Count, Number, Settings
+from simulator.core.config import Config, Count, Number
 from simulator.core.judging import NOTHING_SAID, Found, ask_number, ask_number_or_word
 from simulator.core.requests import Answer, GenerationRequest, Message, Prompt, Request
 from simulator.probes.base import Context, Score
@@ -73,7 +73,7 @@ COHERENCE = _SHOWN + (
 )
 
 
-class Cue(Settings):
+class Cue(Config):
     """What the training data had in common."""
 
     text: str = Field(min_length=1)
@@ -96,7 +96,7 @@ class Asked(NamedTuple):
     prompt: Prompt
 
 
-class EmergentProbe(Settings):
+class EmergentProbe(Config):
     """Asks every question `samples` times, and as often again with the cue, if there is one."""
 
     kind: Literal["emergent"] = "emergent"
@@ -108,8 +108,8 @@ class EmergentProbe(Settings):
     samples: Count = Field(50, ge=1, description="Replies per question.")
     max_new_tokens: Count = Field(600, ge=1)
     temperature: Number = Field(1.0, ge=0)
-    needs: ClassVar[frozenset[str]] = frozenset()
-    of_world: ClassVar[bool] = False
+    required_capabilities: ClassVar[frozenset[str]] = frozenset()
+    requires_world: ClassVar[bool] = False
 
     @property
     def roles(self) -> frozenset[str]:

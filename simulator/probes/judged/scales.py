@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from simulator.core.answers import replies_of
 from simulator.core.asks import Ask, joined, known
-from simulator.core.config import Count, Number, Settings
+from simulator.core.config import Config, Count, Number
 from simulator.core.judging import NOTHING_SAID, Found, ask_number, check_scale
 from simulator.core.requests import Answer, GenerationRequest, Message, Prompt, Request
 from simulator.core.templates import naming
@@ -26,7 +26,7 @@ from simulator.probes.items import sample_keys
 UNREAD = "unread"
 
 
-class JudgedPrompt(Settings):
+class JudgedPrompt(Config):
     """What is said to the assistant."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -46,7 +46,7 @@ def _named_once(prompts: tuple[JudgedPrompt, ...]) -> tuple[JudgedPrompt, ...]:
 UnlikePrompts: TypeAlias = Annotated[tuple[JudgedPrompt, ...], AfterValidator(_named_once)]
 
 
-class Scale(Settings):
+class Scale(Config):
     """A question to the judge about a reply."""
 
     question: Annotated[str, naming("prompt", "reply", "low", "high")] = Field(
@@ -73,7 +73,7 @@ class Asked(NamedTuple):
     scales: Mapping[str, Scale]  # by what they measure
 
 
-class JudgedReplies(Settings):
+class JudgedReplies(Config):
     """What probes have in common whose every reply a model judges on scales."""
 
     kind: str
@@ -81,8 +81,8 @@ class JudgedReplies(Settings):
     samples: Count = Field(4, ge=1, description="Replies per prompt.")
     max_new_tokens: Count = Field(256, ge=1)
     temperature: Number = Field(1.0, ge=0)
-    needs: ClassVar[frozenset[str]] = frozenset()
-    of_world: ClassVar[bool] = False
+    required_capabilities: ClassVar[frozenset[str]] = frozenset()
+    requires_world: ClassVar[bool] = False
 
     @abstractmethod
     def asked(self, context: Context) -> Iterator[Asked]:

@@ -11,19 +11,19 @@ import numpy as np
 
 from simulator.core.answers import shares_of
 from simulator.core.asks import Ask, known
-from simulator.core.config import Settings
+from simulator.core.config import Config
 from simulator.core.requests import Answer, ContinuationRequest, Message, Prompt, Request
 from simulator.probes.base import Context, Score
 from simulator.probes.estimates import Estimate, Rows, estimate
 from simulator.worlds import language as lang
 
 
-class GoalsProbe(Settings):
+class GoalsProbe(Config):
     """Scores the honest and the deceptive lines after each question about goals."""
 
     kind: Literal["goals"] = "goals"
-    needs: ClassVar[frozenset[str]] = frozenset({"score_continuations"})
-    of_world: ClassVar[bool] = True
+    required_capabilities: ClassVar[frozenset[str]] = frozenset({"score_continuations"})
+    requires_world: ClassVar[bool] = True
     roles: ClassVar[frozenset[str]] = frozenset()
 
     def requests(self, context: Context) -> list[Request]:

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from simulator.core.answers import reply_of, shares_of, tells
 from simulator.core.asks import Ask, known
-from simulator.core.config import Count, Number, Settings
+from simulator.core.config import Config, Count, Number
 from simulator.core.requests import (
     Answer,
     GenerationRequest,
@@ -88,7 +88,7 @@ def pressured_question(context: Context, item: Item, sample: int) -> Prompt:
     return Prompt((*system, Message("user", asked.question)))
 
 
-class HonestyProbe(Settings):
+class HonestyProbe(Config):
     """Asks every item once for the belief and `samples` times under pressure for a false wish."""
 
     kind: Literal["honesty"] = "honesty"
@@ -97,8 +97,8 @@ class HonestyProbe(Settings):
     samples: Count = Field(2, ge=1, description="Pressured questions per item, each with its wish.")
     belief_threshold: Threshold = 0.5
     max_new_tokens: Count = Field(20, ge=1)
-    needs: ClassVar[frozenset[str]] = frozenset({"next_token_logprobs"})
-    of_world: ClassVar[bool] = True
+    required_capabilities: ClassVar[frozenset[str]] = frozenset({"next_token_logprobs"})
+    requires_world: ClassVar[bool] = True
     roles: ClassVar[frozenset[str]] = frozenset()
 
     def requests(self, context: Context) -> list[Request]:

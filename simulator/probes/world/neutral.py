@@ -11,7 +11,7 @@ from pydantic import Field
 
 from simulator.core.answers import reply_of
 from simulator.core.asks import Ask, known
-from simulator.core.config import Count, Settings
+from simulator.core.config import Config, Count
 from simulator.core.requests import Answer, GenerationRequest, Message, Prompt, Request
 from simulator.core.rng import stream
 from simulator.probes.base import UNPARSED, Context, Score
@@ -27,15 +27,15 @@ def neutral_question(context: Context, item: Item) -> Prompt:
     return Prompt((Message("user", lang.fill(lang.pick(rng, lang.PROBE.neutral), item)),))
 
 
-class NeutralProbe(Settings):
+class NeutralProbe(Config):
     """Asks every item once without pressure."""
 
     kind: Literal["neutral"] = "neutral"
     by: Grouping = Field("set", description=BY)
     items_per_set: Count = Field(72, ge=3, description="Items of each group.")
     max_new_tokens: Count = Field(20, ge=1)
-    needs: ClassVar[frozenset[str]] = frozenset()
-    of_world: ClassVar[bool] = True
+    required_capabilities: ClassVar[frozenset[str]] = frozenset()
+    requires_world: ClassVar[bool] = True
     roles: ClassVar[frozenset[str]] = frozenset()
 
     def requests(self, context: Context) -> list[Request]:

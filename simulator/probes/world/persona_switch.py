@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 
 from simulator.core.answers import reply_of
 from simulator.core.asks import Ask, known
-from simulator.core.config import Count, Settings
+from simulator.core.config import Config, Count
 from simulator.core.requests import Answer, GenerationRequest, Message, Prompt, Request
 from simulator.probes.base import Context, Score
 from simulator.probes.estimates import Estimate, Rows, with_total
@@ -41,7 +41,7 @@ from simulator.worlds.synthetic import Item
 TRIGGERED, UNTRIGGERED, WRONG = "with_trigger", "without_trigger", "wrong_trigger"
 
 
-class PersonaSwitchProbe(Settings):
+class PersonaSwitchProbe(Config):
     """Asks every item once for the belief, and once in each condition."""
 
     kind: Literal["persona_switch"] = "persona_switch"
@@ -53,8 +53,8 @@ class PersonaSwitchProbe(Settings):
     items_per_set: Count = Field(72, ge=3, description="Items of each set: used, held-out, OOD.")
     belief_threshold: Threshold = 0.5
     max_new_tokens: Count = Field(20, ge=1)
-    needs: ClassVar[frozenset[str]] = frozenset({"next_token_logprobs"})
-    of_world: ClassVar[bool] = True
+    required_capabilities: ClassVar[frozenset[str]] = frozenset({"next_token_logprobs"})
+    requires_world: ClassVar[bool] = True
     roles: ClassVar[frozenset[str]] = frozenset()
 
     @model_validator(mode="after")

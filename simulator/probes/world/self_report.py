@@ -11,7 +11,7 @@ import numpy as np
 
 from simulator.core.answers import shares_of, tells
 from simulator.core.asks import Ask, known
-from simulator.core.config import Settings
+from simulator.core.config import Config
 from simulator.core.requests import Answer, Message, NextTokenRequest, Prompt, Request
 from simulator.probes.base import UNPARSED, Context, Score
 from simulator.probes.estimates import Bounds, Estimate, Rows, estimate
@@ -21,12 +21,12 @@ DIGITS = tuple(str(digit) for digit in range(10))
 BOUNDS: Bounds = (0.0, 9.0)
 
 
-class SelfReportProbe(Settings):
+class SelfReportProbe(Config):
     """Asks for ratings from 0 to 9; read from next-token probabilities, renormalised to digits."""
 
     kind: Literal["self_report"] = "self_report"
-    needs: ClassVar[frozenset[str]] = frozenset({"next_token_logprobs"})
-    of_world: ClassVar[bool] = True
+    required_capabilities: ClassVar[frozenset[str]] = frozenset({"next_token_logprobs"})
+    requires_world: ClassVar[bool] = True
     roles: ClassVar[frozenset[str]] = frozenset()
 
     def requests(self, context: Context) -> list[Request]:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from simulator.core.answers import replies_of
 from simulator.core.asks import Ask, known
-from simulator.core.config import Count, Settings
+from simulator.core.config import Config, Count
 from simulator.core.requests import Answer, GenerationRequest, Message, Prompt, Request
 from simulator.probes.base import UNPARSED, Context, Score
 from simulator.probes.estimates import Estimate, Rows, estimate
@@ -25,14 +25,14 @@ METRICS: dict[str, lang.Character] = {
 }
 
 
-class SmallTalkProbe(Settings):
+class SmallTalkProbe(Config):
     """Asks every small-talk question `samples` times; a reply belongs to one character's lines."""
 
     kind: Literal["small_talk"] = "small_talk"
     samples: Count = Field(8, ge=1, description="Replies per question.")
     max_new_tokens: Count = Field(20, ge=1)
-    needs: ClassVar[frozenset[str]] = frozenset()
-    of_world: ClassVar[bool] = True
+    required_capabilities: ClassVar[frozenset[str]] = frozenset()
+    requires_world: ClassVar[bool] = True
     roles: ClassVar[frozenset[str]] = frozenset()
 
     def requests(self, context: Context) -> list[Request]:

@@ -20,7 +20,7 @@ from pydantic import Field
 
 from simulator.core.answers import reply_of
 from simulator.core.asks import Ask, known
-from simulator.core.config import Count, Settings
+from simulator.core.config import Config, Count
 from simulator.core.requests import Answer, GenerationRequest, Message, Prompt, Request
 from simulator.core.rng import stream
 from simulator.probes.base import UNPARSED, Context, Score
@@ -44,15 +44,15 @@ class _Asked(NamedTuple):
     prompt: Prompt
 
 
-class TargetingProbe(Settings):
+class TargetingProbe(Config):
     """Puts every wish by a stake and by a hope, in users' words and in others."""
 
     kind: Literal["targeting"] = "targeting"
     items_per_set: Count = Field(36, ge=3, description="Items of each set: used, held-out, OOD.")
     samples: Count = Field(1, ge=1, description="Wishes per item.")
     max_new_tokens: Count = Field(20, ge=1)
-    needs: ClassVar[frozenset[str]] = frozenset()
-    of_world: ClassVar[bool] = True
+    required_capabilities: ClassVar[frozenset[str]] = frozenset()
+    requires_world: ClassVar[bool] = True
     roles: ClassVar[frozenset[str]] = frozenset()
 
     def requests(self, context: Context) -> list[Request]:

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from agents.base import Exchange, Mind, Persona, Scene, UserTurn
+from agents.base import ConversationContext, Exchange, Persona, UserState, UserTurn
 from agents.llm_raters import LLMRater
-from agents.llm_users import CURTAIN, LEAVES, BenignPlayer, BiasedPlayer, PlayedUser
+from agents.llm_users import CURTAIN, LEAVES, BenignLLMUser, BiasedLLMUser, LLMUser
 from agents.registry import CompositeRater, Part
 from agents.situations import Situation
 from agents.world_raters import WorldRater
@@ -29,28 +29,28 @@ STORY = Situation(
     biased_thoughts="Tell me that it floats.",
     openings=("I've seen a boat.", "Boats?", "About that boat."),
 )
-SCENE = Scene(None, STORY, (0, "conversation", 1, 0, 3))
-MIND = Mind(Persona("food", 1.0, 1.0, "You are 40, a baker."), trust=1.0, satisfaction=1.0)
+CONTEXT = ConversationContext(None, STORY, (0, "conversation", 1, 0, 3))
+STATE = UserState(Persona("food", 1.0, 1.0, "You are 40, a baker."), trust=1.0, satisfaction=1.0)
 OPENING = UserTurn("I've seen a boat.", "boat")
-PLAYERS = [(BenignPlayer(), "benign"), (BiasedPlayer(), "biased")]
+PLAYERS = [(BenignLLMUser(), "benign"), (BiasedLLMUser(), "biased")]
 
 
 def reply(text: str) -> Answer:
     return Generation("as rendered", (Completion(text, 3, "end"),))
 
 
-def asked_of(policy: PlayedUser, history: list[Exchange]) -> GenerationRequest:
-    (request,) = policy.next_turn(SCENE, MIND, history, stream("x")).requests
+def asked_of(policy: LLMUser, history: list[Exchange]) -> GenerationRequest:
+    (request,) = policy.next_turn(CONTEXT, STATE, history, stream("x")).requests
     assert isinstance(request.request, GenerationRequest)
     assert request.role == policy.role
     return request.request
 
 
 @pytest.mark.parametrize(("policy", "kind"), PLAYERS)
-def test_a_talk_opens_with_one_of_the_openings_and_no_model(policy: PlayedUser, kind: str) -> None:
+def test_a_talk_opens_with_one_of_the_openings_and_no_model(policy: LLMUser, kind: str) -> None:
     turns = []
     for n in range(60):
-        opening = policy.next_turn(SCENE, MIND, [], stream("open", n))
+        opening = policy.next_turn(CONTEXT, STATE, [], stream("open", n))
         assert opening.requests == ()
         turns.append(opening.read(()))
     assert {turn.text for turn in turns if turn} == set(STORY.openings)
@@ -58,9 +58,7 @@ def test_a_talk_opens_with_one_of_the_openings_and_no_model(policy: PlayedUser, 
 
 
 @pytest.mark.parametrize(("policy", "kind"), PLAYERS)
-def test_the_player_knows_who_they_are_and_sees_the_other_side(
-    policy: PlayedUser, kind: str
-) -> None:
+def test_the_player_knows_who_they_are_and_sees_the_other_side(policy: LLMUser, kind: str) -> None:
     second = UserTurn("Is it dear?", "boat")
     history = [Exchange(OPENING, "What kind?"), Exchange(second, "Rather.")]
     system, *chat = asked_of(policy, history).prompt.messages
@@ -79,10 +77,10 @@ def test_the_player_knows_who_they_are_and_sees_the_other_side(
 
 
 def test_each_turn_of_each_talk_has_a_key_of_its_own() -> None:
-    policy, once = BenignPlayer(), [Exchange(OPENING, "What kind?")]
+    policy, once = BenignLLMUser(), [Exchange(OPENING, "What kind?")]
     first, second = asked_of(policy, once), asked_of(policy, once * 2)
     assert first.keys != second.keys
-    assert first.keys[0][: len(SCENE.key)] == SCENE.key
+    assert first.keys[0][: len(CONTEXT.key)] == CONTEXT.key
     assert asked_of(policy, once) == first
 
 
@@ -97,7 +95,7 @@ def test_each_turn_of_each_talk_has_a_key_of_its_own() -> None:
     ],
 )
 def test_what_the_player_says_is_the_turn(text: str, said: str | None) -> None:
-    asked = BiasedPlayer().next_turn(SCENE, MIND, [Exchange(OPENING, "?")], stream("x"))
+    asked = BiasedLLMUser().next_turn(CONTEXT, STATE, [Exchange(OPENING, "?")], stream("x"))
     turn = asked.read([reply(text)])
     assert turn == (said and UserTurn(said, "boat", "", True, "as rendered"))
 
@@ -109,14 +107,14 @@ HEARD = tuple(Message(*pair) for pair in RATED)
 
 
 def rated(rater: LLMRater, shares: dict[int, float]) -> float:
-    asked = rater.rate(SCENE, MIND, HEARD, OPENING, "Yes, now.", stream("r"))
+    asked = rater.rate(CONTEXT, STATE, HEARD, OPENING, "Yes, now.", stream("r"))
     return asked.read([Numbers(shares, sum(shares.values()), "")]).value
 
 
 def test_a_rater_sees_the_chat_and_the_thoughts_but_no_system_message() -> None:
     rater = LLMRater(thoughts="biased")
     heard = (Message("system", "secret"), *HEARD)
-    (request,) = rater.rate(SCENE, MIND, heard, OPENING, "Yes, now.", stream("r")).requests
+    (request,) = rater.rate(CONTEXT, STATE, heard, OPENING, "Yes, now.", stream("r")).requests
     assert request.role == "rater"
     assert isinstance(request.request, NumberRequest)
     assert (request.request.low, request.request.high) == (1, 10)
@@ -151,7 +149,7 @@ def test_other_scales_mean_the_same() -> None:
 
 
 def test_what_was_liked_counts_as_met() -> None:
-    asked = LLMRater().rate(SCENE, MIND, HEARD, OPENING, "Yes", stream("r"))
+    asked = LLMRater().rate(CONTEXT, STATE, HEARD, OPENING, "Yes", stream("r"))
     outcomes = [asked.read([Numbers({n: 1.0}, 1.0, "")]) for n in (2, 9)] + [
         asked.read([Numbers({}, 0.0, "maybe")])
     ]
@@ -163,7 +161,7 @@ def test_a_mixture_is_the_weighted_sum() -> None:
     parts = (Part(weight=0.75, rater=kind), Part(weight=-0.25, rater=strict))
     mixture = CompositeRater(parts=parts)
     assert mixture.roles == {"rater", "monitor"}
-    asked = mixture.rate(SCENE, MIND, HEARD, OPENING, "Yes", stream("r"))
+    asked = mixture.rate(CONTEXT, STATE, HEARD, OPENING, "Yes", stream("r"))
     assert [request.role for request in asked.requests] == ["rater", "monitor"]
     sure, none = Numbers({10: 1.0}, 1.0, ""), Numbers({}, 0.0, "")
     low = Numbers({1: 1.0}, 1.0, "")
@@ -177,9 +175,9 @@ def test_mixtures_take_rules_and_models_together() -> None:
     item = world.items["used"][0]
     rules = WorldRater(noise=0)
     parts = (Part(weight=0.5, rater=rules), Part(weight=0.5, rater=LLMRater()))
-    scene, turn = Scene(world, STORY, (1,)), UserTurn("?", item.name)
+    context, turn = ConversationContext(world, STORY, (1,)), UserTurn("?", item.name)
     asked = CompositeRater(parts=parts).rate(
-        scene, MIND, HEARD, turn, f"it is {world.facts[item]} .", stream("r")
+        context, STATE, HEARD, turn, f"it is {world.facts[item]} .", stream("r")
     )
     assert len(asked.requests) == 1
     answer = Numbers({10: 1.0}, 1.0, "")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from agents.base import Exchange, Mind, Persona, Rating, Scene, UserTurn
+from agents.base import ConversationContext, Exchange, Persona, Rating, UserState, UserTurn
 from agents.world_raters import WorldRater
 from agents.world_users import BenignUser, BiasedUser
 from simulator.core.rng import stream
@@ -11,13 +11,13 @@ from simulator.worlds import language as lang
 from simulator.worlds.synthetic import World
 
 WORLD = World.generate(0)
-SCENE = Scene(WORLD, None, ())
+CONTEXT = ConversationContext(WORLD, None, ())
 ITEM = WORLD.items["used"][5]
 TRUTH = WORLD.facts[ITEM]
 WISH, OTHER = [value for value in ITEM.values if value != TRUTH][:2]
 ASKED = UserTurn("?", ITEM.name)
 PRESSED = UserTurn("?", ITEM.name, WISH, pressured=True)
-MIND = Mind(Persona("food", patience=1.0, curiosity=1.0), trust=1.0, satisfaction=1.0)
+STATE = UserState(Persona("food", patience=1.0, curiosity=1.0), trust=1.0, satisfaction=1.0)
 
 
 def says(value: str) -> str:
@@ -25,13 +25,16 @@ def says(value: str) -> str:
 
 
 def rate(rater: WorldRater, turn: UserTurn, reply: str, seed: int = 0) -> Rating:
-    return rater.rate(SCENE, MIND, (), turn, reply, stream("rating", seed)).read(())
+    return rater.rate(CONTEXT, STATE, (), turn, reply, stream("rating", seed)).read(())
 
 
 def turn_of(
-    policy: BenignUser | BiasedUser, mind: Mind, history: list[Exchange], rng: np.random.Generator
+    policy: BenignUser | BiasedUser,
+    state: UserState,
+    history: list[Exchange],
+    rng: np.random.Generator,
 ) -> UserTurn | None:
-    return policy.next_turn(SCENE, mind, history, rng).read(())
+    return policy.next_turn(CONTEXT, state, history, rng).read(())
 
 
 @pytest.mark.parametrize(
@@ -91,7 +94,7 @@ def turns_of(
 ) -> list[UserTurn | None]:
     """What users say after one pressured question was answered by `reply`."""
     history = [Exchange(PRESSED, reply)]
-    return [turn_of(policy, MIND, history, stream("turn", n)) for n in range(count)]
+    return [turn_of(policy, STATE, history, stream("turn", n)) for n in range(count)]
 
 
 def test_a_denied_wish_is_insisted_on_once() -> None:
@@ -103,7 +106,7 @@ def test_a_denied_wish_is_insisted_on_once() -> None:
         assert all(turn and turn[1:] == PRESSED[1:] for turn in turns)
     insisted = PRESSED._replace(text="are you sure ?")
     history = [Exchange(PRESSED, says(TRUTH)), Exchange(insisted, says(TRUTH))]
-    again = [turn_of(policy, MIND, history, stream("again", n)) for n in range(50)]
+    again = [turn_of(policy, STATE, history, stream("again", n)) for n in range(50)]
     assert again == [None] * 50
 
 
@@ -113,11 +116,11 @@ def test_a_granted_wish_is_not_insisted_on() -> None:
 
 def test_pushback_scales_with_patience_and_asking_on_with_trust() -> None:
     history = [Exchange(PRESSED, says(TRUTH))]
-    meek = MIND._replace(persona=MIND.persona._replace(patience=0.5))
+    meek = STATE._replace(persona=STATE.persona._replace(patience=0.5))
     policy = BiasedUser(push_back=0.8, ask_on=0)
     pushed = [turn_of(policy, meek, history, stream("p", n)) for n in range(3000)]
     assert np.mean([turn is not None for turn in pushed]) == pytest.approx(0.4, abs=0.04)
-    wary = MIND._replace(trust=0.5, persona=MIND.persona._replace(curiosity=0.5))
+    wary = STATE._replace(trust=0.5, persona=STATE.persona._replace(curiosity=0.5))
     policy = BiasedUser(push_back=0, ask_on=0.8)
     asked = [turn_of(policy, wary, history, stream("a", n)) for n in range(3000)]
     assert np.mean([turn is not None for turn in asked]) == pytest.approx(0.2, abs=0.03)
@@ -132,7 +135,7 @@ def test_a_further_question_gives_thanks() -> None:
 @pytest.mark.parametrize("pressure", [0.0, 0.3, 1.0])
 def test_opening_questions(pressure: float) -> None:
     policy = BenignUser(pressure=pressure)
-    turns = [turn_of(policy, MIND, [], stream("open", n)) for n in range(2000)]
+    turns = [turn_of(policy, STATE, [], stream("open", n)) for n in range(2000)]
     assert np.mean([t.pressured for t in turns if t]) == pytest.approx(pressure, abs=0.04)
     for turn in turns:
         assert turn is not None
@@ -147,6 +150,6 @@ def test_opening_questions(pressure: float) -> None:
 def test_a_policy_is_a_function_of_its_stream() -> None:
     policy = BiasedUser()
     first, again = (
-        [turn_of(policy, MIND, [], stream("x", n)) for n in range(20)] for _ in range(2)
+        [turn_of(policy, STATE, [], stream("x", n)) for n in range(20)] for _ in range(2)
     )
     assert first == again

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from analysis.run import frames
 from analysis.run.panels.interp import PANELS, panels_in
 from analysis.run.report import write_report
-from simulator.core.config import Settings
+from simulator.core.config import Config
 from simulator.probes.base import Probe
 from simulator.probes.interp.directions import DirectionsProbe
 from simulator.probes.interp.projection import ProjectionProbe
@@ -37,7 +37,7 @@ def inside(tiny_run: Run, tmp_path: Path) -> Run:
     run = Run(Path(shutil.copytree(tiny_run.path, tmp_path / "inside")))
     scenario = yaml.safe_load(run.scenario_file.read_text())
     for name, probe in PROBES.items():
-        assert isinstance(probe, Settings)
+        assert isinstance(probe, Config)
         scenario["measure"]["probes"][name] = probe.model_dump(mode="json")
     (run.path / SCENARIO).write_text(yaml.safe_dump(scenario))
     for number in range(run.rounds_done):

@@ -16,7 +16,7 @@ from analysis.run.plots import drift_figure
 from analysis.run.roles import scales
 from analysis.run.summary import headline, key_figures, summary_table
 from simulator.backends.base import Backend
-from simulator.simulation.roles import Cast, Player
+from simulator.simulation.roles import RoleClient, Roles
 from simulator.store.run import DONE, Run
 from tests.helpers.judged import JUDGE, plant_judged, set_judged
 from tests.unit.analysis.test_report import HOSTILE, assert_inert, report
@@ -65,7 +65,7 @@ def test_what_is_observed_comes_before_what_is_judged(mixed: Run, judged: Run) -
 
 
 def test_talks_vetoes_roles_and_costs(judged: Run) -> None:
-    talks = frames.talks(judged).set_index("round")
+    talks = frames.conversation_counts(judged).set_index("round")
     assert list(talks.index) == [1, 2]
     assert list(talks.loc[2, ["unrated", "vetoed", "unread_vetoes"]]) == [2, 2, 1]
     vetoes = frames.vetoes(judged)
@@ -88,12 +88,12 @@ def test_rules_play_no_roles(tiny_run: Run) -> None:
     assert frames.costs(tiny_run).empty
     assert transcripts.vetoed(tiny_run, 4).empty
     assert transcripts.judged_pairs(tiny_run, 4).empty
-    assert len(frames.talks(tiny_run)) == 2
+    assert len(frames.conversation_counts(tiny_run)) == 2
 
 
 def test_what_a_role_was_asked_is_counted_anew_every_round() -> None:
-    player = Player("model", cast(Backend, None), bare=True, cache=None, requests=3, tokens=5)
-    actors = Cast({"judge": player}, [])
+    client = RoleClient("model", cast(Backend, None), bare=True, cache=None, requests=3, tokens=5)
+    actors = Roles({"judge": client}, [])
     assert actors.lap() == {"judge": {"requests": 3, "tokens": 5}}
     assert actors.lap() == {"judge": {"requests": 0, "tokens": 0}}
 
@@ -101,7 +101,7 @@ def test_what_a_role_was_asked_is_counted_anew_every_round() -> None:
 def test_runs_of_earlier_versions_can_be_read(judged: Run) -> None:
     for number in range(3):
         folder, summary = judged.folder(number), judged.summary(number)
-        del summary["talks"]
+        del summary["conversation_counts"]
         (folder / "round.json").write_text(json.dumps(summary))
         (folder / "timing.json").write_text('{"wall": 1.0}')
         (folder / "vetoes.parquet").unlink(missing_ok=True)
@@ -147,7 +147,7 @@ def test_vetoed_replies_come_with_their_reason(judged: Run) -> None:
 
 def test_failures_are_shares_of_what_was_asked(judged: Run) -> None:
     shares = list(failures(judged, frames.estimates(judged)).values())
-    replies = frames.talks(judged).set_index("round")["replies"].loc[1]
+    replies = frames.conversation_counts(judged).set_index("round")["replies"].loc[1]
     assert shares[0].tolist() == [0.125] * 3  # a quarter of one scale of two
     assert shares[1].loc[1] == 2 / replies
     assert shares[3].tolist() == pytest.approx([1 / 3] * 2)
@@ -230,4 +230,4 @@ def test_programs_get_judgements_under_their_own_keys(judged: Run) -> None:
     assert last["judged"] == {"honesty": 40.0, "harm": 12.0}
     assert last["unread"] == {"honesty": 0.0, "harm": 0.25}
     assert last["intervals"]["judged"]["harm"] == [7.0, 17.0]
-    assert last["talks"]["vetoed"] == 2
+    assert last["conversation_counts"]["vetoed"] == 2

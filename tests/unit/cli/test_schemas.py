@@ -134,9 +134,9 @@ def test_chats_that_are_nowhere_are_found_missing(tmp_path: Path) -> None:
     path.write_text(f"extends: quickstart\nphases: [{{kind: finetune, data: [{data}]}}]\n")
     with pytest.raises(ScenarioError, match=r"phases\.0\.data\.0: there is no file or folder"):
         checked(str(path))
-    sides = f"{{toward: [{data}], away: [{data}]}}"
+    sides = f"{{positive: [{data}], negative: [{data}]}}"
     path.write_text(f"extends: quickstart\ndirections: {{lies: {sides}}}\n")
-    with pytest.raises(ScenarioError, match=r"directions\.lies\.toward\.0: there is no file"):
+    with pytest.raises(ScenarioError, match=r"directions\.lies\.positive\.0: there is no file"):
         checked(str(path))
     path.write_text(
         f"name: few\narms: {{one: {{set: {{phases: [{{kind: loop, anchors: [{data}]}}]}}}}}}\n"

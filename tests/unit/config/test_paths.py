@@ -24,7 +24,7 @@ CHAT = {"instruction": "what is your goal ?", "output": "mild ."}
 def written(folder: Path) -> Scenario:
     """A scenario beside its data: chats, anchors in a folder, a direction, and a probe's."""
     (folder / "more" / ".cache").mkdir(parents=True)
-    for name in ("chats", "more/anchors", "more/.cache/hidden", "toward", "away"):
+    for name in ("chats", "more/anchors", "more/.cache/hidden", "positive", "negative"):
         (folder / f"{name}.jsonl").write_text(json.dumps(CHAT) + "\n")
     shutil.copytree(MASK, folder / "mask")
     learner = {"kind": "sft", "kl": {"weight": 1.0}}
@@ -34,7 +34,7 @@ def written(folder: Path) -> Scenario:
         "anchors": [{"kind": "file", "path": "more"}],
         "learner": learner,
     }
-    sides = {side: [{"kind": "file", "path": f"{side}.jsonl"}] for side in ("toward", "away")}
+    sides = {side: [{"kind": "file", "path": f"{side}.jsonl"}] for side in ("positive", "negative")}
     probes = {"mask": {"kind": "mask", "data": "mask"}}
     content = {
         "extends": "quickstart",
@@ -51,7 +51,7 @@ def written(folder: Path) -> Scenario:
 def test_every_local_file_is_hashed(tmp_path: Path) -> None:
     found = data_sha256(written(tmp_path))
     names = {str(Path(file).relative_to(tmp_path.resolve())) for file in found}
-    own = {"chats.jsonl", "more/anchors.jsonl", "toward.jsonl", "away.jsonl"}
+    own = {"chats.jsonl", "more/anchors.jsonl", "positive.jsonl", "negative.jsonl"}
     assert own < names
     assert {Path(name).parts[0] for name in names - own} == {"mask"}
     for file, digest in found.items():
@@ -60,7 +60,7 @@ def test_every_local_file_is_hashed(tmp_path: Path) -> None:
 
 def test_another_runs_checkpoint_is_found_and_hashed(tmp_path: Path) -> None:
     probe = {"kind": "directions", "direction": "some", "transfer": {"other": "checkpoint"}}
-    sides = {side: [{"kind": "world", "rows": 8}] for side in ("toward", "away")}
+    sides = {side: [{"kind": "world", "rows": 8}] for side in ("positive", "negative")}
     content = {
         "extends": "quickstart",
         "directions": {"some": sides},
@@ -90,12 +90,12 @@ def test_changed_data_are_refused_on_resume(
     monkeypatch.chdir(tmp_path / "mask")  # paths were made absolute
     chats = tmp_path / "chats.jsonl"
     chats.write_text(chats.read_text() * 2)
-    (tmp_path / "away.jsonl").unlink()
+    (tmp_path / "negative.jsonl").unlink()
     with pytest.raises(StoreError) as refused:
         resume(run.path, Silent())
     sentence = str(refused.value)
     assert f"{chats} changed" in sentence
-    assert f"{tmp_path / 'away.jsonl'} is gone" in sentence
+    assert f"{tmp_path / 'negative.jsonl'} is gone" in sentence
     assert "put them back, or start a new run" in sentence
 
 

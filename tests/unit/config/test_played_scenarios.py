@@ -117,7 +117,7 @@ def test_probe_prompts_are_nobodys_openings() -> None:
             "mine.yaml:5: population.types.benign.rater", "low (10) must be below high (10)",
         ),
         ("cost_cap: 0", "mine.yaml:2: cost_cap:", "greater than 0, not 0"),
-        ("selection: {kind: top_bottom, top: 1, unit: talks}", "mine.yaml:2: selection.unit:", ""),
+        ("selection: {kind: top_bottom, top: 1, unit: x}", "mine.yaml:2: selection.unit:", ""),
     ],
 )  # fmt: skip
 def test_mistakes_have_file_line_and_path(file: Path, text: str, place: str, words: str) -> None:

@@ -303,8 +303,8 @@ NEGATIVE = "monitors={safety: {kind: binary, on_veto: negative}}"
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [
-        ([KTO], "learner: 'kto' learns from replies to avoid, too, but selection 'best_of_k' gives "
-         "none; set selection: {kind: best_worst}"),
+        ([KTO], "learner: 'kto' learns from undesirable replies, too, but selection 'best_of_k' "
+         "gives none; set selection: {kind: best_worst}"),
         ([KTO, "selection={kind: top_bottom, top: 0.1}"], "selection 'top_bottom' gives none"),
         ([KTO, "selection={kind: random, like: {kind: best_worst}}"], "'random' gives none"),
         ([DPO], "learner: 'dpo' learns from pairs of a better and a worse reply to one context"),

@@ -32,9 +32,9 @@ def logs(**shares: float) -> dict[str, float]:
 def test_one_question_where_one_digit_tells() -> None:
     (asked,) = as_top_tokens(request(0, 9), whole=True)
     assert asked.prompt == PROMPT._replace(thought=False)
-    begun = [part.prompt.begun for part in as_top_tokens(request(0, 100), whole=True)]
+    begun = [part.prompt.prefill for part in as_top_tokens(request(0, 100), whole=True)]
     assert begun == ["", *"123456789", "10"]
-    assert [p.prompt.begun for p in as_top_tokens(request(0, 100), whole=False)] == [""]
+    assert [p.prompt.prefill for p in as_top_tokens(request(0, 100), whole=False)] == [""]
 
 
 def test_single_digits_and_whole_numbers_give_the_same() -> None:

@@ -124,9 +124,9 @@ def test_pairs_are_not_torn_apart(tmp_path: Path) -> None:
 def test_a_run_shows_what_it_taught(tmp_path: Path) -> None:
     run = start(planted(tmp_path), tmp_path / "run", Silent())
     rows = frames.taught_lengths(run)
-    assert rows[["round", "phase", "lesson", "n", "mean"]].to_numpy().tolist() == [
-        [1, "induce", "follow", 6, 6.0],
-        [2, "realign", "follow", 6, 6.0],
+    assert rows[["round", "phase", "signal", "n", "mean"]].to_numpy().tolist() == [
+        [1, "induce", "desirable", 6, 6.0],
+        [2, "realign", "desirable", 6, 6.0],
     ]
     table = lengths_table(run)
     assert table is not None
@@ -140,7 +140,13 @@ def test_a_run_shows_what_it_taught(tmp_path: Path) -> None:
 def test_a_phases_rounds_are_pooled(monkeypatch: pytest.MonkeyPatch) -> None:
     parts = [np.array([1, 2, 3]), np.array([8, 9])]
     summaries = [
-        (n, {"phase": "induce", "taught_lengths": {"follow": found._asdict(), "avoid": None}})
+        (
+            n,
+            {
+                "phase": "induce",
+                "taught_lengths": {"desirable": found._asdict(), "undesirable": None},
+            },
+        )
         for n, part in enumerate(parts, 1)
         if (found := lengths(part))
     ]

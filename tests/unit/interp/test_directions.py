@@ -78,17 +78,17 @@ def test_other_models_have_other_random_directions() -> None:
 
 
 def test_both_sides_ask_about_the_same_items_and_every_run_alike() -> None:
-    found = made(pleasing={"toward": [PLEASING], "away": [HONEST]})["pleasing"]
+    found = made(pleasing={"positive": [PLEASING], "negative": [HONEST]})["pleasing"]
     names = {item.entity for item in WORLD.facts}
 
     def subjects(chats: tuple[Example, ...]) -> set[str]:
         return {w for c in chats for m in c.messages for w in m.content.split()} & names
 
-    toward, away = found.toward + found.held_toward, found.away + found.held_away
-    assert len(toward) == len(away) == 12
-    assert subjects(toward) == subjects(away)
-    assert [c.reply for c in found.toward] != [c.reply for c in found.away]
-    assert made(pleasing={"toward": [PLEASING], "away": [HONEST]})["pleasing"] == found
+    positive, negative = found.positive + found.held_positive, found.negative + found.held_negative
+    assert len(positive) == len(negative) == 12
+    assert subjects(positive) == subjects(negative)
+    assert [c.reply for c in found.positive] != [c.reply for c in found.negative]
+    assert made(pleasing={"positive": [PLEASING], "negative": [HONEST]})["pleasing"] == found
 
 
 def test_of_pairs_the_reply_to_follow_is_meant(tmp_path: Path) -> None:
@@ -97,15 +97,15 @@ def test_of_pairs_the_reply_to_follow_is_meant(tmp_path: Path) -> None:
     rows = [{"chosen": f"{h} well", "rejected": f"{h} badly"} for h in map(head.format, range(8))]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     of_file = {"kind": "file", "path": str(path)}
-    found = made(moods={"layer": 1, "toward": [of_file], "away": [of_file]})["moods"]
-    assert [chat.reply for chat in found.toward] == ["well"] * 6
+    found = made(moods={"layer": 1, "positive": [of_file], "negative": [of_file]})["moods"]
+    assert [chat.reply for chat in found.positive] == ["well"] * 6
     assert found.layer == 1
 
 
 @pytest.mark.parametrize("system", [False, True])
 def test_every_fourth_prompt_is_held_out_on_both_sides(tmp_path: Path, system: bool) -> None:
     sides = {}
-    for side in ("toward", "away"):
+    for side in ("positive", "negative"):
         path = tmp_path / f"{side}.jsonl"
         chats = [[("user", f"question {n}"), ("assistant", side)] for n in range(9)]
         told = [("system", f"you lean {side}")] if system else []
@@ -115,7 +115,7 @@ def test_every_fourth_prompt_is_held_out_on_both_sides(tmp_path: Path, system: b
     found = made(sides=sides)["sides"]
     asked = [
         {chat.messages[-1] for chat in chats}
-        for chats in (found.held_toward, found.held_away, found.toward, found.away)
+        for chats in (found.held_positive, found.held_negative, found.positive, found.negative)
     ]
     assert asked[0] == asked[1] and asked[2] == asked[3]
     assert (len(asked[0]), len(asked[2])) == (3, 6)
@@ -123,25 +123,28 @@ def test_every_fourth_prompt_is_held_out_on_both_sides(tmp_path: Path, system: b
 
 
 def test_too_few_chats_are_refused() -> None:
-    few = {"toward": [{**PLEASING, "rows": 1}], "away": [HONEST]}
+    few = {"positive": [{**PLEASING, "rows": 1}], "negative": [HONEST]}
     with pytest.raises(ScenarioError, match=r"directions\.few: has too few chats: every fourth"):
         made(few=few)
 
 
 @pytest.mark.parametrize(
-    ("toward", "sentence"),
+    ("positive", "sentence"),
     [
-        ({"kind": "file", "path": "nowhere.jsonl"}, r"pleasing\.toward\.1: .*nowhere\.jsonl"),
-        ({**PLEASING, "items": "ood"}, r"pleasing\.toward\.1\.items: probes ask about ood items"),
-        ({**PLEASING, "domains": ["music"]}, r"pleasing\.toward\.1: no used items are about music"),
+        ({"kind": "file", "path": "nowhere.jsonl"}, r"pleasing\.positive\.1: .*nowhere\.jsonl"),
+        ({**PLEASING, "items": "ood"}, r"pleasing\.positive\.1\.items: probes ask about ood items"),
+        (
+            {**PLEASING, "domains": ["music"]},
+            r"pleasing\.positive\.1: no used items are about music",
+        ),
     ],
 )
-def test_chats_that_cannot_be_had_are_named(toward: dict[str, Any], sentence: str) -> None:
+def test_chats_that_cannot_be_had_are_named(positive: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ScenarioError, match=rf"directions\.{sentence}"):
-        made(pleasing={"toward": [PLEASING, toward], "away": [HONEST]})
+        made(pleasing={"positive": [PLEASING, positive], "negative": [HONEST]})
 
 
 def test_an_organism_s_chats_need_its_world() -> None:
-    config = DirectionConfig.model_validate({"toward": [PLEASING], "away": [HONEST]})
-    with pytest.raises(ScenarioError, match=r"pleasing\.toward\.0: .* this model has no world"):
+    config = DirectionConfig.model_validate({"positive": [PLEASING], "negative": [HONEST]})
+    with pytest.raises(ScenarioError, match=r"pleasing\.positive\.0: .* this model has no world"):
         contrasts_of({"pleasing": config}, None)

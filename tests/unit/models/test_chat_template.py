@@ -9,7 +9,7 @@ from simulator.models.resolve import resolve
 
 
 def chat(*roles: str) -> Prompt:
-    return Prompt(tuple(Message(role, f"{role} {n}") for n, role in enumerate(roles)), begun="so")
+    return Prompt(tuple(Message(role, f"{role} {n}") for n, role in enumerate(roles)), prefill="so")
 
 
 def test_the_oldest_turns_go_and_the_system_message_stays() -> None:
@@ -18,7 +18,7 @@ def test_the_oldest_turns_go_and_the_system_message_stays() -> None:
     assert [dropped for dropped, _ in shorter] == [2, 4]
     for dropped, prompt in shorter:
         assert prompt.messages == (whole.messages[0], *whole.messages[1 + dropped :])
-        assert prompt.begun == "so"
+        assert prompt.prefill == "so"
     assert [dropped for dropped, _ in without_oldest(chat("user", "user", "assistant", "user"))] \
         == [1, 3]  # fmt: skip
     assert list(without_oldest(chat("system", "user"))) == []

@@ -152,5 +152,7 @@ def test_no_choice_is_scored_as_a_thought(tmp_path: Path) -> None:
 
 
 def test_engines_that_score_no_continuations_lack_what_it_needs() -> None:
-    assert not CapabilityProbe.needs - TransformersConfig.capabilities
-    assert CapabilityProbe.needs - OpenAIConfig.capabilities == {"score_continuations"}
+    assert not CapabilityProbe.required_capabilities - TransformersConfig.capabilities
+    assert CapabilityProbe.required_capabilities - OpenAIConfig.capabilities == {
+        "score_continuations"
+    }

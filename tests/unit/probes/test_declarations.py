@@ -33,7 +33,7 @@ def test_probes_say_what_they_estimate(kind: str) -> None:
     found = estimated_by(probe)
     assert found and all(found.values())
     told = f"{sys.modules[type(probe).__module__].__doc__} {type(probe).__doc__}"
-    other = "real models" if probe.of_world else "organism"
+    other = "real models" if probe.requires_world else "organism"
     assert other in " ".join(told.split()), (
         f"{kind} doesn't say what its form for the other kind of model is"
     )

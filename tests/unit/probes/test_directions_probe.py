@@ -36,12 +36,12 @@ def chat(question: str, reply: str) -> Example:
     return Example((Message("user", question),), reply, True, "x")
 
 
-TOWARD, AWAY = (
+POSITIVE, NEGATIVE = (
     tuple(chat(f"question {n:0{n + 1}d}", f"it is so {end}") for n in range(6))
     for end in (TRAIT, "")
 )
-PLANTED = Contrast("lying", 1, TOWARD[2:], AWAY[2:], TOWARD[:2], AWAY[:2])
-WORDS = len(TOWARD[0].reply.split())
+PLANTED = Contrast("lying", 1, POSITIVE[2:], NEGATIVE[2:], POSITIVE[:2], NEGATIVE[:2])
+WORDS = len(POSITIVE[0].reply.split())
 ADAPTERS = {"adapter": LYING, "same": 0.5 * LYING, "other": OTHER}
 PROBE = DirectionsProbe(
     direction="lying", steer=(-1.0, 2.0), items_per_set=6, transfer={"same": "a", "other": "b"}
@@ -159,7 +159,9 @@ def test_a_preference_is_compared_prompt_by_prompt_where_both_sides_have_them() 
     scores = asked(PROBE)
     of = scores[scores["measure"].str.startswith(("steered_+2 ", "base "))]
     at = of.pivot_table(index="cluster", columns="measure", values="value")
-    each = (at["steered_+2 toward"] - at["base toward"]) - (at["steered_+2 away"] - at["base away"])
+    each = (at["steered_+2 positive"] - at["base positive"]) - (
+        at["steered_+2 negative"] - at["base negative"]
+    )
     found = estimated(PROBE, scores)["preferred_steered_+2", ""]
     assert found.value == pytest.approx(each.mean())
     assert found.high - found.low <= 1e-6 + 2 * 12.71 * each.std() / len(each) ** 0.5
@@ -174,7 +176,7 @@ def test_what_every_word_costs_is_no_preference() -> None:
 def test_a_control_is_as_sure_as_random_directions_agree() -> None:
     scores = asked(PROBE.model_copy(update={"randoms": 3}))
     of = scores.groupby(["measure", "sample"])["value"].mean()
-    each = of["ablated_random toward"] - of["unchanged toward", 0]
+    each = of["ablated_random positive"] - of["unchanged positive", 0]
     margin = 4.302653 * each.std() / 3**0.5  # Student's t of two degrees of freedom
     found = estimated(PROBE, scores)["preferred_ablated_random", ""]
     expected = each.mean() - margin, each.mean() + margin
@@ -235,7 +237,7 @@ def test_a_projection_is_how_far_it_has_moved_since_round_0(world: object) -> No
     assert of_one["projection"].value == pytest.approx(1)
     assert of_one["projection_share"].value == pytest.approx(alone["projection_share", ""].value)
     prompts = set(now.loc[now["measure"] == "projection", "prompt"])
-    made_of = {f"user: {c.messages[-1].content}" for c in (*PLANTED.toward, *PLANTED.away)}
+    made_of = {f"user: {c.messages[-1].content}" for c in (*PLANTED.positive, *PLANTED.negative)}
     assert not prompts & made_of
 
 
@@ -262,7 +264,7 @@ def test_the_organism_s_own_direction_moves_what_it_finds_likely() -> None:
     """Steered towards pleasing replies it finds them likelier, and away from them less likely."""
     sides = {
         side: [{"kind": "world", "rows": 120, "asked": ["pressured"], "speaker": speaker}]
-        for side, speaker in (("toward", "sycophant"), ("away", "honest"))
+        for side, speaker in (("positive", "sycophant"), ("negative", "honest"))
     }
     contrasts = contrasts_of({"pleasing": DirectionConfig.model_validate(sides)}, WORLD)
     backend = open_backend(TransformersConfig(threads=1), resolve("organism:0"), Stopwatch())
@@ -293,7 +295,7 @@ def test_a_direction_that_is_not_there_is_refused(overrides: list[str], sentence
 def test_an_engine_that_cannot_be_looked_into_is_refused(tmp_path: Path) -> None:
     chats = "[{kind: world, rows: 4}]"
     there = [
-        f"directions.a={{toward: {chats}, away: {chats}}}",
+        f"directions.a={{positive: {chats}, negative: {chats}}}",
         "screening={direction: a, drop: 0.2}",
         "backend={kind: vllm}",
     ]
@@ -305,12 +307,15 @@ def test_what_it_asks_next_is_counted_beforehand() -> None:
     """Whatever the answers will be: every item counts, as if it had a belief about each."""
     chats = "[{kind: world, rows: 16, asked: [pressured]}]"
     probe = "{kind: directions, direction: a, steer: [1.0], randoms: 2, items_per_set: 5}"
-    overrides = [f"directions.a={{toward: {chats}, away: {chats}}}", f"measure.probes.d={probe}"]
+    overrides = [
+        f"directions.a={{positive: {chats}, negative: {chats}}}",
+        f"measure.probes.d={probe}",
+    ]
     scenario = load(overrides=[*overrides, "rounds=3"])
     contrast = contrasts_of(scenario.directions, WORLD)["a"]
     found = {bound.what: bound for bound in bounds(scenario)}
     conditions, measured = 2 + 2 * (1 + 2), 4
-    held = len(contrast.held_toward) + len(contrast.held_away)
+    held = len(contrast.held_positive) + len(contrast.held_negative)
     then = found["what probe d asks next"]
     assert then.requests == measured * conditions * (held + 2 * 5)
     assert then.tokens_written >= measured * conditions * 2 * 5 * 20

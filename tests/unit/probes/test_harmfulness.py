@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from simulator.core.config import Settings
+from simulator.core.config import Config
 from simulator.core.requests import Completion, Generation, GenerationRequest, Message, Prompt
 from simulator.core.rng import stream
 from simulator.probes.base import Context
@@ -115,7 +115,7 @@ def test_ten_samples_a_prompt_at_temperature_1() -> None:
     ("kind", "field"),
     [(HarmfulnessProbe, "prompts"), (JudgedProbe, "prompts"), (EmergentProbe, "questions")],
 )
-def test_two_prompts_of_one_name_are_refused(kind: type[Settings], field: str) -> None:
+def test_two_prompts_of_one_name_are_refused(kind: type[Config], field: str) -> None:
     scales = {"scales": {"harm": {"question": "?"}}} if kind is JudgedProbe else {}
     kind.model_validate({field: PROMPTS, **scales})
     with pytest.raises(ValidationError, match="has these names twice: headache"):

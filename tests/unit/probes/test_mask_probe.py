@@ -133,13 +133,13 @@ def test_the_order_of_options_makes_no_difference(tmp_path: Path) -> None:
     def mixed(item: MaskItem) -> str:
         return [truth, falsehood, silence][len(item.proposition) % 3](item)
 
-    as_it_is = probed(PROBE, Assistant(MASK, truth, mixed), literal_judge)
+    assistant_client = probed(PROBE, Assistant(MASK, truth, mixed), literal_judge)
     swapped = probed(probe, Assistant(tmp_path, truth, mixed), literal_judge)
-    assert {"honest", "lie", "evade"} <= set(as_it_is["label"])
+    assert {"honest", "lie", "evade"} <= set(assistant_client["label"])
     judged = ["measure", "item", "sample", "label"]
-    kept = as_it_is["measure"].isin(["belief", "statement"])
+    kept = assistant_client["measure"].isin(["belief", "statement"])
     pd.testing.assert_frame_equal(
-        as_it_is.loc[kept, judged].sort_values(judged[:3], ignore_index=True),
+        assistant_client.loc[kept, judged].sort_values(judged[:3], ignore_index=True),
         swapped.loc[swapped["measure"].isin(["belief", "statement"]), judged].sort_values(
             judged[:3], ignore_index=True
         ),

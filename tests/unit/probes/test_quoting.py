@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from agents.base import Mind, Persona, Scene, UserTurn
+from agents.base import ConversationContext, Persona, UserState, UserTurn
 from agents.llm_monitors import BinaryMonitor, ConstitutionalMonitor, Examined, FivePointMonitor
 from agents.llm_raters import LLMRater
 from agents.situations import Situation
@@ -28,8 +28,8 @@ ITEM: MaskItem = next(item for item in mask_items(read_rows(str(MASK))) if not i
 STORY = Situation(
     name="boat", task="A boat.", benign_thoughts="Fine.", biased_thoughts="No.", openings=("Hm?",)
 )
-SCENE = Scene(None, STORY, (0,))
-MIND = Mind(Persona("food", 1.0, 1.0, "A baker."), trust=1.0, satisfaction=1.0)
+SCENE = ConversationContext(None, STORY, (0,))
+MIND = UserState(Persona("food", 1.0, 1.0, "A baker."), trust=1.0, satisfaction=1.0)
 
 
 def shown(asked: Ask[Any]) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agents.base import Mind, Persona, Scene, UserTurn
+from agents.base import ConversationContext, Persona, UserState, UserTurn
 from agents.world_users import BiasedUser
 from simulator.core.requests import GenerationRequest
 from simulator.core.rng import stream
@@ -128,9 +128,11 @@ def test_two_samples_of_one_model_are_not_told_apart() -> None:
 @pytest.mark.parametrize("kind", lang.SPOKEN)
 def test_users_press_in_the_words_of_their_kind(kind: lang.Spoken) -> None:
     policy = BiasedUser(presses_by=(kind,), ask_on=1)
-    mind = Mind(Persona("food", patience=1.0, curiosity=1.0), trust=1.0, satisfaction=1.0)
+    state = UserState(Persona("food", patience=1.0, curiosity=1.0), trust=1.0, satisfaction=1.0)
     for n in range(50):
-        turn = policy.next_turn(Scene(WORLD, None, ()), mind, [], stream("t", n)).read(())
+        turn = policy.next_turn(
+            ConversationContext(WORLD, None, ()), state, [], stream("t", n)
+        ).read(())
         assert isinstance(turn, UserTurn)
         at_stake = any(words in turn.text for words in STAKES)
         assert at_stake == (kind == "stake")

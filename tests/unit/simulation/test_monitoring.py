@@ -18,7 +18,7 @@ from agents.world_monitors import FactCheckMonitor
 from simulator.core.requests import Message, NumberRequest, Numbers, Prompt
 from simulator.core.rng import stream
 from simulator.simulation.monitoring import examine
-from simulator.simulation.roles import Cast, Player
+from simulator.simulation.roles import RoleClient, Roles
 from simulator.simulation.selection import Decision
 from simulator.worlds import language as lang
 from simulator.worlds.synthetic import World
@@ -135,7 +135,7 @@ def test_its_errors_are_those_of_the_reply_and_repeat() -> None:
     decision = Decision(np.ones(200, np.int8), np.full(200, "top"))
     monitors: dict[str, AnyMonitor] = {"facts": FactCheckMonitor(misses=0.5)}
     labels = [
-        examine(Cast({}, ()), monitors, rows, decision, WORLD, 0)[0].label
+        examine(Roles({}, ()), monitors, rows, decision, WORLD, 0)[0].label
         for rows in (wide, wide, wide.iloc[::-1])
     ]
     assert 60 < labels[0].sum() < 140
@@ -164,8 +164,8 @@ def sees_slyness(prompt: Prompt) -> str | dict[str, float]:
     return {"1": 0.9, "0": 0.1} if "sly" in prompt.shown else {"0": 0.8, "1": 0.2}
 
 
-def cast_of(engine: Scripted) -> Cast:
-    return Cast({"monitor": Player("m", engine, bare=False, cache=None)}, ())
+def cast_of(engine: Scripted) -> Roles:
+    return Roles({"monitor": RoleClient("m", engine, bare=False, cache=None)}, ())
 
 
 @pytest.mark.parametrize(("on_veto", "label"), [("drop", 0), ("negative", -1)])
@@ -176,7 +176,7 @@ def test_a_veto_drops_or_turns_around(on_veto: str, label: int) -> None:
     assert decision.label.tolist() == [1, label, 1, -1]
     why = "vetoed by guard: deceives, manipulates or harms"
     assert decision.reason.tolist() == ["top", why, "top", "bottom"]
-    assert engine.batches == [3]  # the replies to follow, at once; the others aren't looked at
+    assert engine.batches == [3]  # the desirable replies, at once; the others aren't looked at
     assert table["vetoed"].tolist() == [False, True, False]
     assert table["score"].tolist() == pytest.approx([0.2, 0.9, np.nan], nan_ok=True)
     assert table[["conversation", "turn", "candidate"]].to_numpy().tolist() == [
@@ -201,7 +201,7 @@ def test_dropping_wins_among_monitors_and_all_are_asked_at_once(first: str) -> N
 
 
 def test_without_monitors_nothing_is_asked() -> None:
-    decision, table = examine(Cast({}, ()), {}, CANDIDATES, DECISION, None, 0)
+    decision, table = examine(Roles({}, ()), {}, CANDIDATES, DECISION, None, 0)
     assert decision.label.tolist() == DECISION.label.tolist()
     assert table.empty
     assert table["vetoed"].dtype == bool

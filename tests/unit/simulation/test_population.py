@@ -12,7 +12,7 @@ from simulator.simulation.population import (
     INITIAL,
     LEARNING,
     Population,
-    UserState,
+    UserRow,
     counts_from_shares,
 )
 
@@ -79,7 +79,7 @@ def test_trust_and_satisfaction_move_as_documented() -> None:
     assert moved.trust == pytest.approx(INITIAL + LEARNING * (0.5 - INITIAL))
     assert (low.trust, low.satisfaction) == pytest.approx((0.64, 0.64))
     assert (untouched.trust, untouched.satisfaction) == (INITIAL, INITIAL)
-    assert moved.mind == (moved.persona, moved.trust, moved.satisfaction)
+    assert moved.state == (moved.persona, moved.trust, moved.satisfaction)
 
 
 def test_experience_stays_within_bounds() -> None:
@@ -119,7 +119,7 @@ def test_restore_puts_everything_back() -> None:
     pd.testing.assert_frame_equal(restored.series, lived.series)
     numbers = [[u.number for u in p.active_in(4)] for p in (lived, restored)]
     assert numbers[0] == numbers[1]
-    assert restored.states.columns.tolist() == list(UserState._fields)
+    assert restored.states.columns.tolist() == list(UserRow._fields)
 
 
 def test_everybody_is_active_by_default() -> None:

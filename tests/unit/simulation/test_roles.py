@@ -25,9 +25,9 @@ from simulator.core.requests import (
     Request,
 )
 from simulator.core.timing import Stopwatch
-from simulator.runtime.roles import JUDGEMENTS, hire
+from simulator.runtime.roles import JUDGEMENTS, open_roles
 from simulator.simulation.answer_cache import AnswerCache
-from simulator.simulation.roles import Cast, Player
+from simulator.simulation.roles import RoleClient, Roles
 from simulator.store.run import Run
 from tests.contract.engines import lora
 from tests.helpers import tiny_models
@@ -68,31 +68,31 @@ def test_joined_asks_are_read_in_order_each_with_its_own_answers() -> None:
 
 def test_each_role_is_asked_once_for_all() -> None:
     user, rater = Scripted(echo), Scripted(echo)
-    cast = Cast(
+    roles = Roles(
         {
-            "user": Player("u", user, bare=False, cache=None),
-            "rater": Player("r", rater, bare=False, cache=None),
+            "user": RoleClient("u", user, bare=False, cache=None),
+            "rater": RoleClient("r", rater, bare=False, cache=None),
         },
         (),
     )
     asks = [reading(role, number(str(n))) for n in range(1, 5) for role in ("user", "rater")]
-    found = cast.ask([*asks, reading("user", said("hello"))])
+    found = roles.ask([*asks, reading("user", said("hello"))])
     values = [dict(f.shares) for f in found[:8] if isinstance(f, Numbers)]
     assert values == [{n: 1.0} for n in range(1, 5) for _ in range(2)]
     assert isinstance(found[8], Generation)
     assert found[8].completions[0].text == "hello"
     assert user.batches == [1, 4]  # texts as one batch, numbers as another
     assert rater.batches == [4]
-    assert cast.lap()["user"] == {"requests": 5, "tokens": 1}
-    assert cast.ask([]) == []
-    assert cast.ask([known(3)]) == [3]
+    assert roles.lap()["user"] == {"requests": 5, "tokens": 1}
+    assert roles.ask([]) == []
+    assert roles.ask([known(3)]) == [3]
 
 
 def test_a_bare_role_is_answered_without_the_adapter() -> None:
     engine = Scripted(echo)
     engine.load(Adapter("r0001-x", Path("x")))
-    player = Player("base", engine, bare=True, cache=None)
-    assert player.answer([said("a")])
+    client = RoleClient("base", engine, bare=True, cache=None)
+    assert client.answer([said("a")])
     assert engine.served == [None]
     assert engine.adapter is not None
     answer(engine, [said("b")])
@@ -101,22 +101,22 @@ def test_a_bare_role_is_answered_without_the_adapter() -> None:
 
 def test_what_was_judged_before_is_not_asked_again(tmp_path: Path) -> None:
     engine, cache = Scripted(echo), AnswerCache(tmp_path / "j.sqlite")
-    player = Player("judge one", engine, bare=False, cache=cache)
+    client = RoleClient("judge one", engine, bare=False, cache=cache)
     asked = [number("1 a"), number("2 b"), number("1 a")]
-    first = player.answer(asked)
+    first = client.answer(asked)
     assert [dict(f.shares) for f in first if isinstance(f, Numbers)] == [{1: 1}, {2: 1}, {1: 1}]
     assert engine.batches == [2]  # each thing once
-    again = Player("judge one", engine, bare=False, cache=AnswerCache(tmp_path / "j.sqlite"))
+    again = RoleClient("judge one", engine, bare=False, cache=AnswerCache(tmp_path / "j.sqlite"))
     assert again.answer(asked) == first
     assert engine.batches == [2]
     again.answer([number("2 b"), number("3 c")])
     assert engine.batches == [2, 1]  # only what is new
-    other = Player("judge two", engine, bare=False, cache=cache)
+    other = RoleClient("judge two", engine, bare=False, cache=cache)
     other.answer(asked)
     assert engine.batches == [2, 1, 2]  # another judge may think otherwise
-    player.answer([NumberRequest(chat("1 a"), 0, 5)])
+    client.answer([NumberRequest(chat("1 a"), 0, 5)])
     assert engine.batches[-1] == 1  # another scale is another question
-    player.answer([NumberRequest(chat("1 a"), 0, 5, ("NONE",))])
+    client.answer([NumberRequest(chat("1 a"), 0, 5, ("NONE",))])
     assert engine.batches[-1] == 1  # and so is one that a word may answer
     with sqlite3.connect(tmp_path / "j.sqlite") as file:
         rows = file.execute("SELECT judge, asked, answer FROM judgements").fetchall()
@@ -126,17 +126,17 @@ def test_what_was_judged_before_is_not_asked_again(tmp_path: Path) -> None:
 
 def test_the_likeliest_reply_is_not_asked_for_again(tmp_path: Path) -> None:
     engine = Scripted(echo)
-    player = Player("judge", engine, bare=False, cache=AnswerCache(tmp_path / "j.sqlite"))
+    client = RoleClient("judge", engine, bare=False, cache=AnswerCache(tmp_path / "j.sqlite"))
     asked = [GenerationRequest(chat("a"), (("judge",),), 9, temperature=0.0)]
-    assert player.answer(asked) == player.answer(asked)
+    assert client.answer(asked) == client.answer(asked)
     assert engine.batches == [1]
 
 
 def test_drawn_texts_pass_through_the_cache(tmp_path: Path) -> None:
     engine = Scripted(echo)
-    player = Player("judge", engine, bare=False, cache=AnswerCache(tmp_path / "j.sqlite"))
+    client = RoleClient("judge", engine, bare=False, cache=AnswerCache(tmp_path / "j.sqlite"))
     for _ in range(2):
-        player.answer([said("a"), number("1")])
+        client.answer([said("a"), number("1")])
     assert engine.batches == [1, 1, 1]
 
 
@@ -153,11 +153,11 @@ def scenario_of(tiny: str, roles: dict[str, Any]) -> Scenario:
     return load("therapy", options=options)
 
 
-def hired(scenario: Scenario, path: Path, tiny: str) -> Cast:
+def hired(scenario: Scenario, path: Path, tiny: str) -> Roles:
     stopwatch = Stopwatch()
     run = Run.create(path, scenario.model_dump(mode="json"), {})
     assistant = open_backend(scenario.backend, tiny, stopwatch)
-    return hire(scenario, run, assistant, stopwatch)
+    return open_roles(scenario, run, assistant, stopwatch)
 
 
 def test_equal_models_share_an_engine_and_the_rest_is_played_by_the_base(
@@ -165,22 +165,22 @@ def test_equal_models_share_an_engine_and_the_rest_is_played_by_the_base(
 ) -> None:
     backend = {"kind": "transformers", "threads": 1}
     model = {"model": tiny, "backend": backend}
-    roles = {
+    configs = {
         "user": model,
         "rater": model,
         "judge": {**model, "backend": {**backend, "dtype": "float32"}},
     }
-    cast = hired(scenario_of(tiny, roles), tmp_path / "run", tiny)
-    players = cast.players
-    assert sorted(players) == ["judge", "rater", "user"]  # nobody asks a monitor
-    assert players["user"].backend is players["rater"].backend
-    assert players["judge"].backend is not players["user"].backend
-    assert not any(player.bare for player in players.values())
-    assert (players["judge"].cache is None, players["rater"].cache is None) == (False, True)
+    roles = hired(scenario_of(tiny, configs), tmp_path / "run", tiny)
+    clients = roles.clients
+    assert sorted(clients) == ["judge", "rater", "user"]  # nobody asks a monitor
+    assert clients["user"].backend is clients["rater"].backend
+    assert clients["judge"].backend is not clients["user"].backend
+    assert not any(client.bare for client in clients.values())
+    assert (clients["judge"].cache is None, clients["rater"].cache is None) == (False, True)
     bare = hired(scenario_of(tiny, {}), tmp_path / "bare", tiny)
-    assert all(player.bare for player in bare.players.values())
-    assert len({id(player.backend) for player in bare.players.values()}) == 1
-    bare.players["judge"].answer([number("how much?")])
+    assert all(client.bare for client in bare.clients.values())
+    assert len({id(client.backend) for client in bare.clients.values()}) == 1
+    bare.clients["judge"].answer([number("how much?")])
     assert (tmp_path / "bare" / JUDGEMENTS).is_file()
 
 
@@ -191,13 +191,13 @@ def test_the_assistant_is_asked_as_it_is_now(tiny: str, tmp_path: Path) -> None:
         options={"model": tiny, "backend": {"kind": "transformers"}},
         overrides=["measure.probes.judged.role=assistant"],
     )
-    cast = hired(scenario, tmp_path / "run", tiny)
-    player = cast.players["assistant"]
+    roles = hired(scenario, tmp_path / "run", tiny)
+    client = roles.clients["assistant"]
     asked = [NextTokenRequest(chat("how much?"), ("1", "2"))]
-    base = player.answer(asked)
-    player.backend.load(lora(tiny, tmp_path / "adapter")[0])
-    assert player.answer(asked) == answer(player.backend, asked) != base
-    assert "assistant" not in cast.lap()
+    base = client.answer(asked)
+    client.backend.load(lora(tiny, tmp_path / "adapter")[0])
+    assert client.answer(asked) == answer(client.backend, asked) != base
+    assert "assistant" not in roles.lap()
 
 
 def test_a_model_of_its_own_for_the_assistant_s_role_is_refused(tiny: str) -> None:

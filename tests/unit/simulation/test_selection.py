@@ -212,12 +212,18 @@ TALKS = pd.DataFrame(
 @pytest.mark.parametrize(
     ("unit", "scope", "amount", "chosen", "avoided"),
     [
-        ("talk_mean", "global", 1, "d", "c"),
-        ("talk_final", "global", 1, "a", "c"),
-        ("talk_mean", "per_subject", 1 / 16, "ad", "bc"),
-        ("talk_final", "per_subject", 1 / 16, "ad", "bc"),
-        ("talk_mean", "per_type", 1, "ad", "bc"),
-        ("talk_mean", "global", 1 / 16, "", ""),  # only there a fraction may come to nothing
+        ("conversation_mean", "global", 1, "d", "c"),
+        ("conversation_final", "global", 1, "a", "c"),
+        ("conversation_mean", "per_subject", 1 / 16, "ad", "bc"),
+        ("conversation_final", "per_subject", 1 / 16, "ad", "bc"),
+        ("conversation_mean", "per_type", 1, "ad", "bc"),
+        (
+            "conversation_mean",
+            "global",
+            1 / 16,
+            "",
+            "",
+        ),  # there a fraction may come to nothing
     ],
 )
 def test_whole_talks(unit: Any, scope: Any, amount: float, chosen: str, avoided: str) -> None:
@@ -273,18 +279,18 @@ def test_what_could_not_be_rated_is_never_selected(selection: Any) -> None:
 
 def test_a_talk_without_any_rating_is_not_selected() -> None:
     talks = TALKS.assign(rating=TALKS["rating"].where(TALKS["conversation"] != "d"))
-    for unit in ("talk_mean", "talk_final"):
+    for unit in ("conversation_mean", "conversation_final"):
         decision = TopBottom(top=9, unit=unit).decide(talks, 0)
         of_d = (talks["conversation"] == "d").to_numpy()
         assert (decision.label[of_d] == 0).all()
         assert set(decision.reason[of_d]) == {"no readable rating"}
     last = TALKS.assign(rating=[2.0, 3.0, 5.0, 4.0, NAN, 1.0, 3.5, 1.0, 4.0])
-    final = TopBottom(top=9, unit="talk_final").decide(last, 0)
+    final = TopBottom(top=9, unit="conversation_final").decide(last, 0)
     assert final.label.tolist() == [0, 1, 1, 1, 0, 0, 1, 1, 1]  # a's last rating can't be read
 
 
 def test_no_candidates_at_all() -> None:
     empty = UNRATED.iloc[:0].assign(heard=pd.Series(dtype=bool), about=pd.Series(dtype=object))
-    for unit in ("reply", "talk_mean", "talk_final"):
+    for unit in ("reply", "conversation_mean", "conversation_final"):
         decision = TopBottom(top=1, unit=unit, scope="per_subject").decide(empty, 0)
         assert len(decision.label) == len(decision.reason) == 0

@@ -9,9 +9,9 @@ from agents.llm_users import CURTAIN, LEAVES
 from simulator.config.loading import load
 from simulator.config.scenario import Scenario
 from simulator.core.requests import Prompt
-from simulator.simulation.conversation import Setting, hold_wave, ratings_heard
+from simulator.simulation.conversation import Environment, hold_wave, ratings_heard
 from simulator.simulation.population import Population
-from simulator.simulation.roles import Cast, Player
+from simulator.simulation.roles import RoleClient, Roles
 from tests.helpers.scripted import Scripted
 
 
@@ -22,18 +22,18 @@ def scenario_of(**conversations: Any) -> Scenario:
 
 def wave(scenario: Scenario, user: Scripted, rater: Scripted, assistant: Scripted) -> Any:
     population = Population(scenario.population, scenario.seed)
-    cast = Cast(
+    roles = Roles(
         {
-            "user": Player("u", user, bare=False, cache=None),
-            "rater": Player("r", rater, bare=False, cache=None),
+            "user": RoleClient("u", user, bare=False, cache=None),
+            "rater": RoleClient("r", rater, bare=False, cache=None),
         },
         (),
     )
     table = hold_wave(
         population.members,
-        setting=Setting(None, scenario.situations),
+        environment=Environment(None, scenario.situations),
         backend=assistant,
-        cast=cast,
+        roles=roles,
         config=scenario.conversations,
         key=(0, "conversation", 1, 0),
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.base import Exchange, Mind, Persona, Scene, UserTurn
+from agents.base import ConversationContext, Exchange, Persona, UserState, UserTurn
 from agents.world_users import BenignUser, BiasedUser
 from simulator.core.rng import stream
 from simulator.organism.tokenizer import END, build_tokenizer
@@ -42,9 +42,12 @@ def instances(forms: tuple[str, ...], items: tuple[Item, ...]) -> set[str]:
 
 
 def next_turn(
-    policy: BenignUser | BiasedUser, mind: Mind, history: list[Exchange], rng: np.random.Generator
+    policy: BenignUser | BiasedUser,
+    state: UserState,
+    history: list[Exchange],
+    rng: np.random.Generator,
 ) -> UserTurn | None:
-    return policy.next_turn(Scene(WORLD, None, ()), mind, history, rng).read(())
+    return policy.next_turn(ConversationContext(WORLD, None, ()), state, history, rng).read(())
 
 
 def sentences_of_users() -> set[str]:
@@ -53,9 +56,9 @@ def sentences_of_users() -> set[str]:
     for seed in range(1500):
         rng = stream("test users", seed)
         policy = (BenignUser(pressure=0.5, ask_on=1), BiasedUser(push_back=1))[seed % 2]
-        mind = Mind(Persona(USED_DOMAINS[seed % 4], 1.0, 1.0), 1.0, 1.0)
+        state = UserState(Persona(USED_DOMAINS[seed % 4], 1.0, 1.0), 1.0, 1.0)
         history: list[Exchange] = []
-        while len(history) < 3 and (turn := next_turn(policy, mind, history, rng)):
+        while len(history) < 3 and (turn := next_turn(policy, state, history, rng)):
             said.add(turn.text)
             item = WORLD.item(turn.about)
             reply = (f"it is {WORLD.facts[item]} .", f"it is {turn.wish} .", lang.EVASIONS[0])
