@@ -60,7 +60,7 @@ def theirs(backend: TransformersBackend, asked: list[GenerationRequest]) -> floa
     return int((new != backend.tokenizer.pad_token_id).sum()) / seconds
 
 
-@pytest.mark.slow
+@pytest.mark.benchmark
 @pytest.mark.parametrize(
     ("prompts", "samples", "bar"),
     [

@@ -40,7 +40,7 @@ SHAPES: dict[str, dict[str, Any]] = {
 # Rows decoded together, new tokens, examples of an update.
 SIZES = {"toy": (8, 12, 16), "0.5B": (256, 128, 256), "7B": (128, 128, 256)}
 needs_gpu = (
-    pytest.mark.slow,
+    pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"),
 )
 

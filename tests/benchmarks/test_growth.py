@@ -11,7 +11,7 @@ _PROGRAM = """
 import json, resource, sys, time
 from pathlib import Path
 from simulator.loop import simulate
-from simulator.config.scenario import load
+from simulator.config.loading import load
 from simulator.store.run import Run
 from simulator.experiments.sweep import Silent
 
@@ -32,7 +32,7 @@ def measure(users: int, path: Path) -> dict[str, float]:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-@pytest.mark.slow
+@pytest.mark.benchmark
 def test_ten_times_the_users_cost_ten_times_as_much(tmp_path: Path) -> None:
     small, large = measure(2_000, tmp_path / "small"), measure(20_000, tmp_path / "large")
     time_ratio = (large["seconds"] / 20_000) / (small["seconds"] / 2_000)

@@ -12,7 +12,7 @@ import pytest
 from simulator.store.run import Run
 
 
-@pytest.mark.slow
+@pytest.mark.benchmark
 def test_quickstart_fits_a_laptop(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "simulator", "run", "--biased-frac", "0.1", "--json"]
     started = time.perf_counter()

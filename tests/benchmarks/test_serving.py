@@ -30,7 +30,7 @@ from simulator.simulation.population import Population
 from simulator.simulation.roles import Roles
 from tests.contract.engines import MERGED, SERVED, needs_vllm
 
-pytestmark = list(needs_vllm)
+pytestmark = [*needs_vllm, pytest.mark.benchmark]
 BASE = resolve("organism:0")
 CONVERSATIONS, MANY, NEW_TOKENS, REPEATS = 512, 4096, 32, 9
 

@@ -106,7 +106,7 @@ def trl_seconds(base: str, out: Path, config: UpdateConfig, data: list[Example])
     return seconds
 
 
-@pytest.mark.slow
+@pytest.mark.benchmark
 @pytest.mark.parametrize(
     ("config", "make"),
     [

@@ -29,7 +29,8 @@ SERVED = VLLMConfig(dtype="float32", threads=1, arguments=("--enforce-eager",), 
 MERGED = SERVED.model_copy(update={"adapters": "merged"})
 KEY = "UNDERTOW_TEST_KEY"
 needs_vllm = (
-    pytest.mark.slow,
+    pytest.mark.vllm,
+    pytest.mark.xdist_group("vllm"),  # one process starts the servers, one after the other
     pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vllm isn't installed"),
 )
 LOCAL = [("transformers", model) for model in ("organism", *FAMILIES)]

@@ -152,7 +152,7 @@ PAIR = {
         ),
         (
             {"kind": "finetune", "rounds": 25, "data": [WRONG], "learner": {"kind": "sft"}},
-            r"phases\.0\.rounds: of 24 rows, dealt out over 25 rounds, round 25 gets no reply to f",
+            r"phases\.0\.rounds: of 24 rows, dealt out over 25 rounds, round 25 gets no desirable",
         ),
         (
             {"kind": "loop", "static": {"data": [HONEST], "fraction": 0.5}},

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,10 @@ def test_settings_arrive_as_they_were_written(tmp_path: Path) -> None:
 def started(file: str, out: Path) -> "subprocess.Popen[str]":
     """Starts a sweep as a user would, and waits for the first committed round."""
     command = [sys.executable, "-m", "simulator", "sweep", file, "--out", str(out)]
-    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background ignores it
+    process = subprocess.Popen(
+        command, start_new_session=True, stderr=subprocess.PIPE, text=True, preexec_fn=heed
+    )
     deadline = time.monotonic() + 120
     while not list(out.rglob("DONE")) and time.monotonic() < deadline:
         time.sleep(0.05)

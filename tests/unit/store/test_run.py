@@ -20,7 +20,8 @@ import resource, sys
 from pathlib import Path
 import pandas as pd
 from simulator.core.errors import StoreError
-from simulator.store.run import Run, write_atomically
+from simulator.core.files import write_atomically
+from simulator.store.run import Run
 path = Path(sys.argv[1])
 big = "x" * 50_000
 frame = pd.DataFrame({"reply": [f"{n:x}" * 9 for n in range(9_000)]})
