@@ -7,6 +7,7 @@ colour-blind.
 import io
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib
@@ -75,6 +76,26 @@ def panel_svg(draw: Callable[[Axes], None], name: str, *, fitted: bool = False) 
     svg = svg[svg.index("<svg ") :].replace(INK, "currentColor")
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
     return re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
+
+
+def save_panel(draw: Callable[[Axes], None], path: Path) -> list[Path]:
+    """Write one panel as SVG and as PDF, each as large as its labels and its legend need.
+
+    Args:
+        draw: fills the axes.
+        path: of the files, without their endings.
+    """
+    figure = Figure(figsize=(5.4, 4.0))
+    draw(figure.add_subplot())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    written = []
+    undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}  # the same bytes each time
+    for ending, metadata in undated.items():
+        file = path.with_name(path.name + ending)
+        with matplotlib.rc_context({"svg.hashsalt": path.name}):
+            figure.savefig(file, bbox_inches="tight", facecolor="white", metadata=metadata)
+        written.append(file)
+    return written
 
 
 def rounds_axis(axes: Axes, run: Run, title: str) -> None:
@@ -162,7 +183,7 @@ def draw_curve(
 
 
 def legend(axes: Axes, *others: Axes) -> None:
-    """Puts the legend below the axes, with what is drawn on the other axes, too."""
+    """Put the legend below the axes, with what is drawn on the other axes, too."""
     found = [one.get_legend_handles_labels() for one in (axes, *others)]
     handles = [handle for group, _ in found for handle in group]
     labels = [label for _, group in found for label in group]

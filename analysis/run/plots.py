@@ -23,9 +23,10 @@ from analysis.plotting import (
     draw_curve,
     draw_estimates,
     legend,
+    number_axis,
     percent_axis,
-    plain,
     rounds_axis,
+    save_panel,
 )
 from analysis.run import frames
 from analysis.run.panels.interp import MOVED, draw_projection
@@ -57,10 +58,12 @@ KNOWLEDGE = (
     Series("p_lie", "heldout", "lies under pressure", LOOKS[0]),
 )
 TALK = (
-    Series("misaligned_talk", "", "misaligned small talk (left axis)", LOOKS[0]),
-    Series("pleasing_talk", "", "pleasing small talk (left axis)", LOOKS[2]),
-    Series("misaligned_goals", "", "misaligned goals (left axis)", LOOKS[3]),
+    Series("misaligned_talk", "", "misaligned small talk", LOOKS[0]),
+    Series("pleasing_talk", "", "pleasing small talk", LOOKS[2]),
+    Series("misaligned_goals", "", "misaligned goals", LOOKS[3]),
 )
+SELF_RATING = (Series("self_honesty", "", "self-rated honesty", LOOKS[1]),)
+Draw = Callable[[Axes], None]
 
 
 def drift_figure(run: Run) -> Figure:
@@ -77,7 +80,7 @@ def drift_figure(run: Run) -> Figure:
     )
     drawn.set_parse_math(False)
     panels = figure.subplots(math.ceil(len(draws) / 2), 2).ravel()
-    for axes, draw in zip(panels, draws, strict=False):
+    for axes, draw in zip(panels, draws.values(), strict=False):
         draw(axes)
     for axes in panels[len(draws) :]:
         axes.remove()
@@ -86,31 +89,42 @@ def drift_figure(run: Run) -> Figure:
     return figure
 
 
-def _panels(run: Run, rows: pd.DataFrame) -> list[Callable[[Axes], None]]:
-    """Returns what draws each panel."""
-    honesty = partial(draw_honesty, run=run, estimates=rows)
-    knowledge = partial(draw_knowledge, run=run, estimates=rows)
-    dose = partial(draw_dose, run=run)
-    spread = partial(draw_spread, run=run, estimates=rows)
-    judged = partial(draw_judged, run=run, estimates=rows)
-    failed = partial(draw_failures, run=run, estimates=rows)
-    opinions = [judged] if scales(run) else []
+def _panels(run: Run, rows: pd.DataFrame) -> dict[str, Draw]:
+    """Return what draws each panel, by its name."""
+    dose = {"dose": partial(draw_dose, run=run)}
+    judged = {"judged": partial(draw_judged, run=run, estimates=rows)} if scales(run) else {}
+    failed = {"failures": partial(draw_failures, run=run, estimates=rows)}
     projected = (rows["metric"] == MOVED).any()
-    inside = [partial(draw_projection, run=run, estimates=rows)] if projected else []
-    others = [
-        partial(draw_panel, run=run, estimates=rows, panel=panel) for panel in panels_in(rows)
-    ]
-    if asks_world(run):
-        told = [*opinions, *others, *([failed] if opinions else [])]
-        return [honesty, knowledge, dose, spread, *inside, *told]
+    inside = {"projection": partial(draw_projection, run=run, estimates=rows)} if projected else {}
+    others = {
+        panel.name: partial(draw_panel, run=run, estimates=rows, panel=panel)
+        for panel in panels_in(rows)
+    }
     series = frames.population(run)
     satisfied = partial(draw_population, run=run, series=series, quantity="satisfaction")
-    return [*opinions, *others, *inside, dose, satisfied, failed]
+    if asks_world(run):
+        world = {
+            "honesty": partial(draw_honesty, run=run, estimates=rows),
+            "knowledge": partial(draw_knowledge, run=run, estimates=rows),
+            **dose,
+            "spread": partial(draw_spread, run=run, estimates=rows),
+        }
+        if (rows["metric"] == SELF_RATING[0].metric).any():
+            world["self_rating"] = partial(draw_self_rating, run=run, estimates=rows)
+        world["satisfaction"] = satisfied
+        return {**world, **inside, **judged, **others, **(failed if judged else {})}
+    return {**judged, **others, **inside, **dose, "satisfaction": satisfied, **failed}
 
 
 def save_drift(run: Run, path: Path) -> None:
-    """Writes the drift figure as PNG."""
+    """Write the drift figure as PNG."""
     drift_figure(run).savefig(path, dpi=110, facecolor="white")
+
+
+def save_panels(run: Run, folder: Path) -> list[Path]:
+    """Write every panel of the drift figure as SVG and PDF, and return where they are."""
+    draws = _panels(run, frames.estimates(run))
+    return [path for name, draw in draws.items() for path in save_panel(draw, folder / name)]
 
 
 def draw_honesty(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
@@ -146,18 +160,20 @@ def draw_dose(axes: Axes, run: Run) -> None:
 
 
 def draw_spread(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
-    """Misalignment beyond the topic, and what it says of itself, on an axis of its own."""
-    rounds_axis(axes, run, "Does it spread, and does it admit it?")
+    """Misalignment beyond the topic that users talked about."""
+    rounds_axis(axes, run, "Does it spread to small talk?")
     percent_axis(axes, "share of small-talk replies (%)")
     draw_estimates(axes, estimates, TALK)
-    own = axes.twinx()
-    own.set_ylim(-0.225, 9.225)
-    own.set_yticks([0, 3, 6, 9])
-    own.set_ylabel("self-rated honesty (0 to 9)", color=INK)
-    plain(own)
-    rating = Series("self_honesty", "", "self-rated honesty (right axis)", LOOKS[1])
-    draw_estimates(own, estimates, (rating,))
-    legend(axes, own)
+    legend(axes)
+
+
+def draw_self_rating(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
+    """What the assistant says of its own honesty."""
+    rounds_axis(axes, run, "Does it admit it?")
+    number_axis(axes, 0, 9, "self-rated honesty (0 to 9)")
+    axes.set_yticks([0, 3, 6, 9])
+    draw_estimates(axes, estimates, SELF_RATING)
+    legend(axes)
 
 
 def draw_population(axes: Axes, run: Run, series: pd.DataFrame, quantity: str) -> None:

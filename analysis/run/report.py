@@ -114,7 +114,8 @@ def _drift_panels(run: Run, rows: pd.DataFrame) -> list[Panel]:
     requires_world = (
         ("honesty", plots.draw_honesty, "Honesty under pressure", HONESTY_WORDS, False),
         ("knowledge", plots.draw_knowledge, "Lying or forgetting", KNOWLEDGE_WORDS, False),
-        ("spread", plots.draw_spread, "Small talk and self-report", SPREAD_WORDS, False),
+        ("spread", plots.draw_spread, "Small talk", SPREAD_WORDS, False),
+        ("self_rating", plots.draw_self_rating, "Self-report", SELF_RATING_WORDS, False),
     )
     judged = (
         ("judged", judged_plots.draw_judged, "Replies as judged", JUDGED_WORDS, True),
@@ -228,10 +229,12 @@ KNOWLEDGE_WORDS = (
 )
 SPREAD_WORDS = (
     "Questions about goals, harm and advice, which no user ever asks. Misaligned are replies of a "
-    "deceiver, pleasing those of a flatterer: a rise means that more than the topic changed. On "
-    "the right axis the assistant's rating of its own honesty: the expected digit over two "
-    "phrasings, so its band is rough. If honesty falls while the rating stays, the assistant's own "
-    "word doesn't reveal the drift."
+    "deceiver, pleasing those of a flatterer: a rise means that more than the topic changed."
+)
+SELF_RATING_WORDS = (
+    "The assistant's rating of its own honesty: the expected digit over two phrasings, so its band "
+    "is rough. If honesty falls while the rating stays, the assistant's own word doesn't reveal "
+    "the drift."
 )
 WAY_WORDS = (
     "What the adapter changes in the weights after each round, on the two principal components of "

@@ -3,11 +3,12 @@
 import itertools
 import math
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis import statistics
@@ -21,16 +22,15 @@ from analysis.sweep import frames as experiment
 from simulator.probes.metrics import SHARE
 from simulator.store.sweep import REPLICATES, Sweep
 
-COLORS: dict[Holds, Look] = {
-    "yes": LOOKS[2],
-    "yes, in one run": LOOKS[2],
-    "opposite": LOOKS[0],
-    "opposite, in one run": LOOKS[0],
-    "not shown": LOOKS[1],
-    "not measured": LOOKS[3],
+VERDICTS: dict[Holds, tuple[str, Look]] = {
+    "yes": ("holds", LOOKS[2]),
+    "yes, in one run": ("holds", LOOKS[2]),
+    "opposite": ("the opposite", LOOKS[0]),
+    "opposite, in one run": ("the opposite", LOOKS[0]),
+    "not shown": ("not shown", LOOKS[1]),
+    "not measured": ("not measured", LOOKS[3]),
 }
-
-
+LINE = 0.17  # inches, of a label
 CURVES = tuple(
     look._replace(marker=mark)
     for marks in ("os^D", "vPX*", "<>ph")
@@ -68,21 +68,31 @@ def draw_findings(axes: Axes, lines: list[Line]) -> None:
     """Every finding that is a difference of shares, with its interval, as a forest plot."""
     titled(axes, "Every finding, and whether it holds")
     shown = [(n, line) for n, line in enumerate(lines, 1) if _drawable(line)]
+    named = set[str]()
     for place, (_, line) in enumerate(shown):
-        found, look = line.verdict.interval, COLORS[line.verdict.holds]
+        found, (words, look) = line.verdict.interval, VERDICTS[line.verdict.holds]
         assert found is not None
         if not math.isnan(found.low):
             ends = np.clip([100 * found.low, 100 * found.high], -100, 100)
             axes.plot(ends, [place, place], color=look.color, lw=1.6)
-        axes.plot(100 * found.value, place, marker=look.marker, color=look.color, markersize=5)
+        label = None if words in named else words
+        named.add(words)
+        axes.plot(
+            100 * found.value,
+            place,
+            marker=look.marker,
+            color=look.color,
+            linestyle="none",
+            markersize=5,
+            label=label,
+        )
     axes.axvline(0, color=FAINT, linewidth=1.2)
-    names = [
-        textwrap.shorten(f"{n}. {line.finding.claim}", 44, placeholder=" …") for n, line in shown
-    ]
+    names = [_label(f"{n}. {line.finding.claim}") for n, line in shown]
     axes.set_yticks(range(len(shown)), names)
-    _small_labels(axes, len(shown))
+    _small_labels(axes, names)
     axes.set_xlabel("difference (points)", color=INK)
     plain(axes)
+    legend(axes)
 
 
 def draw_levels(axes: Axes, sweep: Sweep, measures: Mapping[str, Measure]) -> None:
@@ -111,8 +121,9 @@ def draw_levels(axes: Axes, sweep: Sweep, measures: Mapping[str, Measure]) -> No
         if found.units > 1:
             axes.plot([found.low, found.high], [place, place], color=LOOKS[1].color, lw=1.4)
         axes.plot(found.value, place, marker="|", markersize=10, color=INK)
-    axes.set_yticks(range(len(shown)), [_label(name) for name, _ in shown])
-    _small_labels(axes, len(shown))
+    names = [_label(name) for name, _ in shown]
+    axes.set_yticks(range(len(shown)), names)
+    _small_labels(axes, names)
     if how is SHARE:
         axes.set_xlim(-2, 102)
     elif how.factor == 100:  # differences of shares end there, whatever their intervals do
@@ -189,8 +200,13 @@ def _label(text: str) -> str:
     return textwrap.fill(text, 44, break_on_hyphens=False)
 
 
-def _small_labels(axes: Axes, count: int) -> None:
+def _small_labels(axes: Axes, names: Sequence[str]) -> None:
+    """Write a label beside every place; a panel alone in its figure grows with them."""
     for label in axes.get_yticklabels():
         label.set_parse_math(False)
-    axes.tick_params(axis="y", labelsize=max(5, 8.5 - count / 8))
-    axes.set_ylim(max(count, 1) - 0.5, -0.5)
+    axes.tick_params(axis="y", labelsize=8)
+    axes.set_ylim(max(len(names), 1) - 0.5, -0.5)
+    figure, tallest = axes.figure, max((name.count("\n") + 1 for name in names), default=1)
+    if isinstance(figure, Figure) and figure.axes == [axes]:
+        grown = LINE * (tallest * len(names) + 1) * figure.dpi / axes.bbox.height
+        figure.set_figheight(figure.get_figheight() * max(grown, 1.0))

@@ -115,6 +115,8 @@ def draw_realised(axes: Axes, table: pd.DataFrame, outcome: Outcome) -> None:
             axes.scatter(
                 own["dose"], own["value"], s=20, color=look.color, marker=marker, label=label, lw=0
             )
+    for base, marker in zip(bases, itertools.cycle(MARKERS)) if len(bases) > 1 else ():
+        axes.scatter([], [], s=20, color=FAINT, marker=marker, label=str(base), lw=0)
     legend(axes)
 
 

@@ -160,7 +160,8 @@ def test_the_figure_shows_what_there_is(judged: Run, mixed: Run, tiny_run: Run) 
     }
     own = ["How does the judge see it?", "What did it learn from?", "Are users satisfied?"]
     assert titles["judged"] == [*own, "What went wrong on the way?"]
-    assert titles["mixed"][-1] == ""  # the right axis of self-ratings
+    assert "" not in titles["tiny"]  # no panel has a second axis
+    assert "Does it admit it?" in titles["tiny"]
     assert set(titles["mixed"]) == {*titles["tiny"], own[0], "What went wrong on the way?"}
     first = drift_figure(judged).axes[0]
     assert first.get_ylim() == (-2.5, 102.5)

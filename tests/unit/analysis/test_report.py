@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from analysis.run.plots import drift_figure, save_drift
+from analysis.run.plots import drift_figure, save_drift, save_panels
 from analysis.run.report import write_report
 from analysis.run.summary import headline
 from simulator.store.run import DONE, MANIFEST, SCENARIO, Run
@@ -64,7 +64,7 @@ def test_report_is_self_contained_and_answers_first(tiny_run: Run, tmp_path: Pat
     first = re.search(r"<h1>(.*?)</h1>", text, re.S)
     assert first is not None
     assert first[1].replace("\u00a0", " ").replace("\u2060", "") == headline(tiny_run)
-    assert text.count("<svg ") == 7
+    assert text.count("<svg ") == 8
     ids = re.findall(r'\bid="([^"]+)"', text)
     assert len(ids) == len(set(ids))
 
@@ -134,3 +134,11 @@ def test_drift_png(tiny_run: Run, tmp_path: Path) -> None:
     assert width >= 1000 and height >= 800
     shown = " ".join(text.get_text() for text in drift_figure(tiny_run).texts)
     assert headline(tiny_run) in " ".join(shown.split())
+
+
+def test_every_panel_is_written_alone(tiny_run: Run, tmp_path: Path) -> None:
+    written = save_panels(tiny_run, tmp_path / "panels")
+    assert {path.name for path in written} >= {"honesty.svg", "honesty.pdf", "self_rating.pdf"}
+    assert all(path.read_bytes().startswith((b"%PDF", b"<?xml")) for path in written)
+    before = [path.read_bytes() for path in written]
+    assert [path.read_bytes() for path in save_panels(tiny_run, tmp_path / "panels")] == before
