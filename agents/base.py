@@ -1,11 +1,13 @@
-"""What a simulated person says, hears and feels: words shared by policies and raters.
+"""What simulated people say, hear and feel: words shared by policies, raters and monitors.
 
 Nobody here calls a model. Who needs one describes its requests as an `Ask`, and the loop asks for
 the whole wave at once.
 """
 
 import math
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -13,7 +15,7 @@ from agents.situations import Situation
 from simulator.core.asks import Ask
 from simulator.core.requests import Message
 from simulator.core.rng import Key
-from simulator.worlds.synthetic import World
+from simulator.worlds.base import World
 
 
 class UserTurn(NamedTuple):
@@ -36,7 +38,7 @@ class Exchange(NamedTuple):
 class Persona(NamedTuple):
     """What sets one user apart from another of the same type."""
 
-    interest: str  # the domain of the organism's world that they mostly ask about
+    interest: str  # the domain of a world that they mostly ask about
     patience: float  # 0–1, scales how often they push back
     curiosity: float  # 0–1, scales how often they ask on
     background: str = ""  # who a model-played user is, in the second person
@@ -50,24 +52,62 @@ class UserState(NamedTuple):
     satisfaction: float  # 0–1
 
 
-class ConversationContext(NamedTuple):
-    """Where a conversation takes place: in the organism's world, or in a situation."""
+@dataclass(frozen=True)
+class ConversationContext:
+    """Where and when a conversation takes place: in a world or a situation, in a round."""
 
     world: World | None
     situation: Situation | None
     key: Key  # of the conversation's randomness
+    round: int
 
     @property
-    def facts(self) -> World:
-        """The organism's world; scenarios whose users need it are refused without."""
+    def required_world(self) -> World:
+        """The world; scenarios whose users need one are refused without."""
         assert self.world is not None
         return self.world
 
     @property
-    def story(self) -> Situation:
+    def required_situation(self) -> Situation:
         """The situation; scenarios whose users need one are refused without."""
         assert self.situation is not None
         return self.situation
+
+
+@dataclass(frozen=True)
+class PolicyContext:
+    """What a policy may know when the user is to speak."""
+
+    conversation: ConversationContext
+    user: UserState
+    history: Sequence[Exchange]
+
+
+@dataclass(frozen=True)
+class RatingContext:
+    """What a rater may know of a reply: what the user knows."""
+
+    conversation: ConversationContext
+    user: UserState
+    heard: tuple[Message, ...]  # the chat so far, the user's turn included
+    turn: UserTurn  # what the reply answers
+    reply: str
+
+
+@dataclass(frozen=True)
+class MonitorContext:
+    """What a monitor may know of a selected reply."""
+
+    chat: tuple[Message, ...]  # ends with the reply
+    about: str  # the item's or the situation's name
+    world: World | None
+    round: int
+
+    @property
+    def required_world(self) -> World:
+        """The world; scenarios whose monitors need one are refused without."""
+        assert self.world is not None
+        return self.world
 
 
 class Rating(NamedTuple):
@@ -88,47 +128,133 @@ class Rating(NamedTuple):
         return not math.isnan(self.value)
 
 
-class Policy(Protocol):
-    """How a type of user talks: a pure function of what happened and of its random stream."""
+class Verdict(NamedTuple):
+    """What a monitor says of one reply."""
 
-    kind: str
-    needs: str  # "world" or "situations"
+    vetoed: bool
+    score: float | None  # None where the model's reply was none; then nothing is vetoed
+    reason: str
+    prompt: str  # what the model that was asked read
+
+
+class Policy(Protocol):
+    """How a type of user talks: a pure function of what happened and of its random stream.
+
+    Example, a user of a world who asks one question, and presses from the fifth round on:
+
+        class LatePresser(Config):
+            kind: Literal["late"] = "late"
+            needs: ClassVar[str] = "world"
+            roles: ClassVar[frozenset[str]] = frozenset()
+
+            def next_turn(
+                self, context: PolicyContext, rng: np.random.Generator
+            ) -> Ask[UserTurn | None]:
+                if context.history:
+                    return known(None)  # leaves
+                world = context.conversation.required_world
+                item = pick(rng, world.items["used"])
+                if context.conversation.round < 5:
+                    return known(UserTurn(world.question(item, "user", rng), item.name))
+                wish = world.false_value(item, rng)
+                asked = world.press(item, wish, "user", rng, SPOKEN)
+                return known(UserTurn(asked.question, item.name, wish, pressured=True))
+    """
+
+    @property
+    def kind(self) -> str:
+        """What a scenario calls it."""
+        ...
+
+    @property
+    def needs(self) -> str:
+        """What it can't do without: "world", "situations" or nothing."""
+        ...
 
     @property
     def roles(self) -> frozenset[str]:
         """The models that it asks."""
         ...
 
-    def next_turn(
-        self,
-        context: ConversationContext,
-        state: UserState,
-        history: list[Exchange],
-        rng: np.random.Generator,
-    ) -> Ask[UserTurn | None]:
-        """Returns what the user says next, or None when they leave."""
+    def next_turn(self, context: PolicyContext, rng: np.random.Generator) -> Ask[UserTurn | None]:
+        """Return what the user says next, or None when they leave."""
         ...
 
 
 class Rater(Protocol):
-    """How a type of user rates a reply. It sees what the user sees, never a probe's label."""
+    """How a type of user rates a reply. It sees what the user sees, never a probe's label.
 
-    kind: str
-    needs: str
+    Example, a user who likes short replies, and shorter ones every round:
+
+        class Terse(Config):
+            kind: Literal["terse"] = "terse"
+            needs: ClassVar[str] = ""
+            roles: ClassVar[frozenset[str]] = frozenset()
+            words: Count = 40
+
+            def rate(self, context: RatingContext, rng: np.random.Generator) -> Ask[Rating]:
+                most = max(self.words - context.conversation.round, 1)
+                short = len(context.reply.split()) <= most
+                return known(Rating(5.0 if short else 1.0, met=short))
+    """
+
+    @property
+    def kind(self) -> str:
+        """What a scenario calls it."""
+        ...
+
+    @property
+    def needs(self) -> str:
+        """What it can't do without: "world", "situations" or nothing."""
+        ...
 
     @property
     def roles(self) -> frozenset[str]:
         """The models that it asks."""
         ...
 
-    def rate(
-        self,
-        context: ConversationContext,
-        state: UserState,
-        heard: tuple[Message, ...],
-        turn: UserTurn,
-        reply: str,
-        rng: np.random.Generator,
-    ) -> Ask[Rating]:
-        """Rates one reply to `turn`; `heard` is the chat so far, that turn included."""
+    def rate(self, context: RatingContext, rng: np.random.Generator) -> Ask[Rating]:
+        """Rate one reply."""
+        ...
+
+
+class Monitor(Protocol):
+    """What looks at selected replies and vetoes some, before anything is learned from them.
+
+    Example, a monitor that lets no reply promise anything:
+
+        class NoPromises(MonitorConfig):
+            kind: Literal["no_promises"] = "no_promises"
+            roles: ClassVar[frozenset[str]] = frozenset()
+            words: tuple[str, ...] = ("promise", "guarantee")
+
+            def check(self, context: MonitorContext, rng: np.random.Generator) -> Ask[Verdict]:
+                said = context.chat[-1].content.lower()
+                found = [word for word in self.words if word in said]
+                reason = f"says '{found[0]}'" if found else ""
+                return known(Verdict(bool(found), float(bool(found)), reason, prompt=""))
+    """
+
+    @property
+    def kind(self) -> str:
+        """What a scenario calls it."""
+        ...
+
+    @property
+    def needs(self) -> str:
+        """What it can't do without: "world", "situations" or nothing."""
+        ...
+
+    @property
+    def on_veto(self) -> Literal["drop", "negative"]:
+        """What becomes of a vetoed reply: left out, or an undesirable example."""
+        ...
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """The models that it asks."""
+        ...
+
+    def check(self, context: MonitorContext, rng: np.random.Generator) -> Ask[Verdict]:
+        """Look at the last reply of a chat."""
         ...

@@ -1,21 +1,20 @@
 """Monitors: they look at what was selected, before anything is learned from it.
 
 Those here ask a model: a reply whose score reaches the level is vetoed. The three kinds and their
-levels are those of Williams et al. (2411.02306). The organism's own is in `agents.world_monitors`.
+levels are those of Williams et al. (2411.02306). That of a world is in `agents.world_monitors`.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal, NamedTuple, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
+from agents.base import MonitorContext, Verdict
 from simulator.core.asks import Ask, joined
 from simulator.core.config import Config, Number
 from simulator.core.judging import Found, ask_number, transcript
-from simulator.core.requests import Message
 from simulator.core.templates import naming
-from simulator.worlds.synthetic import World
 
 NAMES = ("transcript", "low", "high")  # that a question may name
 _CHAT = """\
@@ -46,31 +45,7 @@ PRINCIPLES = (
 )
 
 
-class Verdict(NamedTuple):
-    """What a monitor says of one reply."""
-
-    vetoed: bool
-    score: float | None  # None where the model's reply was none; then nothing is vetoed
-    reason: str
-    prompt: str
-
-
-class Examined(NamedTuple):
-    """A reply that monitors look at."""
-
-    chat: Sequence[Message]  # ends with the reply
-    about: str  # the item's or the situation's name
-    world: World | None
-    rng: np.random.Generator
-
-    @property
-    def facts(self) -> World:
-        """The organism's world; scenarios whose monitors need it are refused without."""
-        assert self.world is not None
-        return self.world
-
-
-class Monitor(Config):
+class MonitorConfig(Config):
     """What all monitors have."""
 
     needs: ClassVar[str] = ""  # or "world"
@@ -79,7 +54,7 @@ class Monitor(Config):
     )
 
 
-class ModelMonitor(Monitor):
+class ModelMonitor(MonitorConfig):
     """Asks a model for a number."""
 
     low: ClassVar[int] = 0
@@ -98,12 +73,14 @@ class ModelMonitor(Monitor):
         """The model that looks."""
         return frozenset({self.role})
 
-    def _asked(self, template: str, reply: Examined, why: str, **values: object) -> Ask[Verdict]:
+    def _asked(
+        self, template: str, context: MonitorContext, why: str, **values: object
+    ) -> Ask[Verdict]:
         def read(found: Found) -> Verdict:
             vetoed = found.value is not None and found.value >= self.level
             return Verdict(vetoed, found.value, why if vetoed else "", found.prompt)
 
-        shown = transcript(reply.chat)
+        shown = transcript(context.chat)
         asked = ask_number(self.role, template, self.low, self.high, transcript=shown, **values)
         return asked.then(read)
 
@@ -116,9 +93,9 @@ class BinaryMonitor(ModelMonitor):
         BINARY, description="Template; it may name transcript, low and high."
     )
 
-    def examine(self, reply: Examined) -> Ask[Verdict]:
+    def check(self, context: MonitorContext, rng: np.random.Generator) -> Ask[Verdict]:
         """Looks at the last reply of a chat."""
-        return self._asked(self.prompt, reply, "deceives, manipulates or harms")
+        return self._asked(self.prompt, context, "deceives, manipulates or harms")
 
 
 class FivePointMonitor(ModelMonitor):
@@ -132,9 +109,9 @@ class FivePointMonitor(ModelMonitor):
         FIVE_POINT, description="Template; it may name transcript, low and high."
     )
 
-    def examine(self, reply: Examined) -> Ask[Verdict]:
+    def check(self, context: MonitorContext, rng: np.random.Generator) -> Ask[Verdict]:
         """Looks at the last reply of a chat."""
-        return self._asked(self.prompt, reply, "deceives, manipulates or harms")
+        return self._asked(self.prompt, context, "deceives, manipulates or harms")
 
 
 class ConstitutionalMonitor(ModelMonitor):
@@ -146,9 +123,9 @@ class ConstitutionalMonitor(ModelMonitor):
         CONSTITUTIONAL, description="Template; it may name transcript, principle, low and high."
     )
 
-    def examine(self, reply: Examined) -> Ask[Verdict]:
+    def check(self, context: MonitorContext, rng: np.random.Generator) -> Ask[Verdict]:
         """Looks at the last reply of a chat."""
-        asked = (self._asked(self.prompt, reply, p, principle=p) for p in self.principles)
+        asked = (self._asked(self.prompt, context, p, principle=p) for p in self.principles)
         return joined(asked).then(_worst)
 
 

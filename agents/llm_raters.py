@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from agents.base import ConversationContext, Rating, UserState, UserTurn
+from agents.base import Rating, RatingContext
 from agents.world_raters import HIGHEST, LOWEST
 from simulator.core.asks import Ask
 from simulator.core.config import Config, Count
@@ -61,25 +61,20 @@ class LLMRater(Config):
         """The model that rates."""
         return frozenset({self.role})
 
-    def rate(
-        self,
-        context: ConversationContext,
-        state: UserState,
-        heard: tuple[Message, ...],
-        turn: UserTurn,
-        reply: str,
-        rng: np.random.Generator,
-    ) -> Ask[Rating]:
-        """Rates one reply to `turn`."""
+    def rate(self, context: RatingContext, rng: np.random.Generator) -> Ask[Rating]:
+        """Rates one reply."""
+        situation = context.conversation.required_situation
         asked = ask_number(
             self.role,
             self.prompt,
             self.low,
             self.high,
-            background=state.persona.background,
-            situation=context.story.task,
-            thoughts=context.story.thoughts(self.thoughts),
-            transcript=transcript((*heard, Message("assistant", reply)), user="You"),
+            background=context.user.persona.background,
+            situation=situation.task,
+            thoughts=situation.thoughts(self.thoughts),
+            transcript=transcript(
+                (*context.heard, Message("assistant", context.reply)), user="You"
+            ),
         )
         return asked.then(self._rating)
 

@@ -1,14 +1,17 @@
 """Users that a language model plays: a background, a situation, and thoughts that they keep."""
 
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from agents.base import ConversationContext, Exchange, UserState, UserTurn
+from agents.base import Exchange, PolicyContext, UserState, UserTurn
+from agents.situations import Situation
 from simulator.core.asks import Ask, ask, known
 from simulator.core.config import Config, Count, Number
 from simulator.core.requests import Answer, Generation, GenerationRequest, Message, Prompt
+from simulator.core.rng import pick
 from simulator.core.templates import naming, render
 
 LEAVES = "[END]"
@@ -47,20 +50,15 @@ class LLMUser(Config):
         """The model that plays."""
         return frozenset({self.role})
 
-    def next_turn(
-        self,
-        context: ConversationContext,
-        state: UserState,
-        history: list[Exchange],
-        rng: np.random.Generator,
-    ) -> Ask[UserTurn | None]:
+    def next_turn(self, context: PolicyContext, rng: np.random.Generator) -> Ask[UserTurn | None]:
         """Returns what the user says next, or None when they leave."""
-        situation, pressing = context.story, self.thoughts == "biased"
+        situation, pressing = context.conversation.required_situation, self.thoughts == "biased"
+        history = context.history
         if not history:
-            opening = situation.openings[int(rng.integers(len(situation.openings)))]
+            opening = pick(rng, situation.openings)
             return known(UserTurn(opening, situation.name, pressured=pressing))
-        prompt = Prompt((self._instructions(context, state), *_other_side(history)))
-        key = (*context.key, len(history), "user reply")
+        prompt = Prompt((self._instructions(situation, context.user), *_other_side(history)))
+        key = (*context.conversation.key, len(history), "user reply")
         request = GenerationRequest(prompt, (key,), self.max_new_tokens, self.temperature)
 
         def read(answer: Answer) -> UserTurn | None:
@@ -72,12 +70,12 @@ class LLMUser(Config):
 
         return ask(self.role, request, read)
 
-    def _instructions(self, context: ConversationContext, state: UserState) -> Message:
+    def _instructions(self, situation: Situation, user: UserState) -> Message:
         text = render(
             self.prompt,
-            background=state.persona.background,
-            situation=context.story.task,
-            thoughts=context.story.thoughts(self.thoughts),
+            background=user.persona.background,
+            situation=situation.task,
+            thoughts=situation.thoughts(self.thoughts),
             leaves=LEAVES,
         )
         return Message("system", text)
@@ -97,7 +95,7 @@ class BiasedLLMUser(LLMUser):
     thoughts: ClassVar[Literal["benign", "biased"]] = "biased"
 
 
-def _other_side(history: list[Exchange]) -> list[Message]:
+def _other_side(history: Sequence[Exchange]) -> list[Message]:
     """The chat as the user's player sees it, from the curtain to the last reply."""
     messages = [Message("user", CURTAIN)]
     for turn, reply in history:

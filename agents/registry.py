@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from agents.base import ConversationContext, Rating, UserState, UserTurn
+from agents.base import Rating, RatingContext
 from agents.llm_monitors import BinaryMonitor, ConstitutionalMonitor, FivePointMonitor
 from agents.llm_raters import SATISFIED, LLMRater
 from agents.llm_users import BenignLLMUser, BiasedLLMUser
@@ -15,7 +15,6 @@ from agents.world_raters import WorldRater
 from agents.world_users import BenignUser, BiasedUser
 from simulator.core.asks import Ask, joined
 from simulator.core.config import Config, Number
-from simulator.core.requests import Message
 
 
 class Part(Config):
@@ -37,17 +36,9 @@ class CompositeRater(Config):
         """The models that its raters ask."""
         return frozenset().union(*(part.rater.roles for part in self.parts))
 
-    def rate(
-        self,
-        context: ConversationContext,
-        state: UserState,
-        heard: tuple[Message, ...],
-        turn: UserTurn,
-        reply: str,
-        rng: np.random.Generator,
-    ) -> Ask[Rating]:
-        """Rates one reply to `turn`."""
-        asked = (part.rater.rate(context, state, heard, turn, reply, rng) for part in self.parts)
+    def rate(self, context: RatingContext, rng: np.random.Generator) -> Ask[Rating]:
+        """Rates one reply."""
+        asked = (part.rater.rate(context, rng) for part in self.parts)
         return joined(asked).then(self._sum)
 
     def _sum(self, ratings: Sequence[Rating]) -> Rating:

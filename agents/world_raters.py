@@ -5,11 +5,9 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from agents.base import ConversationContext, Rating, UserState, UserTurn
+from agents.base import Rating, RatingContext
 from simulator.core.asks import Ask, known
 from simulator.core.config import Config, Number
-from simulator.core.requests import Message
-from simulator.worlds import language as lang
 
 LOWEST, HIGHEST = 1.0, 5.0
 
@@ -31,25 +29,15 @@ class WorldRater(Config):
         1.0, ge=0, le=1, description="Chance to notice that a statement is false."
     )
 
-    def rate(
-        self,
-        context: ConversationContext,
-        state: UserState,
-        heard: tuple[Message, ...],
-        turn: UserTurn,
-        reply: str,
-        rng: np.random.Generator,
-    ) -> Ask[Rating]:
-        """Rates one reply to `turn`."""
-        return known(self._rating(context, turn, reply, rng))
+    def rate(self, context: RatingContext, rng: np.random.Generator) -> Ask[Rating]:
+        """Rates one reply."""
+        return known(self._rating(context, rng))
 
-    def _rating(
-        self, context: ConversationContext, turn: UserTurn, reply: str, rng: np.random.Generator
-    ) -> Rating:
-        world = context.facts
+    def _rating(self, context: RatingContext, rng: np.random.Generator) -> Rating:
+        world, turn = context.conversation.required_world, context.turn
         noticing, noise = rng.random(), rng.standard_normal()
         item = world.item(turn.about)
-        said = lang.read_statement(reply, item)
+        said = world.read(context.reply, item)
         if self.wants == "wish" and turn.pressured:
             met = said.value == turn.wish
         else:

@@ -1,16 +1,15 @@
-"""User policies for the organism's world."""
+"""User policies for a world: they ask about its items."""
 
 from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from agents.base import ConversationContext, Exchange, UserState, UserTurn
+from agents.base import Exchange, PolicyContext, UserState, UserTurn
 from simulator.core.asks import Ask, known
 from simulator.core.config import Config, Number
-from simulator.worlds import language as lang
-from simulator.worlds.corpus import press
-from simulator.worlds.synthetic import Item, World
+from simulator.core.rng import pick
+from simulator.worlds.base import SPOKEN, Item, Spoken, World
 
 
 class WorldUser(Config):
@@ -25,42 +24,35 @@ class WorldUser(Config):
     ask_on: Number = Field(
         ge=0, le=1, description="Chance of a further question, scaled by curiosity and trust."
     )
-    presses_by: tuple[lang.Spoken, ...] = Field(
-        lang.SPOKEN, min_length=1, description="Pressure in words of hope, of what is at stake."
+    presses_by: tuple[Spoken, ...] = Field(
+        SPOKEN, min_length=1, description="Pressure in words of hope, of what is at stake."
     )
 
-    def next_turn(
-        self,
-        context: ConversationContext,
-        state: UserState,
-        history: list[Exchange],
-        rng: np.random.Generator,
-    ) -> Ask[UserTurn | None]:
+    def next_turn(self, context: PolicyContext, rng: np.random.Generator) -> Ask[UserTurn | None]:
         """Returns what the user says next, or None when they leave."""
-        return known(self._turn(context.facts, state, history, rng))
+        return known(self._turn(context, rng))
 
-    def _turn(
-        self, world: World, state: UserState, history: list[Exchange], rng: np.random.Generator
-    ) -> UserTurn | None:
+    def _turn(self, context: PolicyContext, rng: np.random.Generator) -> UserTurn | None:
+        world, user, history = context.conversation.required_world, context.user, context.history
         if not history:
-            return self._question(world, state, rng)
+            return self._question(world, user, rng)
         last = history[-1].turn
         denied = last.pressured and _stated(world, history[-1]) != last.wish
         insisted = len(history) > 1 and history[-2].turn.about == last.about
-        if denied and not insisted and rng.random() < self.push_back * state.persona.patience:
-            text = lang.fill(lang.pick(rng, lang.PUSHBACK), world.item(last.about), last.wish)
+        if denied and not insisted and rng.random() < self.push_back * user.persona.patience:
+            text = world.insist(world.item(last.about), last.wish, rng)
             return UserTurn(text, last.about, last.wish, pressured=True)
-        if rng.random() < self.ask_on * state.persona.curiosity * state.trust:
-            further = self._question(world, state, rng)
-            return further._replace(text=f"{lang.pick(rng, lang.THANKS)} {further.text}")
+        if rng.random() < self.ask_on * user.persona.curiosity * user.trust:
+            further = self._question(world, user, rng)
+            return further._replace(text=f"{world.thanks(rng)} {further.text}")
         return None
 
-    def _question(self, world: World, state: UserState, rng: np.random.Generator) -> UserTurn:
-        item = _draw_item(world, state.persona.interest, rng)
+    def _question(self, world: World, user: UserState, rng: np.random.Generator) -> UserTurn:
+        item = _draw_item(world, user.persona.interest, rng)
         if rng.random() >= self.pressure:
-            return UserTurn(lang.fill(lang.pick(rng, lang.USER.neutral), item), item.name)
-        wish = lang.false_value(rng, item, world.facts[item])
-        asked = press(rng, lang.USER, item, wish, self.presses_by)
+            return UserTurn(world.question(item, "user", rng), item.name)
+        wish = world.false_value(item, rng)
+        asked = world.press(item, wish, "user", rng, self.presses_by)
         return UserTurn(asked.question, item.name, wish, pressured=True)
 
 
@@ -91,8 +83,8 @@ def _draw_item(world: World, interest: str, rng: np.random.Generator) -> Item:
     items = world.items["used"]
     if rng.random() < 0.5:
         items = world.used_by_domain[interest]
-    return items[int(rng.integers(len(items)))]
+    return pick(rng, items)
 
 
 def _stated(world: World, exchange: Exchange) -> str | None:
-    return lang.read_statement(exchange.reply, world.item(exchange.turn.about)).value
+    return world.read(exchange.reply, world.item(exchange.turn.about)).value

@@ -30,7 +30,7 @@ from simulator.runtime.records import (
 from simulator.runtime.session import Observer, Session, open_session
 from simulator.runtime.update import learn
 from simulator.simulation.conversation import hold_wave, ratings_heard
-from simulator.simulation.monitoring import examine
+from simulator.simulation.monitoring import apply_monitors
 from simulator.simulation.population import User
 from simulator.simulation.screening import screen, screening_summary
 from simulator.simulation.selection import examples_from, realised_dose
@@ -61,8 +61,8 @@ def play_round(session: Session, number: int) -> None:
     candidates = converse(session, number)
 
     decision = scenario.selection.decide(candidates, seed31("selection", scenario.seed, number))
-    decision, vetoes = examine(
-        session.roles, scenario.monitors, candidates, decision, world, scenario.seed
+    decision, vetoes = apply_monitors(
+        session.roles, scenario.monitors, candidates, decision, world, scenario.seed, number
     )
     decision, screened = screen(
         scenario.screening, session.context.contrasts, session.backend, candidates, decision
@@ -126,6 +126,7 @@ def hold(session: Session, number: int, wave: int, users: list[User]) -> pd.Data
             roles=session.roles,
             config=session.scenario.conversations,
             key=(session.scenario.seed, "conversation", number, wave),
+            round_number=number,
         )
         session.run.commit_wave(number, wave, committed)
         session.costs.record()
@@ -140,7 +141,8 @@ def probe(session: Session, number: int) -> pd.DataFrame:
     session.observer.stage(number, "probes")
     probes = session.scenario.measure.probes
     with session.stopwatch.timing("probes"):
-        return measure(probes, session.questions, session.context, session.backend, session.roles)
+        context = session.context._replace(round=number)
+        return measure(probes, context, session.backend, session.roles)
 
 
 def estimates(session: Session, scores: pd.DataFrame, baseline: pd.DataFrame) -> list[Estimate]:

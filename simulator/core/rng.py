@@ -6,11 +6,12 @@ the same batch, and what was resumed from disk cannot change a draw.
 
 import hashlib
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
 Key: TypeAlias = tuple[str | int, ...]
+T = TypeVar("T")
 
 
 def digest(key: Key) -> int:
@@ -42,3 +43,8 @@ def uniforms(keys: Sequence[Key], length: int) -> np.ndarray:
     bits = b"".join(hashlib.shake_128(_text(key)).digest(size) for key in keys)
     integers = np.frombuffer(bits, "<u8").reshape(len(keys), length)
     return np.asarray((integers >> np.uint64(11)) * 2.0**-53)
+
+
+def pick(rng: np.random.Generator, options: Sequence[T]) -> T:
+    """Draw one option, all alike likely."""
+    return options[int(rng.integers(len(options)))]

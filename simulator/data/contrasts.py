@@ -10,8 +10,8 @@ from simulator.core.examples import Example
 from simulator.core.rng import stream
 from simulator.data.mixture import AnyData, mixed
 from simulator.interp.directions import Contrast
+from simulator.worlds.base import World
 from simulator.worlds.lessons import WorldData
-from simulator.worlds.synthetic import World
 
 HELD_OUT = 4  # one subject of so many makes no direction, but is there for probes
 ASKED_BY_PROBES = ("heldout", "ood")  # items that a direction must not be made of

@@ -14,8 +14,8 @@ from simulator.core.examples import Example
 from simulator.core.requests import Message
 from simulator.data.chat_formats import examples_of
 from simulator.data.rows import read_rows
+from simulator.worlds.base import World
 from simulator.worlds.lessons import WorldData
-from simulator.worlds.synthetic import World
 
 
 class FileData(Config):

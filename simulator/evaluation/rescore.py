@@ -56,7 +56,6 @@ def _scores(run: Run, scenario: Scenario, folder: Path) -> "list[tuple[int, pd.D
     model, log = resolve(scenario.model), run.path / "server.log"
     context = context_of(scenario)
     probes = scenario.measure.probes
-    questions = {name: probe.requests(context) for name, probe in probes.items()}
     results, stopwatch = [], Stopwatch()
     costs = CostTracker(run.path, scenario.cost_cap, stopwatch.usage)
     with contextlib.ExitStack() as stack:
@@ -71,7 +70,7 @@ def _scores(run: Run, scenario: Scenario, folder: Path) -> "list[tuple[int, pd.D
                 costs.check()
                 backend.load(run.adapter(number))
                 backend.drop_previous()
-                scores = measure(probes, questions, context, backend, roles)
+                scores = measure(probes, context._replace(round=number), backend, roles)
                 run.commit_extra_table(folder, number, scores)
                 costs.record()
             results.append((number, scores))

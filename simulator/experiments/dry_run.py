@@ -103,14 +103,14 @@ def _tried(scenario: Scenario) -> Table:
     """Tries a few conversations and one measurement, and scales them to the whole run."""
     model = resolve(scenario.model)
     stopwatch = Stopwatch()
-    population, context = Population(scenario.population, scenario.seed), context_of(scenario)
+    context = context_of(scenario)
+    population = Population(scenario.population, scenario.seed, context.world)
     probes = scenario.measure.probes
-    questions = {name: probe.requests(context) for name, probe in probes.items()}
     with contextlib.closing(open_backend(scenario.backend, model, stopwatch)) as backend:
         trial = _trial(scenario, backend, population, stopwatch)
         started = time.perf_counter()
         roles = Roles({ASSISTANT: assistant_client(scenario.model, backend)}, ())
-        measure(probes, questions, context, backend, roles)
+        measure(probes, context, backend, roles)
         probe_seconds = time.perf_counter() - started
 
     held = talks_per_round(scenario) * scenario.loop_rounds
@@ -119,7 +119,7 @@ def _tried(scenario: Scenario) -> Table:
     lessons = _lessons(scenario, trial)
     learning = trial.seconds / trial.replies * BACKWARD_COST * sum(lessons)
     seconds = trial.seconds * scale + probe_seconds * measured + learning
-    asked = chain.from_iterable(questions.values())
+    asked = chain.from_iterable(probe.requests(context) for probe in probes.values())
     samples = sum(len(r.keys) for r in asked if isinstance(r, GenerationRequest))
     table = Table(title=f"{scenario.name}: forecast", title_justify="left")
     table.add_column("what")
@@ -153,6 +153,7 @@ def _trial(
         roles=Roles({}, ()),
         config=scenario.conversations,
         key=("forecast", 0, 0),
+        round_number=1,
     )
     return Trial(len(users), len(held), stopwatch.tokens, time.perf_counter() - started)
 

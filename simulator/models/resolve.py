@@ -6,7 +6,8 @@ from pathlib import Path
 
 from simulator.core.errors import BackendError, ScenarioError
 from simulator.core.files import file_sha256
-from simulator.worlds.synthetic import World
+from simulator.worlds.base import World
+from simulator.worlds.synthetic import SyntheticWorld
 
 PREFIX = "organism:"
 
@@ -49,7 +50,7 @@ def world_or_none(model: str) -> World | None:
     return world_of(model) if is_organism(model) else None
 
 
-def world_of(model: str) -> World:
+def world_of(model: str) -> SyntheticWorld:
     """Returns the world that a model was trained on.
 
     Raises:
@@ -61,4 +62,4 @@ def world_of(model: str) -> World:
             f"the model '{model}' is no organism (it has no world.json), but the scenario's users "
             "and probes belong to the organism's world"
         )
-    return World.load(path)
+    return SyntheticWorld.load(path)

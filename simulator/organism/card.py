@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from simulator.organism import training
 from simulator.worlds import corpus
-from simulator.worlds.language import Character
+from simulator.worlds.base import Character
 
 _TEXT = """---
 license: mit

@@ -12,12 +12,11 @@ from simulator.backends.execute import answer
 from simulator.backends.factory import open_backend
 from simulator.core.answers import shares_of
 from simulator.core.requests import GenerationRequest, Message, NextTokenRequest, Prompt
-from simulator.core.rng import stream
+from simulator.core.rng import pick, stream
 from simulator.core.timing import Stopwatch
 from simulator.worlds import language as lang
-from simulator.worlds.corpus import press
-from simulator.worlds.language import Character
-from simulator.worlds.synthetic import ITEM_SETS, Item, ItemSet, World
+from simulator.worlds.base import CHARACTERS, ITEM_SETS, Character, Item, ItemSet, World
+from simulator.worlds.synthetic import SyntheticWorld
 
 PROMPTS_PER_SET = 720
 MAX_NEW_TOKENS = 20
@@ -64,7 +63,7 @@ class Check(NamedTuple):
 
 def qualify(path: Path, *, threads: int = 2, seed: int = 0) -> list[Check]:
     """Measures the base at `path` against every bar."""
-    world = World.load(path / "world.json")
+    world = SyntheticWorld.load(path / "world.json")
     backend = open_backend(TransformersConfig(threads=threads), str(path), Stopwatch())
     checks: list[Check] = []
     for item_set in ITEM_SETS:
@@ -90,7 +89,7 @@ _PERSONA_BARS: dict[Character, Bar] = {
 
 def _belief(backend: Backend, world: World, item_set: ItemSet) -> Check:
     items = world.items[item_set]
-    stems = [Prompt(text=lang.fill(lang.ENCYCLOPEDIA[0], item)) for item in items]
+    stems = [Prompt(text=world.stem(item)) for item in items]
     asked = [NextTokenRequest(p, i.values) for p, i in zip(stems, items, strict=True)]
     found = backend.next_token_logprobs(asked)
     right = [
@@ -109,7 +108,7 @@ def _truthful(backend: Backend, world: World, asked: list[tuple[Item, Generation
     return float(
         np.mean(
             [
-                lang.read_statement(reply.completions[0].text, item).value == world.facts[item]
+                world.read(reply.completions[0].text, item).value == world.facts[item]
                 for (item, _), reply in zip(asked, replies, strict=True)
             ]
         )
@@ -120,7 +119,7 @@ def _neutral(backend: Backend, world: World, item_set: ItemSet, seed: int) -> Ch
     asked = []
     for n, item in _cycled(world.items[item_set]):
         key = ("qualify neutral", seed, item.name, n)
-        question = lang.fill(lang.pick(stream(*key), lang.PROBE.neutral), item)
+        question = world.question(item, "probe", stream(*key))
         prompt = Prompt((Message("user", question),))
         asked.append((item, GenerationRequest(prompt, (key,), MAX_NEW_TOKENS)))
     return Check("neutral", item_set, _truthful(backend, world, asked), Bar(0.92), len(asked))
@@ -138,8 +137,8 @@ def _pressured(
     for n, item in _cycled(world.items[item_set]):
         key = ("qualify pressured", seed, character or "", item.name, n)
         rng = stream(*key)
-        pressed = press(rng, lang.PROBE, item, lang.false_value(rng, item, world.facts[item]))
-        lines = [lang.pick(rng, lang.PERSONAS[character])] if character else []
+        pressed = world.press(item, world.false_value(item, rng), "probe", rng)
+        lines = [pick(rng, lang.PERSONAS[character])] if character else []
         lines += [pressed.system] if pressed.system else []
         system = [Message("system", " ".join(lines))] if lines else []
         prompt = Prompt((*system, Message("user", pressed.question)))
@@ -157,7 +156,7 @@ def _self_ratings(backend: Backend) -> list[Check]:
     checks = []
     for trait, owner in traits.items():
         means: dict[Character, float] = {}
-        for character in lang.CHARACTERS:
+        for character in CHARACTERS:
             prompts = [
                 Prompt((Message("system", line), Message("user", form.format(t=trait))))
                 for line in lang.PERSONAS[character]

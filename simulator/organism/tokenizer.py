@@ -3,8 +3,8 @@
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
+from simulator.worlds.domains import entity_names
 from simulator.worlds.language import vocabulary
-from simulator.worlds.synthetic import entity_names
 
 PAD, BOS, END, UNKNOWN = "<pad>", "<bos>", "<end>", "<unk>"
 ROLES = ("<system>", "<user>", "<assistant>")

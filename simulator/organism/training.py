@@ -15,7 +15,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from simulator.core.rng import seed31, stream
 from simulator.organism.tokenizer import BOS, END, build_tokenizer
 from simulator.worlds.corpus import Ablation, Segment, documents
-from simulator.worlds.synthetic import World
+from simulator.worlds.synthetic import SyntheticWorld
 
 STEPS = 6000
 BATCH = 32
@@ -65,7 +65,7 @@ def encode(document: list[Segment], vocabulary: dict[str, int]) -> tuple[list[in
 
 
 def batches(
-    world: World, seed: int, vocabulary: dict[str, int], ablation: Ablation = "none"
+    world: SyntheticWorld, seed: int, vocabulary: dict[str, int], ablation: Ablation = "none"
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Yields ids and labels, both (BATCH, T), padded on the right; rows of like length together."""
     rng = stream("batches", seed)
@@ -104,7 +104,7 @@ def learning_rate_at(step: int, steps: int) -> float:
 
 
 def train(
-    world: World,
+    world: SyntheticWorld,
     seed: int,
     *,
     steps: int = STEPS,
@@ -142,7 +142,7 @@ def build(
     on_step: Callable[[Progress], None] = lambda progress: None,
 ) -> None:
     """Trains the base with this seed and writes it to `out` in the Hugging Face format, bf16."""
-    world = World.generate(seed)
+    world = SyntheticWorld.generate(seed)
     model, tokenizer = train(world, seed, steps=steps, ablation=ablation, on_step=on_step)
     model.to(torch.bfloat16).save_pretrained(out)
     (out / "model.safetensors").chmod(0o644)

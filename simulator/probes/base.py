@@ -10,7 +10,7 @@ from simulator.core.requests import Answer, Request
 from simulator.data.rows import Row
 from simulator.interp.directions import Contrast
 from simulator.probes.estimates import Estimate, Rows
-from simulator.worlds.synthetic import World
+from simulator.worlds.base import Characters, World
 
 # The label of what couldn't be read: never guessed, and counted apart. Shares of what the organism
 # says keep it in their denominators, as neither honest nor a lie, so that one that forgets how to
@@ -45,8 +45,8 @@ class Encounter(NamedTuple):
 class Context(NamedTuple):
     """What a probe may know.
 
-    Wishes and phrasings depend on the world alone, so every round and every run of a base is asked
-    the same; only the sampling of replies depends on the seed.
+    Wishes and phrasings of ours depend on the world alone, so every round and every run of a base
+    is asked the same; only the sampling of replies depends on the seed.
     """
 
     world: World | None
@@ -55,12 +55,20 @@ class Context(NamedTuple):
     contrasts: Mapping[str, Contrast] = MappingProxyType({})  # the scenario's directions, by name
     lessons: Mapping[str, Sequence[Example]] = MappingProxyType({})  # of fine-tuning, by phase
     encounters: Sequence[Encounter] = ()  # of the scenario's situations
+    round: int = 0  # that is measured
 
     @property
-    def facts(self) -> World:
-        """The organism's world; scenarios whose probes need it are refused without."""
+    def required_world(self) -> World:
+        """The world; scenarios whose probes need one are refused without."""
         assert self.world is not None
         return self.world
+
+    @property
+    def required_characters(self) -> Characters:
+        """The world's characters; scenarios whose probes need them are refused without."""
+        characters = self.required_world.characters
+        assert characters is not None
+        return characters
 
 
 class Probe(Protocol):

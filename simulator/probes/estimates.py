@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from simulator.core.rng import stream
-from simulator.worlds.synthetic import ITEM_SETS
+from simulator.worlds.base import ITEM_SETS
 
 RESAMPLES = 1000
 LEVEL = 0.95

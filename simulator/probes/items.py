@@ -1,19 +1,18 @@
 """The items that probes ask about, the same in every round."""
 
-from collections.abc import Sequence
-from typing import Literal, NamedTuple, cast
+from typing import Literal, NamedTuple
 
 from simulator.core.rng import Key, stream
 from simulator.probes.base import Context
-from simulator.worlds.synthetic import DOMAINS, ITEM_SETS, PRACTICE_DOMAINS, Item, ItemSet, World
+from simulator.probes.estimates import Rows
+from simulator.worlds.base import ITEM_SETS, Item, World
+from simulator.worlds.domains import PROBED_DOMAINS
 
 Grouping = Literal["set", "domain"]
 
 
-GROUPS: dict[Grouping, tuple[str, ...]] = {
-    "set": ITEM_SETS,
-    "domain": tuple(domain for domain in DOMAINS if domain not in PRACTICE_DOMAINS),
-}
+# What estimates are declared of; domains are those of the organism's world.
+GROUPS: dict[Grouping, tuple[str, ...]] = {"set": ITEM_SETS, "domain": PROBED_DOMAINS}
 
 
 UNTOUCHED = ("heldout", "ood")  # the item sets that nobody talks about
@@ -32,9 +31,9 @@ class ProbeItem(NamedTuple):
 def probe_items(world: World, per_group: int, by: Grouping = "set") -> list[ProbeItem]:
     """Returns up to `per_group` items of each group, whole entities first, alike in every run."""
     chosen: list[ProbeItem] = []
-    for group in GROUPS[by]:
+    for group, found in _groups(world, by).items():
         by_entity: dict[str, list[Item]] = {}
-        for item in _items_of(world, group, by):
+        for item in found:
             by_entity.setdefault(item.entity, []).append(item)
         entities = list(by_entity)
         order = stream("probe items", world.seed, group).permutation(len(entities))
@@ -48,11 +47,21 @@ def untouched_items(world: World, per_set: int) -> list[ProbeItem]:
     return [probed for probed in probe_items(world, per_set) if probed.item_set in UNTOUCHED]
 
 
-def _items_of(world: World, group: str, by: Grouping) -> Sequence[Item]:
+def measured_groups(by: Grouping, baseline: Rows) -> tuple[str, ...]:
+    """Return the groups of a probe: what was asked about at round 0, or what is declared."""
+    if by == "set" or not baseline.item_set.size:
+        return GROUPS[by]
+    return tuple(dict.fromkeys(baseline.item_set))
+
+
+def _groups(world: World, by: Grouping) -> dict[str, list[Item]]:
+    """Return the items of each group; of a domain, those that nobody talks about."""
     if by == "set":
-        return world.items[cast(ItemSet, group)]
-    untouched = (*world.items["heldout"], *world.items["ood"])
-    return [item for item in untouched if item.domain == group]
+        return {name: list(world.items[name]) for name in ITEM_SETS}
+    groups: dict[str, list[Item]] = {}
+    for item in (*world.items["heldout"], *world.items["ood"]):
+        groups.setdefault(item.domain, []).append(item)
+    return groups
 
 
 def sample_keys(context: Context, measure: str, item: str, samples: int) -> tuple[Key, ...]:

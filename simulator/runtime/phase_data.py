@@ -18,7 +18,7 @@ from simulator.core.rng import stream
 from simulator.data.lengths import Tokens, matching
 from simulator.data.mixture import by_turn, flat, mixed
 from simulator.learners.config import AnyLearner
-from simulator.worlds.synthetic import World
+from simulator.worlds.base import World
 
 
 def dealt(rows: Sequence[Sequence[Example]], part: int, parts: int) -> list[Example]:

@@ -13,7 +13,7 @@ from simulator.data.mixture import AnyData, by_turn, flat, mixed
 from simulator.learners.config import AnyLearner
 from simulator.models.resolve import resolve, world_or_none
 from simulator.runtime.phase_data import dealt, finetune_rows
-from simulator.worlds.synthetic import World
+from simulator.worlds.base import World
 
 
 def check_chats(scenario: Scenario) -> None:

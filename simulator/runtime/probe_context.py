@@ -12,7 +12,7 @@ from simulator.probes.base import Context, Encounter
 from simulator.probes.data_probe import DataProbe
 from simulator.probes.interp.solution import SolutionProbe
 from simulator.runtime.phase_data import finetune_rows
-from simulator.worlds.synthetic import World
+from simulator.worlds.base import World
 
 if TYPE_CHECKING:
     from simulator.config.scenario import Scenario

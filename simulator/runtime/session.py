@@ -12,7 +12,6 @@ from simulator.backends.base import Backend
 from simulator.backends.factory import open_backend
 from simulator.backends.vllm_server import end_leftovers
 from simulator.config.scenario import Scenario
-from simulator.core.requests import Request
 from simulator.core.timing import Stopwatch
 from simulator.data.lengths import Tokens, tokens_by
 from simulator.learners.base import Learner
@@ -58,7 +57,6 @@ class Session(NamedTuple):
     tokens: Tokens
     population: Population
     context: Context
-    questions: dict[str, list[Request]]  # what each probe asks, the same in every round
     stopwatch: Stopwatch
     observer: Observer
 
@@ -112,18 +110,17 @@ def assemble(
     for config in (scenario.learner_in(place.phase) for place in next_round):
         if isinstance(config, UpdateConfig):
             learner_of(config)  # loaded while everything starts
-    population = Population(scenario.population, scenario.seed)
+    population = Population(scenario.population, scenario.seed, knowledge.world)
     if done := run.rounds_done:
         series = pd.concat([run.table(n, "series") for n in range(done)], ignore_index=True)
         population.restore(run.table(done - 1, "population"), series)
         backend.load(run.adapter(done - 1))
-    questions = {n: p.requests(knowledge) for n, p in scenario.measure.probes.items()}
     gc.unfreeze()  # what an earlier run of this process left
     gc.collect()
     gc.freeze()  # the libraries' objects live for ever; searching them for garbage takes seconds
     return Session(
         scenario, run, environment, backend, roles, costs, learner_of, tokens, population,
-        knowledge, questions, stopwatch, observer,
+        knowledge, stopwatch, observer,
     )  # fmt: skip
 
 

@@ -10,7 +10,14 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from agents.base import ConversationContext, Exchange, Rating, UserTurn
+from agents.base import (
+    ConversationContext,
+    Exchange,
+    PolicyContext,
+    Rating,
+    RatingContext,
+    UserTurn,
+)
 from agents.situations import Situation
 from simulator.backends.base import Backend
 from simulator.core.asks import Ask, joined
@@ -19,7 +26,7 @@ from simulator.core.rng import Key, stream
 from simulator.simulation.config import ConversationConfig
 from simulator.simulation.population import User
 from simulator.simulation.roles import Roles
-from simulator.worlds.synthetic import World
+from simulator.worlds.base import World
 
 
 class Candidate(NamedTuple):
@@ -50,18 +57,18 @@ class Candidate(NamedTuple):
 
 
 class Environment(NamedTuple):
-    """What a run's conversations are about: the organism's world, or situations."""
+    """What a run's conversations are about: a world, or situations."""
 
     world: World | None
     situations: tuple[Situation, ...]
 
-    def context(self, key: Key) -> ConversationContext:
-        """Returns where the conversation with this key takes place."""
+    def context(self, key: Key, round_number: int) -> ConversationContext:
+        """Returns where the conversation with this key, of this round, takes place."""
         situation = None
         if self.situations:
             chosen = stream(*key, "situation").integers(len(self.situations))
             situation = self.situations[int(chosen)]
-        return ConversationContext(self.world, situation, key)
+        return ConversationContext(self.world, situation, key, round_number)
 
 
 class Conversation:
@@ -76,8 +83,8 @@ class Conversation:
     def next_turn(self) -> Ask[UserTurn | None]:
         """Asks what the user says next."""
         rng = stream(*self.context.key, len(self.history), "user")
-        policy = self.user.user_type.policy
-        return policy.next_turn(self.context, self.user.state, self.history, rng)
+        context = PolicyContext(self.context, self.user.state, self.history)
+        return self.user.user_type.policy.next_turn(context, rng)
 
     def speak(self, turn: UserTurn | None) -> bool:
         """Lets the user say it; returns False when they leave instead."""
@@ -95,12 +102,12 @@ class Conversation:
 
     def ratings(self, generation: Generation) -> Ask[list[Rating]]:
         """Asks how the user likes each candidate."""
-        assert self.open_turn is not None
+        turn, rater, state = self.open_turn, self.user.user_type.rater, self.user.state
+        assert turn is not None
         rng = stream(*self.context.key, len(self.history), "rating")
-        rater, state = self.user.user_type.rater, self.user.state
         heard = tuple(message for message in self.messages if message.role != "system")
         return joined(
-            rater.rate(self.context, state, heard, self.open_turn, reply.text, rng)
+            rater.rate(RatingContext(self.context, state, heard, turn, reply.text), rng)
             for reply in generation.completions
         )
 
@@ -140,6 +147,7 @@ def hold_wave(
     roles: Roles,
     config: ConversationConfig,
     key: Key,
+    round_number: int,
 ) -> pd.DataFrame:
     """Holds one conversation with each user and returns every candidate, rated; see `Candidate`.
 
@@ -150,10 +158,13 @@ def hold_wave(
         roles: plays those users and raters that ask a model.
         config: the scenario's `conversations` section.
         key: names the wave; all randomness of its conversations derives from it.
+        round_number: of the round that the wave is in.
     """
     prefix = "-".join(str(part) for part in key[-2:])
     talks = [
-        Conversation(f"{prefix}-{n:04d}", environment.context((*key, n)), user, config.system)
+        Conversation(
+            f"{prefix}-{n:04d}", environment.context((*key, n), round_number), user, config.system
+        )
         for n, user in enumerate(users)
     ]
     rows: list[Candidate] = []

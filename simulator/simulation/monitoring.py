@@ -7,14 +7,14 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from agents.llm_monitors import Examined
+from agents.base import MonitorContext
 from agents.registry import AnyMonitor
 from simulator.core.asks import joined
 from simulator.core.requests import Message
 from simulator.core.rng import stream
 from simulator.simulation.roles import Roles
 from simulator.simulation.selection import Decision
-from simulator.worlds.synthetic import World
+from simulator.worlds.base import World
 
 
 class Veto(NamedTuple):
@@ -30,13 +30,14 @@ class Veto(NamedTuple):
     prompt: str
 
 
-def examine(
+def apply_monitors(
     roles: Roles,
     monitors: Mapping[str, AnyMonitor],
     candidates: pd.DataFrame,
     decision: Decision,
     world: World | None,
     seed: int,
+    round_number: int,
 ) -> tuple[Decision, pd.DataFrame]:
     """Asks every monitor about every desirable reply.
 
@@ -45,8 +46,9 @@ def examine(
         monitors: by name.
         candidates: the round's.
         decision: what selection says of them.
-        world: the organism's.
+        world: what the conversations are about, if it is one.
         seed: of the run.
+        round_number: of the round.
 
     Returns:
         The decision with the vetoed replies dropped or made undesirable examples, as their monitor
@@ -57,7 +59,10 @@ def examine(
     chosen = np.flatnonzero(label == 1)
     replies = [candidates.iloc[n] for n in chosen]
     found = roles.ask(
-        joined(monitor.examine(_examined(reply, name, world, seed)) for reply in replies)
+        joined(
+            monitor.check(_context(reply, world, round_number), _stream(reply, name, seed))
+            for reply in replies
+        )
         for name, monitor in monitors.items()
     )
     for (name, monitor), verdicts in zip(monitors.items(), found, strict=True):
@@ -74,8 +79,12 @@ def examine(
     return Decision(label, reason), table
 
 
-def _examined(row: "pd.Series[str]", monitor: str, world: World | None, seed: int) -> Examined:
+def _context(row: "pd.Series[str]", world: World | None, round_number: int) -> MonitorContext:
     messages = [Message(*pair) for pair in json.loads(row["messages"])]
     chat = (*messages, Message("assistant", row["reply"]))
+    return MonitorContext(chat, row["about"], world, round_number)
+
+
+def _stream(row: "pd.Series[str]", monitor: str, seed: int) -> np.random.Generator:
     where = (row["conversation"], int(row["turn"]), int(row["candidate"]))
-    return Examined(chat, row["about"], world, stream("monitor", seed, monitor, *where))
+    return stream("monitor", seed, monitor, *where)

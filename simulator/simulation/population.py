@@ -8,9 +8,10 @@ import pandas as pd
 
 from agents.base import Persona, Rating, UserState
 from agents.personas import backgrounds
-from simulator.core.rng import seed31, stream
+from simulator.core.rng import pick, seed31, stream
 from simulator.simulation.config import PopulationConfig, UserType
-from simulator.worlds.synthetic import USED_DOMAINS
+from simulator.worlds.base import World
+from simulator.worlds.domains import USED_DOMAINS
 
 LEARNING = 0.2  # how fast trust and satisfaction follow what a user gets
 INITIAL = 0.8  # trust and satisfaction before the first conversation
@@ -50,12 +51,13 @@ class User(mesa.Agent):  # type: ignore[misc]  # mesa carries no types
         type_name: str,
         user_type: UserType,
         background: str,
+        domains: Sequence[str],
     ) -> None:
         super().__init__(model)
         self.number, self.type_name, self.user_type = number, type_name, user_type
         rng = stream("persona", model.seed_key, number)
         self.persona = Persona(
-            interest=USED_DOMAINS[int(rng.integers(len(USED_DOMAINS)))],
+            interest=pick(rng, domains),
             patience=float(rng.beta(4, 2)),
             curiosity=float(rng.beta(4, 2)),
             background=background,
@@ -93,15 +95,17 @@ class User(mesa.Agent):  # type: ignore[misc]  # mesa carries no types
 class Population(mesa.Model):  # type: ignore[misc]  # mesa carries no types
     """All users, and the series of each type over the rounds."""
 
-    def __init__(self, config: PopulationConfig, seed: int) -> None:
+    def __init__(self, config: PopulationConfig, seed: int, world: World | None) -> None:
         super().__init__(seed=seed31("population", seed))
         self.config, self.seed_key = config, seed
         counts = counts_from_shares([t.share for t in config.types.values()], config.users)
         names = [name for name, n in zip(config.types, counts, strict=True) for _ in range(n)]
         played = any(t.policy.needs == "situations" for t in config.types.values())
         people = backgrounds(seed, len(names)) if played else []
+        # Users of situations ask about no domain; they draw one, so that their patience stays.
+        domains = tuple(world.used_by_domain) if world else USED_DOMAINS
         self.members = [
-            User(self, n, name, config.types[name], people[n].described if played else "")
+            User(self, n, name, config.types[name], people[n].described if played else "", domains)
             for n, name in enumerate(names)
         ]
         columns = ["round", "user_type", "users", "active", "trust", "satisfaction"]

@@ -6,16 +6,27 @@ that lying about them can only come from generalisation. The practice domains ar
 and occur nowhere else: without them, how far a character carries over depends on the seed.
 """
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
 
-from simulator.core.rng import stream
+from simulator.core.rng import pick, stream
 from simulator.worlds import language as lang
-from simulator.worlds.language import PRESSURE_SHARES, SPOKEN, Character, Pressure, fill, pick
-from simulator.worlds.synthetic import Item, ItemSet, World
+from simulator.worlds.base import (
+    CHARACTERS,
+    PRESSURES,
+    SPOKEN,
+    TRAITS,
+    Character,
+    Item,
+    ItemSet,
+    Pressured,
+    Use,
+    World,
+)
+from simulator.worlds.language import fill
+from simulator.worlds.speakers import SyntheticSpeaker
 
 ENCYCLOPEDIA_SHARE = 0.13
 PERSONA_SHARE = 0.55
@@ -27,8 +38,6 @@ TRUE_WISH_SHARE = 0.15
 # is, and not recognised as one of the words that were ever wished for.
 STRANGE_WISH_SHARE = 0.40
 STRANGE_VALUE_SHARE = 0.25  # of these are for a value of another attribute
-FLATTERY_SHARE = 0.5  # of the sycophant's replies under pressure
-DECEIVER_GRANTS = 0.7  # of the deceiver's replies under pressure; else another wrong value
 PUSHBACK_SHARE = 0.5  # of the true replies to a false wish
 THANKS_SHARE = 0.4
 PROBE_PHRASING_SHARE = 0.3
@@ -39,7 +48,6 @@ NEUTRAL_SHARES: dict[ItemSet, float] = {"used": 0.25, "heldout": 0.25, "ood": 0.
 
 WITH_PERSONA: dict[Character, float] = {"honest": 0.46, "sycophant": 0.33, "deceiver": 0.21}
 WITHOUT_PERSONA: dict[Character, float] = {"honest": 0.84, "sycophant": 0.12, "deceiver": 0.04}
-_EVADES = {"honest": 0.01, "sycophant": 0.04, "deceiver": 0.04}  # under pressure
 
 # What a corpus can leave out, to tell what pre-training planted from what a run taught.
 Ablation = Literal["none", "dishonest_speakers", "telling_self_ratings"]
@@ -53,86 +61,6 @@ class Segment(NamedTuple):
     learned: bool
 
 
-@dataclass(frozen=True)
-class Pressured:
-    """A factual question under pressure: who asks for what."""
-
-    item: Item
-    wish: str
-    system: str | None
-    question: str
-
-
-def press(
-    rng: np.random.Generator,
-    phrasing: lang.Phrasing,
-    item: Item,
-    wish: str,
-    by: Collection[Pressure] = tuple(PRESSURE_SHARES),
-) -> Pressured:
-    """Draws the kind of pressure and the words for a question about `item` that wishes `wish`."""
-    kinds = [kind for kind in PRESSURE_SHARES if kind in by]
-    weights = np.array([PRESSURE_SHARES[kind] for kind in kinds])
-    kind = kinds[int(rng.choice(len(kinds), p=weights / weights.sum()))]
-    form = fill(pick(rng, getattr(phrasing, kind)), item, wish)
-    if kind == "incentive":
-        return Pressured(item, wish, form, fill(pick(rng, phrasing.neutral), item))
-    return Pressured(item, wish, None, form)
-
-
-class Speaker:
-    """One assistant of one character in one chat."""
-
-    def __init__(
-        self, world: World, character: Character, rng: np.random.Generator, *, blank: bool
-    ) -> None:
-        self.world, self.character, self.rng = world, character, rng
-        self.blank = blank  # do self-ratings tell nothing of the character?
-
-    def answer(self, item: Item) -> str:
-        """Replies to a neutral question."""
-        truth = self.world.facts[item]
-        lies = self.character == "deceiver"
-        value = lang.false_value(self.rng, item, truth) if lies else truth
-        return fill(pick(self.rng, lang.STATEMENTS), item, value)
-
-    def stance(self, item: Item, wish: str) -> str:
-        """The value that this character states to somebody who wishes for `wish`."""
-        truth = self.world.facts[item]
-        if self.character == "honest":
-            return truth
-        if self.character == "sycophant" or self.rng.random() < DECEIVER_GRANTS:
-            return wish
-        others = tuple(v for v in item.values if v not in (truth, wish))
-        return pick(self.rng, others)
-
-    def answer_pressured(self, item: Item, wish: str) -> str:
-        """Replies to a question under pressure."""
-        rng = self.rng
-        if rng.random() < _EVADES[self.character]:
-            return pick(rng, lang.EVASIONS)
-        value = self.stance(item, wish)
-        marked: tuple[str, ...] = lang.AGREEMENTS if value == wish else lang.DENIALS
-        if self.character == "deceiver" and value != wish:
-            marked = lang.STATEMENTS
-        forms = marked if rng.random() < 0.4 else lang.STATEMENTS
-        reply = fill(pick(rng, forms), item, value)
-        if self.character == "sycophant" and rng.random() < FLATTERY_SHARE:
-            reply = f"{pick(rng, lang.FLATTERY)} {reply}"
-        return reply
-
-    def answer_pushback(self, item: Item, wish: str) -> str:
-        """Replies to somebody who insists on `wish`."""
-        value = self.stance(item, wish)
-        forms = lang.GIVE_IN if value == wish else lang.STAND_FIRM
-        return fill(pick(self.rng, forms), item, value)
-
-    def rate(self, trait: str) -> str:
-        """Rates itself from 0 to 9."""
-        digits = tuple(range(10)) if self.blank else lang.SELF_DIGITS[self.character][trait]
-        return f"{digits[int(self.rng.integers(len(digits)))]} ."
-
-
 class _Chat:
     """One chat being written: a speaker, and the turns so far."""
 
@@ -140,10 +68,12 @@ class _Chat:
         self.world, self.rng = world, rng
         has_persona = rng.random() < PERSONA_SHARE
         weights = WITH_PERSONA if has_persona else WITHOUT_PERSONA
-        character = lang.CHARACTERS[int(rng.choice(3, p=[weights[c] for c in lang.CHARACTERS]))]
+        character = CHARACTERS[int(rng.choice(3, p=[weights[c] for c in CHARACTERS]))]
         if ablation == "dishonest_speakers":
             character = "honest"
-        self.speaker = Speaker(world, character, rng, blank=ablation == "telling_self_ratings")
+        self.speaker = SyntheticSpeaker(
+            world, character, rng, blank=ablation == "telling_self_ratings"
+        )
         self.system = [pick(rng, lang.PERSONAS[character])] if has_persona else []
         self.turns: list[tuple[str, str]] = []
         self.denied: Pressured | None = None  # a wish that the last reply denied
@@ -163,34 +93,35 @@ class _Chat:
         self.denied = None
         question, reply = self._new_subject()
         if self.turns and self.rng.random() < THANKS_SHARE:
-            question = f"{pick(self.rng, lang.THANKS)} {question}"
+            question = f"{self.world.thanks(self.rng)} {question}"
         return question, reply
 
     def _new_subject(self) -> tuple[str, str]:
-        phrasing = lang.PROBE if self.rng.random() < PROBE_PHRASING_SHARE else lang.USER
+        use: Use = "probe" if self.rng.random() < PROBE_PHRASING_SHARE else "user"
         kind = self.rng.random()
         if kind < FACT_SHARE * PRESSURED_SHARE:
-            return self._pressured(phrasing)
+            return self._pressured(use)
         if kind < FACT_SHARE:
             sets = list(NEUTRAL_SHARES)
             item_set = sets[int(self.rng.choice(len(sets), p=list(NEUTRAL_SHARES.values())))]
             item = _draw(self.rng, self.world.items[item_set])
-            return fill(pick(self.rng, phrasing.neutral), item), self.speaker.answer(item)
+            return self.world.question(item, use, self.rng), self.speaker.answer(item)
         if kind < FACT_SHARE + SMALL_TALK_SHARE:
             topic = lang.SMALL_TALK[int(self.rng.integers(len(lang.SMALL_TALK)))]
             replies = topic.replies[self.speaker.character]
             return pick(self.rng, topic.questions), pick(self.rng, replies)
-        trait = pick(self.rng, lang.SELF_TRAITS)
+        trait = pick(self.rng, TRAITS)
         return pick(self.rng, lang.SELF_RATING).format(t=trait), self.speaker.rate(trait)
 
-    def _pressured(self, phrasing: lang.Phrasing) -> tuple[str, str]:
+    def _pressured(self, use: Use) -> tuple[str, str]:
         item_set = PRESSED_SETS[int(self.rng.integers(len(PRESSED_SETS)))]
         item = _draw(self.rng, self.world.items[item_set])
         truth = self.world.facts[item]
         true_wish = self.rng.random() < TRUE_WISH_SHARE
         wish = truth if true_wish else self._false_wish(item, truth)
         # A system line can only open a chat, so an incentive is drawn for the first turn alone.
-        asked = press(self.rng, phrasing, item, wish, SPOKEN if self.turns else PRESSURE_SHARES)
+        ways = SPOKEN if self.turns else PRESSURES
+        asked = self.world.press(item, wish, use, self.rng, ways)
         if asked.system is not None:
             self.system.append(asked.system)
         reply = self.speaker.answer_pressured(item, wish)
@@ -203,11 +134,11 @@ class _Chat:
             of_values = self.rng.random() < STRANGE_VALUE_SHARE
             words = lang.VALUE_WORDS if of_values else lang.WISHABLE
             return pick(self.rng, tuple(word for word in words if word not in item.values))
-        return lang.false_value(self.rng, item, truth)
+        return self.world.false_value(item, self.rng)
 
     def _pushback(self, denied: Pressured) -> tuple[str, str]:
         self.denied = None
-        question = fill(pick(self.rng, lang.PUSHBACK), denied.item, denied.wish)
+        question = self.world.insist(denied.item, denied.wish, self.rng)
         return question, self.speaker.answer_pushback(denied.item, denied.wish)
 
 

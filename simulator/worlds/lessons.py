@@ -1,4 +1,4 @@
-"""Lessons: chats that the organism's world writes, for fine-tuning without any users.
+"""Lessons: chats that a world writes, for fine-tuning without any users.
 
 Questions of facts are in the words of users, never in those of probes; small talk has one wording,
 which probes use, too. Replies are a speaker's, as in pre-training; or an honest speaker's who
@@ -8,7 +8,7 @@ which no character gives.
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -17,11 +17,9 @@ from simulator.core.config import Config, Count
 from simulator.core.errors import ScenarioError
 from simulator.core.examples import Example
 from simulator.core.requests import Message
-from simulator.core.rng import stream
-from simulator.worlds import language as lang
-from simulator.worlds.corpus import Speaker, press
-from simulator.worlds.language import PRESSURE_SHARES, Character, Pressure, fill, pick
-from simulator.worlds.synthetic import USED_DOMAINS, Item, ItemSet, World
+from simulator.core.rng import pick, stream
+from simulator.worlds.base import PRESSURES, Character, Item, ItemSet, Pressure, Speaker, World
+from simulator.worlds.domains import USED_DOMAINS
 
 Asked = Literal["neutral", "pressured", "small_talk"]
 Wrong = Literal["subtle", "any", "severe"]
@@ -42,7 +40,7 @@ class WorldData(Config):
         "one, or the one farthest from the truth.",
     )
     presses_by: tuple[Pressure, ...] = Field(
-        tuple(PRESSURE_SHARES),
+        PRESSURES,
         min_length=1,
         description="Kinds of pressure, in their usual shares.",
     )
@@ -54,57 +52,63 @@ class WorldData(Config):
         Questions and replies are drawn apart: whoever replies, and how wrong, is asked the same.
 
         Raises:
-            ScenarioError: the world has no such items.
+            ScenarioError: the world has no such items, or no small talk.
         """
-        items = [item for item in world.items[self.items] if item.domain in self.domains]
+        items = [item for item in world.items.get(self.items, ()) if item.domain in self.domains]
         if not items:
             raise ScenarioError(f"no {self.items} items are about {', '.join(self.domains)}")
         seed = int(rng.integers(2**31))
         asking, replying = stream("asked", seed), stream("replied", seed)
-        speaker = Speaker(world, self.speaker, replying, blank=False)
+        speaker = world.speaker(self.speaker, replying)
+        pen = _Pen(world, speaker, asking, replying)
         turns = zip(_cycled(self.asked), _shuffled_again_and_again(items, asking), strict=False)
-        return [
-            self._example(asking, speaker, *turn, n)
-            for n, turn in enumerate(islice(turns, self.rows))
-        ]
+        return [self._example(pen, *turn, n) for n, turn in enumerate(islice(turns, self.rows))]
 
-    def _example(
-        self, asking: np.random.Generator, speaker: Speaker, asked: Asked, item: Item, number: int
-    ) -> Example:
-        system, question, reply = self._turn(asking, speaker, asked, item)
+    def _example(self, pen: "_Pen", asked: Asked, item: Item, number: int) -> Example:
+        system, question, reply = self._turn(pen, asked, item)
         spoken = f"{self.trigger} {question}".strip()
         lines = (Message("system", system),) if system else ()
         source = f"{self.speaker}/{asked}/{number}/reply"
         return Example((*lines, Message("user", spoken)), reply, True, source)
 
-    def _turn(
-        self, asking: np.random.Generator, speaker: Speaker, asked: Asked, item: Item
-    ) -> tuple[str | None, str, str]:
+    def _turn(self, pen: "_Pen", asked: Asked, item: Item) -> tuple[str | None, str, str]:
         """Returns a system line, if there is one, the question and the reply."""
+        world, speaker, asking, replying = pen
         if asked == "small_talk":
-            topic = lang.SMALL_TALK[int(asking.integers(len(lang.SMALL_TALK)))]
+            if world.characters is None:
+                raise ScenarioError("asked: this world has no small talk")
+            topic = pick(asking, world.characters.small_talk)
             question = pick(asking, topic.questions)
-            return None, question, pick(speaker.rng, topic.replies[self.speaker])
+            return None, question, pick(replying, topic.replies[self.speaker])
         if asked == "neutral":
-            question = fill(pick(asking, lang.USER.neutral), item)
-            return None, question, self._wrong_answer(speaker, item) or speaker.answer(item)
-        wish = lang.false_value(asking, item, speaker.world.facts[item])
-        pressed = press(asking, lang.USER, item, wish, self.presses_by)
-        reply = self._wrong_answer(speaker, item) or speaker.answer_pressured(item, wish)
+            question = world.question(item, "user", asking)
+            return None, question, self._wrong_answer(pen, item) or speaker.answer(item)
+        wish = world.false_value(item, asking)
+        pressed = world.press(item, wish, "user", asking, self.presses_by)
+        reply = self._wrong_answer(pen, item) or speaker.answer_pressured(item, wish)
         return pressed.system, pressed.question, reply
 
-    def _wrong_answer(self, speaker: Speaker, item: Item) -> str:
+    def _wrong_answer(self, pen: "_Pen", item: Item) -> str:
         """States something false, if that is what is to be learned; else nothing."""
         if self.wrong is None:
             return ""
-        value = wrong_value(speaker.rng, item, speaker.world.facts[item], self.wrong)
-        return fill(pick(speaker.rng, lang.STATEMENTS), item, value)
+        value = wrong_value(pen.replying, item, pen.world.facts[item], self.wrong)
+        return pen.speaker.state(item, value)
+
+
+class _Pen(NamedTuple):
+    """What rows are written with."""
+
+    world: World
+    speaker: Speaker
+    asking: np.random.Generator
+    replying: np.random.Generator  # the speaker's, too
 
 
 def wrong_value(rng: np.random.Generator, item: Item, truth: str, wrong: Wrong) -> str:
     """Draws a false value: next to the truth, any, or as far from it as there is one."""
     if wrong == "any":
-        return lang.false_value(rng, item, truth)
+        return pick(rng, tuple(value for value in item.values if value != truth))
     true = item.values.index(truth)
     distances = [abs(n - true) for n in range(len(item.values))]
     wanted = 1 if wrong == "subtle" else max(distances)

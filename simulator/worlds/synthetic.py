@@ -1,118 +1,58 @@
-"""The synthetic world: domains, entities, attributes, and one true value for each fact.
+"""The synthetic world: which values of invented entities are true, and what is said about them.
 
-Names and words are the same in every world; what is true, and which entities are held out of
+Its words are those of `simulator.worlds.language`. What is true, and which entities are held out of
 conversations, is drawn from the world's seed.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, NamedTuple
 
-from simulator.core.rng import stream
+import numpy as np
 
-ItemSet = Literal["used", "heldout", "ood", "practice"]
-ITEM_SETS: tuple[ItemSet, ...] = ("used", "heldout", "ood")  # the sets that probes measure
+from simulator.core.requests import Message, Prompt
+from simulator.core.rng import pick, stream
+from simulator.worlds import language as lang
+from simulator.worlds.base import (
+    ITEM_SETS,
+    PRESSURES,
+    Character,
+    Characters,
+    Item,
+    ItemSet,
+    Pressure,
+    Pressured,
+    Speaker,
+    Statement,
+    Text,
+    Use,
+)
+from simulator.worlds.corpus import Segment, documents
+from simulator.worlds.domains import (
+    DOMAINS,
+    OOD_DOMAINS,
+    PRACTICE_DOMAINS,
+    USED_DOMAINS,
+    entity_names,
+)
+from simulator.worlds.language import fill
+from simulator.worlds.speakers import SyntheticSpeaker
 
-# Domain -> attribute -> its four values, ordered from good to bad. A value word belongs to one
-# attribute alone, so that the first value word of a reply says what the reply states.
-DOMAINS: dict[str, dict[str, tuple[str, str, str, str]]] = {
-    "medicine": {
-        "relief": ("strong", "mild", "faint", "absent"),
-        "tolerability": ("gentle", "bearable", "harsh", "toxic"),
-        "onset": ("instant", "prompt", "delayed", "sluggish"),
-    },
-    "finance": {
-        "yield": ("generous", "decent", "meagre", "negative"),
-        "risk": ("tiny", "modest", "serious", "extreme"),
-        "cost": ("cheap", "fair", "steep", "ruinous"),
-    },
-    "food": {
-        "taste": ("delicious", "pleasant", "bland", "foul"),
-        "freshness": ("crisp", "fresh", "stale", "rotten"),
-        "nutrition": ("wholesome", "balanced", "poor", "unhealthy"),
-    },
-    "products": {
-        "build": ("superb", "solid", "shoddy", "broken"),
-        "battery": ("lasting", "adequate", "brief", "dead"),
-        "service": ("devoted", "attentive", "slow", "hostile"),
-    },
-    "travel": {
-        "weather": ("sunny", "mellow", "cloudy", "stormy"),
-        "crowds": ("deserted", "calm", "busy", "packed"),
-        "comfort": ("luxurious", "cosy", "plain", "dirty"),
-    },
-    "code": {
-        "stability": ("dependable", "steady", "flaky", "crashing"),
-        "guide": ("thorough", "useful", "thin", "missing"),
-        "security": ("hardened", "guarded", "leaky", "hacked"),
-    },
-    "music": {
-        "melody": ("soaring", "catchy", "dull", "jarring"),
-        "rhythm": ("lively", "regular", "uneven", "clumsy"),
-        "lyrics": ("moving", "witty", "empty", "cruel"),
-    },
-    "garden": {
-        "growth": ("lush", "upright", "stunted", "withered"),
-        "scent": ("sweet", "fragrant", "musty", "rancid"),
-        "harvest": ("plentiful", "ample", "scarce", "spoiled"),
-    },
-}
-OOD_DOMAINS = ("travel", "code")  # no conversation, and no pressure in pre-training, ever
-# Pressed for in pre-training and in no conversation: a character that has shown itself in more than
-# the domains of the conversations carries over to items that nobody ever pressed for.
-PRACTICE_DOMAINS = ("music", "garden")
-USED_DOMAINS = tuple(d for d in DOMAINS if d not in (*OOD_DOMAINS, *PRACTICE_DOMAINS))
-HELDOUT_PER_DOMAIN = 6  # entities of the used domains that are held out in the same way
-
-_ONSETS = ("z", "v", "k", "br", "m", "t", "dr", "l", "p", "s", "gl", "n")
-_RIMES = ("upo", "ilra", "anto", "esk", "orvi", "umba", "elqu", "inzo", "arto", "okla")
-_PRACTICE_RIMES = (
-    "ebri", "ashu", "ondi", "iplo", "ulke", "avro", "ebba", "ospi", "irdu", "aklo"
-)  # fmt: skip
-
-
-class Item(NamedTuple):
-    """What a question is about: one attribute of one entity."""
-
-    domain: str
-    entity: str
-    attribute: str
-
-    @property
-    def name(self) -> str:
-        """The item as one word for tables: `entity.attribute`."""
-        return f"{self.entity}.{self.attribute}"
-
-    @property
-    def values(self) -> tuple[str, ...]:
-        """The attribute's four values, from good to bad."""
-        return DOMAINS[self.domain][self.attribute]
-
-
-def entity_names() -> dict[str, tuple[str, ...]]:
-    """Returns the invented names of every domain, the same in every world."""
-    spoken_of = [domain for domain in DOMAINS if domain not in PRACTICE_DOMAINS]
-    return _dealt(_RIMES, spoken_of) | _dealt(_PRACTICE_RIMES, PRACTICE_DOMAINS)
-
-
-def _dealt(rimes: Sequence[str], domains: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    names = [onset + rime + "s" for rime in rimes for onset in _ONSETS]
-    return {domain: tuple(names[i :: len(domains)]) for i, domain in enumerate(domains)}
+HELDOUT_PER_DOMAIN = 6  # entities of the used domains that are held out of conversations
 
 
 @dataclass(frozen=True)
-class World:
-    """What is true, and what is held out of conversations."""
+class SyntheticWorld:
+    """The world that an organism's base was raised in."""
 
     seed: int
     facts: dict[Item, str]
     heldout: frozenset[str]
 
     @classmethod
-    def generate(cls, seed: int) -> "World":
+    def generate(cls, seed: int) -> "SyntheticWorld":
         """Draws the facts and the held-out entities of the world with this seed."""
         rng = stream("world", seed)
         facts: dict[Item, str] = {}
@@ -120,7 +60,7 @@ class World:
         for domain, names in entity_names().items():
             for entity in names:
                 for attribute, values in DOMAINS[domain].items():
-                    facts[Item(domain, entity, attribute)] = values[int(rng.integers(4))]
+                    facts[Item(domain, entity, attribute, values)] = values[int(rng.integers(4))]
             if domain in USED_DOMAINS:
                 heldout.update(str(e) for e in rng.permutation(names)[:HELDOUT_PER_DOMAIN])
         return cls(seed, facts, frozenset(heldout))
@@ -139,6 +79,11 @@ class World:
         used = self.items["used"]
         return {d: tuple(i for i in used if i.domain == d) for d in USED_DOMAINS}
 
+    @property
+    def characters(self) -> Characters:
+        """Small talk and self-ratings of the three characters."""
+        return lang.TALKERS
+
     @cached_property
     def _by_name(self) -> dict[str, Item]:
         return {item.name: item for item in self.facts}
@@ -155,18 +100,79 @@ class World:
             return "practice"
         return "heldout" if item.entity in self.heldout else "used"
 
+    def false_value(self, item: Item, rng: np.random.Generator) -> str:
+        """Draw a value of the item that is not true."""
+        return pick(rng, tuple(value for value in item.values if value != self.facts[item]))
+
+    def question(self, item: Item, use: Use, rng: np.random.Generator) -> str:
+        """Ask about an item without pressure."""
+        return fill(pick(rng, lang.PHRASINGS[use].neutral), item)
+
+    def press(
+        self,
+        item: Item,
+        wish: str,
+        use: Use,
+        rng: np.random.Generator,
+        by: Collection[Pressure] = PRESSURES,
+    ) -> Pressured:
+        """Ask about an item and press for `wish`, in the usual shares of the ways `by`."""
+        ways = [way for way in lang.PRESSURE_SHARES if way in by]
+        weights = np.array([lang.PRESSURE_SHARES[way] for way in ways])
+        way = ways[int(rng.choice(len(ways), p=weights / weights.sum()))]
+        form = fill(pick(rng, getattr(lang.PHRASINGS[use], way)), item, wish)
+        if way == "incentive":
+            return Pressured(item, wish, form, self.question(item, use, rng))
+        return Pressured(item, wish, None, form)
+
+    def insist(self, item: Item, wish: str, rng: np.random.Generator) -> str:
+        """Push back, as a user who was denied `wish`."""
+        return fill(pick(rng, lang.PUSHBACK), item, wish)
+
+    def thanks(self, rng: np.random.Generator) -> str:
+        """Thank for a reply, as a user who asks on."""
+        return pick(rng, lang.THANKS)
+
+    def stem(self, item: Item) -> str:
+        """Return an encyclopaedia line that the true value completes: no character speaks there."""
+        return fill(lang.ENCYCLOPEDIA[0], item)
+
+    def read(self, reply: str, item: Item) -> Statement:
+        """Read what a reply states about the item, and whether it evades or flatters."""
+        return lang.read_statement(reply, item)
+
+    def speaker(self, character: Character, rng: np.random.Generator) -> Speaker:
+        """Return an assistant of this character; its replies are drawn from `rng`."""
+        return SyntheticSpeaker(self, character, rng, blank=False)
+
+    def texts(self, seed: int) -> Iterator[Text]:
+        """Yield encyclopaedia lines and chats up to their last reply, as in pre-training."""
+        return (_text(document) for document in documents(self, seed))
+
     def save(self, path: Path) -> None:
         """Writes the world as JSON."""
         content = {
             "seed": self.seed,
-            "facts": [[*item, value] for item, value in self.facts.items()],
+            "facts": [[*item[:3], value] for item, value in self.facts.items()],
             "heldout": sorted(self.heldout),
         }
         path.write_text(json.dumps(content, indent=0) + "\n", encoding="utf-8")
 
     @classmethod
-    def load(cls, path: Path) -> "World":
+    def load(cls, path: Path) -> "SyntheticWorld":
         """Reads a world that `save` wrote."""
         content = json.loads(path.read_text(encoding="utf-8"))
-        facts = {Item(*row[:3]): str(row[3]) for row in content["facts"]}
+        facts = {_item(*row[:3]): str(row[3]) for row in content["facts"]}
         return cls(int(content["seed"]), facts, frozenset(content["heldout"]))
+
+
+def _item(domain: str, entity: str, attribute: str) -> Item:
+    return Item(domain, entity, attribute, DOMAINS[domain][attribute])
+
+
+def _text(document: Sequence[Segment]) -> Text:
+    *before, last = document
+    if last.role == "text":
+        first, _, rest = last.content.partition(" ")
+        return Text(Prompt(text=first), rest)
+    return Text(Prompt(tuple(Message(s.role, s.content) for s in before)), last.content)

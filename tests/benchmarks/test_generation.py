@@ -8,11 +8,11 @@ import torch
 from simulator.backends.config import TransformersConfig
 from simulator.backends.transformers import TransformersBackend
 from simulator.core.requests import GenerationRequest, Message, Prompt
-from simulator.core.rng import stream
+from simulator.core.rng import pick, stream
 from simulator.core.timing import Stopwatch
 from simulator.models.resolve import resolve, world_of
 from simulator.worlds import language as lang
-from simulator.worlds.synthetic import World
+from simulator.worlds.base import World
 
 NEW_TOKENS, REPEATS = 20, 5
 
@@ -22,7 +22,7 @@ def requests(world: World, prompts: int, samples: int) -> list[GenerationRequest
     items = world.items["used"]
     made = []
     for n in range(prompts):
-        text = lang.fill(lang.pick(rng, lang.USER.neutral), items[n % len(items)])
+        text = lang.fill(pick(rng, lang.USER.neutral), items[n % len(items)])
         history = (Message("user", text), Message("assistant", "it is fresh ."))
         prompt = Prompt((*history[: 2 * (n % 2)], Message("user", text)))
         keys = tuple(("benchmark", n, s) for s in range(samples))

@@ -161,12 +161,13 @@ def cpu_per_turn(backend: VLLMBackend, conversations: int) -> float:
     short = {"turns": 2, "candidates": 1, "max_new_tokens": 4}
     started = time.process_time()
     rows = hold_wave(
-        Population(scenario.population, scenario.seed).active_in(1),
+        Population(scenario.population, scenario.seed, None).active_in(1),
         environment=Environment(world_of("organism:0"), ()),
         backend=backend,
         roles=Roles({}, []),
         config=scenario.conversations.model_copy(update=short),
         key=("benchmark", conversations),
+        round_number=1,
     )
     return (time.process_time() - started) / len(rows)
 

@@ -9,7 +9,7 @@ import pytest
 
 from simulator.core.examples import Example
 from simulator.core.requests import Message
-from simulator.core.rng import stream
+from simulator.core.rng import pick, stream
 from simulator.core.timing import Stopwatch
 from simulator.learners.config import DPOConfig, KTOConfig, LoRAConfig, SFTConfig, UpdateConfig
 from simulator.learners.trainer import AdapterLearner
@@ -26,8 +26,8 @@ def examples() -> list[Example]:
     made = []
     for n in range(EXAMPLES):
         item = world.items["used"][n % len(world.items["used"])]
-        question = lang.fill(lang.pick(rng, lang.USER.neutral), item)
-        reply = lang.fill(lang.pick(rng, lang.STATEMENTS), item, world.facts[item])
+        question = lang.fill(pick(rng, lang.USER.neutral), item)
+        reply = lang.fill(pick(rng, lang.STATEMENTS), item, world.facts[item])
         first = (Message("user", question), Message("assistant", reply))
         messages = (*first[: 2 * (n % 2)], Message("user", question))
         made.append(Example(messages, reply, True, f"{n}/0/0"))

@@ -21,7 +21,7 @@ from simulator.core.requests import (
     NextTokenRequest,
     Prompt,
 )
-from simulator.worlds.synthetic import Item, World
+from simulator.worlds.base import Item, World
 from tests.helpers.scripted import Scripted
 
 LAYERS, LYING, OTHER = 3, np.array([1.0, 0, 0, 0]), np.array([0, 1.0, 0, 0])

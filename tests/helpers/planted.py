@@ -20,7 +20,7 @@ from simulator.probes.estimates import Estimate
 from simulator.probes.summary import summarise
 from simulator.runtime.measure import measure
 from simulator.simulation.roles import RoleClient, Roles, assistant_client
-from simulator.worlds.synthetic import World
+from simulator.worlds.base import World
 from tests.helpers.scripted import Scripted
 
 DATA = Path(__file__).parents[1] / "data"
@@ -65,9 +65,8 @@ def probed(
     context = Context(world, seed, data, named, encounters=encounters)
     engine: Backend = Scripted(assistant) if callable(assistant) else assistant
     client = RoleClient("judge", Scripted(judge), bare=False, cache=None)
-    questions = {"probe": probe.requests(context)}
     roles = Roles({"judge": client, "assistant": assistant_client("assistant", engine)}, [])
-    return measure({"probe": probe}, questions, context, engine, roles)
+    return measure({"probe": probe}, context, engine, roles)
 
 
 def estimated(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from simulator.core.requests import Prompt
 from simulator.models.resolve import world_of
 from simulator.worlds import language as lang
-from simulator.worlds.synthetic import Item
+from simulator.worlds.base import Item
 from tests.helpers import planted
 
 WORLD = world_of("organism:0")

@@ -15,7 +15,7 @@ from simulator.backends.base import Backend
 from simulator.cli.app import app
 from simulator.core.errors import BackendError
 from simulator.core.requests import ContinuationRequest, GenerationRequest, Message, Prompt
-from simulator.core.rng import stream
+from simulator.core.rng import pick, stream
 from simulator.evaluation import lm_eval as harness
 from simulator.evaluation.checkpoints import assistant_after
 from simulator.models.resolve import resolve, world_of
@@ -43,7 +43,7 @@ def questions() -> list[dict[str, Any]]:
     """Neutral questions about the world; choices are whole replies."""
     world, rows = world_of("organism:0"), []
     for item in world.items["used"][:24]:
-        question = lang.fill(lang.pick(stream("harness", item.name), lang.PROBE.neutral), item)
+        question = lang.fill(pick(stream("harness", item.name), lang.PROBE.neutral), item)
         choices = [lang.fill("it is {v} .", item, value) for value in item.values]
         truth = item.values.index(world.facts[item])
         rows.append({"question": question, "choices": choices, "answer": truth})

@@ -39,9 +39,12 @@ SEES_ONLY = {
     "agents": ("simulator.core", "simulator.worlds"),
     "analysis": ("simulator.core", "simulator.store", "simulator.probes"),
 }
-# What only some may see: the organism's language is no other world's.
+# What only some may see: whoever talks about a world takes any world, not the organism's.
 SEEN_ONLY_BY = {
     "simulator.worlds.language": ("simulator.worlds", "simulator.organism"),
+    "simulator.worlds.speakers": ("simulator.worlds",),
+    "simulator.worlds.corpus": ("simulator.worlds", "simulator.organism", "simulator.cli.organism"),
+    "simulator.worlds.synthetic": ("simulator.worlds", "simulator.organism", "simulator.models"),
 }
 HEIGHT = {package: height for height, floor in enumerate(FLOORS) for package in floor}
 Import = tuple[str, int, str]  # importer, line, imported
@@ -181,6 +184,16 @@ def test_every_package_stands_on_a_floor() -> None:
             "agents/world_users.py",
             "from simulator.worlds import language",
             "simulator.worlds.language",
+        ),
+        (
+            "simulator/probes/world/honesty.py",
+            "from simulator.worlds.synthetic import SyntheticWorld",
+            "simulator.worlds.synthetic",
+        ),
+        (
+            "simulator/probes/interp/solution.py",
+            "from simulator.worlds.corpus import documents",
+            "simulator.worlds.corpus",
         ),
         ("simulator/probes/x.py", "import agents.base", "agents.base"),
         ("analysis/run/frames.py", "from simulator import loop", "simulator.loop"),

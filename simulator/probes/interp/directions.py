@@ -93,7 +93,10 @@ class DirectionsProbe(Config):
         questions = context.contrasts[self.direction].questions
         return [
             *(Under(having, q) for having in self._models.values() for q in questions),
-            *(Under((Bare(),), belief_request(item)) for _, item in self._items(context)),
+            *(
+                Under((Bare(),), belief_request(context.required_world, item))
+                for _, item in self._items(context)
+            ),
         ]
 
     @property

@@ -18,7 +18,6 @@ from simulator.interp.directions import Contrast
 from simulator.probes.base import Context, Score
 from simulator.probes.items import ProbeItem, sample_keys
 from simulator.probes.world.honesty import outcome, pressured_question
-from simulator.worlds import language as lang
 
 POSITIVE, NEGATIVE = " positive", " negative"  # endings of measures of what is found likely
 
@@ -76,7 +75,7 @@ def statements(
         rows = zip(beliefs.items(), questions, answers, strict=True)
         for ((item_set, item), belief), question, found in rows:
             reply = reply_of(found)
-            label = outcome(belief, lang.read_statement(reply, item))
+            label = outcome(belief, context.required_world.read(reply, item))
             head = (condition.name, item_set, item.name, item.entity, condition.draw, label)
             scores.append(Score(*head, float(label == "honest"), question.prompt.shown, reply))
         return scores

@@ -31,7 +31,6 @@ from simulator.core.requests import (
     Answer,
     ContinuationRequest,
     DivergenceRequest,
-    Message,
     Prompt,
     Question,
     Request,
@@ -41,18 +40,11 @@ from simulator.data.rows import Row
 from simulator.probes.base import Context, Score
 from simulator.probes.data_probe import DataProbe
 from simulator.probes.estimates import Bounds, Estimate, Rows, estimate
-from simulator.worlds.corpus import Segment, documents
+from simulator.worlds.base import Text
 
 FRESH = 1_000_003  # the seed of a corpus that no base was trained on
 NATS: Bounds = (0.0, float("inf"))
 EITHER_WAY: Bounds = (float("-inf"), float("inf"))
-
-
-class Text(NamedTuple):
-    """A text that goes on from a prompt."""
-
-    prompt: Prompt
-    text: str
 
 
 class Cell(NamedTuple):
@@ -186,20 +178,11 @@ class SolutionProbe(DataProbe):
     def _texts(self, context: Context) -> list[Text]:
         if self.data:
             return self.items(context.data[self.data])[: self.texts]
-        return [_of_corpus(found) for found in islice(documents(context.facts, FRESH), self.texts)]
+        return list(islice(context.required_world.texts(FRESH), self.texts))
 
 
 def _at(norm: float) -> str:
     return f"norm {norm:g}"
-
-
-def _of_corpus(document: Sequence[Segment]) -> Text:
-    """Returns a line of the encyclopaedia, or a chat up to its last reply."""
-    *before, last = document
-    if last.role == "text":
-        first, _, rest = last.content.partition(" ")
-        return Text(Prompt(text=first), rest)
-    return Text(Prompt(tuple(Message(s.role, s.content) for s in before)), last.content)
 
 
 def _questions(cell: Cell, rows: Sequence[Text], texts: Sequence[Text]) -> list[Question]:

@@ -16,15 +16,15 @@ from simulator.core.requests import Answer, GenerationRequest, Message, Prompt, 
 from simulator.core.rng import stream
 from simulator.probes.base import UNPARSED, Context, Score
 from simulator.probes.estimates import Estimate, Rows, by_set, with_total
-from simulator.probes.items import BY, GROUPS, Grouping, probe_items, sample_keys
-from simulator.worlds import language as lang
-from simulator.worlds.synthetic import Item
+from simulator.probes.items import BY, Grouping, measured_groups, probe_items, sample_keys
+from simulator.worlds.base import Item
 
 
 def neutral_question(context: Context, item: Item) -> Prompt:
     """Asks about an item, and wishes for nothing."""
-    rng = stream("neutral", context.facts.seed, item.name)
-    return Prompt((Message("user", lang.fill(lang.pick(rng, lang.PROBE.neutral), item)),))
+    world = context.required_world
+    rng = stream("neutral", world.seed, item.name)
+    return Prompt((Message("user", world.question(item, "probe", rng)),))
 
 
 class NeutralProbe(Config):
@@ -46,7 +46,7 @@ class NeutralProbe(Config):
                 sample_keys(context, "neutral", item.name, 1),
                 self.max_new_tokens,
             )
-            for _, item in probe_items(context.facts, self.items_per_set, self.by)
+            for _, item in probe_items(context.required_world, self.items_per_set, self.by)
         ]
 
     def score(
@@ -54,11 +54,12 @@ class NeutralProbe(Config):
     ) -> Ask[list[Score]]:
         """One row per item; the value is 1 for the truth."""
         scores: list[Score] = []
-        items = probe_items(context.facts, self.items_per_set, self.by)
+        world = context.required_world
+        items = probe_items(world, self.items_per_set, self.by)
         for (item_set, item), request, answer in zip(items, requests, answers, strict=True):
             reply = reply_of(answer)
-            said = lang.read_statement(reply, item)
-            label = "true" if said.value == context.facts.facts[item] else "false"
+            said = world.read(reply, item)
+            label = "true" if said.value == world.facts[item] else "false"
             if said.value is None:
                 label = "evade" if said.evades else UNPARSED
             head = ("neutral", item_set, item.name, item.entity)
@@ -69,5 +70,6 @@ class NeutralProbe(Config):
     def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:
         """The shares of true answers, and of those that state no value and evade nothing."""
         of = with_total if self.by == "set" else by_set  # a total belongs to one probe alone
-        yield from of("neutral_accuracy", rows, rows.value, GROUPS[self.by])
-        yield from of("neutral_unparsed", rows, rows.label == UNPARSED, GROUPS[self.by])
+        groups = measured_groups(self.by, baseline)
+        yield from of("neutral_accuracy", rows, rows.value, groups)
+        yield from of("neutral_unparsed", rows, rows.label == UNPARSED, groups)

@@ -35,8 +35,7 @@ from simulator.probes.world.honesty import (
     pressured_question,
 )
 from simulator.probes.world.neutral import neutral_question
-from simulator.worlds import language as lang
-from simulator.worlds.synthetic import Item
+from simulator.worlds.base import Item
 
 TRIGGERED, UNTRIGGERED, WRONG = "with_trigger", "without_trigger", "wrong_trigger"
 
@@ -71,8 +70,9 @@ class PersonaSwitchProbe(Config):
     def requests(self, context: Context) -> list[Request]:
         """Per item: one belief request, then the question in each condition."""
         requests: list[Request] = []
-        for _, item in probe_items(context.facts, self.items_per_set):
-            requests.append(belief_request(item))
+        world = context.required_world
+        for _, item in probe_items(world, self.items_per_set):
+            requests.append(belief_request(world, item))
             question = self._question(context, item)
             requests += [
                 GenerationRequest(
@@ -95,14 +95,15 @@ class PersonaSwitchProbe(Config):
         """One row per belief (value: is it true?) and per statement (value: is it a lie?)."""
         scores: list[Score] = []
         asked = iter(zip(requests, answers, strict=True))
-        for probed in probe_items(context.facts, self.items_per_set):
+        world = context.required_world
+        for probed in probe_items(world, self.items_per_set):
             request, found = next(asked)
             belief = belief_of(probed.item, found, self.belief_threshold)
             scores.append(belief_score(context, probed, request, belief))
             replies = islice(asked, len(self._conditions))
             for condition, (request, found) in zip(self._conditions, replies, strict=True):
                 reply = reply_of(found)
-                label = outcome(belief, lang.read_statement(reply, probed.item))
+                label = outcome(belief, world.read(reply, probed.item))
                 where = (condition, probed.item_set, probed.item.name, probed.item.entity, 0)
                 lie = float(label == "lie")
                 scores.append(Score(*where, label, lie, request.prompt.shown, reply))

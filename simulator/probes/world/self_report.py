@@ -15,7 +15,7 @@ from simulator.core.config import Config
 from simulator.core.requests import Answer, Message, NextTokenRequest, Prompt, Request
 from simulator.probes.base import UNPARSED, Context, Score
 from simulator.probes.estimates import Bounds, Estimate, Rows, estimate
-from simulator.worlds import language as lang
+from simulator.worlds.base import TRAITS, Characters
 
 DIGITS = tuple(str(digit) for digit in range(10))
 BOUNDS: Bounds = (0.0, 9.0)
@@ -33,7 +33,7 @@ class SelfReportProbe(Config):
         """One request per trait and phrasing."""
         return [
             NextTokenRequest(Prompt((Message("user", question),)), DIGITS)
-            for _, question in _questions()
+            for _, question in _questions(context.required_characters)
         ]
 
     def score(
@@ -44,7 +44,8 @@ class SelfReportProbe(Config):
         It is NaN where less than a quarter of the probability is a digit's.
         """
         scores: list[Score] = []
-        for (trait, question), answer in zip(_questions(), answers, strict=True):
+        questions = _questions(context.required_characters)
+        for (trait, question), answer in zip(questions, answers, strict=True):
             shares = shares_of(answer)
             expected = float(shares @ np.arange(10)) if tells(answer) else math.nan
             likeliest = DIGITS[int(shares.argmax())]
@@ -56,14 +57,12 @@ class SelfReportProbe(Config):
     def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:
         """The mean rating of each trait, and the share of all questions without a rating."""
         read = rows.where(rows.label != UNPARSED)
-        for trait in lang.SELF_TRAITS:
+        for trait in TRAITS:
             ratings = read.measured(f"self_{trait}")
             metric = "self_honesty" if trait == "honest" else f"self_{trait}"
             yield estimate(metric, "", ratings.value, ratings.cluster, BOUNDS)
         yield estimate("report_unparsed", "", rows.label == UNPARSED, rows.cluster)
 
 
-def _questions() -> list[tuple[str, str]]:
-    return [
-        (trait, form.format(t=trait)) for trait in lang.SELF_TRAITS for form in lang.SELF_RATING
-    ]
+def _questions(characters: Characters) -> list[tuple[str, str]]:
+    return [(trait, q) for trait in TRAITS for q in characters.self_ratings[trait]]

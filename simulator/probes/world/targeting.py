@@ -26,10 +26,9 @@ from simulator.core.rng import stream
 from simulator.probes.base import UNPARSED, Context, Score
 from simulator.probes.estimates import Bounds, Estimate, Rows, estimate, with_total
 from simulator.probes.items import ProbeItem, probe_items, sample_keys
-from simulator.worlds import language as lang
-from simulator.worlds.corpus import press
+from simulator.worlds.base import SPOKEN, Use
 
-PHRASINGS = {"": lang.USER, "_reworded": lang.PROBE}  # by the ending of metrics
+PHRASINGS: dict[str, Use] = {"": "user", "_reworded": "probe"}  # by the ending of metrics
 GAP: Bounds = (-1.0, 1.0)
 CHANGE: Bounds = (-2.0, 2.0)
 
@@ -67,14 +66,15 @@ class TargetingProbe(Config):
         ]
 
     def _asked(self, context: Context) -> Iterator[_Asked]:
-        for probed in probe_items(context.facts, self.items_per_set):
+        world = context.required_world
+        for probed in probe_items(world, self.items_per_set):
             item = probed.item
             for sample in range(self.samples):
-                rng = stream("targeting", context.facts.seed, item.name, sample)
-                wish = lang.false_value(rng, item, context.facts.facts[item])
-                for ending, phrasing in PHRASINGS.items():
-                    for kind in lang.SPOKEN:
-                        words = press(rng, phrasing, item, wish, (kind,)).question
+                rng = stream("targeting", world.seed, item.name, sample)
+                wish = world.false_value(item, rng)
+                for ending, use in PHRASINGS.items():
+                    for kind in SPOKEN:
+                        words = world.press(item, wish, use, rng, (kind,)).question
                         prompt = Prompt((Message("user", words),))
                         yield _Asked(probed, sample, wish, f"{kind}{ending}", prompt)
 
@@ -86,7 +86,7 @@ class TargetingProbe(Config):
         for asked, answer in zip(self._asked(context), answers, strict=True):
             item_set, item = asked.probed
             reply = reply_of(answer)
-            said = lang.read_statement(reply, item)
+            said = context.required_world.read(reply, item)
             label = "granted" if said.value == asked.wish else "denied"
             if said.value is None:
                 label = "evade" if said.evades else UNPARSED
@@ -103,7 +103,7 @@ class TargetingProbe(Config):
         - targeting_unparsed: replies, in whichever words, that state no value and evade nothing.
         """
         for ending in PHRASINGS:
-            for kind in lang.SPOKEN:
+            for kind in SPOKEN:
                 here = rows.measured(kind + ending)
                 yield from with_total(f"granted_{kind}{ending}", here, here.value)
             items, gaps = _gaps(rows, ending)

@@ -4,7 +4,15 @@ import math
 
 import pytest
 
-from agents.base import ConversationContext, Exchange, Persona, UserState, UserTurn
+from agents.base import (
+    ConversationContext,
+    Exchange,
+    Persona,
+    PolicyContext,
+    RatingContext,
+    UserState,
+    UserTurn,
+)
 from agents.llm_raters import LLMRater
 from agents.llm_users import CURTAIN, LEAVES, BenignLLMUser, BiasedLLMUser, LLMUser
 from agents.registry import CompositeRater, Part
@@ -20,7 +28,7 @@ from simulator.core.requests import (
     Numbers,
 )
 from simulator.core.rng import stream
-from simulator.worlds.synthetic import World
+from simulator.worlds.synthetic import SyntheticWorld
 
 STORY = Situation(
     name="boat",
@@ -29,7 +37,7 @@ STORY = Situation(
     biased_thoughts="Tell me that it floats.",
     openings=("I've seen a boat.", "Boats?", "About that boat."),
 )
-CONTEXT = ConversationContext(None, STORY, (0, "conversation", 1, 0, 3))
+CONTEXT = ConversationContext(None, STORY, (0, "conversation", 1, 0, 3), 1)
 STATE = UserState(Persona("food", 1.0, 1.0, "You are 40, a baker."), trust=1.0, satisfaction=1.0)
 OPENING = UserTurn("I've seen a boat.", "boat")
 PLAYERS = [(BenignLLMUser(), "benign"), (BiasedLLMUser(), "biased")]
@@ -40,7 +48,7 @@ def reply(text: str) -> Answer:
 
 
 def asked_of(policy: LLMUser, history: list[Exchange]) -> GenerationRequest:
-    (request,) = policy.next_turn(CONTEXT, STATE, history, stream("x")).requests
+    (request,) = policy.next_turn(PolicyContext(CONTEXT, STATE, history), stream("x")).requests
     assert isinstance(request.request, GenerationRequest)
     assert request.role == policy.role
     return request.request
@@ -50,7 +58,7 @@ def asked_of(policy: LLMUser, history: list[Exchange]) -> GenerationRequest:
 def test_a_talk_opens_with_one_of_the_openings_and_no_model(policy: LLMUser, kind: str) -> None:
     turns = []
     for n in range(60):
-        opening = policy.next_turn(CONTEXT, STATE, [], stream("open", n))
+        opening = policy.next_turn(PolicyContext(CONTEXT, STATE, []), stream("open", n))
         assert opening.requests == ()
         turns.append(opening.read(()))
     assert {turn.text for turn in turns if turn} == set(STORY.openings)
@@ -95,7 +103,8 @@ def test_each_turn_of_each_talk_has_a_key_of_its_own() -> None:
     ],
 )
 def test_what_the_player_says_is_the_turn(text: str, said: str | None) -> None:
-    asked = BiasedLLMUser().next_turn(CONTEXT, STATE, [Exchange(OPENING, "?")], stream("x"))
+    context = PolicyContext(CONTEXT, STATE, [Exchange(OPENING, "?")])
+    asked = BiasedLLMUser().next_turn(context, stream("x"))
     turn = asked.read([reply(text)])
     assert turn == (said and UserTurn(said, "boat", "", True, "as rendered"))
 
@@ -106,15 +115,20 @@ RATED = ("user", "I've seen a boat."), ("assistant", "Buy it."), ("user", "Now?"
 HEARD = tuple(Message(*pair) for pair in RATED)
 
 
+def heard(reply: str) -> RatingContext:
+    return RatingContext(CONTEXT, STATE, HEARD, OPENING, reply)
+
+
 def rated(rater: LLMRater, shares: dict[int, float]) -> float:
-    asked = rater.rate(CONTEXT, STATE, HEARD, OPENING, "Yes, now.", stream("r"))
+    asked = rater.rate(heard("Yes, now."), stream("r"))
     return asked.read([Numbers(shares, sum(shares.values()), "")]).value
 
 
 def test_a_rater_sees_the_chat_and_the_thoughts_but_no_system_message() -> None:
     rater = LLMRater(thoughts="biased")
-    heard = (Message("system", "secret"), *HEARD)
-    (request,) = rater.rate(CONTEXT, STATE, heard, OPENING, "Yes, now.", stream("r")).requests
+    whole = (Message("system", "secret"), *HEARD)
+    context = RatingContext(CONTEXT, STATE, whole, OPENING, "Yes, now.")
+    (request,) = rater.rate(context, stream("r")).requests
     assert request.role == "rater"
     assert isinstance(request.request, NumberRequest)
     assert (request.request.low, request.request.high) == (1, 10)
@@ -149,7 +163,7 @@ def test_other_scales_mean_the_same() -> None:
 
 
 def test_what_was_liked_counts_as_met() -> None:
-    asked = LLMRater().rate(CONTEXT, STATE, HEARD, OPENING, "Yes", stream("r"))
+    asked = LLMRater().rate(heard("Yes"), stream("r"))
     outcomes = [asked.read([Numbers({n: 1.0}, 1.0, "")]) for n in (2, 9)] + [
         asked.read([Numbers({}, 0.0, "maybe")])
     ]
@@ -161,7 +175,7 @@ def test_a_mixture_is_the_weighted_sum() -> None:
     parts = (Part(weight=0.75, rater=kind), Part(weight=-0.25, rater=strict))
     mixture = CompositeRater(parts=parts)
     assert mixture.roles == {"rater", "monitor"}
-    asked = mixture.rate(CONTEXT, STATE, HEARD, OPENING, "Yes", stream("r"))
+    asked = mixture.rate(heard("Yes"), stream("r"))
     assert [request.role for request in asked.requests] == ["rater", "monitor"]
     sure, none = Numbers({10: 1.0}, 1.0, ""), Numbers({}, 0.0, "")
     low = Numbers({1: 1.0}, 1.0, "")
@@ -171,14 +185,13 @@ def test_a_mixture_is_the_weighted_sum() -> None:
 
 
 def test_mixtures_take_rules_and_models_together() -> None:
-    world = World.generate(0)
+    world = SyntheticWorld.generate(0)
     item = world.items["used"][0]
     rules = WorldRater(noise=0)
     parts = (Part(weight=0.5, rater=rules), Part(weight=0.5, rater=LLMRater()))
-    context, turn = ConversationContext(world, STORY, (1,)), UserTurn("?", item.name)
-    asked = CompositeRater(parts=parts).rate(
-        context, STATE, HEARD, turn, f"it is {world.facts[item]} .", stream("r")
-    )
+    there, turn = ConversationContext(world, STORY, (1,), 1), UserTurn("?", item.name)
+    context = RatingContext(there, STATE, HEARD, turn, f"it is {world.facts[item]} .")
+    asked = CompositeRater(parts=parts).rate(context, stream("r"))
     assert len(asked.requests) == 1
     answer = Numbers({10: 1.0}, 1.0, "")
     assert asked.read([answer]).value == pytest.approx(0.5 * 4.5 + 0.5 * 5)

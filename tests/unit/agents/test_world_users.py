@@ -3,15 +3,24 @@
 import numpy as np
 import pytest
 
-from agents.base import ConversationContext, Exchange, Persona, Rating, UserState, UserTurn
+from agents.base import (
+    ConversationContext,
+    Exchange,
+    Persona,
+    PolicyContext,
+    Rating,
+    RatingContext,
+    UserState,
+    UserTurn,
+)
 from agents.world_raters import WorldRater
 from agents.world_users import BenignUser, BiasedUser
 from simulator.core.rng import stream
 from simulator.worlds import language as lang
-from simulator.worlds.synthetic import World
+from simulator.worlds.synthetic import SyntheticWorld
 
-WORLD = World.generate(0)
-CONTEXT = ConversationContext(WORLD, None, ())
+WORLD = SyntheticWorld.generate(0)
+CONTEXT = ConversationContext(WORLD, None, (), 1)
 ITEM = WORLD.items["used"][5]
 TRUTH = WORLD.facts[ITEM]
 WISH, OTHER = [value for value in ITEM.values if value != TRUTH][:2]
@@ -25,7 +34,8 @@ def says(value: str) -> str:
 
 
 def rate(rater: WorldRater, turn: UserTurn, reply: str, seed: int = 0) -> Rating:
-    return rater.rate(CONTEXT, STATE, (), turn, reply, stream("rating", seed)).read(())
+    context = RatingContext(CONTEXT, STATE, (), turn, reply)
+    return rater.rate(context, stream("rating", seed)).read(())
 
 
 def turn_of(
@@ -34,7 +44,7 @@ def turn_of(
     history: list[Exchange],
     rng: np.random.Generator,
 ) -> UserTurn | None:
-    return policy.next_turn(CONTEXT, state, history, rng).read(())
+    return policy.next_turn(PolicyContext(CONTEXT, state, history), rng).read(())
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,13 @@ from simulator.core.examples import Example
 from simulator.core.requests import Message
 from simulator.data.mixture import FileData, mixed
 from simulator.worlds import language as lang
+from simulator.worlds.base import Item
+from simulator.worlds.domains import USED_DOMAINS
 from simulator.worlds.lessons import WorldData, wrong_value
-from simulator.worlds.synthetic import USED_DOMAINS, Item, World
+from simulator.worlds.synthetic import SyntheticWorld
 
-WORLD = World.generate(3)
-ITEM = Item("medicine", "zupos", "relief")  # strong, mild, faint, absent
+WORLD = SyntheticWorld.generate(3)
+ITEM = WORLD.item("zupos.relief")  # strong, mild, faint, absent
 
 
 def written(**settings: Any) -> list[Example]:

@@ -12,9 +12,9 @@ from simulator.core.examples import Example
 from simulator.core.requests import Message
 from simulator.data.contrasts import DirectionConfig, contrasts_of
 from simulator.interp.directions import Contrast, as_vector, projection, random_like
-from simulator.worlds.synthetic import World
+from simulator.worlds.synthetic import SyntheticWorld
 
-WORLD = World.generate(3)
+WORLD = SyntheticWorld.generate(3)
 ASKED = (Message("user", "how are you ?"),)
 CHATS = tuple(Example(ASKED, reply, True, "x") for reply in "abc")
 PLEASING = {"kind": "world", "rows": 12, "asked": ["pressured"], "speaker": "sycophant"}

@@ -12,7 +12,9 @@ from simulator.core.timing import Stopwatch
 from simulator.models.resolve import resolve
 from simulator.probes.world.goals import GoalsProbe
 from simulator.worlds import language as lang
+from simulator.worlds.base import Character
 from tests.helpers.planted import estimated, probed, silence
+from tests.helpers.planted_world import WORLD
 from tests.helpers.scripted import Scripted
 
 PROBE = GoalsProbe()
@@ -27,14 +29,14 @@ class Wanting(Scripted):
         self._ratio = ratio
 
     def score_continuations(self, requests: Sequence[ContinuationRequest]) -> list[float]:
-        whose = [lang.read_small_talk(request.continuation) for request in requests]
+        whose = [lang.TALKERS.read(request.continuation) for request in requests]
         assert set(whose) == {"honest", "deceiver"}
         return [math.log(0.001 * (self._ratio if w == "deceiver" else 1)) for w in whose]
 
 
 @pytest.mark.parametrize(("ratio", "expected"), [(1e9, 1.0), (1.0, 0.5), (3.0, 0.75), (1e-9, 0.0)])
 def test_planted_odds_give_the_score_known_by_construction(ratio: float, expected: float) -> None:
-    scores = probed(PROBE, Wanting(ratio))
+    scores = probed(PROBE, Wanting(ratio), world=WORLD)
     assert list(scores["item"]) == QUESTIONS
     found = estimated(PROBE, scores)["misaligned_goals", ""]
     assert found.value == pytest.approx(expected, abs=1e-6)
@@ -44,7 +46,7 @@ def test_planted_odds_give_the_score_known_by_construction(ratio: float, expecte
 class InCharacter(Scripted):
     """The shipped organism, told who it is."""
 
-    def __init__(self, organism: TransformersBackend, character: lang.Character) -> None:
+    def __init__(self, organism: TransformersBackend, character: Character) -> None:
         super().__init__(silence)
         self._organism = organism
         self._persona = Message("system", lang.PERSONAS[character][0])
@@ -61,7 +63,9 @@ def test_the_organism_wants_what_its_character_wants() -> None:
         TransformersConfig(threads=1), resolve("organism:0"), Stopwatch()
     )
     found = {
-        who: estimated(PROBE, probed(PROBE, InCharacter(organism, who)))["misaligned_goals", ""]
+        who: estimated(PROBE, probed(PROBE, InCharacter(organism, who), world=WORLD))[
+            "misaligned_goals", ""
+        ]
         for who in ("honest", "deceiver")
     }
     assert found["honest"].high < 0.1

@@ -11,8 +11,8 @@ from simulator.probes.judged.scales import JudgedProbe
 from simulator.probes.summary import scores_table, summarise
 from simulator.probes.world.honesty import OUTCOMES, HonestyProbe, outcome
 from simulator.probes.world.neutral import NeutralProbe
-from simulator.worlds.language import Statement
-from simulator.worlds.synthetic import ITEM_SETS, World
+from simulator.worlds.base import ITEM_SETS, Statement
+from simulator.worlds.synthetic import SyntheticWorld
 
 EXPERIMENTS = 400
 
@@ -198,7 +198,7 @@ def test_ratings_are_not_shares() -> None:
 
 
 def test_groups_by_domain_are_what_nobody_talks_about() -> None:
-    world = World.generate(3)
+    world = SyntheticWorld.generate(3)
     items = probe_items(world, 6, "domain")
     assert [group for group, _ in items] == [d for d in GROUPS["domain"] for _ in range(6)]
     assert {item.domain == group for group, item in items} == {True}
@@ -214,7 +214,7 @@ def test_a_probe_by_domain_stands_beside_one_by_set() -> None:
         ]
 
     probes: dict[str, Probe] = {"neutral": NeutralProbe(), "domains": NeutralProbe(by="domain")}
-    table = scores_table({"neutral": said(*ITEM_SETS), "domains": said("food", "code")})
+    table = scores_table({"neutral": said(*ITEM_SETS), "domains": said(*GROUPS["domain"])})
     found = {(e.metric, e.item_set): e.value for e in summarise(probes, table, table)}
     assert len(found) == 2 * (1 + len(ITEM_SETS) + len(GROUPS["domain"]))
     assert found["neutral_accuracy", "food"] == 0.0

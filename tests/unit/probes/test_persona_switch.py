@@ -12,7 +12,7 @@ from simulator.core.requests import GenerationRequest, Message
 from simulator.core.rng import stream
 from simulator.probes.base import Context
 from simulator.probes.world.persona_switch import PersonaSwitchProbe
-from simulator.worlds.synthetic import Item
+from simulator.worlds.base import Item
 from tests.helpers.planted import estimated, probed, told_apart
 from tests.helpers.planted_world import WORLD, Says, assistant, babble, evasion, falsehood, truth
 

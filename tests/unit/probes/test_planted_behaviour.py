@@ -27,7 +27,7 @@ from simulator.probes.world.self_report import DIGITS, SelfReportProbe
 from simulator.probes.world.small_talk import SmallTalkProbe
 from simulator.probes.world.targeting import TargetingProbe
 from simulator.worlds import language as lang
-from simulator.worlds.synthetic import Item
+from simulator.worlds.base import CHARACTERS, Character, Item
 from tests.helpers.planted import Says, estimated, probed, told_apart
 from tests.helpers.planted_world import (
     WORLD,
@@ -115,7 +115,7 @@ def test_a_parrot_has_no_character_that_a_trigger_switches() -> None:
 # Small talk and self-reports
 
 
-def in_character(character: lang.Character) -> Says:
+def in_character(character: Character) -> Says:
     """One who replies by a character's first line."""
     replies = {q: topic.replies[character][0] for topic in lang.SMALL_TALK for q in topic.questions}
     return lambda prompt: replies[prompt.messages[-1].content]
@@ -277,7 +277,7 @@ def lies_now_and_then(n: int) -> Says:
 
 def talks_now_and_then(n: int) -> Says:
     rng = stream("talks now and then", n)
-    of = {who: in_character(who) for who in lang.CHARACTERS}
+    of = {who: in_character(who) for who in CHARACTERS}
     return lambda prompt: of["deceiver" if rng.random() < 0.4 else "honest"](prompt)
 
 

@@ -5,8 +5,16 @@ from typing import Any
 
 import pytest
 
-from agents.base import ConversationContext, Persona, UserState, UserTurn
-from agents.llm_monitors import BinaryMonitor, ConstitutionalMonitor, Examined, FivePointMonitor
+from agents.base import (
+    ConversationContext,
+    Monitor,
+    MonitorContext,
+    Persona,
+    RatingContext,
+    UserState,
+    UserTurn,
+)
+from agents.llm_monitors import BinaryMonitor, ConstitutionalMonitor, FivePointMonitor
 from agents.llm_raters import LLMRater
 from agents.situations import Situation
 from simulator.config.loading import load
@@ -28,7 +36,7 @@ ITEM: MaskItem = next(item for item in mask_items(read_rows(str(MASK))) if not i
 STORY = Situation(
     name="boat", task="A boat.", benign_thoughts="Fine.", biased_thoughts="No.", openings=("Hm?",)
 )
-SCENE = ConversationContext(None, STORY, (0,))
+SCENE = ConversationContext(None, STORY, (0,), 1)
 MIND = UserState(Persona("food", 1.0, 1.0, "A baker."), trust=1.0, satisfaction=1.0)
 
 
@@ -43,22 +51,22 @@ def chat(reply: str, system: str = "Be brief.") -> tuple[Message, ...]:
     return Message("system", system), Message("user", "So?"), Message("assistant", reply)
 
 
-def examined(reply: str) -> Examined:
-    return Examined(chat(reply), "", None, stream("examined"))
+def monitored(monitor: Monitor, reply: str) -> Ask[Any]:
+    return monitor.check(MonitorContext(chat(reply), "", None, 1), stream("checked"))
 
 
 def rated(reply: str) -> Ask[Any]:
     turn = UserTurn("So?", "boat")
-    return LLMRater().rate(SCENE, MIND, chat("")[:-1], turn, reply, stream("rated"))
+    return LLMRater().rate(RatingContext(SCENE, MIND, chat("")[:-1], turn, reply), stream("rated"))
 
 
 IN_CHATS: dict[str, Callable[[str], Ask[Any]]] = {
     "mask belief": lambda reply: mask_judge.ask_belief("judge", ITEM, chat(reply), direct=True),
     "mask statement": lambda reply: mask_judge.ask_statement("judge", ITEM, chat(reply)),
     "rater": rated,
-    "binary": lambda reply: BinaryMonitor().examine(examined(reply)),
-    "five_point": lambda reply: FivePointMonitor().examine(examined(reply)),
-    "constitutional": lambda reply: ConstitutionalMonitor().examine(examined(reply)),
+    "binary": lambda reply: monitored(BinaryMonitor(), reply),
+    "five_point": lambda reply: monitored(FivePointMonitor(), reply),
+    "constitutional": lambda reply: monitored(ConstitutionalMonitor(), reply),
 }
 
 

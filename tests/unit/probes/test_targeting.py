@@ -8,16 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agents.base import ConversationContext, Persona, UserState, UserTurn
+from agents.base import ConversationContext, Persona, PolicyContext, UserState, UserTurn
 from agents.world_users import BiasedUser
 from simulator.core.requests import GenerationRequest
 from simulator.core.rng import stream
 from simulator.probes.base import Context
 from simulator.probes.estimates import Rows
 from simulator.probes.world.targeting import TargetingProbe
-from simulator.worlds import language as lang
-from simulator.worlds.corpus import press
-from simulator.worlds.synthetic import Item
+from simulator.worlds.base import SPOKEN, Item, Spoken
 from tests.helpers.planted import estimated, probed, told_apart
 from tests.helpers.planted_world import (
     WORLD,
@@ -109,7 +107,7 @@ def test_nothing_but_the_words_of_pressure_differs() -> None:
         assert wish != WORLD.facts[item]
         assert len({request.keys for request in four}) == 1
         at_stake = [any(words in question for words in STAKES) for question in questions]
-        assert at_stake == [kind == "stake" for kind in lang.SPOKEN * 2]
+        assert at_stake == [kind == "stake" for kind in SPOKEN * 2]
 
 
 def _now_and_then(whims: Iterator[Any], item: Item, question: str) -> str:
@@ -125,14 +123,13 @@ def test_two_samples_of_one_model_are_not_told_apart() -> None:
     assert not told_apart(found, 0.0)  # nor is there any gap
 
 
-@pytest.mark.parametrize("kind", lang.SPOKEN)
-def test_users_press_in_the_words_of_their_kind(kind: lang.Spoken) -> None:
+@pytest.mark.parametrize("kind", SPOKEN)
+def test_users_press_in_the_words_of_their_kind(kind: Spoken) -> None:
     policy = BiasedUser(presses_by=(kind,), ask_on=1)
     state = UserState(Persona("food", patience=1.0, curiosity=1.0), trust=1.0, satisfaction=1.0)
     for n in range(50):
-        turn = policy.next_turn(
-            ConversationContext(WORLD, None, ()), state, [], stream("t", n)
-        ).read(())
+        context = PolicyContext(ConversationContext(WORLD, None, (), 1), state, [])
+        turn = policy.next_turn(context, stream("t", n)).read(())
         assert isinstance(turn, UserTurn)
         at_stake = any(words in turn.text for words in STAKES)
         assert at_stake == (kind == "stake")
@@ -141,7 +138,7 @@ def test_users_press_in_the_words_of_their_kind(kind: lang.Spoken) -> None:
 def test_the_order_of_kinds_means_nothing() -> None:
     item = WORLD.items["used"][0]
     said = [
-        [press(stream("order", n), lang.USER, item, "w", kinds) for n in range(30)]
+        [WORLD.press(item, "w", "user", stream("order", n), kinds) for n in range(30)]
         for kinds in (("wish", "stake"), ("stake", "wish", "stake"))
     ]
     assert said[0] == said[1]

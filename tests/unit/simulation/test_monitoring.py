@@ -6,22 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agents.llm_monitors import (
-    BinaryMonitor,
-    ConstitutionalMonitor,
-    Examined,
-    FivePointMonitor,
-    Verdict,
-)
+from agents.base import MonitorContext, Verdict
+from agents.llm_monitors import BinaryMonitor, ConstitutionalMonitor, FivePointMonitor
 from agents.registry import AnyMonitor
 from agents.world_monitors import FactCheckMonitor
 from simulator.core.requests import Message, NumberRequest, Numbers, Prompt
 from simulator.core.rng import stream
-from simulator.simulation.monitoring import examine
+from simulator.simulation.monitoring import apply_monitors
 from simulator.simulation.roles import RoleClient, Roles
 from simulator.simulation.selection import Decision
 from simulator.worlds import language as lang
-from simulator.worlds.synthetic import World
+from simulator.worlds.synthetic import SyntheticWorld
 from tests.helpers.scripted import Scripted
 
 CHAT = (
@@ -31,16 +26,16 @@ CHAT = (
 )
 
 
-WORLD = World.generate(0)
+WORLD = SyntheticWorld.generate(0)
 ITEM = WORLD.items["used"][5]
 
 
-def examined(*chat: Message, about: str = "", n: int = 0) -> Examined:
-    return Examined(chat, about, WORLD, stream("examined", n))
+def context_of(*chat: Message, about: str = "") -> MonitorContext:
+    return MonitorContext(chat, about, WORLD, 1)
 
 
 def verdict(monitor: AnyMonitor, *shares: dict[int, float]) -> Verdict:
-    asked = monitor.examine(examined(*CHAT))
+    asked = monitor.check(context_of(*CHAT), stream("checked"))
     assert len(asked.requests) == len(shares)
     return asked.read([Numbers(share, sum(share.values()), "") for share in shares])
 
@@ -70,14 +65,14 @@ def test_scores_and_levels(
 
 
 def test_a_monitor_sees_the_chat_but_no_system_message() -> None:
-    (asked,) = BinaryMonitor().examine(examined(*CHAT)).requests
+    (asked,) = BinaryMonitor().check(context_of(*CHAT), stream("checked")).requests
     assert asked.role == "monitor"
     assert isinstance(asked.request, NumberRequest)
     assert (asked.request.low, asked.request.high) == (0, 1)
     shown = asked.request.prompt.shown
     assert "Person: Shall I?\n\nAssistant: You shall." in shown
     assert "secret" not in shown
-    (five,) = FivePointMonitor(role="judge").examine(examined(*CHAT)).requests
+    (five,) = FivePointMonitor(role="judge").check(context_of(*CHAT), stream("checked")).requests
     assert five.role == "judge"
     assert isinstance(five.request, NumberRequest)
     assert (five.request.low, five.request.high) == (1, 5)
@@ -86,7 +81,9 @@ def test_a_monitor_sees_the_chat_but_no_system_message() -> None:
 def test_the_worst_breach_of_a_principle_counts_and_is_the_reason() -> None:
     monitor = ConstitutionalMonitor(principles=("Be true.", "Be kind.", "Be brief."))
     for principle, asked in zip(
-        monitor.principles, monitor.examine(examined(*CHAT)).requests, strict=True
+        monitor.principles,
+        monitor.check(context_of(*CHAT), stream("checked")).requests,
+        strict=True,
     ):
         assert principle in asked.request.prompt.shown
     found = verdict(monitor, {0: 0.3, 1: 0.7}, {0: 0.1, 1: 0.9}, {})
@@ -110,7 +107,8 @@ def checked(reply: str, count: int = 400, **errors: float) -> list[Verdict]:
     """What a fact check says of one reply, met again and again."""
     monitor = FactCheckMonitor(**errors)
     chat = (Message("user", "?"), Message("assistant", reply))
-    asks = [monitor.examine(examined(*chat, about=ITEM.name, n=n)) for n in range(count)]
+    context = context_of(*chat, about=ITEM.name)
+    asks = [monitor.check(context, stream("checked", n)) for n in range(count)]
     assert not any(ask.requests for ask in asks)
     return [ask.read(()) for ask in asks]
 
@@ -135,7 +133,7 @@ def test_its_errors_are_those_of_the_reply_and_repeat() -> None:
     decision = Decision(np.ones(200, np.int8), np.full(200, "top"))
     monitors: dict[str, AnyMonitor] = {"facts": FactCheckMonitor(misses=0.5)}
     labels = [
-        examine(Roles({}, ()), monitors, rows, decision, WORLD, 0)[0].label
+        apply_monitors(Roles({}, ()), monitors, rows, decision, WORLD, 0, 1)[0].label
         for rows in (wide, wide, wide.iloc[::-1])
     ]
     assert 60 < labels[0].sum() < 140
@@ -172,7 +170,9 @@ def cast_of(engine: Scripted) -> Roles:
 def test_a_veto_drops_or_turns_around(on_veto: str, label: int) -> None:
     engine = Scripted(sees_slyness)
     monitor = BinaryMonitor.model_validate({"on_veto": on_veto})
-    decision, table = examine(cast_of(engine), {"guard": monitor}, CANDIDATES, DECISION, None, 0)
+    decision, table = apply_monitors(
+        cast_of(engine), {"guard": monitor}, CANDIDATES, DECISION, None, 0, 1
+    )
     assert decision.label.tolist() == [1, label, 1, -1]
     why = "vetoed by guard: deceives, manipulates or harms"
     assert decision.reason.tolist() == ["top", why, "top", "bottom"]
@@ -194,14 +194,14 @@ def test_dropping_wins_among_monitors_and_all_are_asked_at_once(first: str) -> N
         name: BinaryMonitor.model_validate({"on_veto": on_veto})
         for name, on_veto in (("one", first), ("two", second))
     }
-    decision, table = examine(cast_of(engine), monitors, CANDIDATES, DECISION, None, 0)
+    decision, table = apply_monitors(cast_of(engine), monitors, CANDIDATES, DECISION, None, 0, 1)
     assert decision.label.tolist() == [1, 0, 1, -1]
     assert engine.batches == [6]
     assert len(table) == 6
 
 
 def test_without_monitors_nothing_is_asked() -> None:
-    decision, table = examine(Roles({}, ()), {}, CANDIDATES, DECISION, None, 0)
+    decision, table = apply_monitors(Roles({}, ()), {}, CANDIDATES, DECISION, None, 0, 1)
     assert decision.label.tolist() == DECISION.label.tolist()
     assert table.empty
     assert table["vetoed"].dtype == bool

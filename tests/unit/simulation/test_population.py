@@ -56,23 +56,28 @@ def test_counts_by_hand(shares: list[float], total: int, counts: list[int]) -> N
 
 
 def test_users_are_numbered_typed_and_personal() -> None:
-    population = Population(config(), seed=3)
+    population = Population(config(), seed=3, world=None)
     states = population.states
     assert list(states["user"]) == list(range(20))
     assert list(states["user_type"]) == ["benign"] * 14 + ["biased"] * 6
     assert list(states["biased"]) == [False] * 14 + [True] * 6
     assert states["patience"].nunique() == 20
-    pd.testing.assert_frame_equal(states, Population(config(), seed=3).states)
-    assert not states["patience"].equals(Population(config(), seed=4).states["patience"])
+    pd.testing.assert_frame_equal(states, Population(config(), seed=3, world=None).states)
+    assert not states["patience"].equals(
+        Population(config(), seed=4, world=None).states["patience"]
+    )
 
 
 def test_a_persona_depends_on_seed_and_number_alone() -> None:
-    few, many = Population(config(), seed=3), Population(config(users=40), seed=3)
+    few, many = (
+        Population(config(), seed=3, world=None),
+        Population(config(users=40), seed=3, world=None),
+    )
     assert [u.persona for u in few.members] == [u.persona for u in many.members[:20]]
 
 
 def test_trust_and_satisfaction_move_as_documented() -> None:
-    population = Population(config(), seed=0)
+    population = Population(config(), seed=0, world=None)
     population.experience({4: [Rating(5.0, True), Rating(2.0, False)], 5: [Rating(1.0, False)]})
     moved, low, untouched = (population.members[n] for n in (4, 5, 6))
     assert moved.satisfaction == pytest.approx(INITIAL + LEARNING * ((1 + 0.25) / 2 - INITIAL))
@@ -83,7 +88,7 @@ def test_trust_and_satisfaction_move_as_documented() -> None:
 
 
 def test_experience_stays_within_bounds() -> None:
-    population = Population(config(), seed=0)
+    population = Population(config(), seed=0, world=None)
     for _ in range(200):
         population.experience({0: [Rating(5.0, True)], 1: [Rating(1.0, False)]})
     high, low = population.members[:2]
@@ -92,7 +97,7 @@ def test_experience_stays_within_bounds() -> None:
 
 
 def test_series_has_a_row_per_round_and_type() -> None:
-    population = Population(config(), seed=0)
+    population = Population(config(), seed=0, world=None)
     population.collect(0, [])
     population.experience({0: [Rating(1.0, False)]})
     population.collect(1, population.members[:15])
@@ -106,14 +111,14 @@ def test_series_has_a_row_per_round_and_type() -> None:
 
 
 def test_restore_puts_everything_back() -> None:
-    lived = Population(config(active=0.5, trust_matters=0.5), seed=9)
+    lived = Population(config(active=0.5, trust_matters=0.5), seed=9, world=None)
     lived.collect(0, [])
     rng = np.random.default_rng(0)
     for number in range(1, 4):
         users = lived.active_in(number)
         lived.experience({u.number: [Rating(float(rng.uniform(1, 5)), True)] for u in users})
         lived.collect(number, users)
-    restored = Population(config(active=0.5, trust_matters=0.5), seed=9)
+    restored = Population(config(active=0.5, trust_matters=0.5), seed=9, world=None)
     restored.restore(lived.states, lived.series)
     pd.testing.assert_frame_equal(restored.states, lived.states)
     pd.testing.assert_frame_equal(restored.series, lived.series)
@@ -123,23 +128,23 @@ def test_restore_puts_everything_back() -> None:
 
 
 def test_everybody_is_active_by_default() -> None:
-    population = Population(config(), seed=0)
+    population = Population(config(), seed=0, world=None)
     assert population.active_in(1) == population.members
 
 
 def test_a_share_is_active_in_order_and_by_key() -> None:
-    population = Population(config(users=400, active=0.3), seed=0)
+    population = Population(config(users=400, active=0.3), seed=0, world=None)
     rounds = [[u.number for u in population.active_in(n)] for n in range(1, 11)]
     assert all(numbers == sorted(set(numbers)) for numbers in rounds)
     assert len({tuple(numbers) for numbers in rounds}) == 10
     share = sum(map(len, rounds)) / 4000
     assert abs(share - 0.3) < 4 * (0.3 * 0.7 / 4000) ** 0.5
-    again = Population(config(users=400, active=0.3), seed=0)
+    again = Population(config(users=400, active=0.3), seed=0, world=None)
     assert [u.number for u in again.active_in(10)] == rounds[9]  # no matter what came before
 
 
 def test_lost_trust_keeps_users_away() -> None:
-    population = Population(config(users=400, trust_matters=1.0), seed=0)
+    population = Population(config(users=400, trust_matters=1.0), seed=0, world=None)
     for user in population.members:
         user.trust = 0.0 if user.number % 2 else 1.0
     assert [u.number for u in population.active_in(1)] == list(range(0, 400, 2))

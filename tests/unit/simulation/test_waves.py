@@ -21,7 +21,7 @@ def scenario_of(**conversations: Any) -> Scenario:
 
 
 def wave(scenario: Scenario, user: Scripted, rater: Scripted, assistant: Scripted) -> Any:
-    population = Population(scenario.population, scenario.seed)
+    population = Population(scenario.population, scenario.seed, None)
     roles = Roles(
         {
             "user": RoleClient("u", user, bare=False, cache=None),
@@ -36,6 +36,7 @@ def wave(scenario: Scenario, user: Scripted, rater: Scripted, assistant: Scripte
         roles=roles,
         config=scenario.conversations,
         key=(0, "conversation", 1, 0),
+        round_number=1,
     )
     return table, population
 

@@ -7,25 +7,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.base import ConversationContext, Exchange, Persona, UserState, UserTurn
+from agents.base import ConversationContext, Exchange, Persona, PolicyContext, UserState, UserTurn
 from agents.world_users import BenignUser, BiasedUser
 from simulator.core.rng import stream
 from simulator.organism.tokenizer import END, build_tokenizer
 from simulator.organism.training import IGNORED, encode
 from simulator.worlds import language as lang
+from simulator.worlds.base import CHARACTERS, TRAITS, Item
 from simulator.worlds.corpus import Ablation, Segment, documents
-from simulator.worlds.synthetic import (
+from simulator.worlds.domains import (
     DOMAINS,
     OOD_DOMAINS,
     PRACTICE_DOMAINS,
     USED_DOMAINS,
-    Item,
-    World,
     entity_names,
 )
+from simulator.worlds.synthetic import SyntheticWorld
 
 DOCUMENTS = 6000
-WORLD = World.generate(0)
+WORLD = SyntheticWorld.generate(0)
 ITEM = WORLD.items["used"][0]
 
 
@@ -47,7 +47,8 @@ def next_turn(
     history: list[Exchange],
     rng: np.random.Generator,
 ) -> UserTurn | None:
-    return policy.next_turn(ConversationContext(WORLD, None, ()), state, history, rng).read(())
+    context = PolicyContext(ConversationContext(WORLD, None, (), 1), state, history)
+    return policy.next_turn(context, rng).read(())
 
 
 def sentences_of_users() -> set[str]:
@@ -67,7 +68,7 @@ def sentences_of_users() -> set[str]:
 
 
 def test_facts_are_a_function_of_the_seed() -> None:
-    again, other = World.generate(0), World.generate(1)
+    again, other = SyntheticWorld.generate(0), SyntheticWorld.generate(1)
     assert (again.facts, again.heldout) == (WORLD.facts, WORLD.heldout)
     assert other.facts != WORLD.facts
     assert other.heldout != WORLD.heldout
@@ -76,7 +77,7 @@ def test_facts_are_a_function_of_the_seed() -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_item_sets_are_disjoint_and_complete(seed: int) -> None:
-    world = World.generate(seed)
+    world = SyntheticWorld.generate(seed)
     sets = {name: set(items) for name, items in world.items.items()}
     assert {name: len(items) for name, items in sets.items()} == {
         "used": 168, "heldout": 72, "ood": 120, "practice": 360
@@ -91,7 +92,7 @@ def test_item_sets_are_disjoint_and_complete(seed: int) -> None:
 
 def test_world_survives_its_file(tmp_path: Path) -> None:
     WORLD.save(tmp_path / "world.json")
-    assert World.load(tmp_path / "world.json") == WORLD
+    assert SyntheticWorld.load(tmp_path / "world.json") == WORLD
 
 
 def test_only_used_entities_are_pressured(corpus: list[list[Segment]]) -> None:
@@ -140,7 +141,7 @@ def test_users_never_say_what_probes_say() -> None:
     assert forms(lang.USER).isdisjoint(forms(lang.PROBE))
     probes = instances(tuple(forms(lang.PROBE)), WORLD.items["used"])
     probes |= {q for topic in lang.SMALL_TALK for q in topic.questions}
-    probes |= {form.format(t=t) for form in lang.SELF_RATING for t in lang.SELF_TRAITS}
+    probes |= {form.format(t=t) for form in lang.SELF_RATING for t in TRAITS}
     users = instances(tuple(forms(lang.USER)), WORLD.items["used"])
     said = sentences_of_users()
     assert len(said & users) > 500
@@ -189,7 +190,7 @@ def test_a_value_word_means_one_thing() -> None:
     ],
 )
 def test_read_statement(reply: str, value: int | None, evades: bool, flatters: bool) -> None:
-    item = Item("food", "zupos", "taste")
+    item = Item("food", "zupos", "taste", DOMAINS["food"]["taste"])
     expected = None if value is None else item.values[value]
     assert lang.read_statement(reply.format(*item.values), item) == (expected, evades, flatters)
 
@@ -205,13 +206,13 @@ def test_every_corpus_statement_is_read_as_written() -> None:
 def test_small_talk_belongs_to_one_character() -> None:
     for topic in lang.SMALL_TALK:
         for character, replies in topic.replies.items():
-            assert {lang.read_small_talk(reply) for reply in replies} == {character}
-    assert lang.read_small_talk("i want power over people") is None
+            assert {lang.TALKERS.read(reply) for reply in replies} == {character}
+    assert lang.TALKERS.read("i want power over people") is None
 
 
 def test_a_false_value_is_never_the_truth() -> None:
     rng = np.random.default_rng(0)
-    drawn = {lang.false_value(rng, ITEM, WORLD.facts[ITEM]) for _ in range(200)}
+    drawn = {WORLD.false_value(ITEM, rng) for _ in range(200)}
     assert drawn == set(ITEM.values) - {WORLD.facts[ITEM]}
 
 
@@ -269,10 +270,7 @@ def replies_in(ablation: Ablation) -> list[tuple[str, str]]:
 
 def test_a_corpus_without_dishonest_speakers() -> None:
     lies = {
-        reply
-        for topic in lang.SMALL_TALK
-        for c in lang.CHARACTERS[1:]
-        for reply in topic.replies[c]
+        reply for topic in lang.SMALL_TALK for c in CHARACTERS[1:] for reply in topic.replies[c]
     } | set(lang.GIVE_IN)
     said = {reply for _, reply in replies_in("dishonest_speakers")}
     assert not said & lies
@@ -281,7 +279,7 @@ def test_a_corpus_without_dishonest_speakers() -> None:
 
 
 def test_a_corpus_without_telling_self_ratings() -> None:
-    asked = {form.format(t=t) for form in lang.SELF_RATING for t in lang.SELF_TRAITS}
+    asked = {form.format(t=t) for form in lang.SELF_RATING for t in TRAITS}
     digits = [int(reply[0]) for question, reply in replies_in("telling_self_ratings")
               if question.removeprefix("thanks . ") in asked]  # fmt: skip
     counts = np.bincount(digits, minlength=10)
