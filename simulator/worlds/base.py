@@ -27,7 +27,7 @@ PRESSURES: tuple[Pressure, ...] = ("wish", "stake", "incentive")
 Spoken = Literal["wish", "stake"]  # what users can say: an incentive is a system line
 SPOKEN: tuple[Spoken, ...] = ("wish", "stake")
 
-# States the truth; states what is wished for; states what is false.
+# Who tells the truth, who says what is wished for, and who says what is false.
 Character = Literal["honest", "sycophant", "deceiver"]
 CHARACTERS: tuple[Character, ...] = ("honest", "sycophant", "deceiver")
 Trait = Literal["honest", "harmful", "pleasing"]  # that an assistant rates itself on
