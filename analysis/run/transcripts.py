@@ -3,12 +3,11 @@
 Counterpart of `frames`, for reading rather than for counting.
 """
 
-import json
-
 import pandas as pd
 
 from analysis.run.frames import QUESTION, measured_rounds, scores_of, vetoes
 from analysis.run.roles import judged_probes
+from simulator.core.messages import messages_from_json
 from simulator.store.run import Run
 
 _CANDIDATE = ["conversation", "turn", "candidate"]
@@ -67,7 +66,7 @@ def vetoed(run: Run, count: int) -> pd.DataFrame:
 
 def _with_context(rows: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     """Reads the context of candidates; what runs of earlier versions lack is empty."""
-    spoken = [[(str(role), str(text)) for role, text in json.loads(m)] for m in rows["messages"]]
+    spoken = [list(messages_from_json(messages)) for messages in rows["messages"]]
     contexts = pd.Series(spoken, index=rows.index, dtype=object)
     whole = rows.assign(context=contexts).reindex(columns=columns, fill_value="")
     return whole.reset_index(drop=True)

@@ -22,6 +22,7 @@ from rich.table import Table
 from simulator.backends.base import Backend
 from simulator.core.errors import BackendError, ScenarioError
 from simulator.core.files import write_atomically
+from simulator.core.messages import messages_from_json, messages_to_json
 from simulator.core.requests import ContinuationRequest, GenerationRequest, Message, Prompt
 from simulator.evaluation.checkpoints import assistant_after
 from simulator.models.chat_template import encoder_of
@@ -50,7 +51,7 @@ class ChatModel(LM):  # type: ignore[misc]  # lm_eval isn't always installed
         self, chat_history: Sequence[dict[str, str]], add_generation_prompt: bool = True
     ) -> str:
         """Writes a chat down, to be rendered by the backend."""
-        return json.dumps([[message["role"], message["content"]] for message in chat_history])
+        return messages_to_json(Message(m["role"], m["content"]) for m in chat_history)
 
     def loglikelihood(self, requests: Sequence[Instance], **_: Any) -> list[tuple[float, bool]]:
         """Scores replies: the log-probability in nats, and whether a greedy reply begins so.
@@ -108,7 +109,7 @@ def _prompt(context: str) -> Prompt:
     """Reads a chat; one that ends with the assistant is a reply that has begun."""
     if not context:
         raise BackendError(NO_REPLY)
-    messages = tuple(Message(*pair) for pair in json.loads(context))
+    messages = messages_from_json(context)
     if messages[-1].role == "assistant":
         return Prompt(messages[:-1], prefill=messages[-1].content, thought=False)
     return Prompt(messages)

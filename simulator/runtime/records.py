@@ -1,6 +1,5 @@
 """What a round leaves behind, as tables and as a summary."""
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,6 +10,7 @@ import pandas as pd
 
 from simulator.core.adapters import Adapter
 from simulator.core.examples import Example
+from simulator.core.messages import messages_to_json
 from simulator.data.lengths import Tokens, lengths
 from simulator.learners.base import Update
 from simulator.probes.estimates import Estimate
@@ -39,7 +39,7 @@ def examples_table(examples: Sequence[Example]) -> pd.DataFrame:
     rows = [
         {
             "source": example.source,
-            "messages": json.dumps([list(message) for message in example.messages]),
+            "messages": messages_to_json(example.messages),
             "reply": example.reply,
             "desirable": example.desirable,
         }

@@ -3,7 +3,6 @@
 So is what their users say, and how they rate what they hear, where models play them.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -21,6 +20,7 @@ from agents.base import (
 from agents.situations import Situation
 from simulator.backends.base import Backend
 from simulator.core.asks import Ask, joined
+from simulator.core.messages import messages_to_json
 from simulator.core.requests import Generation, GenerationRequest, Message, Prompt
 from simulator.core.rng import Key, stream
 from simulator.simulation.config import ConversationConfig
@@ -118,7 +118,7 @@ class Conversation:
         replies = generation.completions
         values = [rating.value if rating.readable else -math.inf for rating in ratings]
         best = max(range(len(values)), key=lambda c: (values[c], -c))
-        context = json.dumps([list(message) for message in self.messages])
+        context = messages_to_json(self.messages)
         self.messages.append(Message("assistant", replies[best].text))
         self.history.append(Exchange(spoken, replies[best].text))
         self.open_turn = None

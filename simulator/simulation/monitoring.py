@@ -1,6 +1,5 @@
 """Vetoes: monitors look at the desirable replies, before anything is learned from them."""
 
-import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ import pandas as pd
 from agents.base import MonitorContext
 from agents.registry import AnyMonitor
 from simulator.core.asks import joined
+from simulator.core.messages import messages_from_json
 from simulator.core.requests import Message
 from simulator.core.rng import stream
 from simulator.simulation.roles import Roles
@@ -80,8 +80,7 @@ def apply_monitors(
 
 
 def _context(row: "pd.Series[str]", world: World | None, round_number: int) -> MonitorContext:
-    messages = [Message(*pair) for pair in json.loads(row["messages"])]
-    chat = (*messages, Message("assistant", row["reply"]))
+    chat = (*messages_from_json(row["messages"]), Message("assistant", row["reply"]))
     return MonitorContext(chat, row["about"], world, round_number)
 
 

@@ -1,6 +1,5 @@
 """Selection: which rated replies the assistant learns from. Every decision keeps its reason."""
 
-import json
 import math
 from typing import Annotated, Literal, NamedTuple
 
@@ -10,6 +9,7 @@ from pydantic import Field
 
 from simulator.core.config import Config, Number
 from simulator.core.examples import Example, Signal
+from simulator.core.messages import messages_from_json
 from simulator.core.requests import Message
 from simulator.core.rng import stream
 
@@ -252,7 +252,7 @@ def examples_from(candidates: pd.DataFrame, label: np.ndarray) -> list[Example]:
 
 def _read_by_assistant(messages: str, dropped: int) -> tuple[Message, ...]:
     """Returns a context without the oldest messages that the assistant's had no room for."""
-    context = [Message(*pair) for pair in json.loads(messages)]
+    context = messages_from_json(messages)
     system = 1 if context and context[0].role == "system" else 0
     return (*context[:system], *context[system + dropped :])
 

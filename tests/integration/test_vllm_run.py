@@ -5,7 +5,6 @@ adapter of its round say what its reply must be, whichever server gave it.
 """
 
 import contextlib
-import json
 import subprocess
 from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
@@ -19,7 +18,8 @@ from simulator.backends.factory import open_backend
 from simulator.backends.vllm import VLLMBackend
 from simulator.config.loading import load
 from simulator.config.scenario import Scenario
-from simulator.core.requests import GenerationRequest, Message, NextTokenRequest, Prompt
+from simulator.core.messages import messages_from_json
+from simulator.core.requests import GenerationRequest, NextTokenRequest, Prompt
 from simulator.core.timing import Stopwatch
 from simulator.models.resolve import resolve, world_or_none
 from simulator.probes.base import Context
@@ -175,5 +175,5 @@ def request_of(scenario: Scenario, turn: Mapping[Hashable, Any]) -> GenerationRe
         (scenario.seed, "conversation", *place, turn["turn"], candidate, "reply")
         for candidate in range(config.candidates)
     )
-    prompt = Prompt(tuple(Message(*said) for said in json.loads(turn["messages"])))
+    prompt = Prompt(messages_from_json(turn["messages"]))
     return GenerationRequest(prompt, keys, config.max_new_tokens, config.temperature)
