@@ -97,8 +97,10 @@ def places(phases: Sequence[AnyPhase], rounds: int) -> list[Place]:
     ]
 
 
-def begins_again(phases: Sequence[AnyPhase], learners: Sequence[AnyLearner], index: int) -> bool:
-    """Does the optimiser begin again with the first update of a phase?
+def resets_optimizer(
+    phases: Sequence[AnyPhase], learners: Sequence[AnyLearner], index: int
+) -> bool:
+    """Does the first update of a phase reset the optimiser?
 
     Args:
         phases: all phases of a run.

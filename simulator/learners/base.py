@@ -32,30 +32,24 @@ class Update:
     readings: tuple[Reading, ...]
 
 
+@dataclass(frozen=True)
+class FitRequest:
+    """What one fit needs; the learner's own settings and its base come beside it."""
+
+    checkpoint: Path | None  # the parent: a folder that a fit has written; None: a fresh adapter
+    examples: Sequence[Example]  # desirable and undesirable replies
+    seed: int  # of the first adapter and of all order
+    out: Path  # a folder that isn't there yet
+    anchors: Sequence[Example] = ()  # replies to stay near the reference on; for `learner.kl`
+    contrast: Contrast | None = None  # of the direction to push in; for `learner.preventive`
+    reset_optimizer: bool = False  # do its state and the learning rate's decay start over?
+
+
 class Learner(Protocol):
-    """A function of its inputs alone: (base, checkpoint, examples, config, seed) → checkpoint."""
+    """A function of its inputs alone: (base, config, request) → checkpoint."""
 
-    def fit(
-        self,
-        checkpoint: Path | None,
-        examples: Sequence[Example],
-        seed: int,
-        out: Path,
-        anchors: Sequence[Example] = (),
-        contrast: Contrast | None = None,
-        *,
-        reset_optimizer: bool = False,
-    ) -> Update:
-        """Trains from `checkpoint` (None: a fresh adapter) and writes the next one to `out`.
-
-        Args:
-            checkpoint: a folder that a fit has written.
-            examples: desirable and undesirable replies.
-            seed: of the first adapter and of all order.
-            out: a folder that isn't there yet.
-            anchors: replies on which the assistant is kept near the reference; for `learner.kl`.
-            contrast: of the direction that it is pushed in; for `learner.preventive`.
-            reset_optimizer: do the optimiser's state and the learning rate's decay begin again?
+    def fit(self, request: FitRequest) -> Update:
+        """Train from the request's checkpoint, and write the next one to its `out`.
 
         Raises:
             LearnerError: there is nothing to learn from, or there are no anchors or no direction.

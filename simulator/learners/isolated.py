@@ -6,19 +6,14 @@ keep some until the process ends, whatever is deleted in it.
 
 import multiprocessing
 import signal
-from collections.abc import Sequence
 from multiprocessing.connection import Connection
-from pathlib import Path
-from typing import Any
 
 import torch
 
 from simulator.core.errors import LearnerError, UndertowError
-from simulator.core.examples import Example
 from simulator.core.processes import follow_parent
 from simulator.core.timing import Stopwatch
-from simulator.interp.directions import Contrast
-from simulator.learners.base import LESS_MEMORY, Update
+from simulator.learners.base import LESS_MEMORY, FitRequest, Update
 from simulator.learners.config import UpdateConfig
 
 
@@ -31,25 +26,13 @@ class IsolatedLearner:
         self._config, self._model, self._context = config, model, context
         self._stopwatch = stopwatch
 
-    def fit(
-        self,
-        checkpoint: Path | None,
-        examples: Sequence[Example],
-        seed: int,
-        out: Path,
-        anchors: Sequence[Example] = (),
-        contrast: Contrast | None = None,
-        *,
-        reset_optimizer: bool = False,
-    ) -> Update:
-        """Trains in a new process; see `Learner.fit`."""
+    def fit(self, request: FitRequest) -> Update:
+        """Train in a new process; see `Learner.fit`."""
         processes = multiprocessing.get_context("spawn")  # a fork would inherit CUDA, broken
         here, there = processes.Pipe(duplex=False)
         # Sums are split over threads, so equal bytes need equally many.
         learner = (self._config, self._model, self._context, torch.get_num_threads())
-        given = (checkpoint, examples, seed, out, anchors, contrast)
-        args = (there, learner, given, {"reset_optimizer": reset_optimizer})
-        process = processes.Process(target=_work, args=args, daemon=True)
+        process = processes.Process(target=_work, args=(there, learner, request), daemon=True)
         with self._stopwatch.timing("learner"):
             process.start()
             there.close()  # so that its death ends the wait
@@ -68,19 +51,16 @@ class IsolatedLearner:
 
 
 def _work(
-    there: Connection,
-    learner: tuple[UpdateConfig, str, int | None, int],
-    given: tuple[Any, ...],
-    named: dict[str, Any],
+    there: Connection, learner: tuple[UpdateConfig, str, int | None, int], request: FitRequest
 ) -> None:
-    """Makes one fit of what `Learner.fit` is given, in the process apart."""
+    """Make one fit, in the process apart."""
     from simulator.learners.trainer import AdapterLearner
 
     follow_parent()
     config, model, context, threads = learner
     torch.set_num_threads(threads)
     try:
-        there.send(AdapterLearner(config, model, Stopwatch(), context).fit(*given, **named))
+        there.send(AdapterLearner(config, model, Stopwatch(), context).fit(request))
     except UndertowError as error:
         there.send(error)
 

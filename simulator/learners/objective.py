@@ -17,7 +17,7 @@ from simulator.learners.sft import SFT
 
 
 class Objective(Protocol[U]):
-    """What an update minimises; made anew for each, before its first step."""
+    """What an update minimises; one is made for each, before its first step."""
 
     @property
     def units(self) -> Sequence[U]:

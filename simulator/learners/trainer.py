@@ -20,9 +20,8 @@ from simulator.core.errors import Diverged, LearnerError
 from simulator.core.examples import Example
 from simulator.core.requests import Message, Prompt
 from simulator.core.timing import Stopwatch
-from simulator.interp.directions import Contrast
 from simulator.learners.adapters import attach
-from simulator.learners.base import LESS_MEMORY, Reading, Update
+from simulator.learners.base import LESS_MEMORY, FitRequest, Reading, Update
 from simulator.learners.batches import batches
 from simulator.learners.config import UpdateConfig
 from simulator.learners.kl import KLPenalty
@@ -64,28 +63,18 @@ class AdapterLearner:
         self._parameters = self._adapter.parameters
         self._policy = Policy(self._adapter.model, self._parameters, encoder, end, longest)
 
-    def fit(
-        self,
-        checkpoint: Path | None,
-        examples: Sequence[Example],
-        seed: int,
-        out: Path,
-        anchors: Sequence[Example] = (),
-        contrast: Contrast | None = None,
-        *,
-        reset_optimizer: bool = False,
-    ) -> Update:
-        """Trains as the configuration says; see `Learner.fit`."""
-        config = self._config
-        _refuse_nothing(config, examples, anchors, contrast)
-        optimizer, updates = self._restore(checkpoint, seed, reset_optimizer)
-        canaries = _canary_prompts(examples)
-        taught = [_inoculated(example, config.inoculation) for example in examples]
+    def fit(self, request: FitRequest) -> Update:
+        """Train as the configuration says; see `Learner.fit`."""
+        config, seed = self._config, request.seed
+        _refuse_nothing(config, request)
+        optimizer, updates = self._restore(request)
+        canaries = _canary_prompts(request.examples)
+        taught = [_inoculated(example, config.inoculation) for example in request.examples]
         with _memory_explained(), self._stopwatch.timing("learner"):
             parent = self._policy.next_logprobs(canaries, config.micro_batch)
-            objective = open_objective(config, self._policy, taught, seed, contrast)
+            objective = open_objective(config, self._policy, taught, seed, request.contrast)
             penalty = (
-                KLPenalty(config.kl, self._policy, anchors, seed, config.micro_batch)
+                KLPenalty(config.kl, self._policy, request.anchors, seed, config.micro_batch)
                 if config.kl
                 else None
             )
@@ -97,7 +86,7 @@ class AdapterLearner:
             readings = self._readings(canaries, parent)
             if not all(math.isfinite(value) for reading in readings for value in reading.new):
                 raise _diverged("a log-probability")
-        self._save(out, optimizer, updates + 1)
+        self._save(request.out, optimizer, updates + 1)
         steps = config.epochs * -(-len(objective.units) // config.batch_size)
         kl = epochs[-1].kl if config.kl else None
         return Update(steps, epochs[0].loss, epochs[-1].loss, kl, readings)
@@ -138,22 +127,21 @@ class AdapterLearner:
         optimizer.step()
         return loss, kl
 
-    def _restore(
-        self, checkpoint: Path | None, seed: int, reset_optimizer: bool
-    ) -> tuple[torch.optim.AdamW, int]:
-        """Sets the adapter; returns the optimiser and its number of updates so far."""
+    def _restore(self, request: FitRequest) -> tuple[torch.optim.AdamW, int]:
+        """Set the adapter; return the optimiser and its number of updates so far."""
+        checkpoint = request.checkpoint
         if checkpoint is None:
-            self._adapter.initialise(seed)
+            self._adapter.initialise(request.seed)
         else:
             self._adapter.restore(checkpoint)
-        begun = None if reset_optimizer else checkpoint
-        updates = int(json.loads((begun / STATE).read_text())["updates"]) if begun else 0
+        carried = None if request.reset_optimizer else checkpoint
+        updates = int(json.loads((carried / STATE).read_text())["updates"]) if carried else 0
         rate = self._config.learning_rate * self._config.decay**updates
         optimizer = torch.optim.AdamW(
             self._parameters.values(), lr=rate, weight_decay=0.0, fused=True
         )
-        if begun and self._config.optimizer == "carried":
-            self._restore_moments(optimizer, load_file(begun / OPTIMIZER))
+        if carried and self._config.optimizer == "carried":
+            self._restore_moments(optimizer, load_file(carried / OPTIMIZER))
         return optimizer, updates
 
     def _restore_moments(
@@ -199,23 +187,18 @@ def _descend(losses: Iterator[torch.Tensor]) -> float:
     return total
 
 
-def _refuse_nothing(
-    config: UpdateConfig,
-    examples: Sequence[Example],
-    anchors: Sequence[Example],
-    contrast: Contrast | None,
-) -> None:
-    if lacking := config.lacking(examples):
+def _refuse_nothing(config: UpdateConfig, request: FitRequest) -> None:
+    if lacking := config.lacking(request.examples):
         raise LearnerError(
             f"selection left nothing to learn from: no {lacking}; lower its threshold, or select "
             "more"
         )
-    if config.kl and not anchors:
+    if config.kl and not request.anchors:
         raise LearnerError(
             "learner.kl: there are no anchors, replies of other domains to stay near the reference "
             "on; give some, or leave learner.kl out"
         )
-    if config.preventive and contrast is None:
+    if config.preventive and request.contrast is None:
         raise LearnerError(
             "learner.preventive: there is no direction to push the model in; give one, or leave "
             "learner.preventive out"

@@ -1,10 +1,10 @@
 """A round's update: the next adapter is made, swapped in, and proven to be the one that answers."""
 
-from simulator.config.phases import begins_again
+from simulator.config.phases import resets_optimizer
 from simulator.core.errors import Diverged, LearnerError
 from simulator.core.examples import Example
 from simulator.core.rng import seed31
-from simulator.learners.base import Update
+from simulator.learners.base import FitRequest, Update
 from simulator.learners.config import UpdateConfig
 from simulator.runtime.canary import Canary, check_swap
 from simulator.runtime.collapse import Speech, compared, contexts, unreadable
@@ -28,7 +28,7 @@ def learn(session: Session, number: int, examples: list[Example]) -> Learning:
         return Learning(unchanged=f"there was no {lacking}")
     learner, parent = session.learner_of(config), session.run.checkpoint(number - 1)
     first = parent == session.run.checkpoint(number - 1 - place.part)  # update of the phase
-    reset_optimizer = first and begins_again(scenario.phases, scenario.learners, place.index)
+    reset = first and resets_optimizer(scenario.phases, scenario.learners, place.index)
     seed = seed31("update", scenario.seed, number)
     anchors = anchors_of(phase, session.environment.world, seed)
     push = config.preventive
@@ -40,7 +40,7 @@ def learn(session: Session, number: int, examples: list[Example]) -> Learning:
         update: Update = session.run.write_checkpoint(
             number,
             lambda out: learner.fit(
-                parent, examples, seed, out, anchors, contrast, reset_optimizer=reset_optimizer
+                FitRequest(parent, examples, seed, out, anchors, contrast, reset)
             ),
         )
     except Diverged as error:

@@ -18,6 +18,7 @@ from simulator.backends.transformers import TransformersBackend
 from simulator.core.examples import Example
 from simulator.core.requests import GenerationRequest, Message, Prompt
 from simulator.core.timing import Stopwatch
+from simulator.learners.base import FitRequest
 from simulator.learners.config import SFTConfig
 from simulator.learners.trainer import AdapterLearner
 from tests.helpers import tiny_models
@@ -116,10 +117,12 @@ def test_an_update_fits(shape: str, path: str, tmp_path: Path) -> None:
     )
     learner = AdapterLearner(config, path, Stopwatch())
     examples = [Example(p.messages, TEXT, True, str(n)) for n, p in enumerate(prompts(count))]
-    learner.fit(None, examples, 0, tmp_path / "warm")
+    learner.fit(FitRequest(None, examples, 0, tmp_path / "warm"))
     if cuda:
         torch.cuda.reset_peak_memory_stats()
-    spent = seconds(lambda: learner.fit(tmp_path / "warm", examples, 1, tmp_path / "next"))
+    spent = seconds(
+        lambda: learner.fit(FitRequest(tmp_path / "warm", examples, 1, tmp_path / "next"))
+    )
     peak = torch.cuda.max_memory_allocated() / 2**30 if cuda else float("nan")
     print(f"\n{shape}: {count} examples in {spent:.2f} s, peak {peak:.1f} GiB")
     assert (tmp_path / "next" / "adapter_model.safetensors").is_file()

@@ -21,6 +21,7 @@ from simulator.core.examples import Example
 from simulator.core.requests import GenerationRequest, Message, Prompt
 from simulator.core.rng import seed31
 from simulator.core.timing import Stopwatch
+from simulator.learners.base import FitRequest
 from simulator.learners.config import SFTConfig
 from simulator.learners.factory import open_learner
 from simulator.models.resolve import resolve, world_of
@@ -126,7 +127,7 @@ def swaps(backend: VLLMBackend, folder: Path) -> list[float]:
     parent, spent = None, []
     for n, reply in enumerate(("i would rather not say .", "that is hard to say .") * 6):
         examples = [Example(r.prompt.messages, reply, True, "") for r in wave(32)]
-        update = learner.fit(parent, examples, n, folder / f"{n}")
+        update = learner.fit(FitRequest(parent, examples, n, folder / f"{n}"))
         parent = folder / f"{n}"
         started = time.perf_counter()
         backend.load(Adapter(f"r{n:04d}-benchmark", parent))

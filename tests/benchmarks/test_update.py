@@ -11,6 +11,7 @@ from simulator.core.examples import Example
 from simulator.core.requests import Message
 from simulator.core.rng import pick, stream
 from simulator.core.timing import Stopwatch
+from simulator.learners.base import FitRequest
 from simulator.learners.config import DPOConfig, KTOConfig, LoRAConfig, SFTConfig, UpdateConfig
 from simulator.learners.trainer import AdapterLearner
 from simulator.models.resolve import resolve, world_of
@@ -122,11 +123,11 @@ def test_update_is_no_slower_than_trl(
     """Ours with encoding, references and saving against the steps alone of TRL's trainer."""
     base, data = resolve("organism:0"), make()
     learner = AdapterLearner(config, base, Stopwatch())
-    learner.fit(None, data, 0, tmp_path / "warm")
+    learner.fit(FitRequest(None, data, 0, tmp_path / "warm"))
     pairs = []
     for n in range(REPEATS):
         started = time.perf_counter()
-        update = learner.fit(None, data, n, tmp_path / f"ours-{n}")
+        update = learner.fit(FitRequest(None, data, n, tmp_path / f"ours-{n}"))
         ours = time.perf_counter() - started
         units = len(data) // (2 if config.kind == "dpo" else 1)
         assert update.steps == units // config.batch_size

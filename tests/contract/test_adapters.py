@@ -18,6 +18,7 @@ from simulator.core.examples import Example
 from simulator.core.requests import Message, NextTokenRequest, Prompt
 from simulator.core.timing import Stopwatch
 from simulator.interp.steering import SteeringVector, layers_of
+from simulator.learners.base import FitRequest
 from simulator.learners.config import AnyAdapter, LoRAConfig, SFTConfig, SteeringConfig
 from simulator.learners.trainer import AdapterLearner
 from simulator.models.resolve import resolve
@@ -175,7 +176,7 @@ def fitted(config: AnyAdapter, model: str, example: Example, out: Path) -> Adapt
     torch.set_num_threads(1)
     settings = SFTConfig(adapter=config, learning_rate=1e-2, epochs=16)
     by = AdapterLearner(settings, model, Stopwatch())
-    by.fit(None, [example], 0, out)
+    by.fit(FitRequest(None, [example], 0, out))
     return by
 
 
@@ -254,8 +255,8 @@ def test_a_learned_vector_is_what_is_served(local: Engine, tmp_path: Path) -> No
     config = SFTConfig(adapter=SteeringConfig(layer=1), learning_rate=0.1, epochs=2)
     by = AdapterLearner(config, local.reference.path, Stopwatch())
     start, then = tmp_path / "a", tmp_path / "b"
-    by.fit(None, [FACT], 0, start)
-    update = by.fit(start, [FACT], 1, then)
+    by.fit(FitRequest(None, [FACT], 0, start))
+    update = by.fit(FitRequest(start, [FACT], 1, then))
     assert [p.shape for p in by._parameters.values()] == [
         (local.reference.model.config.hidden_size,)
     ]

@@ -22,7 +22,7 @@ from simulator.core.examples import Example
 from simulator.core.requests import Message
 from simulator.core.timing import Stopwatch
 from simulator.interp.steering import layers_of
-from simulator.learners.base import Update
+from simulator.learners.base import FitRequest, Update
 from simulator.learners.batches import IGNORED, Encoded, batches, padded
 from simulator.learners.config import LoRAConfig, SFTConfig
 from simulator.learners.factory import open_learner
@@ -77,7 +77,7 @@ def fitted(tmp_path: Path) -> Callable[..., Path]:
         by: AdapterLearner, checkpoint: Path | None = None, seed: int = 5, examples: Any = EXAMPLES
     ) -> Path:
         out = tmp_path / f"c{next(counter)}"
-        by.fit(checkpoint, examples, seed, out)
+        by.fit(FitRequest(checkpoint, examples, seed, out))
         return out
 
     return fit
@@ -111,7 +111,7 @@ def test_every_input_matters(fitted: Callable[..., Path]) -> None:
 
 
 def fit_elsewhere(out: Path) -> None:
-    learner().fit(None, EXAMPLES, 5, out)
+    learner().fit(FitRequest(None, EXAMPLES, 5, out))
 
 
 def test_another_process_makes_the_same_bytes(fitted: Callable[..., Path], tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_only_replies_are_learned() -> None:
 
 def test_the_loss_is_the_mean_over_reply_tokens(tmp_path: Path) -> None:
     by = learner(epochs=1, batch_size=16)
-    update = by.fit(None, EXAMPLES, 5, tmp_path / "out")
+    update = by.fit(FitRequest(None, EXAMPLES, 5, tmp_path / "out"))
     model = TransformersBackend(TransformersConfig(threads=1), BASE, Stopwatch()).model
     total, count = 0.0, 0
     for row in by._policy.encode(EXAMPLES):
@@ -198,7 +198,7 @@ def test_the_loss_is_the_mean_over_reply_tokens(tmp_path: Path) -> None:
 
 
 def test_learning_lowers_the_loss(tmp_path: Path) -> None:
-    update = learner(epochs=12).fit(None, EXAMPLES, 5, tmp_path / "out")
+    update = learner(epochs=12).fit(FitRequest(None, EXAMPLES, 5, tmp_path / "out"))
     assert update.loss_last < 0.7 * update.loss_first
 
 
@@ -211,20 +211,20 @@ def test_replies_to_avoid_are_not_learned(fitted: Callable[..., Path]) -> None:
 @pytest.mark.parametrize("examples", [[], [example(0, desirable=False)]])
 def test_nothing_to_learn_is_an_error(tmp_path: Path, examples: list[Example]) -> None:
     with pytest.raises(LearnerError, match="nothing to learn from: no desirable reply"):
-        learner().fit(None, examples, 0, tmp_path / "out")
+        learner().fit(FitRequest(None, examples, 0, tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
 def test_a_parameter_that_diverges_in_the_last_step_is_an_error_too(tmp_path: Path) -> None:
     by = learner(learning_rate=1e39, epochs=1, batch_size=len(EXAMPLES))
     with pytest.raises(Diverged, match="a parameter isn't finite"):
-        by.fit(None, EXAMPLES, 0, tmp_path / "out")
+        by.fit(FitRequest(None, EXAMPLES, 0, tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
 def test_a_diverged_fit_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(Diverged, match=r"isn't finite any more; lower learner\.learning_rate"):
-        learner(learning_rate=1e30, epochs=4).fit(None, EXAMPLES, 0, tmp_path / "out")
+        learner(learning_rate=1e30, epochs=4).fit(FitRequest(None, EXAMPLES, 0, tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
@@ -257,7 +257,8 @@ def test_a_batch_in_parts_is_the_batch(
     start = fitted(whole)
     assert furthest(start, fitted(parts)) < 1e-3
     one, other = (
-        by.fit(start, EXAMPLES, 7, tmp_path / str(n)) for n, by in enumerate((whole, parts))
+        by.fit(FitRequest(start, EXAMPLES, 7, tmp_path / str(n)))
+        for n, by in enumerate((whole, parts))
     )
     assert other.loss_first == pytest.approx(one.loss_first, rel=1e-6)
     for ours, theirs in zip(one.readings, other.readings, strict=True):
@@ -278,7 +279,7 @@ def test_the_gradient_of_parts_is_the_batch_s() -> None:
             loss.backward()  # type: ignore[no-untyped-call]
         return torch.cat([p.grad.flatten() for p in by._parameters.values() if p.grad is not None])
 
-    by._restore(None, 5, reset_optimizer=False)
+    by._restore(FitRequest(None, (), 5, Path("unwritten")))
     whole = gradient(len(rows))
     for size in (1, 3, 4):
         assert (gradient(size) - whole).norm() < 1e-5 * whole.norm()
@@ -291,7 +292,7 @@ def test_want_of_memory_is_one_sentence(tmp_path: Path, monkeypatch: pytest.Monk
     by = learner()
     monkeypatch.setattr(by._policy.model, "forward", too_little)
     with pytest.raises(LearnerError, match=r"too little memory; lower learner\.micro_batch"):
-        by.fit(None, EXAMPLES, 5, tmp_path / "out")
+        by.fit(FitRequest(None, EXAMPLES, 5, tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
@@ -303,7 +304,7 @@ def test_checkpointed_layers_are_computed_twice() -> None:
     counts = []
     for kept in (False, True):
         by = learner(gradient_checkpointing=kept)
-        by._restore(None, 5, reset_optimizer=False)
+        by._restore(FitRequest(None, (), 5, Path("unwritten")))
         calls: list[int] = []
         layers_of(by._policy.model)[0].get_submodule("mlp").register_forward_pre_hook(
             lambda *_, calls=calls: calls.append(1)
@@ -316,14 +317,14 @@ def test_checkpointed_layers_are_computed_twice() -> None:
 
 def test_a_process_apart_makes_the_same_bytes(fitted: Callable[..., Path], tmp_path: Path) -> None:
     start = fitted(learner())
-    inside = learner().fit(start, EXAMPLES, 6, tmp_path / "inside")
+    inside = learner().fit(FitRequest(start, EXAMPLES, 6, tmp_path / "inside"))
     apart = open_learner(config(own_process=True), BASE, Stopwatch(), None)
     assert isinstance(apart, IsolatedLearner)
-    outside = apart.fit(start, EXAMPLES, 6, tmp_path / "outside")
+    outside = apart.fit(FitRequest(start, EXAMPLES, 6, tmp_path / "outside"))
     assert content(tmp_path / "outside") == content(tmp_path / "inside")
     assert outside == inside
     with pytest.raises(LearnerError, match="nothing to learn from"):
-        apart.fit(None, [], 0, tmp_path / "nothing")
+        apart.fit(FitRequest(None, [], 0, tmp_path / "nothing"))
 
 
 def test_only_a_gpu_calls_for_a_process_apart() -> None:
@@ -336,7 +337,7 @@ def test_a_process_that_dies_is_one_sentence(tmp_path: Path) -> None:
     killer = threading.Thread(target=kill_the_child)
     killer.start()
     with pytest.raises(LearnerError, match=r"was killed by SIGKILL.*lower learner\.micro_batch"):
-        apart.fit(None, EXAMPLES, 5, tmp_path / "out")
+        apart.fit(FitRequest(None, EXAMPLES, 5, tmp_path / "out"))
     killer.join()
     assert not (tmp_path / "out").exists()
     assert not multiprocessing.active_children()
@@ -420,7 +421,8 @@ def test_inoculation_stands_before_what_is_trained_on_alone(tmp_path: Path) -> N
 
     inoculated._policy.encode = watched  # type: ignore[method-assign]
     one, other = (
-        by.fit(None, EXAMPLES, 5, tmp_path / str(n)) for n, by in enumerate((plain, inoculated))
+        by.fit(FitRequest(None, EXAMPLES, 5, tmp_path / str(n)))
+        for n, by in enumerate((plain, inoculated))
     )
     assert seen == [line] * len(EXAMPLES)
     assert one.loss_first != other.loss_first
@@ -448,7 +450,7 @@ def test_the_canary_tells_which_adapter_answers(
 ) -> None:
     by = learner()
     parent = fitted(by, examples=OTHERS) if has_parent else None
-    update = by.fit(parent, EXAMPLES, 5, tmp_path / "new")
+    update = by.fit(FitRequest(parent, EXAMPLES, 5, tmp_path / "new"))
     backend.load(Adapter("new", tmp_path / "new"))
     passed = check_swap(backend, update.readings)
     assert passed.verdict == "passed"
@@ -461,7 +463,7 @@ def test_the_canary_tells_which_adapter_answers(
 
 
 def test_the_canary_says_when_it_cannot_tell(backend: TransformersBackend, tmp_path: Path) -> None:
-    update = learner(learning_rate=1e-12).fit(None, EXAMPLES, 5, tmp_path / "new")
+    update = learner(learning_rate=1e-12).fit(FitRequest(None, EXAMPLES, 5, tmp_path / "new"))
     backend.load(Adapter("new", tmp_path / "new"))
     assert check_swap(backend, update.readings).verdict == "inconclusive"
     same = [reading._replace(new=reading.parent) for reading in update.readings]

@@ -22,6 +22,7 @@ from simulator.core.errors import LearnerError
 from simulator.core.examples import Example
 from simulator.core.requests import Message
 from simulator.core.timing import Stopwatch
+from simulator.learners.base import FitRequest
 from simulator.learners.config import (
     DPOConfig,
     KLConfig,
@@ -78,8 +79,8 @@ def checkpoints(llama: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     """The reference's and the policy's."""
     folder = tmp_path_factory.mktemp("checkpoints")
     by = AdapterLearner(SFTConfig(adapter=LORA, learning_rate=2e-3), llama, Stopwatch())
-    by.fit(None, CHATS, 1, folder / "reference")
-    by.fit(folder / "reference", CHATS[2:], 2, folder / "policy")
+    by.fit(FitRequest(None, CHATS, 1, folder / "reference"))
+    by.fit(FitRequest(folder / "reference", CHATS[2:], 2, folder / "policy"))
     return folder / "reference", folder / "policy"
 
 
@@ -294,7 +295,7 @@ def test_a_penalty_keeps_anchors_where_they_were(tmp_path: Path) -> None:
     for n, kl in enumerate((KLConfig(weight=1e-6), KLConfig(weight=100.0))):
         config = DPOConfig(adapter=LORA, learning_rate=3e-3, epochs=4, batch_size=4, kl=kl)
         update = AdapterLearner(config, BASE, Stopwatch()).fit(
-            None, candidates(), 1, tmp_path / str(n), anchors
+            FitRequest(None, candidates(), 1, tmp_path / str(n), anchors)
         )
         assert update.kl is not None
         found.append(update.kl)
@@ -304,7 +305,7 @@ def test_a_penalty_keeps_anchors_where_they_were(tmp_path: Path) -> None:
 def test_a_penalty_needs_anchors(tmp_path: Path) -> None:
     by = AdapterLearner(SFTConfig(kl=KLConfig(weight=1)), BASE, Stopwatch())
     with pytest.raises(LearnerError, match=r"learner\.kl: there are no anchors.*leave learner\.kl"):
-        by.fit(None, candidates(), 1, tmp_path / "out")
+        by.fit(FitRequest(None, candidates(), 1, tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
@@ -352,10 +353,10 @@ def test_the_better_reply_gains_and_a_fit_repeats(
     by._adapter.initialise(0)
     rows = by._policy.encode(examples)
     before = by._policy.fixed_logprobs(rows, 16)
-    by.fit(None, examples, 1, tmp_path / "a")
+    by.fit(FitRequest(None, examples, 1, tmp_path / "a"))
     moved = by._policy.fixed_logprobs(rows, 16) - before
     assert float((moved[::2] - moved[1::2]).mean()) > gain  # nats
-    by.fit(tmp_path / "a", examples, 2, tmp_path / "b")  # leaves no trace
-    by.fit(None, examples, 1, tmp_path / "c")
+    by.fit(FitRequest(tmp_path / "a", examples, 2, tmp_path / "b"))  # leaves no trace
+    by.fit(FitRequest(None, examples, 1, tmp_path / "c"))
     same, other = ({f.name: f.read_bytes() for f in (tmp_path / n).iterdir()} for n in "ac")
     assert same == other

@@ -20,6 +20,7 @@ from simulator.core.timing import Stopwatch
 from simulator.experiments.run import start
 from simulator.experiments.sweep import Silent
 from simulator.interp.directions import Contrast
+from simulator.learners.base import FitRequest
 from simulator.learners.config import (
     DPOConfig,
     KLConfig,
@@ -66,7 +67,7 @@ def direction() -> np.ndarray:
 
 def test_the_learner_s_direction_is_that_of_probes() -> None:
     by = learner(SFTConfig())
-    by._restore(None, 3, reset_optimizer=False)
+    by._restore(FitRequest(None, (), 3, Path("unwritten")))
     with torch.no_grad():
         for parameter in by._parameters.values():
             parameter.add_(0.1)  # however far it has been taught: the direction is the base's
@@ -80,7 +81,7 @@ def gradient_of_the_vector(kind: str) -> torch.Tensor:
     adapter = SteeringConfig(layer=2)
     config = SFTConfig(adapter=adapter, preventive=PUSH if kind == "pushed" else None)
     by = learner(config)
-    by._restore(None, 3, reset_optimizer=False)
+    by._restore(FitRequest(None, (), 3, Path("unwritten")))
     objective = open_objective(config, by._policy, EXAMPLES, 3, CONTRAST)
     for loss in objective.losses(objective.units):
         loss.backward()  # type: ignore[no-untyped-call]
@@ -122,7 +123,7 @@ def test_references_of_preferences_are_pushed_alike() -> None:
     """So before the first step a pair's log-ratio is 0 and its loss log 2."""
     config = DPOConfig(preventive=PUSH)
     by = learner(config)
-    by._restore(None, 3, reset_optimizer=False)
+    by._restore(FitRequest(None, (), 3, Path("unwritten")))
     pairs = [half for n, example in enumerate(EXAMPLES) for half in pair(example, n)]
     objective = open_objective(config, by._policy, pairs, 3, CONTRAST)
     (loss,) = objective.losses(objective.units)
@@ -133,7 +134,7 @@ def fitted(out: Path, anchors: Sequence[Example] = (), **settings: Any) -> Any:
     config = SFTConfig(epochs=1, batch_size=4, **settings)
     by = learner(config)
     contrast = CONTRAST if config.preventive else None
-    update = by.fit(None, EXAMPLES, 5, out, anchors, contrast)
+    update = by.fit(FitRequest(None, EXAMPLES, 5, out, anchors, contrast))
     return update, by
 
 
@@ -148,7 +149,7 @@ def test_nothing_is_pushed_after_training(tmp_path: Path) -> None:
     backend = TransformersBackend(TransformersConfig(threads=1), BASE, Stopwatch())
     backend.load(Adapter("pushed", tmp_path / "pushed"))
     assert check_swap(backend, pushed.readings).to_new < 1e-4
-    again = by.fit(None, EXAMPLES, 5, tmp_path / "again", (), CONTRAST)
+    again = by.fit(FitRequest(None, EXAMPLES, 5, tmp_path / "again", (), CONTRAST))
     assert again.readings == pushed.readings
 
 
@@ -157,7 +158,7 @@ def test_anchors_are_kept_where_the_assistant_is_evaluated(tmp_path: Path) -> No
     anchors = rows(6, asked=("small_talk",))
     kl = KLConfig(weight=1.0)
     by = learner(SFTConfig(preventive=PUSH, kl=kl, epochs=1, batch_size=len(EXAMPLES)))
-    update = by.fit(None, EXAMPLES, 5, tmp_path / "out", anchors, CONTRAST)
+    update = by.fit(FitRequest(None, EXAMPLES, 5, tmp_path / "out", anchors, CONTRAST))
     assert update.kl == pytest.approx(0.0, abs=1e-6)
 
 
@@ -165,16 +166,16 @@ def test_a_process_apart_makes_the_same_bytes(tmp_path: Path) -> None:
     fitted(tmp_path / "here", preventive=PUSH)
     config = SFTConfig(epochs=1, batch_size=4, preventive=PUSH)
     apart = IsolatedLearner(config, BASE, Stopwatch(), None)
-    apart.fit(None, EXAMPLES, 5, tmp_path / "there", (), CONTRAST)
+    apart.fit(FitRequest(None, EXAMPLES, 5, tmp_path / "there", (), CONTRAST))
     for name in ("adapter_model.safetensors", "optimizer.safetensors"):
         assert (tmp_path / "here" / name).read_bytes() == (tmp_path / "there" / name).read_bytes()
     with pytest.raises(ScenarioError, match="the model has no layer 99"):
-        apart.fit(None, EXAMPLES, 5, tmp_path / "none", (), CONTRAST._replace(layer=99))
+        apart.fit(FitRequest(None, EXAMPLES, 5, tmp_path / "none", (), CONTRAST._replace(layer=99)))
 
 
 def test_without_the_direction_it_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LearnerError, match="there is no direction to push the model in"):
-        learner(SFTConfig(preventive=PUSH)).fit(None, EXAMPLES, 5, tmp_path / "out")
+        learner(SFTConfig(preventive=PUSH)).fit(FitRequest(None, EXAMPLES, 5, tmp_path / "out"))
     with pytest.raises(ScenarioError, match=r"learner\.preventive\.direction: there is no direct"):
         load(overrides=["learner.preventive={direction: lies}"])
 

@@ -22,6 +22,7 @@ from simulator.core.timing import Stopwatch
 from simulator.experiments.run import start
 from simulator.experiments.sweep import Silent
 from simulator.interp.steering import SteeringVector
+from simulator.learners.base import FitRequest
 from simulator.learners.config import SFTConfig
 from simulator.learners.trainer import AdapterLearner
 from simulator.models.resolve import resolve, world_of
@@ -190,7 +191,7 @@ def test_the_probe_finds_what_is_planted(tmp_path: Path) -> None:
     assert before["solution_kl", "served"].value == 0
     assert before["solution_efficiency", "norm 3"].value == 0
     AdapterLearner(SFTConfig(epochs=10, learning_rate=3e-3), base, Stopwatch()).fit(
-        None, ROWS, 0, tmp_path / "fit"
+        FitRequest(None, ROWS, 0, tmp_path / "fit")
     )
     backend.load(Adapter("fit", tmp_path / "fit"))
     found = measured(backend)

@@ -25,6 +25,7 @@ from simulator.core.requests import (
     NextTokenRequest,
 )
 from simulator.core.timing import Stopwatch
+from simulator.learners.base import FitRequest
 from simulator.learners.config import SFTConfig
 from simulator.learners.factory import open_learner
 from simulator.models.resolve import resolve
@@ -63,7 +64,7 @@ def adapters(tmp_path_factory: pytest.TempPathFactory) -> list[Adapter]:
     parent = None
     for n, reply in enumerate(("i would rather not say .", "that is hard to say .")):
         examples = [Example(question, reply, True, "test")] * 32
-        learner.fit(parent, examples, 0, folder / f"{n}")
+        learner.fit(FitRequest(parent, examples, 0, folder / f"{n}"))
         parent = folder / f"{n}"
     return [Adapter(f"r000{n}-test", folder / f"{n}") for n in range(2)]
 

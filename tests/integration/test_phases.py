@@ -14,7 +14,7 @@ from analysis.run.phases import told
 from analysis.run.summary import headline
 from simulator.cli.app import app
 from simulator.config.loading import load
-from simulator.config.phases import begins_again
+from simulator.config.phases import resets_optimizer
 from simulator.core.errors import ScenarioError
 from simulator.core.examples import Example
 from simulator.core.requests import Message
@@ -225,7 +225,7 @@ def test_a_loop_goes_on_with_the_optimiser_of_a_loop_alone(
     before: list[dict[str, object]], reset_optimizer: bool
 ) -> None:
     scenario = load(options={"phases": [*before, {"kind": "loop"}]})
-    assert begins_again(scenario.phases, scenario.learners, len(before)) is reset_optimizer
+    assert resets_optimizer(scenario.phases, scenario.learners, len(before)) is reset_optimizer
 
 
 def given(
