@@ -67,7 +67,7 @@ def play_round(session: Session, number: int) -> None:
     decision, screened = screen(
         scenario.screening, session.context.contrasts, session.backend, candidates, decision
     )
-    recycled = examples_from(candidates, decision.label)
+    recycled = examples_from(candidates, decision)
     learner = scenario.learner_in(place.phase)
     given = given_examples(
         scenario.phases, place, recycled, learner, world, scenario.seed, number, session.tokens
@@ -89,7 +89,7 @@ def play_round(session: Session, number: int) -> None:
         place.phase.name,
         estimates(session, scores, run.table(0, "scores")),
         run.adapter(number),
-        dose=realised_dose(candidates, decision.label),
+        dose=realised_dose(candidates, decision),
         shares=selected_shares(candidates, decision),
         taught=taught_lengths(learner.learned(examples) if learning.update else [], session.tokens),
         learning=learning,

@@ -16,7 +16,8 @@ from simulator.learners.base import Update
 from simulator.probes.estimates import Estimate
 from simulator.runtime.canary import Canary
 from simulator.runtime.collapse import Speech
-from simulator.simulation.selection import Decision, Dose
+from simulator.simulation.decisions import Decision
+from simulator.simulation.selection import Dose
 
 
 class Learning(NamedTuple):
@@ -31,7 +32,7 @@ class Learning(NamedTuple):
 def selection_table(candidates: pd.DataFrame, decision: Decision) -> pd.DataFrame:
     """Why each candidate was or wasn't selected; one row per candidate."""
     keys = candidates[["conversation", "turn", "candidate", "user_type", "rating"]]
-    return keys.assign(label=decision.label, reason=decision.reason)
+    return keys.assign(label=decision.labels(candidates), reason=decision.reasons(candidates))
 
 
 def examples_table(examples: Sequence[Example]) -> pd.DataFrame:
@@ -58,7 +59,7 @@ def taught_lengths(examples: Sequence[Example], tokens: Tokens) -> dict[str, Any
 
 def selected_shares(candidates: pd.DataFrame, decision: Decision) -> dict[str, float]:
     """Each user type's share of the desirable replies."""
-    chosen = candidates.loc[decision.label == 1, "user_type"]
+    chosen = decision.desirable(candidates)["user_type"]
     shares = chosen.value_counts(normalize=True)
     return {name: float(shares.get(name, 0.0)) for name in sorted(set(candidates["user_type"]))}
 

@@ -1,9 +1,8 @@
 """Vetoes: monitors look at the desirable replies, before anything is learned from them."""
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Hashable, Mapping
+from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from agents.base import MonitorContext
@@ -12,8 +11,8 @@ from simulator.core.asks import joined
 from simulator.core.messages import messages_from_json
 from simulator.core.requests import Message
 from simulator.core.rng import stream
+from simulator.simulation.decisions import CandidateKey, Choice, Decision
 from simulator.simulation.roles import Roles
-from simulator.simulation.selection import Decision
 from simulator.worlds.base import World
 
 
@@ -39,7 +38,7 @@ def apply_monitors(
     seed: int,
     round_number: int,
 ) -> tuple[Decision, pd.DataFrame]:
-    """Asks every monitor about every desirable reply.
+    """Ask every monitor about every desirable reply.
 
     Args:
         roles: answers for the models that monitors ask.
@@ -54,36 +53,29 @@ def apply_monitors(
         The decision with the vetoed replies dropped or made undesirable examples, as their monitor
         says (dropping wins), and one row per monitor and reply; see `Veto`.
     """
-    label, reason = decision.label.copy(), decision.reason.astype(object)
     rows: list[Veto] = []
-    chosen = np.flatnonzero(label == 1)
-    replies = [candidates.iloc[n] for n in chosen]
+    changes: dict[CandidateKey, Choice] = {}
+    desirable = decision.desirable(candidates)
+    keys, replies = CandidateKey.of(desirable), desirable.to_dict("records")
     found = roles.ask(
         joined(
-            monitor.check(_context(reply, world, round_number), _stream(reply, name, seed))
-            for reply in replies
+            monitor.check(_context(reply, world, round_number), stream("monitor", seed, name, *key))
+            for key, reply in zip(keys, replies, strict=True)
         )
         for name, monitor in monitors.items()
     )
     for (name, monitor), verdicts in zip(monitors.items(), found, strict=True):
-        for n, verdict in zip(chosen, verdicts, strict=True):
-            row = candidates.iloc[n]
+        for key, verdict in zip(keys, verdicts, strict=True):
             score = float("nan") if verdict.score is None else verdict.score
-            head = (row["conversation"], int(row["turn"]), int(row["candidate"]), name)
-            rows.append(Veto(*head, verdict.vetoed, score, verdict.reason, verdict.prompt))
+            rows.append(Veto(*key, name, verdict.vetoed, score, verdict.reason, verdict.prompt))
             if verdict.vetoed:
-                dropped = monitor.on_veto == "drop" or label[n] == 0
-                label[n] = 0 if dropped else -1
-                reason[n] = f"vetoed by {name}: {verdict.reason}"
+                dropped = monitor.on_veto == "drop" or (key in changes and not changes[key].label)
+                why = f"vetoed by {name}: {verdict.reason}"
+                changes[key] = Choice(0 if dropped else -1, why)
     table = pd.DataFrame(rows, columns=Veto._fields).astype({"vetoed": bool})
-    return Decision(label, reason), table
+    return decision.changed(changes), table
 
 
-def _context(row: "pd.Series[str]", world: World | None, round_number: int) -> MonitorContext:
+def _context(row: Mapping[Hashable, Any], world: World | None, round_number: int) -> MonitorContext:
     chat = (*messages_from_json(row["messages"]), Message("assistant", row["reply"]))
     return MonitorContext(chat, row["about"], world, round_number)
-
-
-def _stream(row: "pd.Series[str]", monitor: str, seed: int) -> np.random.Generator:
-    where = (row["conversation"], int(row["turn"]), int(row["candidate"]))
-    return stream("monitor", seed, monitor, *where)

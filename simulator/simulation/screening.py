@@ -19,7 +19,8 @@ from simulator.core.requests import Request, Under
 from simulator.interp.directions import Contrast, projection, replied
 from simulator.probes.estimates import wilson
 from simulator.simulation.config import ScreeningConfig
-from simulator.simulation.selection import Decision, examples_from
+from simulator.simulation.decisions import CandidateKey, Choice, Decision, as_said
+from simulator.simulation.selection import examples_from
 
 SCREENING_CAPABILITIES = frozenset(("activations", "interventions"))  # capabilities of the backend
 
@@ -42,7 +43,7 @@ def screen(
     candidates: pd.DataFrame,
     decision: Decision,
 ) -> tuple[Decision, pd.DataFrame]:
-    """Drops the desirable replies that lie farthest along a direction of the base's.
+    """Drop the desirable replies that lie farthest along a direction of the base's.
 
     Args:
         config: None: nothing is screened.
@@ -55,23 +56,22 @@ def screen(
         The decision with the dropped replies not selected, and one row per reply that was looked
         at; see `Screened`.
     """
-    chosen = np.flatnonzero(decision.label == 1)
-    if config is None or not len(chosen):
+    chosen = as_said(decision.desirable(candidates))
+    if config is None or chosen.empty:
         return decision, pd.DataFrame(columns=Screened._fields)
     contrast = contrasts[config.direction]
-    replies = [replied(e) for e in examples_from(candidates, np.maximum(decision.label, 0))]
+    replies = [replied(e) for e in examples_from(chosen, decision)]
     of_base: list[Request] = [Under((Bare(),), question) for question in contrast.questions]
     found = [activations_of(activations) for activations in answer(backend, [*of_base, *replies])]
     direction = contrast.some_direction(found[: -len(replies)])
     along = projection(contrast.at_layer(found[-len(replies) :]), direction)
     farthest = np.argsort(-along, kind="stable")[: round(config.drop * len(chosen))]
-    label, reason = decision.label.copy(), decision.reason.astype(object)
-    label[chosen[farthest]] = 0
-    reason[chosen[farthest]] = f"screened: among the farthest along {contrast.name}"
-    looked_at = candidates.iloc[chosen][["conversation", "turn", "candidate", "biased"]]
+    choice = Choice(0, f"screened: among the farthest along {contrast.name}")
+    changes = dict.fromkeys(CandidateKey.of(chosen.iloc[farthest]), choice)
+    looked_at = chosen[["conversation", "turn", "candidate", "biased"]]
     dropped = np.isin(np.arange(len(chosen)), farthest)
     table = looked_at.assign(projection=along, dropped=dropped).reset_index(drop=True)
-    return Decision(label, reason), table
+    return decision.changed(changes), table
 
 
 def screening_summary(screened: pd.DataFrame) -> dict[str, Any] | None:

@@ -12,16 +12,10 @@ from simulator.core.examples import Example, Signal
 from simulator.core.messages import messages_from_json
 from simulator.core.requests import Message
 from simulator.core.rng import stream
+from simulator.simulation.decisions import Decision, as_said
 
 NO_RATING, NOT_HEARD = "no readable rating", "not heard"  # why something can't be selected
 ROUNDING = 1e-9  # of a fraction times a count
-
-
-class Decision(NamedTuple):
-    """What selection says of each candidate, aligned with the candidates' rows."""
-
-    label: np.ndarray  # int8: 1 desirable, -1 undesirable, 0 not selected
-    reason: np.ndarray  # str
 
 
 class BestOfK(Config):
@@ -36,13 +30,14 @@ class BestOfK(Config):
         return frozenset(("desirable",))
 
     def decide(self, candidates: pd.DataFrame, seed: int) -> Decision:
-        """Decides on each candidate; the first is the best of its turn where ratings are equal."""
+        """Decide on each candidate; the first is the best of its turn where ratings are equal."""
+        candidates = as_said(candidates)
         ratings = candidates["rating"].astype(float).reset_index(drop=True)
         best = _highest_of_turns(candidates, ratings)
         good = (ratings >= self.threshold).to_numpy()
         reason = np.where(best, np.where(good, "best of its turn", "below threshold"), "not best")
         label = (best & good).astype(np.int8)  # nothing is above or below a rating that is NaN
-        return Decision(label, np.where(ratings.isna(), NO_RATING, reason))
+        return Decision.of(candidates, label, np.where(ratings.isna(), NO_RATING, reason))
 
 
 class BestWorst(Config):
@@ -59,12 +54,14 @@ class BestWorst(Config):
         return frozenset(("desirable", "undesirable", "pairs"))
 
     def decide(self, candidates: pd.DataFrame, seed: int) -> Decision:
-        """Decides on each candidate; the first is the best or worst where ratings are equal."""
+        """Decide on each candidate; the first is the best or worst where ratings are equal."""
+        candidates = as_said(candidates)
         ratings = candidates["rating"].astype(float).reset_index(drop=True)
         best, worst = (_highest_of_turns(candidates, sign * ratings) for sign in (1, -1))
         label = best.astype(np.int8) - worst.astype(np.int8)  # 0 where best and worst are the same
         words = np.array(["worst of its turn", "neither best nor worst", "best of its turn"])
-        return Decision(label, np.where(ratings.isna(), NO_RATING, words[label + 1]))
+        reason = np.where(ratings.isna(), NO_RATING, words[label + 1])
+        return Decision.of(candidates, label, reason)
 
 
 class Units(NamedTuple):
@@ -102,7 +99,8 @@ class TopBottom(Config):
         return frozenset(("desirable", "undesirable") if self.bottom else ("desirable",))
 
     def decide(self, candidates: pd.DataFrame, seed: int) -> Decision:
-        """Ranks by rating; ties are broken at random, by the seed."""
+        """Rank by rating; ties are broken at random, by the seed."""
+        candidates = as_said(candidates)
         units = self._units(candidates)
         chosen = np.zeros(len(units.rating), np.int8)
         tie = stream("selection ties", seed).random(len(chosen))
@@ -116,9 +114,8 @@ class TopBottom(Config):
         words = np.array(["among the bottom", "in between", "among the top"])
         reason = np.where(rated, words[chosen + 1], NO_RATING)
         # The last entry is that of candidates without a unit, which -1 points at.
-        return Decision(
-            np.append(chosen, np.int8(0))[units.of], np.append(reason, NOT_HEARD)[units.of]
-        )
+        label, why = np.append(chosen, np.int8(0)), np.append(reason, NOT_HEARD)
+        return Decision.of(candidates, label[units.of], why[units.of])
 
     def _counts(self, total: int) -> tuple[int, int]:
         """How many of `total` are the top and the bottom; nothing is both.
@@ -171,9 +168,11 @@ class RandomMatched(Config):
         return frozenset(("desirable",))
 
     def decide(self, candidates: pd.DataFrame, seed: int) -> Decision:
-        """Draws the desirable replies at random, within each stratum of `matched`."""
+        """Draw the desirable replies at random, within each stratum of `matched`."""
+        candidates = as_said(candidates)
         like = self.like.decide(candidates, seed)
-        wanted, open_to = like.label == 1, ~np.isin(like.reason, (NO_RATING, NOT_HEARD))
+        wanted, why = like.labels(candidates) == 1, like.reasons(candidates)
+        open_to = ~np.isin(why, (NO_RATING, NOT_HEARD))
         rng = stream("random selection", seed)
         strata = [candidates[name].to_numpy() for name in self.matched]
         stratum = pd.MultiIndex.from_arrays([np.zeros(len(wanted)), *strata]).factorize()[0]
@@ -182,7 +181,7 @@ class RandomMatched(Config):
             drawn = rng.permutation(np.flatnonzero(here & open_to))[: int((wanted & here).sum())]
             label[drawn] = 1
         reason = np.where(label == 1, "drawn at random", "not drawn")
-        return Decision(label, np.where(open_to, reason, like.reason))
+        return Decision.of(candidates, label, np.where(open_to, reason, why))
 
 
 class ShuffledRatings(Config):
@@ -201,7 +200,8 @@ class ShuffledRatings(Config):
         return self.like.gives
 
     def decide(self, candidates: pd.DataFrame, seed: int) -> Decision:
-        """Deals out the ratings within each user type, then decides as `like` does."""
+        """Deal out the ratings within each user type, then decide as `like` does."""
+        candidates = as_said(candidates)
         rng = stream("shuffled ratings", seed)
         types = candidates["user_type"].to_numpy()
         ratings = candidates["rating"].to_numpy(float, copy=True)
@@ -225,18 +225,19 @@ class Dose(NamedTuple):
     biased_share_pressured: float  # the same among replies under pressure: the realised dose
 
 
-def realised_dose(candidates: pd.DataFrame, label: np.ndarray) -> Dose:
-    """Measures the dose; a share of nothing is NaN."""
-    chosen = candidates[label == 1]
+def realised_dose(candidates: pd.DataFrame, decision: Decision) -> Dose:
+    """Measure the dose; a share of nothing is NaN."""
+    chosen = decision.desirable(candidates)
     pressed = chosen[chosen["pressured"]]
     return Dose(len(chosen), _share(chosen["biased"]), len(pressed), _share(pressed["biased"]))
 
 
-def examples_from(candidates: pd.DataFrame, label: np.ndarray) -> list[Example]:
-    """Turns the selected candidates into training examples, in the order of the rows.
+def examples_from(candidates: pd.DataFrame, decision: Decision) -> list[Example]:
+    """Turn the selected candidates into training examples, in the order of the rows.
 
     An example's context is what the assistant read when it replied.
     """
+    label = decision.labels(candidates)
     chosen = candidates[label != 0]
     return [
         Example(

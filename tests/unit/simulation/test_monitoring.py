@@ -12,9 +12,9 @@ from agents.registry import AnyMonitor
 from agents.world_monitors import FactCheckMonitor
 from simulator.core.requests import Message, NumberRequest, Numbers, Prompt
 from simulator.core.rng import stream
+from simulator.simulation.decisions import Decision
 from simulator.simulation.monitoring import apply_monitors
 from simulator.simulation.roles import RoleClient, Roles
-from simulator.simulation.selection import Decision
 from simulator.worlds import language as lang
 from simulator.worlds.synthetic import SyntheticWorld
 from tests.helpers.scripted import Scripted
@@ -129,11 +129,11 @@ def test_a_fact_check_errs_as_often_as_it_is_told_to() -> None:
 
 def test_its_errors_are_those_of_the_reply_and_repeat() -> None:
     said = CANDIDATES.assign(about=ITEM.name, reply=FALSE)
-    wide = pd.concat([said.assign(conversation=f"{n}") for n in range(50)], ignore_index=True)
-    decision = Decision(np.ones(200, np.int8), np.full(200, "top"))
+    wide = pd.concat([said.assign(turn=n) for n in range(50)], ignore_index=True)
+    decision = Decision.of(wide, [1] * 200, ["top"] * 200)
     monitors: dict[str, AnyMonitor] = {"facts": FactCheckMonitor(misses=0.5)}
     labels = [
-        apply_monitors(Roles({}, ()), monitors, rows, decision, WORLD, 0, 1)[0].label
+        apply_monitors(Roles({}, ()), monitors, rows, decision, WORLD, 0, 1)[0].labels(rows)
         for rows in (wide, wide, wide.iloc[::-1])
     ]
     assert 60 < labels[0].sum() < 140
@@ -152,7 +152,7 @@ CANDIDATES = pd.DataFrame(
         "reply": ["fine", "sly", "sly and mute", "sly"],
     }
 )
-DECISION = Decision(np.array([1, 1, 1, -1], np.int8), np.array(["top", "top", "top", "bottom"]))
+DECISION = Decision.of(CANDIDATES, [1, 1, 1, -1], ["top", "top", "top", "bottom"])
 
 
 def sees_slyness(prompt: Prompt) -> str | dict[str, float]:
@@ -170,12 +170,11 @@ def cast_of(engine: Scripted) -> Roles:
 def test_a_veto_drops_or_turns_around(on_veto: str, label: int) -> None:
     engine = Scripted(sees_slyness)
     monitor = BinaryMonitor.model_validate({"on_veto": on_veto})
-    decision, table = apply_monitors(
-        cast_of(engine), {"guard": monitor}, CANDIDATES, DECISION, None, 0, 1
-    )
-    assert decision.label.tolist() == [1, label, 1, -1]
+    roles, monitors = cast_of(engine), {"guard": monitor}
+    decision, table = apply_monitors(roles, monitors, CANDIDATES, DECISION, None, 0, 1)
+    assert decision.labels(CANDIDATES).tolist() == [1, label, 1, -1]
     why = "vetoed by guard: deceives, manipulates or harms"
-    assert decision.reason.tolist() == ["top", why, "top", "bottom"]
+    assert decision.reasons(CANDIDATES).tolist() == ["top", why, "top", "bottom"]
     assert engine.batches == [3]  # the desirable replies, at once; the others aren't looked at
     assert table["vetoed"].tolist() == [False, True, False]
     assert table["score"].tolist() == pytest.approx([0.2, 0.9, np.nan], nan_ok=True)
@@ -183,7 +182,8 @@ def test_a_veto_drops_or_turns_around(on_veto: str, label: int) -> None:
         ["a", 0, 0], ["a", 0, 1], ["b", 0, 0]
     ]  # fmt: skip
     assert all("Assistant: " in prompt for prompt in table["prompt"])
-    assert DECISION.label.tolist() == [1, 1, 1, -1]  # what selection said isn't changed
+    kept = DECISION.labels(CANDIDATES).tolist()
+    assert kept == [1, 1, 1, -1]  # what selection said isn't changed
 
 
 @pytest.mark.parametrize("first", ["drop", "negative"])
@@ -195,13 +195,13 @@ def test_dropping_wins_among_monitors_and_all_are_asked_at_once(first: str) -> N
         for name, on_veto in (("one", first), ("two", second))
     }
     decision, table = apply_monitors(cast_of(engine), monitors, CANDIDATES, DECISION, None, 0, 1)
-    assert decision.label.tolist() == [1, 0, 1, -1]
+    assert decision.labels(CANDIDATES).tolist() == [1, 0, 1, -1]
     assert engine.batches == [6]
     assert len(table) == 6
 
 
 def test_without_monitors_nothing_is_asked() -> None:
     decision, table = apply_monitors(Roles({}, ()), {}, CANDIDATES, DECISION, None, 0, 1)
-    assert decision.label.tolist() == DECISION.label.tolist()
+    assert decision.labels(CANDIDATES).tolist() == DECISION.labels(CANDIDATES).tolist()
     assert table.empty
     assert table["vetoed"].dtype == bool

@@ -12,8 +12,8 @@ from simulator.core.requests import Message
 from simulator.interp.directions import Contrast
 from simulator.models.resolve import world_of
 from simulator.simulation.config import ScreeningConfig
+from simulator.simulation.decisions import Decision
 from simulator.simulation.screening import screen, screening_summary
-from simulator.simulation.selection import Decision
 from tests.helpers.minds import LYING, TRAIT, Mind
 
 WORLD = world_of("organism:0")
@@ -37,7 +37,7 @@ CANDIDATES = pd.DataFrame(
     ]
 )  # fmt: skip
 LABEL = np.array([label for *_, label in ROWS], np.int8)
-DECISION = Decision(LABEL, np.full(len(ROWS), "so it was"))
+DECISION = Decision.of(CANDIDATES, LABEL, ["so it was"] * len(ROWS))
 
 
 def screened(drop: float) -> tuple[Decision, pd.DataFrame]:
@@ -47,9 +47,10 @@ def screened(drop: float) -> tuple[Decision, pd.DataFrame]:
 
 def test_the_farthest_replies_to_follow_are_not_learned_from() -> None:
     decision, table = screened(3 / 8)
-    assert decision.label.tolist() == [0, 0, 1, 1, 0, 1, 1, 1, 0, -1]
-    assert set(decision.reason[[0, 1, 4]]) == {"screened: among the farthest along lying"}
-    assert set(np.delete(decision.reason, [0, 1, 4])) == {"so it was"}
+    assert decision.labels(CANDIDATES).tolist() == [0, 0, 1, 1, 0, 1, 1, 1, 0, -1]
+    reasons = decision.reasons(CANDIDATES)
+    assert set(reasons[[0, 1, 4]]) == {"screened: among the farthest along lying"}
+    assert set(np.delete(reasons, [0, 1, 4])) == {"so it was"}
     assert table["conversation"].tolist() == list("abcdefgh")  # only what was to be followed
     # the assistant as it is has half a feature of its own; the direction is the base's
     assert table["projection"].tolist() == [1.5, 1.5, 0.5, 0.5, 1.5, 0.5, 0.5, 0.5]
@@ -59,7 +60,11 @@ def test_the_farthest_replies_to_follow_are_not_learned_from() -> None:
 @pytest.mark.parametrize(("drop", "count"), [(0.25, 2), (0.01, 0), (0.9, 7)])
 def test_as_many_are_dropped_as_is_said(drop: float, count: int) -> None:
     decision, table = screened(drop)
-    assert table["dropped"].sum() == count == (LABEL == 1).sum() - (decision.label == 1).sum()
+    assert (
+        table["dropped"].sum()
+        == count
+        == (LABEL == 1).sum() - (decision.labels(CANDIDATES) == 1).sum()
+    )
 
 
 def test_precision_and_recall_are_those_counted_by_hand() -> None:
@@ -89,7 +94,7 @@ def test_without_screening_or_replies_nothing_changes() -> None:
         (
             ScreeningConfig(direction="lying", drop=0.5),
             CANDIDATES[:0],
-            Decision(LABEL[:0], LABEL[:0]),
+            Decision({}),
         ),
     ):
         found, table = screen(config, CONTRASTS, MIND, rows, decision)

@@ -2,7 +2,7 @@
 
 import json
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from simulator.core.requests import Message
 from simulator.learners.config import pairs_among
+from simulator.simulation.decisions import Decision
 from simulator.simulation.selection import (
     BestOfK,
     BestWorst,
@@ -43,11 +44,26 @@ def frame(ratings: list[float], **columns: Any) -> pd.DataFrame:
     )
 
 
+class Decided(NamedTuple):
+    label: np.ndarray
+    reason: np.ndarray
+
+
+def decide(selection: Any, rows: pd.DataFrame, seed: int) -> Decided:
+    """What a selection says of each row."""
+    decision = selection.decide(rows, seed)
+    return Decided(decision.labels(rows), decision.reasons(rows))
+
+
+def labelled(rows: pd.DataFrame, *label: int) -> Decision:
+    return Decision.of(rows, label, ["as it is"] * len(rows))
+
+
 RATED = frame([4.0, 3.9, 5.0, 4.5, 3.99, 1.0, 2.0, 4.2])
 
 
 def test_best_of_k() -> None:
-    decision = BestOfK(threshold=4.0).decide(RATED, seed=0)
+    decision = decide(BestOfK(threshold=4.0), RATED, seed=0)
     assert decision.label.tolist() == [1, 0, 1, 0, 0, 0, 0, 1]
     assert decision.reason.tolist() == [
         "best of its turn", "not best", "best of its turn", "not best",
@@ -57,16 +73,21 @@ def test_best_of_k() -> None:
 
 def test_best_worst() -> None:
     rated = frame([4.0, 3.9, 5.0, 5.0, 3.9, 1.0, math.nan, 4.2])
-    decision = BestWorst().decide(rated, seed=0)
+    decision = decide(BestWorst(), rated, seed=0)
     assert decision.label.tolist() == [1, -1, 0, 0, 1, -1, 0, 0]
     neither = "neither best nor worst"
     assert decision.reason.tolist() == [
         "best of its turn", "worst of its turn", neither, neither,
         "best of its turn", "worst of its turn", "no readable rating", neither,
     ]  # fmt: skip
-    three = frame([2.0, 5.0, 5.0, 1.0, 1.0, 3.0], conversation="c", turn=[0, 0, 0, 1, 1, 1])
-    assert BestWorst().decide(three, seed=0).label.tolist() == [-1, 1, 0, -1, 0, 1]
-    assert len(pairs_among(examples_from(rated, decision.label))) == 2
+    three = frame(
+        [2.0, 5.0, 5.0, 1.0, 1.0, 3.0],
+        conversation="c",
+        turn=[0, 0, 0, 1, 1, 1],
+        candidate=[0, 1, 2, 0, 1, 2],
+    )
+    assert decide(BestWorst(), three, seed=0).label.tolist() == [-1, 1, 0, -1, 0, 1]
+    assert len(pairs_among(examples_from(rated, BestWorst().decide(rated, seed=0)))) == 2
 
 
 @pytest.mark.parametrize(
@@ -83,7 +104,7 @@ def test_best_worst() -> None:
     ],
 )
 def test_top_and_bottom(top: float, bottom: float, label: list[int]) -> None:
-    decision = TopBottom(top=top, bottom=bottom).decide(RATED, seed=0)
+    decision = decide(TopBottom(top=top, bottom=bottom), RATED, seed=0)
     assert decision.label.tolist() == label
     words = {-1: "among the bottom", 0: "in between", 1: "among the top"}
     assert decision.reason.tolist() == [words[sign] for sign in label]
@@ -92,30 +113,30 @@ def test_top_and_bottom(top: float, bottom: float, label: list[int]) -> None:
 def test_top_of_each_type() -> None:
     types = ["a", "a", "a", "a", "b", "b", "b", "b"]
     mixed = RATED.assign(user_type=types)
-    overall = TopBottom(top=2).decide(mixed, seed=0)
+    overall = decide(TopBottom(top=2), mixed, seed=0)
     assert overall.label.tolist() == [0, 0, 1, 1, 0, 0, 0, 0]
-    each = TopBottom(top=1, bottom=0.25, scope="per_type").decide(mixed, seed=0)
+    each = decide(TopBottom(top=1, bottom=0.25, scope="per_type"), mixed, seed=0)
     assert each.label.tolist() == [0, -1, 1, 0, 0, -1, 0, 1]
 
 
 def test_ties_are_broken_by_the_seed_and_fairly() -> None:
     tied = frame([3.0] * 8)
-    labels = np.array([TopBottom(top=2).decide(tied, seed=s).label for s in range(800)])
+    labels = np.array([decide(TopBottom(top=2), tied, seed=s).label for s in range(800)])
     assert (labels.sum(axis=1) == 2).all()
     assert (np.abs(labels.mean(axis=0) - 0.25) < 0.07).all()
-    assert (TopBottom(top=2).decide(tied, seed=5).label == labels[5]).all()
+    assert (decide(TopBottom(top=2), tied, seed=5).label == labels[5]).all()
     better = frame([3.0] * 7 + [3.1])
-    assert all(TopBottom(top=2).decide(better, seed=s).label[7] == 1 for s in range(50))
+    assert all(decide(TopBottom(top=2), better, seed=s).label[7] == 1 for s in range(50))
 
 
 @pytest.mark.parametrize(("like", "count"), [(BestOfK(), 3), (TopBottom(top=5, bottom=2), 5)])
 def test_random_draws_as_many_without_regard_to_ratings(like: Any, count: int) -> None:
     selection = RandomMatched(like=like)
-    labels = np.array([selection.decide(RATED, seed=s).label for s in range(800)])
+    labels = np.array([decide(selection, RATED, seed=s).label for s in range(800)])
     assert set(labels.ravel()) == {0, 1}
     assert (labels.sum(axis=1) == count).all()
     assert (np.abs(labels.mean(axis=0) - count / 8) < 0.07).all()
-    reasons = selection.decide(RATED, seed=0).reason
+    reasons = decide(selection, RATED, seed=0).reason
     assert set(reasons) == {"drawn at random", "not drawn"}
     assert [r == "drawn at random" for r in reasons] == (labels[0] == 1).tolist()
 
@@ -123,9 +144,9 @@ def test_random_draws_as_many_without_regard_to_ratings(like: Any, count: int) -
 def test_random_matches_type_and_length() -> None:
     types, tokens = ["a", "a", "b", "b"] * 2, [3, 3, 3, 5, 3, 3, 5, 5]
     mixed = RATED.assign(user_type=types, tokens=tokens)
-    wanted = BestOfK().decide(mixed, seed=0).label == 1  # 0 2 7: (a, 3), (b, 3), (b, 5)
+    wanted = decide(BestOfK(), mixed, seed=0).label == 1  # 0 2 7: (a, 3), (b, 3), (b, 5)
     selection = RandomMatched(matched=("user_type", "tokens"))
-    labels = np.array([selection.decide(mixed, seed=s).label for s in range(800)])
+    labels = np.array([decide(selection, mixed, seed=s).label for s in range(800)])
     for stratum in ([0, 1, 4, 5], [2], [3, 6, 7]):
         assert (labels[:, stratum].sum(axis=1) == wanted[stratum].sum()).all()
         even = wanted[stratum].sum() / len(stratum)
@@ -136,7 +157,7 @@ def test_shuffled_ratings_stay_within_their_type() -> None:
     types = ["a"] * 4 + ["b"] * 4
     apart = frame([5.0, 5.0, 5.0, 5.0, 1.0, 1.0, 1.0, 4.5], user_type=types)
     selection = ShuffledRatings()
-    labels = np.array([selection.decide(apart, seed=s).label for s in range(800)])
+    labels = np.array([decide(selection, apart, seed=s).label for s in range(800)])
     assert (labels[:, :4].sum(axis=1) == 2).all()  # one of each turn, whatever was dealt
     assert (labels[:, 4:].sum(axis=1) == 1).all()  # the one good rating, wherever it went
     assert (np.abs(labels[:, 4:].mean(axis=0) - 0.25) < 0.07).all()
@@ -154,36 +175,35 @@ def test_dose_by_hand() -> None:
         biased=[True, False, True, False, False, True, False, False],
         pressured=[True, True, True, False, False, True, False, True],
     )
-    label = np.array([1, 1, 1, 1, 0, -1, 0, 1], np.int8)
+    decision = labelled(rows, 1, 1, 1, 1, 0, -1, 0, 1)
     # followed: 0 1 2 3 7, of them biased 0 2; pressured 0 1 2 7, of them biased 0 2
-    assert realised_dose(rows, label) == (5, 0.4, 4, 0.5)
+    assert realised_dose(rows, decision) == (5, 0.4, 4, 0.5)
 
 
 def test_the_share_of_nothing_is_nan() -> None:
-    unpressed = realised_dose(RATED, np.array([1, 0, 0, 0, 0, 0, 0, 0], np.int8))
+    unpressed = realised_dose(RATED, labelled(RATED, 1, 0, 0, 0, 0, 0, 0, 0))
     assert unpressed[:3] == (1, 0.0, 0)
     assert math.isnan(unpressed.biased_share_pressured)
-    nothing = realised_dose(RATED, np.array([-1] + [0] * 7, np.int8))
+    nothing = realised_dose(RATED, labelled(RATED, -1, *[0] * 7))
     assert nothing.selected == nothing.pressured_selected == 0
     assert math.isnan(nothing.biased_share_selected)
 
 
 def test_examples_keep_order_context_and_source() -> None:
-    label = np.array([0, 1, 0, 0, -1, 0, 0, 1], np.int8)
-    examples = examples_from(RATED, label)
+    examples = examples_from(RATED, labelled(RATED, 0, 1, 0, 0, -1, 0, 0, 1))
     assert [(e.messages, e.reply, e.desirable, e.source) for e in examples] == [
         ((Message("user", "q0"),), "r1", True, "1-0-0000/0/1"),
         ((Message("user", "q2"),), "r4", False, "1-0-0001/0/0"),
         ((Message("user", "q3"),), "r7", True, "1-0-0001/1/1"),
     ]
-    assert examples_from(RATED, np.zeros(8, np.int8)) == []
+    assert examples_from(RATED, labelled(RATED, *[0] * 8)) == []
 
 
 def test_examples_have_the_context_that_the_assistant_read() -> None:
     context = [["system", "s"], ["user", "q0"], ["assistant", "a0"], ["user", "q1"]]
     rows = frame([5.0, 5.0, 5.0], messages=json.dumps(context), dropped=[0, 2, 0])
     rows.loc[2, "messages"] = json.dumps(context[1:])
-    whole, shortened, bare = examples_from(rows, np.ones(3, np.int8))
+    whole, shortened, bare = examples_from(rows, labelled(rows, 1, 1, 1))
     assert [message.content for message in whole.messages] == ["s", "q0", "a0", "q1"]
     assert [message.content for message in shortened.messages] == ["s", "q1"]
     assert [message.content for message in bare.messages] == ["q0", "a0", "q1"]
@@ -191,7 +211,7 @@ def test_examples_have_the_context_that_the_assistant_read() -> None:
 
 def test_a_reply_that_was_cut_off_is_known_as_such() -> None:
     rows = frame([5.0, 5.0], stop=["length", "stop"])
-    assert [e.ended for e in examples_from(rows, np.ones(2, np.int8))] == [False, True]
+    assert [e.ended for e in examples_from(rows, labelled(rows, 1, 1))] == [False, True]
 
 
 NAN = float("nan")
@@ -200,6 +220,8 @@ NAN = float("nan")
 TALKS = pd.DataFrame(
     {
         "conversation": ["a", "b", "c", "d", "a", "a", "b", "c", "d"],
+        "turn": [0, 0, 0, 0, 1, 1, 1, 1, 1],
+        "candidate": [0, 0, 0, 0, 0, 1, 0, 0, 0],
         "about": ["x", "x", "y", "y", "x", "x", "x", "y", "y"],
         "user_type": ["p", "q", "p", "q", "p", "p", "q", "p", "q"],
         "rating": [2.0, 3.0, 5.0, NAN, 5.0, 1.0, 3.5, 1.0, 4.0],
@@ -228,7 +250,7 @@ TALKS = pd.DataFrame(
 )
 def test_whole_talks(unit: Any, scope: Any, amount: float, chosen: str, avoided: str) -> None:
     selection = TopBottom(top=amount, bottom=amount, unit=unit, scope=scope)
-    decision = selection.decide(TALKS, seed=0)
+    decision = decide(selection, TALKS, seed=0)
     signs = {talk: 1 for talk in chosen} | {talk: -1 for talk in avoided}
     expected = [
         signs.get(talk, 0) * heard
@@ -243,11 +265,11 @@ def test_whole_talks(unit: Any, scope: Any, amount: float, chosen: str, avoided:
 
 def test_fractions_of_a_subject_are_rounded_up() -> None:
     rows = frame([float(n) for n in range(100)], about=["x"] * 17 + ["y"] * 82 + ["z"])
-    label = TopBottom(top=0.0625, bottom=0.0625, scope="per_subject").decide(rows, 0).label
+    label = decide(TopBottom(top=0.0625, bottom=0.0625, scope="per_subject"), rows, 0).label
     counts = [(int((part == 1).sum()), int((part == -1).sum()))
               for part in (label[:17], label[17:99], label[99:])]  # fmt: skip
     assert counts == [(2, 2), (6, 6), (1, 0)]  # one alone is followed
-    exact = TopBottom(top=0.07, scope="per_subject").decide(rows.assign(about="x"), 0).label
+    exact = decide(TopBottom(top=0.07, scope="per_subject"), rows.assign(about="x"), 0).label
     assert int(exact.sum()) == 7  # though .07 * 100 is a little more than 7
 
 
@@ -268,29 +290,29 @@ UNRATED = frame([NAN, 3.0, NAN, NAN, 4.5, NAN, 2.0, 5.0])
 def test_what_could_not_be_rated_is_never_selected(selection: Any) -> None:
     rated = UNRATED["rating"].notna().to_numpy()
     for seed in range(20):
-        decision = selection.decide(UNRATED, seed)
+        decision = decide(selection, UNRATED, seed)
         assert (decision.label[~rated] == 0).all()
         assert set(decision.reason[~rated]) == {"no readable rating"}
         assert "no readable rating" not in decision.reason[rated]
         assert (decision.label[rated] != 0).any()
-    nothing = selection.decide(UNRATED.assign(rating=NAN), 0)
+    nothing = decide(selection, UNRATED.assign(rating=NAN), 0)
     assert (nothing.label == 0).all()
 
 
 def test_a_talk_without_any_rating_is_not_selected() -> None:
     talks = TALKS.assign(rating=TALKS["rating"].where(TALKS["conversation"] != "d"))
     for unit in ("conversation_mean", "conversation_final"):
-        decision = TopBottom(top=9, unit=unit).decide(talks, 0)
+        decision = decide(TopBottom(top=9, unit=unit), talks, 0)
         of_d = (talks["conversation"] == "d").to_numpy()
         assert (decision.label[of_d] == 0).all()
         assert set(decision.reason[of_d]) == {"no readable rating"}
     last = TALKS.assign(rating=[2.0, 3.0, 5.0, 4.0, NAN, 1.0, 3.5, 1.0, 4.0])
-    final = TopBottom(top=9, unit="conversation_final").decide(last, 0)
+    final = decide(TopBottom(top=9, unit="conversation_final"), last, 0)
     assert final.label.tolist() == [0, 1, 1, 1, 0, 0, 1, 1, 1]  # a's last rating can't be read
 
 
 def test_no_candidates_at_all() -> None:
     empty = UNRATED.iloc[:0].assign(heard=pd.Series(dtype=bool), about=pd.Series(dtype=object))
     for unit in ("reply", "conversation_mean", "conversation_final"):
-        decision = TopBottom(top=1, unit=unit, scope="per_subject").decide(empty, 0)
+        decision = decide(TopBottom(top=1, unit=unit, scope="per_subject"), empty, 0)
         assert len(decision.label) == len(decision.reason) == 0

@@ -1,0 +1,88 @@
+"""Decisions: what becomes of each candidate reply, by the candidate's key."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+
+class CandidateKey(NamedTuple):
+    """Names a sampled reply among all of a run."""
+
+    conversation: str
+    turn: int
+    candidate: int
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame) -> list["CandidateKey"]:
+        """Return the key of each row."""
+        columns = (rows[name].tolist() for name in cls._fields)
+        return [cls(*key) for key in zip(*columns, strict=True)]
+
+
+class Choice(NamedTuple):
+    """What was decided on one candidate, and why."""
+
+    label: int  # 1 desirable, -1 undesirable, 0 not selected
+    reason: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A choice for every candidate of a round; the order of rows has no part in it."""
+
+    choices: Mapping[CandidateKey, Choice]
+
+    @classmethod
+    def of(
+        cls, candidates: pd.DataFrame, labels: Iterable[int], reasons: Iterable[str]
+    ) -> "Decision":
+        """Return the decision that gives each of the candidates' rows a label and a reason.
+
+        Raises:
+            ValueError: two rows have the same key.
+        """
+        chosen = (Choice(int(label), str(why)) for label, why in zip(labels, reasons, strict=True))
+        choices = dict(zip(CandidateKey.of(candidates), chosen, strict=True))
+        if len(choices) != len(candidates):
+            raise ValueError("two candidates have the same conversation, turn and number")
+        return cls(choices)
+
+    def changed(self, changes: Mapping[CandidateKey, Choice]) -> "Decision":
+        """Return the decision with other choices for some candidates."""
+        return Decision({**self.choices, **changes})
+
+    def labels(self, rows: pd.DataFrame) -> np.ndarray:
+        """Return the label of each row, (rows,), int8."""
+        return np.array([self.choices[key].label for key in CandidateKey.of(rows)], np.int8)
+
+    def reasons(self, rows: pd.DataFrame) -> np.ndarray:
+        """Return the reason for the label of each row, (rows,), str."""
+        return np.array([self.choices[key].reason for key in CandidateKey.of(rows)], object)
+
+    def desirable(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows of desirable replies."""
+        found: pd.DataFrame = rows[self.labels(rows) == 1]
+        return found
+
+
+def as_said(candidates: pd.DataFrame) -> pd.DataFrame:
+    """Return candidates in the order in which they were said: by wave, turn, conversation, number.
+
+    Ties and random draws follow this order, so that the order of the rows decides nothing.
+    """
+    # A conversation's name is its round, its wave, and its number in it: "3-0-0017".
+    parts = candidates["conversation"].map(lambda name: _sortable(name).rpartition("-"))
+    waves, numbers = parts.str[0], parts.str[2]
+    by = [candidates["candidate"], numbers, candidates["turn"], waves]
+    order = np.lexsort([pd.factorize(column, sort=True)[0] for column in by])
+    found: pd.DataFrame = candidates.iloc[order]
+    return found
+
+
+def _sortable(name: str) -> str:
+    """Write numbers so that they sort as numbers do."""
+    return re.sub(r"\d+", lambda digits: digits[0].zfill(12), name)
