@@ -8,8 +8,6 @@ Each step is a function of what is on disk and of keyed random numbers, so a kil
 the same bytes where the backend is exact.
 """
 
-from typing import Any
-
 import pandas as pd
 
 from simulator.config.phases import LoopPhase
@@ -18,23 +16,17 @@ from simulator.core.rng import seed31
 from simulator.probes.estimates import Estimate
 from simulator.probes.summary import COLUMNS, summarise
 from simulator.runtime.measure import measure
+from simulator.runtime.observers import Observer
 from simulator.runtime.phase_data import given_examples
-from simulator.runtime.records import (
-    conversation_counts,
-    examples_table,
-    round_summary,
-    selected_shares,
-    selection_table,
-    taught_lengths,
-)
-from simulator.runtime.session import Observer, Session, open_session
+from simulator.runtime.records import RoundRecord, TrainingRecord, taught_lengths
+from simulator.runtime.session import Session, open_session
 from simulator.runtime.update import learn
 from simulator.simulation.conversation import hold_wave, ratings_heard
 from simulator.simulation.monitoring import apply_monitors
 from simulator.simulation.population import User
-from simulator.simulation.screening import screen, screening_summary
-from simulator.simulation.selection import examples_from, realised_dose
-from simulator.store.run import Run, Tables
+from simulator.simulation.screening import screen
+from simulator.simulation.selection import examples_from
+from simulator.store.run import Run
 
 
 def simulate(scenario: Scenario, run: Run, observer: Observer) -> None:
@@ -51,7 +43,7 @@ def measure_base(session: Session) -> None:
     """Round 0: the assistant before any update."""
     scores = probe(session, 0)
     session.population.collect(0, [])
-    commit(session, 0, {"scores": scores}, round_summary(0, "", estimates(session, scores, scores)))
+    commit(session, RoundRecord(0, "", None, scores, estimates(session, scores, scores)))
 
 
 def play_round(session: Session, number: int) -> None:
@@ -67,36 +59,22 @@ def play_round(session: Session, number: int) -> None:
     decision, screened = screen(
         scenario.screening, session.context.contrasts, session.backend, candidates, decision
     )
+
     recycled = examples_from(candidates, decision)
     learner = scenario.learner_in(place.phase)
     given = given_examples(
         scenario.phases, place, recycled, learner, world, scenario.seed, number, session.tokens
     )
     examples = [*recycled, *given]
-    learning = learn(session, number, examples)
+    outcome = learn(session, number, examples)
+    lengths = taught_lengths(learner.learned(examples) if outcome.update else [], session.tokens)
+    training = TrainingRecord(candidates, decision, vetoes, screened, examples, lengths, outcome)
 
     due = number in scenario.measured_rounds
     scores = probe(session, number) if due else pd.DataFrame(columns=COLUMNS)
-    tables = {
-        "scores": scores,
-        "selection": selection_table(candidates, decision),
-        "examples": examples_table(examples),
-        "vetoes": vetoes,
-        "screening": screened,
-    }
-    summary = round_summary(
-        number,
-        place.phase.name,
-        estimates(session, scores, run.table(0, "scores")),
-        run.adapter(number),
-        dose=realised_dose(candidates, decision),
-        shares=selected_shares(candidates, decision),
-        taught=taught_lengths(learner.learned(examples) if learning.update else [], session.tokens),
-        learning=learning,
-        counts=conversation_counts(candidates, vetoes),
-        screening=screening_summary(screened),
-    )
-    commit(session, number, tables, summary)
+    found = estimates(session, scores, run.table(0, "scores"))
+    adapter = run.adapter(number)
+    commit(session, RoundRecord(number, place.phase.name, adapter, scores, found, training))
 
 
 def converse(session: Session, number: int) -> pd.DataFrame:
@@ -108,15 +86,15 @@ def converse(session: Session, number: int) -> pd.DataFrame:
     talkers = [user for user in active for _ in range(scenario.conversations.per_user)]
     size = scenario.conversations.wave_size
     waves = [
-        hold(session, number, wave, talkers[start : start + size])
+        play_wave(session, number, wave, talkers[start : start + size])
         for wave, start in enumerate(range(0, max(len(talkers), 1), size))
     ]
     population.collect(number, active)
     return pd.concat(waves, ignore_index=True)
 
 
-def hold(session: Session, number: int, wave: int, users: list[User]) -> pd.DataFrame:
-    """Holds and commits a wave, or reads it if it is committed; then its users live through it."""
+def play_wave(session: Session, number: int, wave: int, users: list[User]) -> pd.DataFrame:
+    """Hold and commit a wave, or read it if it is committed; then tell its users what they got."""
     committed = session.run.wave(number, wave)
     if committed is None:
         committed = hold_wave(
@@ -151,18 +129,18 @@ def estimates(session: Session, scores: pd.DataFrame, baseline: pd.DataFrame) ->
         return summarise(session.scenario.measure.probes, scores, baseline)
 
 
-def commit(session: Session, number: int, tables: Tables, summary: dict[str, Any]) -> None:
-    """Adds the population to what a round left, and makes it final."""
-    population = session.population
+def commit(session: Session, record: RoundRecord) -> None:
+    """Add the population to what a round left, and make it final."""
+    population, number = session.population, record.number
     rows = population.series
-    everything = {
-        **tables,
+    tables = {
+        **record.tables,
         "population": population.states,
         "series": rows[rows["round"] == number].reset_index(drop=True),
     }
     timing = {**session.stopwatch.lap(), "asked": session.roles.lap()}
-    session.run.commit_round(number, everything, summary, timing)
+    session.run.commit_round(number, tables, record.summary, timing)
     session.costs.record()
-    session.observer.round(number, summary)
+    session.observer.round(record)
     if number < session.scenario.last_round:
         session.costs.check()

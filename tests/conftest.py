@@ -12,7 +12,7 @@ import yaml
 
 from simulator.config.loading import load
 from simulator.experiments.run import start
-from simulator.experiments.sweep import Silent
+from simulator.runtime.observers import Silent
 from simulator.store.run import Run
 from simulator.store.sweep import RUNS, Member, Sweep
 from tests.helpers import tiny_models

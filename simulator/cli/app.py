@@ -119,13 +119,13 @@ def resume(
     """Go on with a run that was stopped or killed, from its last committed wave."""
     started = time.perf_counter()
     from simulator.config.loading import load
-    from simulator.core.console import LiveProgress
     from simulator.experiments.run import resume as resume_run
+    from simulator.runtime.observers import open_observer
     from simulator.store.run import Run
 
     scenario = load(str(Run.open(path).scenario_file))
-    with LiveProgress(scenario.last_round) as progress:
-        resume_run(path, progress, cost_cap)
+    with open_observer(scenario.last_round) as observer:
+        resume_run(path, observer, cost_cap)
     _conclude(path, started, as_json=as_json)
 
 
@@ -338,11 +338,11 @@ def _model(base: int | None, model: str | None) -> str | None:
 
 def _play(scenario: "Scenario", out: Path | None, started: float, *, as_json: bool) -> None:
     """Runs a scenario and prints its result."""
-    from simulator.core.console import LiveProgress
     from simulator.experiments.run import start
+    from simulator.runtime.observers import open_observer
 
-    with LiveProgress(scenario.last_round) as progress:
-        done = start(scenario, out, progress)
+    with open_observer(scenario.last_round) as observer:
+        done = start(scenario, out, observer)
     _conclude(done.path, started, as_json=as_json)
 
 

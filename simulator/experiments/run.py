@@ -14,8 +14,8 @@ from simulator.core.errors import Interrupted, StoreError
 from simulator.loop import simulate
 from simulator.models.resolve import weights_sha256
 from simulator.runtime.budget import note_cap
+from simulator.runtime.observers import Observer
 from simulator.runtime.preflight import check_chats
-from simulator.runtime.session import Observer
 from simulator.store.formats import FORMAT
 from simulator.store.run import Run
 

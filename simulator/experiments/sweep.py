@@ -8,7 +8,6 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from rich.live import Live
 from rich.table import Table
@@ -21,19 +20,6 @@ from simulator.experiments.sweep_config import Cell, plan
 from simulator.runtime.preflight import check_chats
 from simulator.store.run import Run
 from simulator.store.sweep import REPLICATES, RUNS, Member, Sweep
-
-
-class Silent:
-    """Observes nothing: a pool's processes have no terminal."""
-
-    def stage(self, number: int, what: str) -> None:
-        """Ignores the stage."""
-
-    def wave(self, conversations: int, tokens: int) -> None:
-        """Ignores the wave."""
-
-    def round(self, number: int, summary: dict[str, Any]) -> None:
-        """Ignores the round."""
 
 
 def run_sweep(file: str, out: Path | None, processes: int | None) -> Sweep:
@@ -117,6 +103,7 @@ def run_cells(sweep: Sweep, cells: Sequence[Cell], processes: int) -> dict[Path,
 def _run_one(path: Path, scenario: Scenario) -> str:
     """Starts or resumes one run, in a process of the pool; returns what went wrong."""
     from simulator.experiments.run import resume, start
+    from simulator.runtime.observers import Silent
 
     try:
         if path.exists():

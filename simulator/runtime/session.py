@@ -4,7 +4,7 @@ import contextlib
 import gc
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -20,28 +20,13 @@ from simulator.learners.factory import open_learner
 from simulator.models.resolve import resolve
 from simulator.probes.base import Context
 from simulator.runtime.budget import CostTracker
+from simulator.runtime.observers import Observer
 from simulator.runtime.probe_context import context_of
 from simulator.runtime.roles import open_roles
 from simulator.simulation.conversation import Environment
 from simulator.simulation.population import Population
 from simulator.simulation.roles import Roles
 from simulator.store.run import Run
-
-
-class Observer(Protocol):
-    """Watches a run; shows progress."""
-
-    def stage(self, number: int, what: str) -> None:
-        """A round enters a stage."""
-        ...
-
-    def wave(self, conversations: int, tokens: int) -> None:
-        """A wave is done: its conversations, and all tokens generated so far."""
-        ...
-
-    def round(self, number: int, summary: dict[str, Any]) -> None:
-        """A round is committed."""
-        ...
 
 
 class Session(NamedTuple):

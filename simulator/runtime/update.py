@@ -9,11 +9,11 @@ from simulator.learners.config import UpdateConfig
 from simulator.runtime.canary import Canary, check_swap
 from simulator.runtime.collapse import Speech, compared, contexts, unreadable
 from simulator.runtime.phase_data import anchors_of
-from simulator.runtime.records import Learning
+from simulator.runtime.records import UpdateOutcome
 from simulator.runtime.session import Session
 
 
-def learn(session: Session, number: int, examples: list[Example]) -> Learning:
+def learn(session: Session, number: int, examples: list[Example]) -> UpdateOutcome:
     """Makes the round's adapter, swaps it in, and proves that it is the one that answers.
 
     The assistant stays as it is where nothing is to be learned, where selection left too little to
@@ -23,9 +23,9 @@ def learn(session: Session, number: int, examples: list[Example]) -> Learning:
     place = scenario.places[number - 1]
     phase, config = place.phase, scenario.learner_in(place.phase)
     if not isinstance(config, UpdateConfig):
-        return Learning()
+        return UpdateOutcome()
     if lacking := config.lacking(examples):
-        return Learning(unchanged=f"there was no {lacking}")
+        return UpdateOutcome(unchanged=f"there was no {lacking}")
     learner, parent = session.learner_of(config), session.run.checkpoint(number - 1)
     first = parent == session.run.checkpoint(number - 1 - place.part)  # update of the phase
     reset = first and resets_optimizer(scenario.phases, scenario.learners, place.index)
@@ -53,14 +53,14 @@ def learn(session: Session, number: int, examples: list[Example]) -> Learning:
         session.backend.drop_previous()
         return rolled_back(config, Diverged(speech.words), speech)
     session.backend.drop_previous()
-    return Learning(update, canary, speech)
+    return UpdateOutcome(update, canary, speech)
 
 
-def rolled_back(config: UpdateConfig, why: Diverged, speech: Speech | None = None) -> Learning:
+def rolled_back(config: UpdateConfig, why: Diverged, speech: Speech | None = None) -> UpdateOutcome:
     """Goes on with the assistant as it was, or ends the run, as the scenario says."""
     if config.on_divergence == "end":
         raise why
-    return Learning(speech=speech, unchanged=f"the update was rolled back: {why}")
+    return UpdateOutcome(speech=speech, unchanged=f"the update was rolled back: {why}")
 
 
 def swap(session: Session, number: int, update: Update) -> Canary:

@@ -13,7 +13,7 @@ from pathlib import Path
 from simulator.loop import simulate
 from simulator.config.loading import load
 from simulator.store.run import Run
-from simulator.experiments.sweep import Silent
+from simulator.runtime.observers import Silent
 
 users, path = int(sys.argv[1]), Path(sys.argv[2])
 small = [f"measure.probes.{p}.items_per_set=3" for p in ("honesty", "neutral")]

@@ -18,7 +18,6 @@ from simulator.core.errors import LearnerError, ScenarioError
 from simulator.core.examples import Example
 from simulator.core.timing import Stopwatch
 from simulator.experiments.run import start
-from simulator.experiments.sweep import Silent
 from simulator.interp.directions import Contrast
 from simulator.learners.base import FitRequest
 from simulator.learners.config import (
@@ -35,6 +34,7 @@ from simulator.learners.preventive import Push
 from simulator.learners.trainer import AdapterLearner
 from simulator.models.resolve import resolve, world_of
 from simulator.runtime.canary import check_swap
+from simulator.runtime.observers import Silent
 from simulator.worlds.lessons import WorldData
 from tests.conftest import TINY
 from tests.contract.test_learner import same_parent

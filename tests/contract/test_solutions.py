@@ -20,7 +20,6 @@ from simulator.core.interventions import Bare, Reparametrised, WithAdapter
 from simulator.core.requests import ContinuationRequest, DivergenceRequest, Under
 from simulator.core.timing import Stopwatch
 from simulator.experiments.run import start
-from simulator.experiments.sweep import Silent
 from simulator.interp.steering import SteeringVector
 from simulator.learners.base import FitRequest
 from simulator.learners.config import SFTConfig
@@ -30,6 +29,7 @@ from simulator.probes.base import Context
 from simulator.probes.estimates import Estimate
 from simulator.probes.interp.solution import SolutionProbe
 from simulator.probes.summary import scores_table, summarise
+from simulator.runtime.observers import Silent
 from simulator.worlds.lessons import WorldData
 from tests.conftest import TINY
 from tests.contract.engines import CHATS, PLAIN, Engine, Reference, lora

@@ -40,6 +40,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     path = tmp_path_factory.mktemp("cli") / "run"
     done = call("run", "--biased-frac", "0.5", *SETS, "--json", "--out", str(path))
     assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("round ")]
+    assert [line.partition(":")[0] for line in lines] == ["round 0 of 1", "round 1 of 1"]
     return path, json.loads(done.stdout)
 
 

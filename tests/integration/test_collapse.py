@@ -25,9 +25,9 @@ from simulator.core.requests import (
     Message,
 )
 from simulator.experiments.run import resume, start
-from simulator.experiments.sweep import Silent
 from simulator.loop import simulate
 from simulator.runtime.collapse import ASKED, compared, contexts, is_loop, is_noise, unreadable
+from simulator.runtime.observers import Silent
 from simulator.simulation.config import ConversationConfig
 from simulator.store.run import Run
 from simulator.worlds import language as lang

@@ -9,7 +9,7 @@ from analysis.run.summary import unchanged_rounds
 from simulator.config.loading import load
 from simulator.core.errors import Diverged
 from simulator.experiments.run import start
-from simulator.experiments.sweep import Silent
+from simulator.runtime.observers import Silent
 from tests.conftest import TINY
 
 PAIRS = ["selection={kind: best_worst}", "rounds=1"]

@@ -20,9 +20,9 @@ from simulator.core.examples import Example
 from simulator.core.requests import Message
 from simulator.experiments.dry_run import forecast_table
 from simulator.experiments.run import resume, start
-from simulator.experiments.sweep import Silent
 from simulator.learners.config import UpdateConfig, pairs_among
 from simulator.models.resolve import world_of
+from simulator.runtime.observers import Silent
 from simulator.runtime.phase_data import given_examples
 from simulator.store.run import Run
 from simulator.worlds import language as lang

@@ -16,8 +16,8 @@ from simulator.cli.app import app
 from simulator.config.loading import load
 from simulator.config.scenario import Scenario
 from simulator.experiments.run import manifest_of
-from simulator.experiments.sweep import Silent
 from simulator.loop import simulate
+from simulator.runtime.observers import Silent
 from simulator.store.run import Run
 from tests.helpers import tiny_models
 from tests.integration.test_resume import differing, hashes

@@ -7,13 +7,13 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from simulator.config.loading import load
 from simulator.loop import simulate
+from simulator.runtime.observers import Silent
 from simulator.store.run import DONE, Run
 
 OVERRIDES = [
@@ -25,17 +25,6 @@ OVERRIDES = [
     "backend.threads=1",
 ]
 PATIENCE = 120  # seconds for what takes a few
-
-
-class Silent:
-    def stage(self, number: int, what: str) -> None:
-        pass
-
-    def wave(self, conversations: int, tokens: int) -> None:
-        pass
-
-    def round(self, number: int, summary: dict[str, Any]) -> None:
-        pass
 
 
 def play(path: Path, rounds: int, seed: int = 0) -> None:

@@ -16,7 +16,7 @@ from simulator.config.loading import load
 from simulator.core.errors import BackendError
 from simulator.evaluation.rescore import rescore
 from simulator.experiments.run import start
-from simulator.experiments.sweep import Silent
+from simulator.runtime.observers import Silent
 from simulator.store.run import Run
 from tests.conftest import TINY
 

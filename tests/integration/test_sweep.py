@@ -44,9 +44,12 @@ def write(folder: Path, **changes: Any) -> str:
     return str(path)
 
 
-def test_a_sweep_shares_runs_and_reuses_them(tmp_path: Path) -> None:
+def test_a_sweep_shares_runs_and_reuses_them(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     file, out = write(tmp_path), tmp_path / "out"
     sweep = run_sweep(file, out, None)
+    assert "round " not in capfd.readouterr().err  # its processes are silent
     assert [(m.arm, m.settings) for m in sweep.members] == [
         ("loop", {"seed": 0, "biased_frac": 0.0}),
         ("loop", {"seed": 0, "biased_frac": 0.5}),

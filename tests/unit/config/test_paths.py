@@ -13,7 +13,7 @@ from simulator.config.paths import changed_files, data_sha256
 from simulator.config.scenario import Scenario
 from simulator.core.errors import ScenarioError, StoreError
 from simulator.experiments.run import manifest_of, resume
-from simulator.experiments.sweep import Silent
+from simulator.runtime.observers import Silent
 from simulator.store.run import Run
 from tests.conftest import TINY
 from tests.helpers.planted import MASK

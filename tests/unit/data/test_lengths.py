@@ -19,8 +19,8 @@ from simulator.core.examples import Example
 from simulator.core.requests import Message
 from simulator.data.lengths import lengths, matching, tokens_by
 from simulator.experiments.run import start
-from simulator.experiments.sweep import Silent
 from simulator.models.resolve import resolve
+from simulator.runtime.observers import Silent
 from simulator.runtime.phase_data import finetune_rows
 from simulator.runtime.preflight import check_data
 from tests.conftest import TINY
