@@ -12,8 +12,8 @@ from agents.world_users import WorldUser
 from simulator.config.loading import load
 from simulator.evaluation.rescore import rescore
 from simulator.experiments.run import start
-from simulator.experiments.sweep import Silent
 from simulator.probes.world.neutral import NeutralProbe
+from simulator.runtime.observers import Silent
 from tests.conftest import TINY
 
 SETTINGS = [*TINY, "monitors.facts={kind: fact_check}"]
