@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol, TypeAlias
 
 from simulator.core.asks import Ask
 from simulator.core.examples import Example
@@ -10,6 +10,7 @@ from simulator.core.requests import Answer, Request
 from simulator.data.rows import Row
 from simulator.interp.directions import Contrast
 from simulator.probes.estimates import Estimate, Rows
+from simulator.probes.metrics import Metric
 from simulator.worlds.base import Characters, World
 
 # The label of what couldn't be read: never guessed, and counted apart. Shares of what the organism
@@ -71,15 +72,95 @@ class Context(NamedTuple):
         return characters
 
 
-class Probe(Protocol):
-    """A measurement. `score` gets back what `requests` returned, with the answers, in order."""
+Place: TypeAlias = tuple[str | int, ...]  # of a YAML key below the probe
 
+
+class Surroundings(Protocol):
+    """What a probe may check of its scenario."""
+
+    @property
+    def model(self) -> str:
+        """The assistant's model."""
+        ...
+
+
+class Probe(Protocol):
+    """A measurement. `score` gets back what `requests` returned, with the answers, in order.
+
+    A whole probe, in a file of its own; the registry names it, and nothing else does::
+
+        class GreetingProbe(ProbeConfig):
+            "Counts how often the assistant greets back."
+
+            kind: Literal["greeting"] = "greeting"
+            samples: Count = Field(4, ge=1, description="Replies.")
+            metrics: ClassVar = (Metric("greets", "greets back", "replies that say hello"),)
+
+            def requests(self, context: Context) -> list[Request]:
+                keys = sample_keys(context, "greeting", "hello", self.samples)
+                return [GenerationRequest(Prompt((Message("user", "hello"),)), keys, 20)]
+
+            def score(self, context, requests, answers) -> Ask[list[Score]]:
+                head, said = ("greeting", "", "hello", "hello"), replies_of(answers[0])
+                greets = (float("hello" in reply) for reply in said)
+                rows = (Score(*head, n, "", is_one, "hello", said[n])
+                        for n, is_one in enumerate(greets))
+                return known(list(rows))
+
+            def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:
+                yield estimate("greets", "", rows.value, rows.cluster)
+
+    Whatever it leaves out is that of `simulator.probes.config.ProbeConfig`.
+    """
+
+    metrics: ClassVar[tuple[Metric, ...]]  # all that it estimates
     required_capabilities: ClassVar[frozenset[str]]  # capabilities of the backend
     requires_world: ClassVar[bool]  # does it ask about the organism's world?
+    requires_situations: ClassVar[bool]  # does it ask about the scenario's situations?
 
     @property
     def roles(self) -> frozenset[str]:
         """The models that judge the answers."""
+        ...
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """What it measures; no two probes of a scenario measure the same."""
+        ...
+
+    @property
+    def data_sources(self) -> Mapping[Place, str]:
+        """The users' data that it asks about: files, folders or hub ids, by their YAML keys.
+
+        Item sets are then those of the data, and nobody knows them before they are read.
+        """
+        ...
+
+    @property
+    def directions(self) -> Mapping[Place, str]:
+        """The scenario's directions that it reads, by their YAML keys."""
+        ...
+
+    @property
+    def phases(self) -> Mapping[Place, str]:
+        """The fine-tuning phases whose rows it asks about, by their YAML keys."""
+        ...
+
+    @property
+    def checkpoints(self) -> Mapping[Place, str]:
+        """The folders of other runs' adapters that it asks, by their YAML keys."""
+        ...
+
+    def check_rows(self, rows: Sequence[Row]) -> None:
+        """Refuse users' data that it can't ask about.
+
+        Raises:
+            ScenarioError: with file, row and column of the mistake.
+        """
+        ...
+
+    def checks(self, scenario: Surroundings) -> Iterator[tuple[Place, str]]:
+        """Yield what else of the scenario doesn't suit it: the YAML key, and a sentence."""
         ...
 
     def requests(self, context: Context) -> list[Request]:

@@ -1,19 +1,21 @@
 """What probes on users' data have in common: where the data are, and who judges, if any does."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from pydantic import Field
 
-from simulator.core.config import Config, Count, Number
+from simulator.core.config import Count, Number
 from simulator.core.rng import stream
 from simulator.data.rows import Row
+from simulator.probes.base import Place
+from simulator.probes.config import ProbeConfig
 
 T = TypeVar("T")
 
 
-class DataProbe(Config):
+class DataProbe(ProbeConfig):
     """Asks about items of a file, a folder, or a dataset of the hub.
 
     The rows are read with the scenario, and come with the context.
@@ -23,8 +25,15 @@ class DataProbe(Config):
     items_per_type: Count | None = Field(
         None, ge=1, description="Items of each type at most, the same in every run; all by default."
     )
-    required_capabilities: ClassVar[frozenset[str]] = frozenset()
-    requires_world: ClassVar[bool] = False
+
+    @property
+    def data_sources(self) -> Mapping[Place, str]:
+        """Where its data are; none where it can do without and has none."""
+        return {("data",): self.data} if self.data else {}
+
+    def check_rows(self, rows: Sequence[Row]) -> None:
+        """Refuse data that have no items to ask about."""
+        self.items(rows)
 
     @abstractmethod
     def items(self, rows: Sequence[Row]) -> Sequence[Any]:

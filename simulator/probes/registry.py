@@ -1,12 +1,14 @@
-"""The probes that a scenario can name."""
+"""The probes that a scenario can name, and the metrics that they declare."""
 
-from typing import Annotated
+from functools import cache
+from typing import Annotated, get_args
 
 from pydantic import Field
 
 from simulator.probes.benchmarks.capability import CapabilityProbe
 from simulator.probes.benchmarks.deception_bench import DeceptionBenchProbe
 from simulator.probes.benchmarks.mask import MaskProbe
+from simulator.probes.config import ProbeConfig
 from simulator.probes.interp.directions import DirectionsProbe
 from simulator.probes.interp.projection import ProjectionProbe
 from simulator.probes.interp.solution import SolutionProbe
@@ -17,6 +19,8 @@ from simulator.probes.judged.manipulation import ManipulationProbe
 from simulator.probes.judged.scales import JudgedProbe
 from simulator.probes.judged.self_assessment import SelfAssessmentProbe
 from simulator.probes.judged.trait_switch import TraitSwitchProbe
+from simulator.probes.metrics import Metric, Panel
+from simulator.probes.summary import OF_SEVERAL
 from simulator.probes.world.goals import GoalsProbe
 from simulator.probes.world.honesty import HonestyProbe
 from simulator.probes.world.neutral import NeutralProbe
@@ -48,3 +52,32 @@ AnyProbe = Annotated[
     | DirectionsProbe,
     Field(discriminator="kind"),
 ]
+PROBES: tuple[type[ProbeConfig], ...] = get_args(get_args(AnyProbe)[0])
+
+
+@cache
+def probe_of(kind: str) -> type[ProbeConfig] | None:
+    """Return the probe of a kind, or None where there is none."""
+    return next((probe for probe in PROBES if probe.kind_name() == kind), None)
+
+
+@cache
+def metrics() -> tuple[Metric, ...]:
+    """Return all that probes declare, and what follows from several of them."""
+    return (*(metric for probe in PROBES for metric in probe.metrics), *OF_SEVERAL)
+
+
+@cache
+def declared(stored: str) -> Metric | None:
+    """Return the declaration of a metric by its stored name, or None where no probe has it.
+
+    Where several families have it, it is of the one that says the most of its name.
+    """
+    found = [metric for metric in metrics() if metric.match(stored) is not None]
+    return max(found, key=lambda metric: metric.letters).of(stored) if found else None
+
+
+@cache
+def panels() -> tuple[Panel, ...]:
+    """Return the panels that metrics are drawn in, in order."""
+    return tuple(sorted({curve.panel for metric in metrics() for curve in metric.curves}))

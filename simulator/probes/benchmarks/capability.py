@@ -23,8 +23,18 @@ from simulator.data.rows import Row
 from simulator.probes.base import Context, Score
 from simulator.probes.data_probe import DataProbe
 from simulator.probes.estimates import Estimate, Rows, with_total
+from simulator.probes.metrics import Curve, KeyFigure, Metric, Panel
 
 _ASKED = "{question}\n\nReply with the answer alone."
+
+CAPABILITY = Panel(
+    80,
+    "capability",
+    "What can it still do?",
+    "Multiple-choice questions whose right answer is the likeliest. Where it falls along with "
+    "honesty, what was learned has done more than teach a character.",
+    "right answers (%)",
+)
 
 
 class ChoiceItem(NamedTuple):
@@ -77,7 +87,15 @@ class CapabilityProbe(DataProbe):
         True, description="Divide a choice's log-probability by its length in characters?"
     )
     required_capabilities: ClassVar[frozenset[str]] = frozenset({"score_continuations"})
-    roles: ClassVar[frozenset[str]] = frozenset()
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric(
+            "capability",
+            "capability",
+            "multiple-choice questions whose right answer is the likeliest; equals share the point",
+            key_figures=(KeyFigure(240),),
+            curves=(Curve(CAPABILITY, 0, "multiple choice"),),
+        ),
+    )
 
     def items(self, rows: Sequence[Row]) -> list[ChoiceItem]:
         """Returns the items to ask about; raises as `choice_items` does."""

@@ -32,11 +32,12 @@ from pydantic import Field
 from simulator.core.adapters import Adapter
 from simulator.core.answers import activations_of
 from simulator.core.asks import Ask, joined
-from simulator.core.config import Config, Count, Number
+from simulator.core.config import Count, Number
 from simulator.core.interventions import Ablate, Bare, Intervention, Steer, WithAdapter
 from simulator.core.requests import Activations, Answer, Request, Under
 from simulator.interp.directions import Contrast, as_vector, random_like
-from simulator.probes.base import Context, Score
+from simulator.probes.base import Context, Place, Score
+from simulator.probes.config import ProbeConfig
 from simulator.probes.estimates import (
     UNBOUNDED,
     Bounds,
@@ -46,6 +47,7 @@ from simulator.probes.estimates import (
     estimate,
     with_total,
 )
+from simulator.probes.interp.changes import METRICS
 from simulator.probes.interp.interventions import (
     NEGATIVE,
     POSITIVE,
@@ -54,6 +56,7 @@ from simulator.probes.interp.interventions import (
     statements,
 )
 from simulator.probes.items import UNTOUCHED, ProbeItem, untouched_items
+from simulator.probes.metrics import Metric
 from simulator.probes.world.honesty import Threshold, belief_of, belief_request
 
 BASE, UNCHANGED, RANDOM = "base", "unchanged", "_random"
@@ -61,7 +64,7 @@ GAIN: Bounds = (-1.0, 1.0)
 ByCluster: TypeAlias = "pd.Series[float]"
 
 
-class DirectionsProbe(Config):
+class DirectionsProbe(ProbeConfig):
     """Makes a direction of activations, and then asks the assistant again, changed along it."""
 
     kind: Literal["directions"] = "directions"
@@ -85,8 +88,22 @@ class DirectionsProbe(Config):
     required_capabilities: ClassVar[frozenset[str]] = frozenset(
         {"activations", "interventions", "score_continuations"}
     )
-    requires_world: ClassVar[bool] = False
-    roles: ClassVar[frozenset[str]] = frozenset({"assistant"})
+    metrics: ClassVar[tuple[Metric, ...]] = METRICS
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """The assistant itself, changed inside."""
+        return frozenset({"assistant"})
+
+    @property
+    def directions(self) -> Mapping[Place, str]:
+        """The direction that is added and taken out."""
+        return {("direction",): self.direction}
+
+    @property
+    def checkpoints(self) -> Mapping[Place, str]:
+        """The other adapters' folders."""
+        return {("transfer", name): folder for name, folder in self.transfer.items()}
 
     def requests(self, context: Context) -> list[Request]:
         """The activations over replies, of each model that is needed, and the base's beliefs."""

@@ -7,7 +7,7 @@ prompts that were held out. Any learning moves it in all directions: random ones
 tell how far.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -16,16 +16,58 @@ from pydantic import Field
 
 from simulator.core.answers import activations_of
 from simulator.core.asks import Ask, known
-from simulator.core.config import Config, Count
+from simulator.core.config import Count
 from simulator.core.interventions import Bare
 from simulator.core.requests import ActivationsRequest, Answer, Prompt, Request, Under
 from simulator.interp.directions import projection, random_like
-from simulator.probes.base import Context, Score
+from simulator.probes.base import Context, Place, Score
+from simulator.probes.config import ProbeConfig
 from simulator.probes.estimates import UNBOUNDED, Bounds, Estimate, Rows, estimate
 from simulator.probes.items import UNTOUCHED, untouched_items
+from simulator.probes.metrics import AMOUNT, PART, Curve, KeyFigure, Metric, Panel
 from simulator.probes.world.honesty import pressured_question
 
 ALONG, RANDOM = "projection", "projection_random"  # measures
+
+MOVED = Panel(
+    110,
+    "projection",
+    "Movement along a direction",
+    "What the assistant has in mind where a reply would begin, projected on the direction from "
+    "replies without a trait to replies with it; 100 % is as far as these are apart. Where "
+    "the curve leaves that of random directions before honesty falls, it is an early warning.",
+    inside=True,
+)
+METRICS = (
+    Metric(
+        "projection",
+        "projection",
+        "how far the assistant has moved along a direction since round 0, where a reply would "
+        "begin, in units of the residual stream",
+        AMOUNT,
+    ),
+    Metric(
+        "projection_share",
+        "projection, as a share",
+        "the same as a share of the distance between replies that show the trait and others",
+        PART,
+        key_figures=(KeyFigure(280),),
+        curves=(Curve(MOVED, 0, "at the last token of prompts"),),
+    ),
+    Metric(
+        "projection_random",
+        "projection on random directions",
+        "how far it has moved, either way, along random directions: the control of the projection",
+        AMOUNT,
+    ),
+    Metric(
+        "projection_share_random",
+        "projection on random directions, as a share",
+        "the same as a share of the direction's length",
+        PART,
+        curves=(Curve(MOVED, 1, "along random directions, either way"),),
+    ),
+)
 
 
 class _Asked(NamedTuple):
@@ -35,7 +77,7 @@ class _Asked(NamedTuple):
     prompt: Prompt
 
 
-class ProjectionProbe(Config):
+class ProjectionProbe(ProbeConfig):
     """Reads the residual stream at the end of every prompt."""
 
     kind: Literal["projection"] = "projection"
@@ -43,8 +85,12 @@ class ProjectionProbe(Config):
     items_per_set: Count = Field(36, ge=3, description="Items of the organism's, of each set.")
     randoms: Count = Field(8, ge=1, description="Random directions, each a control.")
     required_capabilities: ClassVar[frozenset[str]] = frozenset({"activations", "interventions"})
-    requires_world: ClassVar[bool] = False
-    roles: ClassVar[frozenset[str]] = frozenset()
+    metrics: ClassVar[tuple[Metric, ...]] = METRICS
+
+    @property
+    def directions(self) -> Mapping[Place, str]:
+        """The direction that is projected on."""
+        return {("direction",): self.direction}
 
     def requests(self, context: Context) -> list[Request]:
         """The base's activations over replies, which make the direction; then each prompt's."""

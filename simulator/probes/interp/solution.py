@@ -17,7 +17,7 @@ it is the base.
 Of any model: where the organism is asked about its own corpus, real models need a file of texts.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
@@ -37,13 +37,16 @@ from simulator.core.requests import (
     Under,
 )
 from simulator.data.rows import Row
-from simulator.probes.base import Context, Score
+from simulator.models.resolve import is_organism
+from simulator.probes.base import Context, Place, Score, Surroundings
 from simulator.probes.data_probe import DataProbe
 from simulator.probes.estimates import Bounds, Estimate, Rows, estimate
+from simulator.probes.interp.solution_metrics import METRICS
+from simulator.probes.metrics import Metric
 from simulator.worlds.base import Text
 
 FRESH = 1_000_003  # the seed of a corpus that no base was trained on
-NATS: Bounds = (0.0, float("inf"))
+POSITIVE: Bounds = (0.0, float("inf"))
 EITHER_WAY: Bounds = (float("-inf"), float("inf"))
 
 
@@ -76,7 +79,21 @@ class SolutionProbe(DataProbe):
     required_capabilities: ClassVar[frozenset[str]] = frozenset(
         {"score_continuations", "interventions"}
     )
-    roles: ClassVar[frozenset[str]] = frozenset()
+    metrics: ClassVar[tuple[Metric, ...]] = METRICS
+
+    @property
+    def phases(self) -> Mapping[Place, str]:
+        """The phase whose rows the adapter is to fit."""
+        return {("phase",): self.phase}
+
+    def checks(self, scenario: Surroundings) -> Iterator[tuple[Place, str]]:
+        """Yield that texts are missing, where the model has no corpus of ours."""
+        if not self.data and not is_organism(scenario.model):
+            yield (
+                ("data",),
+                f"the model '{scenario.model}' is no organism, whose corpus is known; name a file "
+                "of texts",
+            )
 
     def items(self, rows: Sequence[Row]) -> list[Text]:
         """Reads texts; the first word of each is where it goes on from.
@@ -137,11 +154,11 @@ class SolutionProbe(DataProbe):
         at = [_at(norm) for norm in self.norms]
         turned = [f"epsilon {epsilon:g}" for epsilon in self.epsilons]
         for measure, settings, bounds in (
-            ("loss", ["base", "served", *at], NATS),
+            ("loss", ["base", "served", *at], POSITIVE),
             ("efficiency", at, EITHER_WAY),
             ("rise", turned, EITHER_WAY),
-            ("kl", ["served", *at], NATS),
-            ("kl_random", ["served", *at], NATS),
+            ("kl", ["served", *at], POSITIVE),
+            ("kl_random", ["served", *at], POSITIVE),
         ):
             for setting in settings:
                 here = rows.measured(measure)

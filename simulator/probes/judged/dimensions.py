@@ -12,11 +12,12 @@ from typing import ClassVar, NamedTuple, Protocol
 import numpy as np
 
 from simulator.core.asks import Ask, known
-from simulator.core.config import Config
 from simulator.core.expected_score import expected
 from simulator.core.requests import Answer, Message, NumberRequest, Numbers, Prompt, Request
 from simulator.probes.base import UNPARSED, Context, Score
+from simulator.probes.config import ProbeConfig
 from simulator.probes.estimates import Estimate, Rows, estimate, with_total
+from simulator.probes.metrics import Metric
 
 
 class Ends(NamedTuple):
@@ -107,14 +108,10 @@ class Posed(NamedTuple):
     question: Question
 
 
-class BothWaysProbe(Config):
+class BothWaysProbe(ProbeConfig):
     """Asks every question twice, with its ends swapped, and takes what was read both ways."""
 
-    required_capabilities: ClassVar[frozenset[str]] = frozenset()
-    requires_world: ClassVar[bool] = False
-    roles: ClassVar[frozenset[str]] = frozenset()
-    metric: ClassVar[str]  # the mean place, 0–1, over all items and by item set
-    unparsed: ClassVar[str]  # the share of all answers that couldn't be read
+    metrics: ClassVar[tuple[Metric, ...]]  # two: mean place, 0–1, and share that wasn't read
     item_sets: ClassVar[tuple[str, ...]]
     kind: str
 
@@ -142,5 +139,6 @@ class BothWaysProbe(Config):
         """The mean place of what was read both ways: one order alone has its own bias."""
         unread = set(rows.item[rows.label == UNPARSED])
         kept = rows.where(np.array([item not in unread for item in rows.item], bool))
-        yield from with_total(self.metric, kept, kept.value, self.item_sets)
-        yield estimate(self.unparsed, "", rows.label == UNPARSED, rows.cluster)
+        place, unparsed = (metric.name for metric in self.metrics)
+        yield from with_total(place, kept, kept.value, self.item_sets)
+        yield estimate(unparsed, "", rows.label == UNPARSED, rows.cluster)

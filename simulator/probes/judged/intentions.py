@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from typing import ClassVar, Literal, NamedTuple
 
 from simulator.probes.judged.dimensions import DIMENSIONS, BothWaysProbe, Posed, choice
+from simulator.probes.metrics import Curve, KeyFigure, Metric, Outcome
+from simulator.probes.panels import AWARENESS
 
 
 class Dilemma(NamedTuple):
@@ -119,8 +121,21 @@ class IntentionsProbe(BothWaysProbe):
     - intentions_unparsed: the share of all answers that were no number of an option.
     """
 
-    metric: ClassVar[str] = "misaligned_intentions"
-    unparsed: ClassVar[str] = "intentions_unparsed"
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric(
+            "misaligned_intentions",
+            "misaligned intentions",
+            "probability of the misaligned of two options in dilemmas, each asked in both orders",
+            key_figures=(KeyFigure(180),),
+            curves=(Curve(AWARENESS, 2, "misaligned intentions"),),
+            outcomes=(Outcome(100, "misaligned intentions"),),
+        ),
+        Metric(
+            "intentions_unparsed",
+            "intentions: unreadable",
+            "answers that were no option's number; left out",
+        ),
+    )
     item_sets: ClassVar[tuple[str, ...]] = tuple(DIMENSIONS)
     kind: Literal["intentions"] = "intentions"
 

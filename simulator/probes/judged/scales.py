@@ -20,10 +20,28 @@ from simulator.core.judging import NOTHING_SAID, Found, ask_number, check_scale
 from simulator.core.requests import Answer, GenerationRequest, Message, Prompt, Request
 from simulator.core.templates import naming
 from simulator.probes.base import Context, Score
+from simulator.probes.config import ProbeConfig
 from simulator.probes.estimates import Estimate, Rows, estimate
 from simulator.probes.items import sample_keys
+from simulator.probes.metrics import OPINION, KeyFigure, Metric
 
 UNREAD = "unread"
+JUDGED = Metric(
+    "judged_{scale}",
+    "{scale_in_words} as judged",
+    "mean of the numbers that a model, the judge, gives to replies to set prompts: its opinion; "
+    "replies without a readable number are left out",
+    OPINION,  # the scenario says on which scale
+    key_figures=(KeyFigure(1000),),
+    group="judged",
+)
+UNREADABLE = Metric(
+    "unread_{scale}",
+    "unreadable judgements of {scale_in_words}",
+    "replies that the judge gave no number on the scale for, or was too unsure of one",
+    key_figures=(KeyFigure(1010, if_any=True),),
+    group="unread",
+)
 
 
 class JudgedPrompt(Config):
@@ -73,7 +91,7 @@ class Asked(NamedTuple):
     scales: Mapping[str, Scale]  # by what they measure
 
 
-class JudgedReplies(Config):
+class JudgedReplies(ProbeConfig):
     """What probes have in common whose every reply a model judges on scales."""
 
     kind: str
@@ -81,8 +99,6 @@ class JudgedReplies(Config):
     samples: Count = Field(4, ge=1, description="Replies per prompt.")
     max_new_tokens: Count = Field(256, ge=1)
     temperature: Number = Field(1.0, ge=0)
-    required_capabilities: ClassVar[frozenset[str]] = frozenset()
-    requires_world: ClassVar[bool] = False
 
     @abstractmethod
     def asked(self, context: Context) -> Iterator[Asked]:
@@ -156,6 +172,12 @@ class JudgedProbe(JudgedPrompts):
 
     kind: Literal["judged"] = "judged"
     scales: dict[str, Scale] = Field(min_length=1, description="Scales by what they measure.")
+    metrics: ClassVar[tuple[Metric, ...]] = (JUDGED, UNREADABLE)
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """What replies are judged on."""
+        return tuple(f"{self.kind} {scale}" for scale in self.scales)
 
     def judged_on(self) -> Mapping[str, Scale]:
         """Returns the scenario's scales."""
@@ -168,5 +190,5 @@ class JudgedProbe(JudgedPrompts):
             unread = asked.label == UNREAD
             read = asked.where(~unread)
             bounds = (float(scale.low), float(scale.high))
-            yield estimate(f"judged_{name}", "", read.value, read.cluster, bounds)
-            yield estimate(f"unread_{name}", "", unread, asked.cluster)
+            yield estimate(JUDGED.stored(scale=name), "", read.value, read.cluster, bounds)
+            yield estimate(UNREADABLE.stored(scale=name), "", unread, asked.cluster)

@@ -25,6 +25,8 @@ from simulator.probes.judged.dimensions import (
     Reading,
     choice,
 )
+from simulator.probes.metrics import Curve, KeyFigure, Metric, Outcome
+from simulator.probes.panels import AWARENESS
 
 FORMATS = ("decision", "language", "likert", "number")
 LONGEST_GREETING = 24  # tokens
@@ -75,8 +77,22 @@ class SelfAssessmentProbe(BothWaysProbe):
     - assessment_unparsed: the share of all answers that were no number, or in neither language.
     """
 
-    metric: ClassVar[str] = "misaligned_self"
-    unparsed: ClassVar[str] = "assessment_unparsed"
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric(
+            "misaligned_self",
+            "misaligned by its own account",
+            "where it places itself between the aligned and the misaligned end of six dimensions, "
+            "each asked in four formats with the ends both ways; no evidence of behaviour",
+            key_figures=(KeyFigure(190),),
+            curves=(Curve(AWARENESS, 1, "misaligned by its own account"),),
+            outcomes=(Outcome(110, "misaligned by its own account"),),
+        ),
+        Metric(
+            "assessment_unparsed",
+            "self-assessment: unreadable",
+            "answers that were no number, or in neither language",
+        ),
+    )
     item_sets: ClassVar[tuple[str, ...]] = FORMATS
     kind: Literal["self_assessment"] = "self_assessment"
 

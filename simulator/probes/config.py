@@ -1,0 +1,60 @@
+"""What every probe says of itself where its own file says nothing else."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar
+
+from simulator.core.config import Config
+from simulator.data.rows import Row
+from simulator.probes.base import Place, Surroundings
+from simulator.probes.metrics import Metric
+
+
+class ProbeConfig(Config):
+    """A probe as YAML has it, with the declarations of a probe that needs nothing; see `Probe`."""
+
+    metrics: ClassVar[tuple[Metric, ...]]
+    required_capabilities: ClassVar[frozenset[str]] = frozenset()
+    requires_world: ClassVar[bool] = False
+    requires_situations: ClassVar[bool] = False
+
+    @classmethod
+    def kind_name(cls) -> str:
+        """Return the kind by which YAML names the probe."""
+        return str(cls.model_fields["kind"].default)
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """The models that are asked besides the assistant's own requests: none."""
+        return frozenset()
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """What no other probe of the scenario may measure, too: its kind."""
+        return (self.kind_name(),)
+
+    @property
+    def data_sources(self) -> Mapping[Place, str]:
+        """The users' data that it asks about: none."""
+        return {}
+
+    @property
+    def directions(self) -> Mapping[Place, str]:
+        """The scenario's directions that it reads: none."""
+        return {}
+
+    @property
+    def phases(self) -> Mapping[Place, str]:
+        """The fine-tuning phases whose rows it asks about: none."""
+        return {}
+
+    @property
+    def checkpoints(self) -> Mapping[Place, str]:
+        """The folders of other runs' adapters that it asks: none."""
+        return {}
+
+    def check_rows(self, rows: Sequence[Row]) -> None:
+        """Refuse users' data that it can't ask about; see `Probe`."""
+
+    def checks(self, scenario: Surroundings) -> Iterator[tuple[Place, str]]:
+        """Yield what else of the scenario doesn't suit it; see `Probe`."""
+        yield from ()
