@@ -8,10 +8,7 @@ from simulator.config.phases import FinetunePhase, LoopPhase, matched_phase
 from simulator.core.examples import Signal
 from simulator.learners.config import LoRAConfig, UpdateConfig
 from simulator.models.resolve import is_organism
-from simulator.probes.interp.directions import DirectionsProbe
-from simulator.probes.interp.projection import ProjectionProbe
-from simulator.probes.interp.solution import SolutionProbe
-from simulator.probes.judged.manipulation import ManipulationProbe
+from simulator.probes.base import Probe
 from simulator.simulation.config import ASSISTANT, ROLES
 from simulator.simulation.screening import SCREENING_CAPABILITIES
 
@@ -34,23 +31,14 @@ def unmet_needs(scenario: "Scenario") -> Iterator[tuple[YamlPath, str]]:
         yield ("roles", ASSISTANT), "the assistant's model is the scenario's: set 'model'"
     yield from _of_phases(scenario)
     for name, probe in scenario.measure.probes.items():
-        path: YamlPath = ("measure", "probes", name)
-        yield from _of_capabilities(scenario, path, probe.required_capabilities)
-        yield from _of_model(scenario, path, "world" if probe.requires_world else "")
-        yield from _of_roles(scenario, path, probe.roles)
-        if isinstance(probe, ProjectionProbe | DirectionsProbe):
-            yield from _of_direction(scenario, (*path, "direction"), probe.direction)
-        if isinstance(probe, ManipulationProbe):
-            yield from _of_model(scenario, path, "situations")
-        if isinstance(probe, SolutionProbe):
-            yield from _of_solution(scenario, path, probe)
+        yield from _of_probe(scenario, ("measure", "probes", name), probe)
     if screening := scenario.screening:
         yield from _of_capabilities(scenario, ("screening",), SCREENING_CAPABILITIES)
         yield from _of_direction(scenario, ("screening", "direction"), screening.direction)
     for name, user_type in scenario.population.types.items():
         for part in ("policy", "rater"):
             asker = getattr(user_type, part)
-            path = ("population", "types", name, part)
+            path: YamlPath = ("population", "types", name, part)
             yield from _of_model(scenario, path, asker.needs)
             yield from _of_roles(scenario, path, asker.roles)
     for name, monitor in scenario.monitors.items():
@@ -64,18 +52,19 @@ def unmet_needs(scenario: "Scenario") -> Iterator[tuple[YamlPath, str]]:
             )
 
 
-def _of_solution(
-    scenario: "Scenario", path: YamlPath, probe: SolutionProbe
-) -> Iterator[tuple[YamlPath, str]]:
-    phases = [p.name for p in scenario.phases if isinstance(p, FinetunePhase)]
-    if phases.count(probe.phase) != 1:
-        yield (*path, "phase"), "must name one fine-tuning phase of the scenario"
-    if not probe.data and not is_organism(scenario.model):
-        yield (
-            (*path, "data"),
-            f"the model '{scenario.model}' is no organism, whose corpus is known; name a file of "
-            "texts",
-        )
+def _of_probe(scenario: "Scenario", path: YamlPath, probe: Probe) -> Iterator[tuple[YamlPath, str]]:
+    """Yield what a probe says that it needs, and lacks."""
+    yield from _of_capabilities(scenario, path, probe.required_capabilities)
+    yield from _of_model(scenario, path, "world" if probe.requires_world else "")
+    yield from _of_roles(scenario, path, probe.roles)
+    for place, direction in probe.directions.items():
+        yield from _of_direction(scenario, (*path, *place), direction)
+    yield from _of_model(scenario, path, "situations" if probe.requires_situations else "")
+    taught = [phase.name for phase in scenario.phases if isinstance(phase, FinetunePhase)]
+    for place, phase in probe.phases.items():
+        if taught.count(phase) != 1:
+            yield (*path, *place), "must name one fine-tuning phase of the scenario"
+    yield from (((*path, *place), lacking) for place, lacking in probe.checks(scenario))
 
 
 def _of_phases(scenario: "Scenario") -> Iterator[tuple[YamlPath, str]]:

@@ -12,11 +12,7 @@ from simulator.core.errors import ScenarioError
 from simulator.core.files import file_sha256
 from simulator.data.mixture import FileData
 from simulator.data.rows import files_of, read_rows
-from simulator.probes.data_probe import DataProbe
-from simulator.probes.interp.directions import DirectionsProbe
-
-if TYPE_CHECKING:
-    from simulator.config.scenario import Scenario
+from simulator.probes.base import Probe
 
 if TYPE_CHECKING:
     from simulator.config.scenario import Scenario
@@ -46,7 +42,8 @@ def with_located_files(document: Document, source: str) -> Document:
 
 def data_sha256(scenario: "Scenario") -> dict[str, str]:
     """Returns the hash of every local file that chats, directions, probes or transfer come from."""
-    names = dict.fromkeys(_sources(scenario))
+    asked = (name for probe in scenario.measure.probes.values() for name in _asked_by(probe))
+    names = dict.fromkeys([*_sources(scenario), *asked])
     files = [file for name in names for file in files_of(Path(name))]
     return {str(file): file_sha256(file) for file in files}
 
@@ -61,13 +58,9 @@ def changed_files(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 
 
 def _sources(part: object) -> Iterator[str]:
-    """Yields every path or hub id of data within a part of a scenario."""
+    """Yields every path or hub id of chats within a part of a scenario."""
     if isinstance(part, FileData):
         yield part.path
-    elif isinstance(part, DataProbe):
-        yield from filter(None, [part.data])
-    elif isinstance(part, DirectionsProbe):
-        yield from (f"{folder}/{ADAPTER_WEIGHTS}" for folder in part.transfer.values())
     elif isinstance(part, BaseModel):
         for _, value in part:
             yield from _sources(value)
@@ -79,6 +72,12 @@ def _sources(part: object) -> Iterator[str]:
             yield from _sources(value)
 
 
+def _asked_by(probe: Probe) -> Iterator[str]:
+    """Yield every path or hub id of data and adapters that a probe asks about."""
+    yield from probe.data_sources.values()
+    yield from (f"{folder}/{ADAPTER_WEIGHTS}" for folder in probe.checkpoints.values())
+
+
 def with_data(scenario: "Scenario", document: Document, source: str) -> "Scenario":
     """Returns the scenario with every path that probes have made absolute, so that it can resume.
 
@@ -88,22 +87,33 @@ def with_data(scenario: "Scenario", document: Document, source: str) -> "Scenari
     probes = dict(scenario.measure.probes)
     for name, probe in probes.items():
         path: YamlPath = ("measure", "probes", name)
-        if isinstance(probe, DataProbe) and probe.data:
-            origin = origin_of(document, (*path, "data"), source)
-            place = located(probe.data, origin)
-            try:
-                probe.items(read_rows(place))
-            except ScenarioError as error:
-                raise ScenarioError(f"{origin}: {dotted((*path, 'data'))}: {error}") from None
-            probes[name] = probe.model_copy(update={"data": place})
-        if isinstance(probe, DirectionsProbe):
-            folders = {
-                other: _adapter(folder, document, (*path, "transfer", other), source)
-                for other, folder in probe.transfer.items()
-            }
-            probes[name] = probe.model_copy(update={"transfer": folders})
+        for key, data in probe.data_sources.items():
+            probe = _with(probe, key, _rows(probe, data, document, (*path, *key), source))
+        for key, folder in probe.checkpoints.items():
+            probe = _with(probe, key, _adapter(folder, document, (*path, *key), source))
+        probes[name] = probe
     measure = scenario.measure.model_copy(update={"probes": probes})
     return scenario.model_copy(update={"measure": measure})
+
+
+def _with(part: Any, path: YamlPath, value: str) -> Any:
+    """Return a part of a scenario with the value at a path within it changed."""
+    key, *rest = path
+    if isinstance(part, Mapping):
+        return {**part, key: _with(part[key], tuple(rest), value) if rest else value}
+    changed = _with(getattr(part, str(key)), tuple(rest), value) if rest else value
+    return part.model_copy(update={str(key): changed})
+
+
+def _rows(probe: Probe, data: str, document: Document, path: YamlPath, source: str) -> str:
+    """Return the place of data that a probe can ask about."""
+    origin = origin_of(document, path, source)
+    place = located(data, origin)
+    try:
+        probe.check_rows(read_rows(place))
+    except ScenarioError as error:
+        raise ScenarioError(f"{origin}: {dotted(path)}: {error}") from None
+    return place
 
 
 def _adapter(folder: str, document: Document, path: YamlPath, source: str) -> str:

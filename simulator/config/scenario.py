@@ -12,7 +12,6 @@ from simulator.config.phases import AnyPhase, LoopPhase, Place, ProbePhase, plac
 from simulator.core.config import Config, Count, Number
 from simulator.data.contrasts import DirectionConfig
 from simulator.learners.config import AnyLearner, NoUpdateConfig
-from simulator.probes.judged.scales import JudgedProbe
 from simulator.probes.registry import AnyProbe
 from simulator.simulation.config import (
     ConversationConfig,
@@ -33,10 +32,7 @@ class MeasureConfig(Config):
     def _measures_nothing_twice(self) -> Self:
         first: dict[str, str] = {}
         for name, probe in self.probes.items():
-            scales = probe.scales if isinstance(probe, JudgedProbe) else ("",)
-            by = getattr(probe, "by", None)
-            kind = f"{probe.kind} by {by}" if by else probe.kind
-            for what in (f"{kind} {scale}".strip() for scale in scales):
+            for what in probe.measures:
                 if what in first:
                     raise ValueError(f"probes.{name}: '{what}' is measured by '{first[what]}', too")
                 first[what] = name

@@ -9,8 +9,6 @@ from simulator.data.lengths import tokens_by
 from simulator.data.rows import read_rows
 from simulator.models.resolve import resolve, world_or_none
 from simulator.probes.base import Context, Encounter
-from simulator.probes.data_probe import DataProbe
-from simulator.probes.interp.solution import SolutionProbe
 from simulator.runtime.phase_data import finetune_rows
 from simulator.worlds.base import World
 
@@ -25,7 +23,7 @@ def context_of(scenario: "Scenario") -> Context:
         ScenarioError: their data can't be read.
     """
     probes = scenario.measure.probes.values()
-    sources = {probe.data for probe in probes if isinstance(probe, DataProbe) and probe.data}
+    sources = {source for probe in probes for source in probe.data_sources.values()}
     data = {source: read_rows(source) for source in sorted(sources)}
     world = world_or_none(scenario.model)
     contrasts = contrasts_of(scenario.directions, world)
@@ -39,7 +37,7 @@ def context_of(scenario: "Scenario") -> Context:
 def _lessons(scenario: "Scenario", world: World | None) -> dict[str, list[Example]]:
     """Returns the rows of the fine-tuning phases that probes ask about."""
     probes = scenario.measure.probes.values()
-    names = {probe.phase for probe in probes if isinstance(probe, SolutionProbe)}
+    names = {name for probe in probes for name in probe.phases.values()}
     tokens = tokens_by(resolve(scenario.model))
     return {
         phase.name: finetune_rows(scenario.phases, index, world, scenario.seed, tokens)
