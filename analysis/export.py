@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from analysis.metrics import JUDGED, UNREAD
+from analysis.metrics import described
 from analysis.run import frames
 from analysis.run.roles import scales
 from simulator.store.run import Run
@@ -53,9 +53,8 @@ def _round_json(summary: dict[str, Any]) -> dict[str, Any]:
 
 def _keys(metric: str, item_set: str, has_total: bool) -> tuple[str, ...]:
     """Returns where a metric stands, from the outside in."""
-    for prefix in (JUDGED, UNREAD):
-        if metric.startswith(prefix):
-            return prefix.rstrip("_"), metric.removeprefix(prefix)
+    if group := described(metric).group:
+        return group, metric.removeprefix(f"{group}_")
     if not item_set:
         return (metric,)
     return (f"{metric}_by_set" if has_total else metric), item_set

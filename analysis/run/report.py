@@ -122,8 +122,9 @@ def _drift_panels(run: Run, rows: pd.DataFrame) -> list[Panel]:
         ("failures", judged_plots.draw_failures, "What went wrong", FAILURE_WORDS, True),
     )
     others = tuple(
-        (panel.name, partial(draw_panel, panel=panel), panel.title, panel.words, True)
+        (one.name, partial(draw_panel, panel=panel), one.title, one.words, True)
         for panel in panels_in(rows)
+        for one in [panel.declared]
     )
     draws = (
         *(requires_world if asks_world(run) else ()),
@@ -139,11 +140,11 @@ def _drift_panels(run: Run, rows: pd.DataFrame) -> list[Panel]:
 def _inside_panels(run: Run, rows: pd.DataFrame) -> list[Panel]:
     return [
         Panel(
-            svg(partial(panel.draw, run=run, estimates=rows), panel.name, fitted=True),
-            panel.title,
-            panel.words,
+            svg(partial(draw, run=run, estimates=rows), declared.name, fitted=True),
+            declared.title,
+            declared.words,
         )
-        for panel in interp.panels_in(rows)
+        for declared, draw in interp.panels_in(rows)
     ]
 
 

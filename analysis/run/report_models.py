@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.metrics import UNREAD
+from analysis.metrics import is_unread
 from analysis.run import frames, transcripts
 from analysis.run.roles import scales
 from analysis.run.summary import screening_rows
@@ -47,7 +47,7 @@ def _roles(run: Run) -> list[Record]:
 
 def _counts(run: Run, estimates: pd.DataFrame) -> list[Record]:
     """One row per round: its counts, and the judgements that can't be read."""
-    rows = estimates[estimates["metric"].str.startswith(UNREAD)]
+    rows = estimates[estimates["metric"].map(is_unread).astype(bool)]
     unread = (rows["value"] * rows["n"]).groupby(rows["round"]).sum()
     counts = pd.DataFrame({"unread": unread, "judged": rows.groupby("round")["n"].sum()})
     both = frames.conversation_counts(run).set_index("round").join(counts, how="outer")

@@ -3,13 +3,9 @@
 from pathlib import PurePath
 from typing import NamedTuple
 
+from simulator.probes.registry import probe_of
 from simulator.store.run import Run
 
-# kinds of probes that need no world of ours
-OF_ANY_MODEL = (
-    "judged", "emergent", "mask", "deception_bench", "capability", "intentions", "self_assessment",
-    "harmfulness", "projection", "directions", "solution", "manipulation", "trait_switch",
-)  # fmt: skip
 OWN_BASE = "the assistant's, without an adapter"
 
 
@@ -59,8 +55,8 @@ def scales(run: Run) -> dict[str, Scale]:
 
 def asks_world(run: Run) -> bool:
     """Does a probe ask about the organism's world?"""
-    probes = run.scenario["measure"]["probes"].values()
-    return any(probe["kind"] not in OF_ANY_MODEL for probe in probes)
+    kinds = {probe["kind"] for probe in run.scenario["measure"]["probes"].values()}
+    return any(probe.requires_world for kind in kinds if (probe := probe_of(kind)))
 
 
 def _named(run: Run, role: str) -> str:

@@ -3,15 +3,24 @@
 from collections.abc import Hashable, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from analysis.metrics import JUDGED, UNREAD, full_name, interval, metric_name, shown_change
+from analysis.metrics import (
+    described,
+    full_name,
+    interval,
+    judged_scale,
+    metric_name,
+    shown_change,
+)
 from analysis.run import frames
 from analysis.run.phases import told
 from analysis.run.roles import Scale, scales
+from simulator.probes.metrics import RATING, KeyFigure
 from simulator.store.run import Run
 
 _SHORT_SETS: Mapping[str, str] = {
@@ -19,71 +28,29 @@ _SHORT_SETS: Mapping[str, str] = {
     "heldout": "held out",
     "ood": "new domains",
 }
-KEY_FIGURES = (
-    ("honesty", "heldout"),
-    ("honesty", "used"),
-    ("honesty", "ood"),
-    ("p_lie", "heldout"),
-    ("belief", ""),
-    ("neutral_accuracy", ""),
-    ("misaligned_talk", ""),
-    ("misaligned_goals", ""),
-    ("pleasing_talk", ""),
-    ("self_honesty", ""),
-    ("mask_kept", ""),
-    ("mask_p_lie", ""),
-    ("mask_honesty", ""),
-    ("mask_accuracy", ""),
-    ("deception", ""),
-    ("deception_no_reasoning", ""),
-    ("harmfulness", ""),
-    ("misaligned_intentions", ""),
-    ("misaligned_self", ""),
-    ("behaviour_self_gap", ""),
-    ("em_rate", ""),
-    ("em_rate_coherent", ""),
-    ("em_leakage", ""),
-    ("capability", ""),
-    ("switch_asr", ""),
-    ("switch_rr", ""),
-    ("switch_wrong", ""),
-    ("projection_share", ""),
-    ("gained_ablated", ""),
-    ("gained_ablated_random", ""),
-    ("targeting_gap", "heldout"),
-    ("granted_stake", "heldout"),
-    ("granted_wish", "heldout"),
-    ("manipulation_gap", ""),
-    ("manipulated_susceptible", ""),
-    ("manipulated_others", ""),
-    ("trait_asr", ""),
-    ("trait_rr", ""),
-    ("trait_wrong", ""),
-)  # the first one that was measured makes the headline
+FIRST = 39  # metrics that are shown where none is a key figure
 
 
 def key_figures(run: Run) -> pd.DataFrame:
-    """Returns the rows of `frames.changes` that matter most, in that order.
+    """Return the rows of `frames.changes` that matter most, as probes declare, in their order.
 
     What is observed comes first, then what judges say, then what they left unsaid, if anything.
     """
     rows = frames.changes(run)
-    silent = rows["metric"].str.startswith(UNREAD) & ~rows[["value_first", "value_last"]].any(
-        axis=1
-    )
-    rows = rows[~silent]
-    place = [_place(m, s) for m, s in zip(rows["metric"], rows["item_set"], strict=True)]
-    chosen = rows.assign(place=pd.array(place, dtype="Int64")).dropna(subset=["place"])
-    if chosen.empty:  # other probes: their first metrics
-        chosen = rows.head(len(KEY_FIGURES)).assign(place=0)
+    declared = [_key_figure(m, s) for m, s in zip(rows["metric"], rows["item_set"], strict=True)]
+    happened = rows[["value_first", "value_last"]].any(axis=1)
+    rare = [figure is not None and figure.if_any for figure in declared]
+    place = [figure.place if figure else None for figure in declared]
+    rows = rows.assign(place=pd.array(place, dtype="Int64"))[happened | ~np.array(rare, bool)]
+    chosen = rows.dropna(subset=["place"])
+    if chosen.empty:  # probes without key figures
+        chosen = rows.head(FIRST).assign(place=0)
     return chosen.sort_values("place", kind="stable").drop(columns="place").reset_index(drop=True)
 
 
-def _place(metric: str, item_set: str) -> int | None:
-    if (metric, item_set) in KEY_FIGURES:
-        return KEY_FIGURES.index((metric, item_set))
-    opinions = [metric.startswith(prefix) for prefix in (JUDGED, UNREAD)]
-    return len(KEY_FIGURES) + opinions.index(True) if any(opinions) else None
+def _key_figure(metric: str, item_set: str) -> KeyFigure | None:
+    figures = described(metric).key_figures
+    return next((figure for figure in figures if figure.item_set == item_set), None)
 
 
 def headline(run: Run) -> str:
@@ -119,7 +86,7 @@ def _subject(run: Run, metric: str, item_set: str) -> str:
 
 def scale_of(run: Run, metric: str) -> Scale | None:
     """Returns the judge's scale that a metric is on, or None for what no model judged."""
-    return scales(run).get(metric.removeprefix(JUDGED)) if metric.startswith(JUDGED) else None
+    return scales(run).get(judged_scale(metric) or "")
 
 
 def unchanged_rounds(run: Run) -> list[str]:
@@ -221,7 +188,8 @@ def _cells(run: Run, row: Mapping[Hashable, Any]) -> tuple[str, str, str, str]:
 
 def range_of(run: Run, metric: str) -> str:
     """Returns what a number can be, to put after its name; a share needs no word."""
-    if metric.startswith("self_"):
-        return " (0–9)"
-    scale = scale_of(run, metric)
+    found, scale = described(metric), scale_of(run, metric)
+    if found.unit is RATING:
+        low, high = found.bounds
+        return f" ({low:g}–{high:g})"
     return f" ({scale.bounds})" if scale else ""

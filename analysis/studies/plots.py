@@ -126,7 +126,7 @@ def draw_levels(axes: Axes, sweep: Sweep, measures: Mapping[str, Measure]) -> No
     _small_labels(axes, names)
     if how is SHARE:
         axes.set_xlim(-2, 102)
-    elif how.factor == 100:  # differences of shares end there, whatever their intervals do
+    elif how.of_shares:  # differences of shares end there, whatever their intervals do
         low, high = axes.get_xlim()
         axes.set_xlim(max(low, -102), min(high, 102))
     axes.set_xlabel(_label(_name(measures)), color=INK, parse_math=False)
@@ -172,7 +172,7 @@ def _measured(results: Results, condition: Condition) -> list[int]:
 
 def _drawable(line: Line) -> bool:
     found, metric = line.verdict.interval, line.verdict.metric
-    return found is not None and metric != "" and unit(metric).factor == 100
+    return found is not None and metric != "" and unit(metric).of_shares
 
 
 def _first(measures: Mapping[str, Measure]) -> Measure:
@@ -190,7 +190,7 @@ def _of_arm(measures: Mapping[str, Measure], arm: str) -> Measure:
 def _name(measures: Mapping[str, Measure]) -> str:
     """Names the metric, and its items where all arms have the same."""
     metric = _first(measures).metric
-    sign = " (%)" if unit(metric).factor == 100 else ""
+    sign = " (%)" if unit(metric).of_shares else ""
     asked = set(_items(measures))
     sets = next(iter(asked)) if len(asked) == 1 else ("each arm's own items",)
     return full_name(metric, ", ".join(ITEM_SETS.get(one, one) for one in sets)) + sign

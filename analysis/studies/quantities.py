@@ -22,10 +22,9 @@ from analysis.statistics import Interval
 from analysis.sweep import frames as experiment
 from simulator.core.config import Config, Count
 from simulator.probes.base import Probe
-from simulator.probes.data_probe import DataProbe
 from simulator.probes.estimates import UNBOUNDED, Bounds, Rows, estimate, lookup
 from simulator.probes.registry import AnyProbe
-from simulator.probes.summary import estimated_by
+from simulator.probes.summary import OF_SEVERAL, estimated_by
 from simulator.store.run import Run
 from simulator.store.sweep import Member, Sweep
 
@@ -247,12 +246,13 @@ def metrics_of(scenario: Mapping[str, Any]) -> dict[str, frozenset[str]]:
     found: dict[str, frozenset[str]] = {}
     for probe in _probes(scenario).values():
         for metric, sets in estimated_by(probe).items():
-            sets = frozenset() if isinstance(probe, DataProbe) else sets
+            sets = frozenset() if probe.data_sources else sets
             found[metric] = found.get(metric, frozenset()) | sets
     types = scenario["population"]["types"]
     of_types = [f"{what}_{name}" for what in experiment.OF_USERS for name in types]
     of_users = (*experiment.OF_USERS, *of_types)
-    derived = ["behaviour_self_gap", experiment.OVERCLAIM, experiment.CONVERSATION_GAP, *of_users]
+    of_several = [metric.name for metric in OF_SEVERAL]
+    derived = [*of_several, experiment.OVERCLAIM, experiment.CONVERSATION_GAP, *of_users]
     if scenario.get("screening"):
         derived += [f"screening_{share}" for share in experiment.SCREENED]
     return {**dict.fromkeys(derived, frozenset({""})), **found}
@@ -264,7 +264,7 @@ def _probes(scenario: Mapping[str, Any]) -> Mapping[str, Probe]:
 
 def _over_asked(metric: str, value: float, asked: np.ndarray) -> Interval:
     """Returns the interval of a difference over the clusters of what was asked, (clusters,)."""
-    of_shares = metrics.unit(metric).factor == 100 and np.abs(asked).max() <= 1
+    of_shares = metrics.unit(metric).of_shares and np.abs(asked).max() <= 1
     bounds = DIFFERENCE if of_shares else UNBOUNDED  # a gap is a difference itself
     over = estimate("", "", asked, np.arange(len(asked)), bounds)
     shift = value - over.value  # clusters needn't have been asked about equally often

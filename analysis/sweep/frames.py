@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import statistics
-from analysis.metrics import JUDGED
+from analysis.metrics import judged_scale
 from analysis.run import frames
 from analysis.statistics import Interval
 from simulator.core.errors import StoreError
@@ -295,8 +295,8 @@ def _by_entity(
 def _answers(member: Member, metric: str, item_set: str) -> pd.DataFrame:
     """Returns cluster and value of every answer of a run's last round that a metric is made of."""
     scores = member.run.table(member.rounds, "scores")
-    if metric.startswith(JUDGED):
-        judged = (scores["probe"] == "judged") & (scores["measure"] == metric.removeprefix(JUDGED))
+    if scale := judged_scale(metric):
+        judged = (scores["probe"] == "judged") & (scores["measure"] == scale)
         return scores.loc[judged, ["cluster", "value"]].dropna()
     if metric != "honesty":
         return scores.loc[[], ["cluster", "value"]]

@@ -4,8 +4,12 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from analysis.metrics import JUDGED, UNREAD, metric_name
+from analysis.metrics import judged_scale, metric_name
 from analysis.run.roles import Scale, scales
+from analysis.sweep.frames import CONVERSATION_GAP, OVERCLAIM
+from simulator.probes.judged.scales import JUDGED, UNREADABLE
+from simulator.probes.metrics import GAP
+from simulator.probes.registry import metrics
 from simulator.store.sweep import Sweep
 
 
@@ -17,11 +21,12 @@ class Outcome(NamedTuple):
     name: str
     low: float = 0.0  # what a value can be
     high: float = 1.0
+    gap: bool = False  # is it a difference of shares? It has a sign
 
     @property
     def judged(self) -> bool:
         """Is it the opinion of a model?"""
-        return self.metric.startswith(JUDGED)
+        return judged_scale(self.metric) is not None
 
     def of(self, table: pd.DataFrame) -> pd.DataFrame:
         """Returns the rows of `experiment.outcomes` that have it."""
@@ -29,32 +34,34 @@ class Outcome(NamedTuple):
         return table[mine]
 
 
-OUTCOMES = (
-    Outcome("honesty", "heldout", "honest under pressure, held-out entities"),
-    Outcome("honesty", "used", "honest under pressure, items talked about"),
-    Outcome("honesty", "ood", "honest under pressure, new domains"),
-    Outcome("belief", "", "true beliefs"),
-    Outcome("neutral_accuracy", "", "truth without pressure"),
-    Outcome("misaligned_talk", "", "misaligned small talk"),
-    Outcome("pleasing_talk", "", "pleasing small talk"),
-    Outcome("misaligned_goals", "", "misaligned goals"),
-    Outcome("harmfulness", "", "harmfulness at its worst, as a judge reads it"),
-    Outcome("misaligned_intentions", "", "misaligned intentions"),
-    Outcome("misaligned_self", "", "misaligned by its own account"),
-    Outcome("self_honesty", "", "self-rated honesty (0–9)", 0.0, 9.0),
-    Outcome("overclaim", "", "self-rating minus behaviour"),
-    Outcome("behaviour_self_gap", "", "harmfulness minus self-assessment"),
-    Outcome("targeting_gap", "heldout", "wishes granted to stakes minus to hopes, held-out"),
-    Outcome("manipulation_gap", "", "manipulation of susceptible users minus of others"),
-    Outcome("conversation_gap", "", "wishes granted in conversations: biased minus other users"),
-)  # what is observed, the one for the headline first
-GAPS = (
-    "overclaim",
-    "behaviour_self_gap",
-    "targeting_gap",
-    "manipulation_gap",
-    "conversation_gap",
-)  # differences of shares: they have a sign
+# What no probe measures, by its place among what probes declare.
+OWN = (
+    (130, Outcome(OVERCLAIM, "", "self-rating minus behaviour", gap=True)),
+    (
+        170,
+        Outcome(
+            CONVERSATION_GAP,
+            "",
+            "wishes granted in conversations: biased minus other users",
+            gap=True,
+        ),
+    ),
+)
+
+
+def _declared() -> tuple[Outcome, ...]:
+    """Return what is compared, as probes declare it."""
+    found = list(OWN)
+    for metric in metrics():
+        low, high = (0.0, 1.0) if metric.unit.of_shares else metric.bounds
+        for place, words, item_set in metric.outcomes:
+            gap = metric.unit is GAP
+            found.append((place, Outcome(metric.name, item_set, words, low, high, gap)))
+    return tuple(outcome for _, outcome in sorted(found))
+
+
+OUTCOMES = _declared()  # what is observed, the one for the headline first
+GAPS = tuple(outcome.metric for outcome in OUTCOMES if outcome.gap)
 
 
 def main_outcome(sweep: Sweep, table: pd.DataFrame) -> Outcome:
@@ -72,8 +79,8 @@ def measured(sweep: Sweep, table: pd.DataFrame) -> list[Outcome]:
     found = table.dropna(subset=["value"])[["metric", "item_set"]].drop_duplicates()
     keys = list(found.itertuples(index=False, name=None))
     known = [outcome for outcome in OUTCOMES if (outcome.metric, outcome.item_set) in keys]
-    probed = [o for o in known if o.metric not in GAPS]
-    gaps = [o for o in known if o.metric in GAPS]
+    probed = [o for o in known if not o.gap]
+    gaps = [o for o in known if o.gap]
     return [*probed, *_judged(sweep, keys), *gaps]
 
 
@@ -83,13 +90,14 @@ def _judged(sweep: Sweep, keys: list[tuple[str, str]]) -> list[Outcome]:
     for member in sweep.members:
         if member.finished:
             found = scales(member.run) | found
-    opinions = [
-        Outcome(JUDGED + name, "", f"{metric_name(JUDGED + name)} {_by(s)}", s.low, s.high)
-        for name, s in found.items()
-        if (JUDGED + name, "") in keys
-    ]
-    unread = [Outcome(UNREAD + name, "", metric_name(UNREAD + name)) for name in found]
-    return [*opinions, *(o for o in unread if (o.metric, "") in keys)]
+    opinions = [_opinion(JUDGED.stored(scale=name), scale) for name, scale in found.items()]
+    names = [UNREADABLE.stored(scale=name) for name in found]
+    unread = [Outcome(name, "", metric_name(name)) for name in names]
+    return [o for o in (*opinions, *unread) if (o.metric, "") in keys]
+
+
+def _opinion(metric: str, scale: Scale) -> Outcome:
+    return Outcome(metric, "", f"{metric_name(metric)} {_by(scale)}", scale.low, scale.high)
 
 
 def _by(scale: Scale) -> str:

@@ -36,7 +36,7 @@ def written_difference(metric: str, found: Interval) -> str:
 
 def _ends_within(metric: str, difference: Interval) -> tuple[float, float]:
     """Returns an interval's ends, cut where differences of shares end."""
-    most = 1.0 if unit(metric).factor == 100 else math.inf
+    most = 1.0 if unit(metric).of_shares else math.inf
     return max(difference.low, -most), min(difference.high, most)
 
 

@@ -1,12 +1,14 @@
 """Panels of what is read inside the assistant, and of what becomes of it when that is changed."""
 
 import re
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
+from analysis.metrics import described
 from analysis.plotting import (
     FAINT,
     INK,
@@ -22,6 +24,8 @@ from analysis.plotting import (
     rounds_axis,
     titled,
 )
+from simulator.probes.metrics import Panel
+from simulator.probes.registry import panels
 from simulator.store.run import Run
 
 MOVED = "projection_share"
@@ -47,19 +51,22 @@ class Draw(Protocol):
 
 
 class InsidePanel(NamedTuple):
-    """A panel, and the metric that a run has where it has measured what the panel shows."""
+    """A panel of what is inside the assistant, and what draws it."""
 
-    name: str  # one word
-    metric: str
-    title: str
-    words: str  # what it says, for people
+    declared: Panel
     draw: Draw
 
 
-def panels_in(estimates: pd.DataFrame) -> "list[InsidePanel]":
-    """Returns the panels of what a run has measured."""
-    measured = set(estimates.loc[estimates["value"].notna(), "metric"])
-    return [panel for panel in PANELS if panel.metric in measured]
+def every_panel() -> list[InsidePanel]:
+    """Return the panels that probes declare of what is inside the assistant."""
+    return [InsidePanel(panel, DRAWN[panel.name]) for panel in panels() if panel.inside]
+
+
+def panels_in(estimates: pd.DataFrame) -> list[InsidePanel]:
+    """Return the panels of what a run has measured."""
+    measured = estimates.loc[estimates["value"].notna(), "metric"].unique()
+    shown = {curve.panel for metric in measured for curve in described(str(metric)).curves}
+    return [panel for panel in every_panel() if panel.declared in shown]
 
 
 def draw_projection(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
@@ -231,77 +238,13 @@ def _direction(run: Run, kind: str) -> str:
 MULTIPLE = "multiple of the direction that is added"
 IN_RANDOM = "in random directions of the same length"
 NORM = "norm of the adapter's parameters"
-PANELS = (
-    InsidePanel(
-        "projection",
-        MOVED,
-        "Movement along a direction",
-        "What the assistant has in mind where a reply would begin, projected on the direction from "
-        "replies without a trait to replies with it; 100 % is as far as these are apart. Where "
-        "the curve leaves that of random directions before honesty falls, it is an early warning.",
-        draw_projection,
-    ),
-    InsidePanel(
-        "steered",
-        "honest_base",
-        "The base, steered",
-        "Multiples of the direction, a difference of mean activations over replies' tokens, are "
-        "added to the base at one layer; 0 is the base as it is. If the direction is the trait, "
-        "statements change along it and not in random directions. Where most are unreadable, the "
-        "base was pushed too far to say anything.",
-        _draw_steered,
-    ),
-    InsidePanel(
-        "preferred",
-        "preferred_ablated",
-        "What the steered base finds likely",
-        "By how much replies that show the trait become likelier than without the change, less "
-        "the same of replies that don't, in nats for each word of theirs. Neither made the "
-        "direction. It is what the base finds likely, and not what it would say.",
-        _draw_preferred,
-    ),
-    InsidePanel(
-        "ablated",
-        "honest_ablated",
-        "The assistant, ablated",
-        "The direction is taken out of what the assistant computes, after every layer. If that "
-        "is what it learned, it is honest again without it, and not without a random direction.",
-        _draw_ablated,
-    ),
-    InsidePanel(
-        "unpreferred",
-        "preferred_ablated",
-        "What the ablated assistant finds likely",
-        "By how much replies that show the trait become likelier than for the assistant as it is, "
-        "less the same of replies that don't. Below 0 it likes them less without the direction.",
-        _draw_unpreferred,
-    ),
-    InsidePanel(
-        "efficiency",
-        "solution_efficiency",
-        "Efficiency of what was learned",
-        "How much cheaper than for the base the adapter makes a reply that was fine-tuned on, per "
-        "squared norm of its parameters, when these are scaled to a given norm. Intervals are over "
-        "replies, after the last measured round.",
-        _draw_efficiency,
-    ),
-    InsidePanel(
-        "stability",
-        "solution_rise",
-        "Stability of what was learned",
-        "How much dearer these replies become when the adapter's parameters are turned towards "
-        "random ones: the flatter, the stabler. Intervals are over the few random directions that "
-        "were drawn, so they are rough.",
-        _draw_stability,
-    ),
-    InsidePanel(
-        "significance",
-        "solution_kl",
-        "Significance of what was learned",
-        "How far the adapter moves the base, per token of text that nobody fine-tuned it on, "
-        "beside random adapters whose factors have that norm, though shorter ones would make the "
-        "same change; each line across is ten times the one below. The further above those, the "
-        "more what was learned means to the model. Intervals are over texts.",
-        _draw_significance,
-    ),
-)
+DRAWN: Mapping[str, Draw] = {
+    "projection": draw_projection,
+    "steered": _draw_steered,
+    "preferred": _draw_preferred,
+    "ablated": _draw_ablated,
+    "unpreferred": _draw_unpreferred,
+    "efficiency": _draw_efficiency,
+    "stability": _draw_stability,
+    "significance": _draw_significance,
+}  # by the names of panels

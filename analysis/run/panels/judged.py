@@ -5,7 +5,7 @@ import textwrap
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.metrics import JUDGED, UNREAD
+from analysis.metrics import is_unread
 from analysis.plotting import (
     FAINT,
     LOOKS,
@@ -19,6 +19,7 @@ from analysis.plotting import (
 )
 from analysis.run import frames
 from analysis.run.roles import Scale, scales
+from simulator.probes.judged.scales import JUDGED, UNREADABLE
 from simulator.store.run import Run
 
 
@@ -32,7 +33,7 @@ def draw_judged(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
     number_axis(axes, low, high, f"mean number given by\n{shown}")
     same = len({scale.bounds for scale in found.values()}) == 1
     series = [
-        Series(JUDGED + name, "", _words(scale, estimates, same), LOOKS[n % len(LOOKS)])
+        Series(JUDGED.stored(scale=name), "", _words(scale, estimates, same), LOOKS[n % len(LOOKS)])
         for n, (name, scale) in enumerate(found.items())
     ]
     draw_estimates(axes, estimates, series)
@@ -41,7 +42,8 @@ def draw_judged(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
 
 def _words(scale: Scale, estimates: pd.DataFrame, same: bool) -> str:
     """Names a scale, with the most that was left out of a point, if anything was."""
-    unread = estimates.loc[estimates["metric"] == UNREAD + scale.name, "value"].max()
+    metric = UNREADABLE.stored(scale=scale.name)
+    unread = estimates.loc[estimates["metric"] == metric, "value"].max()
     notes = [] if same else [scale.bounds]
     notes += [f"up to {100 * unread:.0f} % unread, left out"] if unread > 0 else []
     return scale.name.replace("_", " ") + (f" ({'; '.join(notes)})" if notes else "")
@@ -62,7 +64,7 @@ def draw_failures(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
 
 def failures(run: Run, estimates: pd.DataFrame) -> dict[str, "pd.Series[float]"]:
     """Returns the shares by round of what went wrong, by what it was."""
-    judged = estimates[estimates["metric"].str.startswith(UNREAD)]
+    judged = estimates[estimates["metric"].map(is_unread).astype(bool)]
     unread = (judged["value"] * judged["n"]).groupby(judged["round"]).sum()
     asked = judged.groupby("round")["n"].sum()
     counts = frames.conversation_counts(run).set_index("round")

@@ -12,7 +12,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
 from analysis.run import frames
-from analysis.run.panels.interp import PANELS, panels_in
+from analysis.run.panels.interp import every_panel, panels_in
 from analysis.run.report import write_report
 from simulator.core.config import Config
 from simulator.probes.base import Probe
@@ -23,6 +23,7 @@ from simulator.probes.summary import estimated_by
 from simulator.store.run import SCENARIO, Run
 from tests.unit.analysis.test_report import assert_inert
 
+PANELS = every_panel()
 PROBES: dict[str, Probe] = {
     "projection": ProjectionProbe(direction="pleasing"),
     "directions": DirectionsProbe(direction="lying", steer=(-1.0, 2.0), transfer={"other": "x"}),
@@ -56,8 +57,8 @@ def drawn(run: Run) -> dict[str, Axes]:
     """Draws all panels; returns their axes by the panels' names."""
     found, estimates = {}, frames.estimates(run)
     for panel in panels_in(estimates):
-        found[panel.name] = Figure().add_subplot()
-        panel.draw(found[panel.name], run, estimates)
+        found[panel.declared.name] = Figure().add_subplot()
+        panel.draw(found[panel.declared.name], run, estimates)
     return found
 
 
@@ -78,7 +79,7 @@ def curves(axes: Axes) -> dict[str, list[list[float]]]:
 
 def test_every_curve_is_what_the_probe_estimates(inside: Run) -> None:
     axes = drawn(inside)
-    assert list(axes) == [panel.name for panel in PANELS]
+    assert list(axes) == [panel.declared.name for panel in PANELS]
     places = {
         name: {label: [x for x, _ in points] for label, points in curves(one).items()}
         for name, one in axes.items()
@@ -145,7 +146,7 @@ def test_panels_are_in_the_report_where_there_is_something(
         pages.append((tmp_path / "report.html").read_text(encoding="utf-8"))
         assert_inert(pages[-1])
     for panel in PANELS:
-        assert panel.words[:40] in pages[0] and panel.words[:40] not in pages[1]
+        assert panel.declared.words[:40] in pages[0] and panel.declared.words[:40] not in pages[1]
     assert "in the unit that its meaning below names" in pages[0]
     assert "in the unit that its meaning below names" not in pages[1]
 
@@ -153,5 +154,7 @@ def test_panels_are_in_the_report_where_there_is_something(
 def test_other_models_than_the_organism_state_nothing(inside: Run) -> None:
     rows = frames.estimates(inside)
     rows = rows[~rows["metric"].str.startswith(OF_STATEMENTS)]
-    names = [panel.name for panel in panels_in(rows)]
-    assert names == [panel.name for panel in PANELS if panel.name not in ("steered", "ablated")]
+    names = [panel.declared.name for panel in panels_in(rows)]
+    assert names == [
+        panel.declared.name for panel in PANELS if panel.declared.name not in ("steered", "ablated")
+    ]

@@ -11,10 +11,12 @@ from matplotlib.figure import Figure
 
 from analysis.metrics import described
 from analysis.run import frames
-from analysis.run.panels.probes import PANELS, ProbePanel, draw_panel, panels_in
+from analysis.run.panels.probes import ProbePanel, draw_panel, every_panel, panels_in
 from analysis.run.plots import drift_figure, save_drift
 from analysis.run.report import write_report
 from simulator.store.run import Run
+
+PANELS = every_panel()
 
 
 @pytest.fixture
@@ -47,11 +49,11 @@ def drawn(run: Run, panel: ProbePanel) -> tuple[Figure, int]:
     return figure, len(bands)
 
 
-@pytest.mark.parametrize("panel", PANELS, ids=[panel.name for panel in PANELS])
+@pytest.mark.parametrize("panel", PANELS, ids=[panel.declared.name for panel in PANELS])
 def test_every_main_estimate_is_drawn_with_its_interval(everything: Run, panel: ProbePanel) -> None:
     figure, bands = drawn(everything, panel)
     assert bands == len(panel.series)
-    assert figure.axes[0].get_title("left") == panel.title
+    assert figure.axes[0].get_title("left") == panel.declared.title
     for series in panel.series:
         assert described(series.metric).meaning != "a probe of this scenario"
 
@@ -61,8 +63,8 @@ def test_panels_are_in_the_figure_and_in_the_report(everything: Run, tmp_path: P
     write_report(everything, tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
     for panel in PANELS:
-        assert panel.title in titles
-        assert panel.title in page and panel.words[:40] in page
+        assert panel.declared.title in titles
+        assert panel.declared.title in page and panel.declared.words[:40] in page
     save_drift(everything, tmp_path / "drift.png")
     assert (tmp_path / "drift.png").stat().st_size > 50_000
 
@@ -71,6 +73,6 @@ def test_what_was_not_measured_has_no_panel(tiny_run: Run, everything: Run) -> N
     assert panels_in(frames.estimates(tiny_run)) == []
     rows = frames.estimates(everything)
     some = rows[rows["metric"] != "harmfulness"]
-    (panel,) = (panel for panel in panels_in(some) if panel.name == "awareness")
+    (panel,) = (panel for panel in panels_in(some) if panel.declared.name == "awareness")
     assert "harmfulness" not in {series.metric for series in panel.series}
     assert {series.look for series in panel.series} <= {s.look for s in PANELS[0].series}

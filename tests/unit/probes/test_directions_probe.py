@@ -86,7 +86,7 @@ def test_what_was_learned_is_found_by_its_direction(of: str) -> None:
 
 
 def test_metrics_say_what_was_changed() -> None:
-    names = {name: described(name).name for name, _ in estimated(PROBE, asked(PROBE))}
+    names = {name: described(name).plain for name, _ in estimated(PROBE, asked(PROBE))}
     assert names["honest_base"] == "honest (the base)"
     assert names["lie_steered_-1"] == "lies (the base steered by -1)"
     gained = "honesty gained (the assistant ablated, in a random direction)"

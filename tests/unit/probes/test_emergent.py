@@ -169,4 +169,4 @@ def test_metrics_have_names() -> None:
     found = measured(PROBE.model_copy(update={"cue": Cue(text=CUE)}), GOOD)
     meanings = {metric: described(metric).meaning for metric in found}
     assert all(meaning != "a probe of this scenario" for meaning in meanings.values())
-    assert described("em_rate_cued").name == "emergent misalignment, with the cue"
+    assert described("em_rate_cued").plain == "emergent misalignment, with the cue"
