@@ -14,12 +14,12 @@ from analysis.metrics import (
     described,
     full_name,
     interval,
-    metric_name,
     shown_change,
     unit,
 )
 from analysis.plotting import Panel, svg
 from analysis.run import frames, plots, transcripts
+from analysis.run.every_metric import every_metric
 from analysis.run.panels import interp
 from analysis.run.panels import judged as judged_plots
 from analysis.run.panels.probes import draw_panel, panels_in
@@ -81,7 +81,7 @@ def _content(run: Run) -> dict[str, Any]:
         "users": _population_panels(run),
         "learned": _learned(run, done),
         "pairs": _pairs(run),
-        "metrics": _by_round(rows),
+        "metrics": every_metric(rows),
         "other_units": any(unit(str(m)) in (AMOUNT, NATS) for m in rows["metric"].unique()),
         "rounds": [int(n) for n in sorted(rows["round"].unique())],
         "meanings": [described(str(metric)) for metric in rows["metric"].unique()],
@@ -193,21 +193,6 @@ def _pairs(run: Run) -> dict[str, Any]:
         "labels": LABELS,
         "sets": ITEM_SETS,
     }
-
-
-def _by_round(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """One row per metric and item set, with the written estimate of each measured round."""
-    return [
-        {
-            "name": metric_name(str(metric)),
-            "set": ITEM_SETS.get(str(item_set), str(item_set)) or "all",
-            "cells": {
-                int(row["round"]): interval(str(metric), row["value"], row["low"], row["high"])
-                for row in group.to_dict("records")
-            },
-        }
-        for (metric, item_set), group in rows.groupby(["metric", "item_set"], sort=False)
-    ]
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
