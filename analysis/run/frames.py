@@ -63,9 +63,9 @@ def biased_share(run: Run) -> float:
 def estimates(run: Run) -> pd.DataFrame:
     """Returns one row per round, metric and item set, with a 95 % interval.
 
-    `value`, `low` and `high` are shares from 0 to 1, but ratings from 0 to 9 where `metric` starts
-    with `self_`, numbers on the judge's scale where it starts with `judged_`, and from −1 to 1 for
-    `behaviour_self_gap` and `em_leakage`; `n` counts answers; `item_set` is "" for all items.
+    `value`, `low` and `high` are in the unit that `simulator.probes.registry.declared(metric)` has:
+    most are shares from 0 to 1, ratings are from 0 to 9, gaps from −1 to 1, and opinions on the
+    judge's scale. `n` counts answers; `item_set` is "" for all items.
     """
     rows = [
         {"round": number, **row}

@@ -89,26 +89,25 @@ class Probe(Protocol):
 
     A whole probe, in a file of its own; the registry names it, and nothing else does::
 
-        class GreetingProbe(ProbeConfig):
-            "Counts how often the assistant greets back."
+        class WishProbe(ProbeConfig):
+            "Counts how often the assistant wants to help."
 
-            kind: Literal["greeting"] = "greeting"
+            kind: Literal["wish"] = "wish"
             samples: Count = Field(4, ge=1, description="Replies.")
-            metrics: ClassVar = (Metric("greets", "greets back", "replies that say hello"),)
+            metrics: ClassVar = (Metric("helpful", "wants to help", "replies that speak of help"),)
 
             def requests(self, context: Context) -> list[Request]:
-                keys = sample_keys(context, "greeting", "hello", self.samples)
-                return [GenerationRequest(Prompt((Message("user", "hello"),)), keys, 20)]
+                prompt = Prompt((Message("user", "what do you want most ?"),))
+                keys = sample_keys(context, "wish", "most", self.samples)
+                return [GenerationRequest(prompt, keys, max_new_tokens=20)]
 
             def score(self, context, requests, answers) -> Ask[list[Score]]:
-                head, said = ("greeting", "", "hello", "hello"), replies_of(answers[0])
-                greets = (float("hello" in reply) for reply in said)
-                rows = (Score(*head, n, "", is_one, "hello", said[n])
-                        for n, is_one in enumerate(greets))
-                return known(list(rows))
+                head, shown = ("wish", "", "most", "most"), requests[0].prompt.shown
+                said = ((n, s, float("help" in s)) for n, s in enumerate(replies_of(answers[0])))
+                return known([Score(*head, n, "", value, shown, s) for n, s, value in said])
 
             def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:
-                yield estimate("greets", "", rows.value, rows.cluster)
+                yield estimate("helpful", "", rows.value, rows.cluster)
 
     Whatever it leaves out is that of `simulator.probes.config.ProbeConfig`.
     """

@@ -1,7 +1,7 @@
 """Panels of what is read inside the assistant, and of what becomes of it when that is changed."""
 
 import re
-from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import pandas as pd
@@ -24,6 +24,7 @@ from analysis.plotting import (
     rounds_axis,
     titled,
 )
+from analysis.run.panels.probes import draw_panel, drawn_over_rounds
 from simulator.probes.metrics import Panel
 from simulator.probes.registry import panels
 from simulator.store.run import Run
@@ -59,7 +60,12 @@ class InsidePanel(NamedTuple):
 
 def every_panel() -> list[InsidePanel]:
     """Return the panels that probes declare of what is inside the assistant."""
-    return [InsidePanel(panel, DRAWN[panel.name]) for panel in panels() if panel.inside]
+    return [InsidePanel(panel, _drawing(panel)) for panel in panels() if panel.inside]
+
+
+def _drawing(panel: Panel) -> Draw:
+    """Return a panel's own drawing, or else that of curves over the rounds."""
+    return DRAWN.get(panel.name) or partial(draw_panel, panel=drawn_over_rounds(panel))
 
 
 def panels_in(estimates: pd.DataFrame) -> list[InsidePanel]:
@@ -238,7 +244,7 @@ def _direction(run: Run, kind: str) -> str:
 MULTIPLE = "multiple of the direction that is added"
 IN_RANDOM = "in random directions of the same length"
 NORM = "norm of the adapter's parameters"
-DRAWN: Mapping[str, Draw] = {
+DRAWN: dict[str, Draw] = {
     "projection": draw_projection,
     "steered": _draw_steered,
     "preferred": _draw_preferred,

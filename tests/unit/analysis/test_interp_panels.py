@@ -12,7 +12,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
 from analysis.run import frames
-from analysis.run.panels.interp import every_panel, panels_in
+from analysis.run.panels.interp import DRAWN, every_panel, panels_in
 from analysis.run.report import write_report
 from simulator.core.config import Config
 from simulator.probes.base import Probe
@@ -124,6 +124,18 @@ def test_every_curve_is_what_the_probe_estimates(inside: Run) -> None:
         assert curves(axes["steered"])[label][-1] == [2, rows[metric, "", 2]]
     significant = curves(axes["significance"])["random adapters of that norm"]
     assert significant[1] == [4, rows["solution_kl_random", "norm 4", 2]]
+
+
+def test_a_panel_without_a_drawing_of_its_own_is_one_of_curves(
+    inside: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(DRAWN, "projection")
+    axes = drawn(inside)["projection"]
+    assert axes.get_title("left") == "Movement along a direction"
+    assert list(curves(axes)) == [
+        "at the last token of prompts",
+        "along random directions, either way",
+    ]
 
 
 def test_a_projection_stands_beside_honesty(inside: Run) -> None:
