@@ -97,7 +97,7 @@ def _panels(run: Run, rows: pd.DataFrame) -> dict[str, Draw]:
     projected = (rows["metric"] == MOVED).any()
     inside = {"projection": partial(draw_projection, run=run, estimates=rows)} if projected else {}
     others = {
-        panel.name: partial(draw_panel, run=run, estimates=rows, panel=panel)
+        panel.declared.name: partial(draw_panel, run=run, estimates=rows, panel=panel)
         for panel in panels_in(rows)
     }
     series = frames.population(run)
