@@ -80,11 +80,10 @@ class LineProgress:
 
     def round(self, record: RoundRecord) -> None:
         """Print the round's line."""
-        parts = [duration(self._pace.committed(record.number))]
-        if left := self._pace.left():
-            parts.append(f"about {duration(left)} left")
-        shown = [words for words in (honesty(record.estimates), ", ".join(parts)) if words]
-        line = f"round {record.number} of {self._rounds}: {'; '.join(shown)}"
+        took = duration(self._pace.committed(record.number))
+        time_spent = ", ".join(filter(None, (took, self._pace.words)))
+        shown = "; ".join(filter(None, (honesty(record.estimates), time_spent)))
+        line = f"round {record.number} of {self._rounds}: {shown}"
         STDERR.print(inert(line), soft_wrap=True)
 
 
@@ -164,6 +163,12 @@ class Pace:
         running = min(self._clock() - self._since, per_round)
         return max(per_round * (self._rounds - self._number) - running, 0.0)
 
+    @property
+    def words(self) -> str:
+        """What is left, for people; empty while nobody knows, and when it is nothing."""
+        left = self.left() or 0.0
+        return f"about {duration(left)} left" if left >= 0.5 else ""  # else it reads "0 s"
+
 
 class _TimeLeft(ProgressColumn):
     def __init__(self, pace: Pace) -> None:
@@ -171,8 +176,7 @@ class _TimeLeft(ProgressColumn):
         self._pace = pace
 
     def render(self, task: Task) -> Text:
-        left = self._pace.left()
-        return Text(f"about {duration(left)} left" if left else "")
+        return Text(self._pace.words)
 
 
 def honesty(estimates: Sequence[Estimate]) -> str:

@@ -75,8 +75,9 @@ def as_said(candidates: pd.DataFrame) -> pd.DataFrame:
     Ties and random draws follow this order, so that the order of the rows decides nothing.
     """
     # A conversation's name is its round, its wave, and its number in it: "3-0-0017".
-    parts = candidates["conversation"].map(lambda name: _sortable(name).rpartition("-"))
-    waves, numbers = parts.str[0], parts.str[2]
+    names = candidates["conversation"]
+    parts = {name: _sortable(name).rpartition("-") for name in names.unique()}
+    waves, numbers = (names.map({name: part[i] for name, part in parts.items()}) for i in (0, 2))
     by = [candidates["candidate"], numbers, candidates["turn"], waves]
     order = np.lexsort([pd.factorize(column, sort=True)[0] for column in by])
     found: pd.DataFrame = candidates.iloc[order]
