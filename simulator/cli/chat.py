@@ -1,37 +1,41 @@
-"""Talking by hand with the assistant as it was after a round."""
+"""The command `chat`: a talk by hand with the assistant as it was after a round."""
 
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Console
+from simulator.cli.options import Round, RunPath
 
-from simulator.backends.base import Backend
-from simulator.config.scenario import Scenario
-from simulator.core.console import inert
-from simulator.core.errors import BackendError
-from simulator.core.requests import GenerationRequest, Message, Prompt
-from simulator.evaluation.checkpoints import assistant_after
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from simulator.backends.base import Backend
+    from simulator.config.scenario import Scenario
 
 
-def talk(path: Path, round_number: int | None) -> None:
-    """Reads lines from stdin and prints replies until an empty line or the end of input.
+def chat(path: RunPath, round_number: Round = None) -> None:
+    """Talk with the assistant as it was after a round; an empty line ends the chat."""
+    from simulator.evaluation.checkpoints import assistant_after
 
-    Raises:
-        StoreError: the run has no such round.
-    """
     with assistant_after(path, round_number) as assistant:
         _converse(assistant.backend, assistant.scenario, assistant.round)
 
 
-def _converse(backend: Backend, scenario: Scenario, number: int) -> None:
-    console, talks = Console(), scenario.conversations
+def _converse(backend: "Backend", scenario: "Scenario", number: int) -> None:
+    """Read lines from stdin and print replies until an empty line or the end of input."""
+    from rich.console import Console
+
+    from simulator.core.console import inert
+    from simulator.core.errors import BackendError
+    from simulator.core.requests import GenerationRequest, Message, Prompt
+
+    console, config = Console(), scenario.conversations
     console.print(f"After round {number}. An empty line ends the chat.")
-    messages = [Message("system", talks.system)] if talks.system else []
+    messages = [Message("system", config.system)] if config.system else []
     while line := _read_line(console):
         asked = [*messages, Message("user", line)]
         key = ("chat", scenario.seed, number, len(asked))
         request = GenerationRequest(
-            Prompt(tuple(asked)), (key,), talks.max_new_tokens, talks.temperature
+            Prompt(tuple(asked)), (key,), config.max_new_tokens, config.temperature
         )
         try:
             (generation,) = backend.generate([request])
@@ -43,7 +47,7 @@ def _converse(backend: Backend, scenario: Scenario, number: int) -> None:
         messages = [*asked, Message("assistant", reply)]
 
 
-def _read_line(console: Console) -> str:
+def _read_line(console: "Console") -> str:
     if sys.stdin.isatty():
         console.print("you: ", end="")
     return sys.stdin.readline().strip()

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from simulator.cli.options import Override, say
+
 if TYPE_CHECKING:
     from simulator.studies.plan import Tier
 
@@ -23,10 +25,7 @@ def study(
     base: Annotated[
         list[int] | None, typer.Option(help="On this base of the organism; repeatable.")
     ] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any key of every run; repeatable."),
-    ] = None,
+    overrides: Override = None,
     out: Annotated[
         Path | None, typer.Option(help="Where studies are kept; default: studies.")
     ] = None,
@@ -34,25 +33,36 @@ def study(
     as_list: Annotated[bool, typer.Option("--list", help="List the shipped studies.")] = False,
 ) -> None:
     """Run a study of the literature and say which findings hold here."""
+    from simulator.core.errors import ScenarioError
+
+    if as_list:
+        _list()
+    elif name is None:
+        raise ScenarioError("name a study, or list them with 'study --list'")
+    elif model is not None and base:
+        raise ScenarioError("give --model or --base, not both")
+    else:
+        from simulator.studies.plan import Tier
+
+        _run(name, Tier(quick, model, tuple(base or ()), tuple(overrides or ())), out, processes)
+
+
+def _list() -> None:
+    from simulator.studies.shipped import listed
+
+    for name, question, source in listed():
+        typer.echo(f"{name}: {question} ({source})")
+
+
+def _run(name: str, tier: "Tier", out: Path | None, processes: int | None) -> None:
     from analysis.studies.claims import judge
     from analysis.studies.report import write_study
     from analysis.studies.summary import told
-    from simulator.core.console import say
-    from simulator.core.errors import ScenarioError, StoreError
-    from simulator.studies.plan import Tier, listed, plan_study
+    from simulator.core.errors import StoreError
+    from simulator.studies.plan import plan_study
     from simulator.studies.run import run_study
 
-    if as_list:
-        for shipped, question, source in listed():
-            typer.echo(f"{shipped}: {question} ({source})")
-        return
-    if name is None:
-        raise ScenarioError("name a study, or list them with 'study --list'")
-    if model is not None and base:
-        raise ScenarioError("give --model or --base, not both")
-    tier = Tier(quick, model, tuple(base or ()), tuple(overrides or ()))
-    command = _written(name, tier)
-    done, failed = run_study(plan_study(name, tier), command, out, processes)
+    done, failed = run_study(plan_study(name, tier), _written(name, tier), out, processes)
     outcome = judge(done)
     for said in told(done, outcome):
         say(said)
@@ -62,7 +72,7 @@ def study(
 
 
 def _written(name: str, tier: "Tier") -> str:
-    """Returns the command that repeats a study."""
+    """Return the command that repeats a study."""
     words = ["study", name, *(["--quick"] if tier.quick else [])]
     words += ["--model", tier.model] if tier.model else []
     for base in tier.bases:

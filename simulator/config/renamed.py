@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from simulator.config.document import Document, YamlPath
+from simulator.core.errors import RenamedWarning
 
 # Where a key stood, `*` for any, and its present name.
 KEYS: Mapping[tuple[str, ...], str] = {
@@ -70,4 +71,4 @@ def _renamed(path: YamlPath) -> YamlPath:
 
 
 def _warn(before: str, now: str) -> None:
-    warnings.warn(f"'{before}' is now called '{now}'", FutureWarning, stacklevel=2)
+    warnings.warn(f"'{before}' is now called '{now}'", RenamedWarning, stacklevel=2)

@@ -40,3 +40,7 @@ class LearnerError(UndertowError, RuntimeError):
 
 class Diverged(LearnerError):
     """An update's loss or parameters aren't finite any more, or it left nothing to be read."""
+
+
+class RenamedWarning(FutureWarning):
+    """A file uses a former name, which still works."""

@@ -2,7 +2,6 @@
 
 import difflib
 import hashlib
-import importlib.resources
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -19,6 +18,7 @@ from simulator.config.validation import validated, yaml_path
 from simulator.core.errors import ScenarioError
 from simulator.experiments.sweep_config import Cell, SweepConfig, cells, scenario_of
 from simulator.models.resolve import is_organism
+from simulator.studies.shipped import shipped_studies
 
 QUICK, REAL, INSTEAD = "quick", "real_models", "instead"
 ANY_MODEL = "any"  # that is no organism
@@ -47,20 +47,6 @@ class PlannedStudy(NamedTuple):
 
     config: StudyConfig
     cells: list[Cell]
-
-
-def shipped_studies() -> dict[str, Path]:
-    """Returns the studies that come with the package, by name."""
-    folder = Path(str(importlib.resources.files("scenarios"))) / "studies"
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-
-
-def listed() -> list[tuple[str, str, str]]:
-    """Returns name, question and source of every shipped study."""
-    return [
-        (name, str(data["question"]), str(data["source"]))
-        for name, data in ((n, yaml_source.read(p).data) for n, p in shipped_studies().items())
-    ]
 
 
 def plan_study(source: str, tier: Tier) -> PlannedStudy:

@@ -1,0 +1,41 @@
+"""The command `judge-check`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from simulator.cli.options import Override, say, tell
+
+
+def judge_check(
+    file: Annotated[Path, typer.Argument(help="CSV or JSONL with prompt, reply and label.")],
+    scenario: Annotated[
+        str, typer.Option(help="Whose judge and scales: a YAML file, or a shipped scenario.")
+    ] = "therapy",
+    judge: Annotated[
+        str | None, typer.Option(help="Another judge: organism:N, a path, or a hub id.")
+    ] = None,
+    scale: Annotated[str | None, typer.Option(help="Which scale; default: the first.")] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Numbers from here on mean yes; default: the middle.")
+    ] = None,
+    label_threshold: Annotated[
+        float | None, typer.Option(help="The same for labels that are numbers; default: equal.")
+    ] = None,
+    positive: Annotated[
+        str | None, typer.Option(help="The label that means yes, where labels are words.")
+    ] = None,
+    overrides: Override = None,
+) -> None:
+    """Compare a judge with people: Cohen's κ, and who said what."""
+    from simulator.config.loading import load
+    from simulator.evaluation import judge_check as check
+    from simulator.simulation.config import RoleConfig
+
+    loaded = load(scenario, overrides=overrides or (), tell=tell)
+    asked = check.question_of(
+        loaded, scale, threshold=threshold, of_labels=label_threshold, positive=positive
+    )
+    other = RoleConfig(model=judge, backend=loaded.backend) if judge else None
+    say(check.judge_check(file, loaded, other, asked))

@@ -1,0 +1,65 @@
+"""What the commands share: their options, and how they speak."""
+
+import warnings
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from simulator.core.errors import RenamedWarning
+
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
+RunOrMany = Annotated[
+    Path, typer.Argument(metavar="RUN|SWEEP|STUDY", help="The folder of a run, sweep or study.")
+]
+Override = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Any key, e.g. rounds=2; repeatable."),
+]
+Named = Annotated[str, typer.Option(help="A YAML file, or the name of a shipped scenario.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of all randomness.")]
+Base = Annotated[int | None, typer.Option(help="Which shipped base of the organism.")]
+Model = Annotated[str | None, typer.Option(help="organism:N, a path, or a hub id.")]
+Out = Annotated[Path | None, typer.Option(help="The run directory; default: a new one.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object only.")]
+Backend = Annotated[
+    Literal["auto", "transformers", "vllm"] | None,
+    typer.Option(help="What serves the assistant; auto: vLLM where it is installed."),
+]
+CostCap = Annotated[
+    float | None,
+    typer.Option(help="Stop when endpoints have cost this much; the run can be resumed."),
+]
+Round = Annotated[int | None, typer.Option("--round", help="After which round; default: the last.")]
+
+
+def model_of(base: int | None, model: str | None) -> str | None:
+    """Return the model that `--base` or `--model` names."""
+    return model if base is None else f"organism:{base}"
+
+
+def tell(sentence: str) -> None:
+    """Print to stderr what isn't the result."""
+    typer.echo(sentence, err=True)
+
+
+def say(what: object) -> None:
+    """Print a sentence or a table to stdout."""
+    from simulator.core.console import say as print_inert
+
+    print_inert(what)
+
+
+def show_renamed_plainly() -> None:
+    """Show each warning of a former name once, as one line; other warnings stay as they are."""
+    shown: set[str] = set()
+    otherwise = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if not issubclass(category, RenamedWarning):
+            otherwise(message, category, *place, **more)
+        elif str(message) not in shown:
+            shown.add(str(message))
+            tell(f"warning: {message}")
+
+    warnings.showwarning = show

@@ -1,0 +1,102 @@
+"""The commands `show` and `report`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from simulator.cli.options import RunOrMany, say
+
+if TYPE_CHECKING:
+    from simulator.store.run import Run
+
+
+def show(path: RunOrMany) -> None:
+    """Print what a run, a sweep or a study found."""
+    from simulator.store.sweep import Sweep
+
+    # Every study is a sweep, too; a plain run needs nothing of theirs.
+    if Sweep.is_at(path):
+        _show_many(path)
+    else:
+        _show_run(path)
+
+
+def report(
+    path: RunOrMany,
+    out: Annotated[Path | None, typer.Option(help="The HTML file; default: beside it.")] = None,
+) -> None:
+    """Write picture and report of a run, of a sweep, or of a study."""
+    from analysis.studies.claims import Study
+    from simulator.store.run import Run
+    from simulator.store.sweep import Sweep
+
+    if Study.is_at(path):
+        written = _write_study_pages(path, out)
+    elif Sweep.is_at(path):
+        written = write_sweep_pages(path, out)
+    else:
+        written = write_run_pages(Run.open(path), out)
+    for file in written:
+        say(str(file))
+
+
+def write_run_pages(run: "Run", out: Path | None) -> list[Path]:
+    """Write picture and report of a run, and return where they are."""
+    from analysis.run.plots import save_drift
+    from analysis.run.report import write_report
+
+    picture, page = run.path / "drift.png", out or run.path / "report.html"
+    save_drift(run, picture)
+    write_report(run, page)
+    return [picture, page]
+
+
+def write_sweep_pages(path: Path, out: Path | None) -> list[Path]:
+    """Write picture and report of a sweep, and return where they are."""
+    from analysis.sweep.frames import open_sweep
+    from analysis.sweep.plots import save_sweep
+    from analysis.sweep.report import write_sweep_report
+
+    sweep = open_sweep(path)
+    picture, page = path / "sweep.png", out or path / "sweep.html"
+    save_sweep(sweep, picture)
+    write_sweep_report(sweep, page)
+    return [picture, page]
+
+
+def _write_study_pages(path: Path, out: Path | None) -> list[Path]:
+    from analysis.studies.claims import Study, judge
+    from analysis.studies.report import write_study
+
+    opened = Study.open(path)
+    return write_study(opened, judge(opened), out)
+
+
+def _show_run(path: Path) -> None:
+    from analysis.run import summary
+    from simulator.store.run import Run
+
+    run = Run.open(path)
+    say(summary.summary_table(run))
+    for table in (summary.lengths_table(run), summary.screening_table(run)):
+        if table:
+            say(table)
+    say(summary.headline(run))
+    for sentence in summary.unchanged_rounds(run):
+        say(sentence)
+
+
+def _show_many(path: Path) -> None:
+    from analysis.studies.claims import Study, judge
+    from analysis.studies.summary import told
+    from analysis.sweep import frames, summary
+
+    if Study.is_at(path):
+        study = Study.open(path)
+        for said in told(study, judge(study)):
+            say(said)
+        return
+    sweep = frames.open_sweep(path)
+    say(summary.summary_table(sweep))
+    say(summary.headline(sweep))

@@ -1,0 +1,27 @@
+"""The command `sweep`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from simulator.cli.options import say
+from simulator.cli.report import write_sweep_pages
+
+
+def sweep(
+    file: Annotated[str, typer.Argument(help="A YAML file that lists the runs.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Where sweeps are kept; default: sweeps.")
+    ] = None,
+    processes: Annotated[int | None, typer.Option(help="Runs at a time.")] = None,
+) -> None:
+    """Run many scenarios; finished runs are reused, unfinished ones resumed."""
+    from analysis.sweep.summary import headline, summary_table
+    from simulator.experiments.sweep import run_sweep
+
+    done = run_sweep(file, out, processes)
+    written = write_sweep_pages(done.path, None)
+    say(summary_table(done))
+    say(headline(done))
+    say(f"see {' and '.join(map(str, written))}")
