@@ -44,7 +44,10 @@ def tell(sentence: str) -> None:
 
 
 def say(what: object) -> None:
-    """Print a sentence or a table to stdout."""
+    """Print a sentence or a table to stdout; a sentence takes no time to load rich."""
+    if isinstance(what, str):
+        typer.echo(what)
+        return
     from simulator.core.console import say as print_inert
 
     print_inert(what)

@@ -1,31 +1,43 @@
 """The kinds of files that people write: what tells them apart, their schemas, what is valid."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-from analysis.studies.claims import Claims
+from agents.situations import Family
 from simulator.config import document, loading
 from simulator.config.scenario import Scenario
-from simulator.experiments.sweep_config import SweepConfig, plan
+from simulator.config.situations import read_family
+from simulator.core.errors import ScenarioError
 from simulator.runtime.preflight import check_chats
-from simulator.studies.plan import INSTEAD, QUICK, REAL, StudyConfig, check_study, shipped_studies
+from simulator.studies.shipped import shipped_studies
 
-Kind = Literal["scenario", "sweep", "study"]
+if TYPE_CHECKING:
+    from simulator.experiments.sweep_config import Cell
+
+Kind = Literal["scenario", "sweep", "study", "situations"]
 Schema = dict[str, Any]
 
 
 def kind_of(data: Any) -> Kind:
-    """Tells what a file holds by the keys that no other kind has."""
+    """Tell what a file holds by the keys that no other kind has."""
     keys = set(data) if isinstance(data, dict) else set()
-    if keys & {*Claims.model_fields, QUICK, REAL}:
+    if "family" in keys:
+        return "situations"
+    if keys <= {"extends", *Scenario.model_fields}:
+        return "scenario"  # and so what only the others need isn't imported
+    from simulator.experiments.sweep_config import SweepConfig
+    from simulator.studies.plan import OWN_KEYS
+
+    if keys & OWN_KEYS:
         return "study"
-    if keys & (set(SweepConfig.model_fields) - set(Scenario.model_fields)):
-        return "sweep"
-    return "scenario"
+    return (
+        "sweep" if keys & set(SweepConfig.model_fields) - set(Scenario.model_fields) else "scenario"
+    )
 
 
 def check(source: str, overrides: Sequence[str], tell: Callable[[str], None]) -> str:
-    """Checks a file of any kind without running it; returns what it says of itself.
+    """Check a file of any kind without running it; return what it says of itself.
 
     Args:
         source: a file, or the name of a shipped scenario or study.
@@ -33,34 +45,64 @@ def check(source: str, overrides: Sequence[str], tell: Callable[[str], None]) ->
         tell: is told what was chosen for each backend of kind `auto`, and why.
 
     Raises:
-        ScenarioError: with file, line and YAML path of the mistake.
+        ScenarioError: lists the mistakes, each with file, line and YAML path.
     """
     path = shipped_studies().get(source) or loading.find(source)
     kind = kind_of(document.read(path).data)
+    if kind == "situations":
+        return _check_situations(path, overrides)
     if kind == "study":
-        full, quick = check_study(source, overrides)
-        for cell in (*full.cells, *quick.cells):
-            check_chats(cell.scenario)
-        return f"study {full.config.name}, {len(full.cells)} runs, {len(quick.cells)} with --quick"
+        return _check_study(source, overrides)
     if kind == "sweep":
-        config, cells = plan(path, overrides)
-        for cell in cells:
-            check_chats(cell.scenario)
-        return f"sweep {config.name}, {len(cells)} runs"
+        return _check_sweep(path, overrides)
     loaded = loading.load(source, overrides=overrides, tell=tell)
     check_chats(loaded)
     return f"{loaded.name}, {loaded.last_round} rounds"
 
 
+def _check_situations(path: Path, overrides: Sequence[str]) -> str:
+    if overrides:
+        raise ScenarioError(f"--set {overrides[0]}: a file of situations has no settings")
+    family = read_family(path)
+    return f"family {family.family}, {len(family.situations)} situations"
+
+
+def _check_study(source: str, overrides: Sequence[str]) -> str:
+    from simulator.studies.plan import check_study
+
+    full, quick = check_study(source, overrides)
+    _check_chats([*full.cells, *quick.cells])
+    return f"study {full.config.name}, {len(full.cells)} runs, {len(quick.cells)} with --quick"
+
+
+def _check_sweep(path: Path, overrides: Sequence[str]) -> str:
+    from simulator.experiments.sweep_config import plan
+
+    config, cells = plan(path, overrides)
+    _check_chats(cells)
+    return f"sweep {config.name}, {len(cells)} runs"
+
+
+def _check_chats(cells: "Sequence[Cell]") -> None:
+    for cell in cells:
+        check_chats(cell.scenario)
+
+
 def schema(kind: Kind) -> Schema:
-    """Returns the JSON Schema of a kind of file, as it is written."""
-    if kind == "sweep":
-        return SweepConfig.model_json_schema()
-    return _study() if kind == "study" else _scenario()
+    """Return the JSON Schema of a kind of file, as it is written."""
+    if kind == "scenario":
+        return _scenario()
+    if kind == "situations":
+        return Family.model_json_schema()
+    if kind == "study":
+        return _study()
+    from simulator.experiments.sweep_config import SweepConfig
+
+    return SweepConfig.model_json_schema()
 
 
 def _scenario() -> Schema:
-    """What extends another scenario is laid over it, and has only what differs."""
+    """Allow files that extend another, which have only what differs from it."""
     whole = Scenario.model_json_schema()
     part = _laid_over(whole)
     named = {"type": "string", "description": "A shipped folder, or a file beside this one."}
@@ -74,7 +116,9 @@ def _scenario() -> Schema:
 
 
 def _study() -> Schema:
-    """Its tiers are laid over it before it is read, and so are no part of what is read."""
+    """Add the tiers, which are laid over the rest before it is read."""
+    from simulator.studies.plan import INSTEAD, QUICK, REAL, StudyConfig
+
     whole = StudyConfig.model_json_schema()
     own = whole["properties"]
     kept = {"type": "array", "items": {"type": "string"}, "description": "Those that stay."}
@@ -83,7 +127,7 @@ def _study() -> Schema:
     instead = {
         "type": "object",
         "additionalProperties": metric,
-        "description": "The metric in the place of each of the organism's; empty: there is none.",
+        "description": "The metric that replaces each of the organism's; empty: none does.",
     }
     real = _mapping(
         "What takes the place of the study's own on a real model.",
@@ -102,7 +146,7 @@ def _mapping(description: str, properties: Schema) -> Schema:
 
 
 def _laid_over(schema: Any) -> Any:
-    """Returns the schema of what is laid over something: nothing in it has to be there.
+    """Return the schema of what is laid over something: nothing in it has to be there.
 
     Without its `kind` a mapping may be of several, so one that fits is enough.
     """

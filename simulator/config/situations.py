@@ -1,10 +1,12 @@
 """Reading situations: a shipped folder by name, or files and folders of one's own."""
 
 import importlib.resources
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agents.situations import Family
+from agents.situations import Family, Situation
 from simulator.config import document
 from simulator.config.document import Origin
 from simulator.config.validation import validated
@@ -12,7 +14,7 @@ from simulator.core.errors import ScenarioError
 
 
 def load_situations(name: str, origin: Origin) -> list[dict[str, Any]]:
-    """Returns the situations of a file, or of a folder's files in the order of their names.
+    """Return the situations of a file, or of a folder's files in the order of their names.
 
     Args:
         name: a path, from the file that names it or from here, or a shipped folder's name.
@@ -28,11 +30,26 @@ def load_situations(name: str, origin: Origin) -> list[dict[str, Any]]:
         folders = ", ".join(sorted(path.name for path in shipped.iterdir() if path.is_dir()))
         raise ScenarioError(f"{origin}: situations: there is no '{name}'; shipped are: {folders}")
     files = sorted(place.glob("*.yaml")) if place.is_dir() else [place]
-    families = [validated(Family, document.read(file), str(file)) for file in files]
-    found = [situation.model_dump() for family in families for situation in family.situations]
-    names = [situation["name"] for situation in found]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice or not found:
-        what = f"has these names twice: {', '.join(twice)}" if twice else "has no situations"
-        raise ScenarioError(f"{origin}: situations: {place} {what}")
-    return found
+    families = [read_family(file) for file in files]
+    found = [situation for family in families for situation in family.situations]
+    if not found:
+        raise ScenarioError(f"{origin}: situations: no YAML files in {place}")
+    _refuse_duplicates(found, f"{origin}: situations: {place}")
+    return [situation.model_dump() for situation in found]
+
+
+def read_family(file: Path) -> Family:
+    """Return the situations of one file.
+
+    Raises:
+        ScenarioError: lists the file's mistakes.
+    """
+    family = validated(Family, document.read(file), str(file))
+    _refuse_duplicates(family.situations, str(file))
+    return family
+
+
+def _refuse_duplicates(situations: Sequence[Situation], place: str) -> None:
+    counts = Counter(situation.name for situation in situations)
+    if duplicates := sorted(name for name, count in counts.items() if count > 1):
+        raise ScenarioError(f"{place}: duplicate names of situations: {', '.join(duplicates)}")

@@ -11,9 +11,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pyarrow
-import pyarrow.parquet
-
 from simulator.core.errors import ScenarioError
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")  # and, after @, its revision
@@ -165,6 +162,8 @@ def _read_json(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 
 def _read_parquet(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    import pyarrow.parquet  # most scenarios read none, and it takes its time to load
+
     try:
         rows = pyarrow.parquet.read_table(file).to_pylist()
     except (OSError, ValueError, pyarrow.ArrowException) as error:

@@ -21,6 +21,7 @@ from simulator.models.resolve import is_organism
 from simulator.studies.shipped import shipped_studies
 
 QUICK, REAL, INSTEAD = "quick", "real_models", "instead"
+OWN_KEYS = frozenset({*Claims.model_fields, QUICK, REAL})  # that sweeps and scenarios don't have
 ANY_MODEL = "any"  # that is no organism
 
 

@@ -8,7 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from simulator.cli.app import app
-from simulator.studies.plan import Tier, plan_study, shipped_studies
+from simulator.studies.plan import Tier, plan_study
+from simulator.studies.shipped import shipped_studies
 from tests.helpers import tiny_models
 from tests.helpers.study_data import write_study_data
 from tests.unit.analysis.test_report import assert_inert

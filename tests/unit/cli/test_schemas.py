@@ -10,22 +10,28 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from analysis.studies.claims import Claims
+from agents.situations import Family
 from simulator.cli.app import app
 from simulator.cli.schemas import Kind, check, kind_of, schema
 from simulator.config.scenario import Scenario
 from simulator.core.errors import ScenarioError
 from simulator.experiments.sweep import run_sweep
-from simulator.studies.plan import QUICK, REAL
+from simulator.experiments.sweep_config import SweepConfig
+from simulator.studies.plan import OWN_KEYS
 from tests.unit.studies.test_plan import A, study
 
 ROOT = Path(__file__).parents[3]
 SCHEMAS = ROOT / "scenarios" / "schemas"
-FOLDERS: dict[Kind, str] = {"scenario": ".", "sweep": "sweeps", "study": "studies"}
+FOLDERS: dict[Kind, str] = {
+    "scenario": "*.yaml",
+    "sweep": "sweeps/*.yaml",
+    "study": "studies/*.yaml",
+    "situations": "situations/*/*.yaml",
+}
 FILES = [
     (kind, path)
-    for kind, folder in FOLDERS.items()
-    for path in sorted((ROOT / "scenarios" / folder).glob("*.yaml"))
+    for kind, pattern in FOLDERS.items()
+    for path in sorted((ROOT / "scenarios").glob(pattern))
 ]
 SWEEP = """\
 name: small
@@ -52,7 +58,7 @@ def test_the_exported_schema_is_in_step(kind: Kind) -> None:
 def test_shipped_files_fit_the_schema_that_they_name(kind: Kind, path: Path) -> None:
     first, second, *_ = path.read_text().splitlines()
     named = re.fullmatch(r"# yaml-language-server: \$schema=(.+)", first)
-    assert named and second == "#"
+    assert named and (second == "#" or kind == "situations")
     assert (path.parent / named[1]).resolve() == SCHEMAS / f"{kind}.schema.json"
     data = yaml.safe_load(path.read_text())
     assert kind_of(data) == kind
@@ -72,6 +78,7 @@ def test_mistakes_are_underlined(tmp_path: Path) -> None:
     mistaken = {"extends": "quickstart", "selection": {"kind": "top_bottom", "topp": 0.1}}
     assert faults("scenario", mistaken) == ["selection"]
     assert faults("sweep", {**yaml.safe_load(SWEEP), "armz": {}}) == [""]
+    assert faults("situations", {"family": "odd", "situations": []}) == ["situations"]
     declared = yaml.safe_load(Path(study(tmp_path)).read_text())
     assert faults("study", declared) == []
     (finding,) = declared["findings"]
@@ -82,7 +89,9 @@ def test_mistakes_are_underlined(tmp_path: Path) -> None:
 
 
 def test_no_kind_has_the_keys_that_tell_another() -> None:
-    assert not {*Claims.model_fields, QUICK, REAL} & set(Scenario.model_fields)
+    assert not OWN_KEYS & set(Scenario.model_fields)
+    assert not set(Family.model_fields) & (OWN_KEYS | set(SweepConfig.model_fields))
+    assert "family" not in Scenario.model_fields
     assert kind_of({"name": "x"}) == kind_of(None) == kind_of(["arms"]) == "scenario"
 
 
@@ -93,6 +102,8 @@ def test_files_of_every_kind_are_checked(tmp_path: Path) -> None:
     assert checked(study(tmp_path)) == "study small, 12 runs, 2 with --quick"
     assert checked("quickstart", "rounds=3") == "quickstart, 3 rounds"
     assert checked("self_awareness").startswith("study self_awareness, ")
+    money = ROOT / "scenarios" / "situations" / "therapy" / "money.yaml"
+    assert checked(str(money)) == "family money, 5 situations"
 
 
 @pytest.mark.parametrize(
@@ -144,3 +155,17 @@ def test_chats_that_are_nowhere_are_found_missing(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError, match=r"phases\.0\.anchors\.0: there is no file"):
         run_sweep(str(path), tmp_path / "sweeps", 1)
     assert not list(tmp_path.rglob("manifest.json"))
+
+
+def test_a_family_of_situations_has_its_mistakes_listed(tmp_path: Path) -> None:
+    money = (ROOT / "scenarios" / "situations" / "therapy" / "money.yaml").read_text()
+    path = tmp_path / "family.yaml"
+    path.write_text(money.replace("    task:", "    tsak:", 1))
+    with pytest.raises(ScenarioError, match=r"family\.yaml:5: situations\.0\.tsak: unknown key"):
+        checked(str(path))
+    path.write_text(money.replace("fee_to_release_the_coins", "nephews_third_restaurant"))
+    with pytest.raises(ScenarioError, match="duplicate names of situations: nephews_third"):
+        checked(str(path))
+    path.write_text(money)
+    with pytest.raises(ScenarioError, match="--set rounds=1: a file of situations has no settings"):
+        checked(str(path), "rounds=1")

@@ -8,7 +8,8 @@ import yaml
 
 from analysis.studies.findings import Contrast
 from simulator.core.errors import ScenarioError
-from simulator.studies.plan import Tier, listed, plan_study, shipped_studies
+from simulator.studies.plan import Tier, plan_study
+from simulator.studies.shipped import listed, shipped_studies
 
 STUDY = """\
 name: small
