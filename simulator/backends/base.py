@@ -90,12 +90,12 @@ class ClosedEngine:
 
     def activations(self, requests: Sequence[ActivationsRequest]) -> list[Activations]:
         """Refuses."""
-        raise BackendError(f"activations can't be read here; {REMEDY}")
+        raise BackendError(f"this backend can't read activations; {REMEDY}")
 
     def divergences(self, requests: Sequence[DivergenceRequest]) -> list[float]:
         """Refuses."""
-        raise BackendError(f"probabilities of all tokens can't be read here; {REMEDY}")
+        raise BackendError(f"this backend can't read the probabilities of all tokens; {REMEDY}")
 
     def under(self, interventions: Sequence[Intervention]) -> AbstractContextManager[None]:
         """Refuses."""
-        raise BackendError(f"nothing can be changed inside the model here; {REMEDY}")
+        raise BackendError(f"this backend can't intervene in activations; {REMEDY}")

@@ -93,7 +93,9 @@ class VLLMConfig(Config):
     @model_validator(mode="after")
     def _merges_into_its_own_server(self) -> Self:
         if self.url and self.adapters == "merged":
-            raise ValueError("adapters: merged: only into a server that we start; leave url out")
+            raise ValueError(
+                "adapters can be merged only into a server that the run starts; leave url out"
+            )
         return self
 
 

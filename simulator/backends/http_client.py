@@ -97,7 +97,7 @@ class Endpoint:
                     answer = await create(**body)
                 except openai.BadRequestError as error:
                     return TooLong() if _is_too_long(error) else error
-                return answer if _is_whole(answer) else ValueError("no choices in its answer")
+                return answer if _is_whole(answer) else ValueError("its answer has no choices")
 
         answers = await asyncio.gather(*map(ask, bodies), return_exceptions=True)
         return [self._explained(a) if isinstance(a, BaseException) else a for a in answers]
@@ -107,7 +107,9 @@ class Endpoint:
         if isinstance(error, TooLong):
             return error
         if isinstance(error, openai.APIConnectionError) and not _is_late(error):
-            return BackendError(f"{self.url}: the server is gone: {error.__cause__ or error}")
+            return BackendError(
+                f"{self.url}: the server can't be reached: {error.__cause__ or error}"
+            )
         if isinstance(error, openai.APITimeoutError):
             raise BackendError(
                 f"{self.url}: no answer within {self._deadline:.0f} s; the server hangs or is too "
@@ -116,12 +118,16 @@ class Endpoint:
         if isinstance(error, openai.APIStatusError):
             body = error.body if isinstance(error.body, dict) else {}
             said = " ".join(str(body.get("message") or error.response.text).split())[:SHOWN]
-            refusal = BackendError(f"{self.url}: refused with {error.status_code}: {said}")
+            refusal = BackendError(
+                f"{self.url}: the server answered with error {error.status_code}: {said}"
+            )
             if error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 return refusal
             raise refusal from None
         if isinstance(error, ValueError | openai.APIError):  # a page for people, a proxy's notice
-            raise BackendError(f"{self.url}: doesn't speak OpenAI's API: {error}") from None
+            raise BackendError(
+                f"{self.url}: the answer doesn't follow OpenAI's API: {error}"
+            ) from None
         raise error
 
     def post(self, path: str, body: Mapping[str, Any]) -> None:

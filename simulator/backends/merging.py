@@ -48,9 +48,9 @@ def read_changes(adapter: Adapter) -> dict[str, Change]:
         config = PeftConfig.from_pretrained(str(adapter.path))
         factors = load_file(adapter.path / ADAPTER_WEIGHTS)
     except (OSError, ValueError, SafetensorError) as error:
-        raise BackendError(f"the adapter {adapter.name} can't be read: {error}") from None
+        raise BackendError(f"adapter {adapter.name} can't be read: {error}") from None
     if not _is_plain(config):
-        raise BackendError(f"the adapter {adapter.name} isn't a plain LoRA adapter")
+        raise BackendError(f"adapter {adapter.name} isn't a plain LoRA adapter")
     scale = config.lora_alpha / (config.r**0.5 if config.use_rslora else config.r)
     changes = {
         name.removeprefix("base_model.model.").replace(".lora_A.", "."): Change(up, down, scale)
@@ -64,7 +64,7 @@ def read_changes(adapter: Adapter) -> dict[str, Change]:
 
 
 def _misfit(adapter: Adapter) -> BackendError:
-    return BackendError(f"the adapter {adapter.name} doesn't fit the model's weights")
+    return BackendError(f"adapter {adapter.name} doesn't fit the model's weights")
 
 
 def _is_plain(config: PeftConfig) -> bool:

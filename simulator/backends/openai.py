@@ -92,7 +92,7 @@ class OpenAIBackend(ClosedEngine):
         self._refuse("score_continuations")
 
     def _refuse(self, what: str) -> NoReturn:
-        raise BackendError(f"{self._config.url}: an endpoint has no {what}")
+        raise BackendError(f"{self._config.url}: an endpoint doesn't support {what}")
 
     def _ask(self, prompts: Sequence[Prompt], options: Sequence[dict[str, Any]]) -> list[Asked]:
         """Asks all; a chat that is too long is asked again without its oldest messages."""
@@ -116,14 +116,16 @@ class OpenAIBackend(ClosedEngine):
 
     def _body(self, prompt: Prompt) -> dict[str, Any]:
         if not prompt.messages or prompt.prefill:
-            self._refuse("completion of begun texts")
+            self._refuse("prefills")
         messages = [message._asdict() for message in prompt.messages]
         return {"model": self._model, "messages": messages}
 
     def _shorter(self, asked: Asked) -> Asked:
         for dropped, prompt in without_oldest(asked.prompt):
             return Asked(prompt, asked.dropped + dropped, None)
-        raise BackendError(f"{self._config.url}: a message is longer than the model's context")
+        raise BackendError(
+            f"{self._config.url}: a message is longer than the model's context; shorten it"
+        )
 
     def _count(self, answer: Any) -> None:
         if answer.usage is None:
@@ -164,5 +166,7 @@ def _completion(answer: Any) -> Completion:
 def _top(answer: Any, url: str) -> TopTokens:
     found = answer.choices[0].logprobs
     if found is None or not found.content:
-        raise BackendError(f"{url}: returns no log-probabilities; set backend.logprobs: false")
+        raise BackendError(
+            f"{url}: the endpoint returns no log-probabilities; set backend.logprobs: false"
+        )
     return {top.token: top.logprob for top in reversed(found.content[0].top_logprobs)}

@@ -27,10 +27,10 @@ def vector_of(adapter: Adapter, model: torch.nn.Module) -> SteeringVector | None
     try:
         found = load_steering(adapter.path)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise BackendError(f"the adapter {adapter.name} can't be read: {error}") from None
+        raise BackendError(f"adapter {adapter.name} can't be read: {error}") from None
     fits = found.vector.shape == (width_of(model),)
     if found.layer not in range(len(layers_of(model))) or not fits:
-        raise BackendError(f"the adapter {adapter.name} doesn't fit the model's layers")
+        raise BackendError(f"adapter {adapter.name} doesn't fit the model's layers")
     return found
 
 

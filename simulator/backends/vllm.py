@@ -257,7 +257,7 @@ class VLLMBackend(ClosedEngine):
         if isinstance(failure, TooLong):
             raise BackendError(
                 f"{self._endpoint.url}: the server's context is shorter than the model's; "
-                "set backend.context to what it has"
+                "set backend.context to the server's"
             )
         if self._server is None:
             raise failure

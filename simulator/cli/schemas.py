@@ -27,7 +27,7 @@ def kind_of(data: Any) -> Kind:
     if keys <= {"extends", *Scenario.model_fields}:
         return "scenario"  # and so what only the others need isn't imported
     from simulator.experiments.sweep_config import SweepConfig
-    from simulator.studies.plan import OWN_KEYS
+    from simulator.studies.config import OWN_KEYS
 
     if keys & OWN_KEYS:
         return "study"
@@ -117,7 +117,7 @@ def _scenario() -> Schema:
 
 def _study() -> Schema:
     """Add the tiers, which are laid over the rest before it is read."""
-    from simulator.studies.plan import INSTEAD, QUICK, REAL, StudyConfig
+    from simulator.studies.config import INSTEAD, QUICK, REAL, StudyConfig
 
     whole = StudyConfig.model_json_schema()
     own = whole["properties"]

@@ -1,10 +1,11 @@
-"""What the parts of a scenario need of each other: checked when it is read, before any work."""
+"""What the parts of a scenario need from each other, checked when it is read."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from simulator.config.document import YamlPath
 from simulator.config.phases import FinetunePhase, LoopPhase, matched_phase
+from simulator.core.errors import unknown
 from simulator.core.examples import Signal
 from simulator.learners.config import LoRAConfig, UpdateConfig
 from simulator.models.resolve import is_organism
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 # What not every selection gives, and which do.
 SIGNALS: dict[Signal, tuple[str, str]] = {
     "undesirable": (
-        "undesirable replies, too",
+        "undesirable replies as well",
         "{kind: best_worst}, or a top_bottom with a bottom",
     ),
     "pairs": ("pairs of a better and a worse reply to one context", "{kind: best_worst}"),
@@ -28,7 +29,10 @@ SIGNALS: dict[Signal, tuple[str, str]] = {
 def unmet_needs(scenario: "Scenario") -> Iterator[tuple[YamlPath, str]]:
     """Yields where something lacks what it needs, and what that is."""
     if ASSISTANT in scenario.roles:
-        yield ("roles", ASSISTANT), "the assistant's model is the scenario's: set 'model'"
+        yield (
+            ("roles", ASSISTANT),
+            "invalid role 'assistant'; set the assistant's model with the key 'model'",
+        )
     yield from _of_phases(scenario)
     for name, probe in scenario.measure.probes.items():
         yield from _of_probe(scenario, ("measure", "probes", name), probe)
@@ -48,7 +52,7 @@ def unmet_needs(scenario: "Scenario") -> Iterator[tuple[YamlPath, str]]:
         if monitor.needs == "world" and _in_situations(scenario):
             yield (
                 path,
-                f"'{monitor.kind}' knows the organism's items, but users speak of situations",
+                f"'{monitor.kind}' reads the organism's items, but the users talk about situations",
             )
 
 
@@ -63,7 +67,10 @@ def _of_probe(scenario: "Scenario", path: YamlPath, probe: Probe) -> Iterator[tu
     taught = [phase.name for phase in scenario.phases if isinstance(phase, FinetunePhase)]
     for place, phase in probe.phases.items():
         if taught.count(phase) != 1:
-            yield (*path, *place), "must name one fine-tuning phase of the scenario"
+            yield (
+                (*path, *place),
+                f"unknown or ambiguous phase '{phase}'; name exactly one fine-tuning phase",
+            )
     yield from (((*path, *place), lacking) for place, lacking in probe.checks(scenario))
 
 
@@ -72,14 +79,15 @@ def _of_phases(scenario: "Scenario") -> Iterator[tuple[YamlPath, str]]:
     if "pairs" in selection.gives and scenario.conversations.candidates < 2:
         yield (
             ("conversations", "candidates"),
-            f"selection '{selection.kind}' compares the replies of one turn; set it to 2 or more",
+            f"selection '{selection.kind}' compares several replies of a turn; set it to 2 or more",
         )
     forms = []
     for index, phase in enumerate(scenario.phases):
-        if getattr(phase, "match_lengths", None) and matched_phase(scenario.phases, index) is None:
+        match = getattr(phase, "match_lengths", None)
+        if match and matched_phase(scenario.phases, index) is None:
             yield (
                 ("phases", index, "match_lengths", "phase"),
-                "must name a fine-tuning phase before this one",
+                f"unknown phase '{match.phase}'; name a fine-tuning phase before this one",
             )
         learner = scenario.learner_in(phase)
         if isinstance(learner, UpdateConfig):
@@ -88,13 +96,16 @@ def _of_phases(scenario: "Scenario") -> Iterator[tuple[YamlPath, str]]:
             if isinstance(phase, LoopPhase):
                 yield from _of_signal(scenario, learner, (*own, "learner"))
             if learner.kl and not getattr(phase, "anchors", ()):
-                yield (*own, "learner", "kl"), f"needs chats: set phases.{index}.anchors"
+                yield (
+                    (*own, "learner", "kl"),
+                    f"missing anchors; set phases.{index}.anchors to chats",
+                )
             if learner.preventive:
                 place = (*own, "learner", "preventive", "direction")
                 yield from _of_direction(scenario, place, learner.preventive.direction)
             forms.append(learner.adapter)
             if learner.adapter != forms[0]:
-                yield (*own, "learner", "adapter"), "must be that of the phase before, to go on"
+                yield (*own, "learner", "adapter"), "must be the same as in the phase before"
 
 
 def _of_learner(
@@ -102,18 +113,18 @@ def _of_learner(
 ) -> Iterator[tuple[YamlPath, str]]:
     backend = scenario.backend
     if "adapters" not in backend.capabilities:
-        yield ("backend",), f"'{backend.kind}' serves no adapters, but this run has updates"
+        yield ("backend",), f"'{backend.kind}' can't serve the adapters that updates make"
     room = getattr(backend, "adapter_rank", None)
     if isinstance(learner.adapter, LoRAConfig) and room and learner.adapter.rank > room:
         yield (
             (*path, "adapter", "rank"),
-            f"the server has room for rank {room}; raise backend.adapter_rank",
+            f"the server takes ranks up to {room}; raise backend.adapter_rank",
         )
     if learner.adapter.kind == "steering" and "steering" not in backend.capabilities:
         yield (
             (*path, "adapter"),
-            f"'{backend.kind}' serves no steering vectors; set backend: {{kind: transformers}}, or "
-            "adapter: {kind: lora}",
+            f"'{backend.kind}' can't serve steering vectors; set backend: {{kind: transformers}} "
+            "or adapter: {kind: lora}",
         )
 
 
@@ -128,8 +139,8 @@ def _of_signal(
         signal, remedy = SIGNALS[learner.required_signal]
         yield (
             path,
-            f"'{learner.kind}' learns from {signal}, but selection '{selection.kind}' gives none; "
-            f"set selection: {remedy}",
+            f"'{learner.kind}' learns from {signal}, which selection '{selection.kind}' doesn't "
+            f"give; set selection: {remedy}",
         )
 
 
@@ -137,7 +148,8 @@ def _of_roles(
     scenario: "Scenario", path: YamlPath, roles: frozenset[str]
 ) -> Iterator[tuple[YamlPath, str]]:
     for role in sorted(roles - {ASSISTANT, *ROLES, *scenario.roles}):
-        yield (*path, "role"), f"there is no role '{role}'; name its model as 'roles.{role}'"
+        known = [*ROLES, *scenario.roles]
+        yield (*path, "role"), f"{unknown('role', role, known)}; or set 'roles.{role}'"
 
 
 def _in_situations(scenario: "Scenario") -> bool:
@@ -152,7 +164,7 @@ def _of_capabilities(
     if lacking := needs - backend.capabilities:
         yield (
             path,
-            f"needs {', '.join(sorted(lacking))}, which '{backend.kind}' lacks; set "
+            f"needs {', '.join(sorted(lacking))}, which '{backend.kind}' doesn't have; set "
             "backend: {kind: transformers}",
         )
 
@@ -161,16 +173,15 @@ def _of_direction(
     scenario: "Scenario", path: YamlPath, name: str
 ) -> Iterator[tuple[YamlPath, str]]:
     if name not in scenario.directions:
-        known = ", ".join(scenario.directions) or "none"
-        yield path, f"there is no direction '{name}'; `directions` has {known}"
+        yield path, unknown("direction", name, scenario.directions)
 
 
 def _of_model(scenario: "Scenario", path: YamlPath, needs: str) -> Iterator[tuple[YamlPath, str]]:
     if needs == "situations" and not scenario.situations:
-        yield path, "needs situations, but the scenario has none: set 'situations: therapy'"
+        yield path, "missing situations; set e.g. 'situations: therapy'"
     if needs == "world" and not is_organism(scenario.model):
         yield (
             path,
-            f"belongs to the organism's world, but the model '{scenario.model}' is no organism "
+            f"needs the organism's world, but the model '{scenario.model}' isn't an organism "
             "(it has no world.json)",
         )

@@ -52,12 +52,12 @@ def read(path: Path) -> Document:
     """
     try:
         if path.exists() and not path.is_file():
-            raise ScenarioError(f"{path}: is no file")
+            raise ScenarioError(f"{path}: not a file")
         if path.stat().st_size > LARGEST_FILE:
-            raise ScenarioError(f"{path}: larger than {LARGEST_FILE:,} bytes")
+            raise ScenarioError(f"{path}: too large; at most {LARGEST_FILE:,} bytes")
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ScenarioError(f"{path}: there is no such file") from None
+        raise ScenarioError(f"{path}: file not found") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ScenarioError(f"{path}: can't be read as text ({error})") from None
     data, origins = _parsed(text, str(path))
@@ -85,7 +85,7 @@ def parse(text: str, source: str, at: YamlPath = (), *, lines: bool = True) -> D
         mark = getattr(error, "problem_mark", None)
         place = where(mark) if mark else source
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise ScenarioError(f"{place}: not valid YAML: {problem}") from None
+        raise ScenarioError(f"{place}: invalid YAML: {problem}") from None
 
     def build(node: yaml.Node, path: YamlPath) -> Any:
         origins[path] = where(node.start_mark)
@@ -93,7 +93,9 @@ def parse(text: str, source: str, at: YamlPath = (), *, lines: bool = True) -> D
             value = getattr(node, "value", "")
             if node.tag == "tag:yaml.org,2002:timestamp":
                 return str(value)
-            raise ScenarioError(f"{origins[path]}: {dotted(path)}: {node.tag} isn't allowed")
+            raise ScenarioError(
+                f"{origins[path]}: {dotted(path)}: invalid tag {node.tag}; write plain values"
+            )
         if isinstance(node, yaml.MappingNode):
             return build_mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
@@ -103,19 +105,22 @@ def parse(text: str, source: str, at: YamlPath = (), *, lines: bool = True) -> D
         except (ValueError, KeyError, yaml.YAMLError):  # `!!int x`, `0b_`, a million digits
             text, tag = str(node.value)[:40], node.tag.rpartition(":")[2]
             place = f"{origins[path]}: {dotted(path)}"
-            raise ScenarioError(f"{place}: '{text}' can't be read as {tag}") from None
+            raise ScenarioError(f"{place}: invalid {tag} '{text}'") from None
 
     def build_mapping(node: yaml.MappingNode, path: YamlPath) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key = str(getattr(key_node, "value", ""))
             if not isinstance(key_node, yaml.ScalarNode) or key == "<<":
-                raise ScenarioError(f"{where(key_node.start_mark)}: keys must be plain words")
-            if key in result:
-                first = origins[(*path, key)].line
-                name = dotted((*path, key))
                 raise ScenarioError(
-                    f"{where(key_node.start_mark)}: {name}: stands twice (first in line {first})"
+                    f"{where(key_node.start_mark)}: invalid key; keys must be plain words"
+                )
+            if key in result:
+                line = origins[(*path, key)].line
+                first = f" (first defined on line {line})" if line else ""
+                above = f"{dotted(path)}: " if path else ""
+                raise ScenarioError(
+                    f"{where(key_node.start_mark)}: {above}duplicate key '{key}'{first}"
                 )
             result[key] = build(value_node, (*path, key))
             origins[(*path, key)] = where(key_node.start_mark)
@@ -133,7 +138,9 @@ def _refuse_aliases_and_depth(text: str, where: Any) -> None:
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > DEEPEST:
-                raise ScenarioError(f"{where(event.start_mark)}: nested deeper than {DEEPEST}")
+                raise ScenarioError(
+                    f"{where(event.start_mark)}: too deep; at most {DEEPEST} levels"
+                )
         if isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 

@@ -9,14 +9,14 @@ from typing import Any
 from simulator.backends.config import AnyBackend, AutoConfig
 from simulator.config import document as yaml_source
 from simulator.config.compatibility import unmet_needs
-from simulator.config.document import Document, Origin, YamlPath, dotted, origin_of
+from simulator.config.document import Document, Origin, YamlPath, origin_of
 from simulator.config.memory_shares import with_memory_shares
 from simulator.config.paths import with_data, with_located_files
 from simulator.config.renamed import with_present_names
 from simulator.config.scenario import MeasureConfig, Scenario
 from simulator.config.situations import load_situations
-from simulator.config.validation import validated
-from simulator.core.errors import ScenarioError
+from simulator.config.validation import refusal, validated
+from simulator.core.errors import ScenarioError, unknown
 
 DEFAULT = "quickstart"
 
@@ -37,7 +37,7 @@ def find(name: str) -> Path:
     """Returns the file of a scenario given by path or by name.
 
     Raises:
-        ScenarioError: there is no such file, and no shipped scenario of that name.
+        ScenarioError: no file and no shipped scenario has that name.
     """
     if name.endswith((".yaml", ".yml")) or os.path.isfile(name):
         return Path(name)
@@ -46,7 +46,7 @@ def find(name: str) -> Path:
         found = shipped[name]
         here = Path.cwd()
         return found.relative_to(here) if found.is_relative_to(here) else found
-    raise ScenarioError(f"there is no scenario '{name}'; shipped are: {', '.join(shipped)}")
+    raise ScenarioError(unknown("scenario", name, shipped))
 
 
 def load(
@@ -67,7 +67,7 @@ def load(
         tell: is told what was chosen for each backend of kind `auto`, and why.
 
     Raises:
-        ScenarioError: with file, line and YAML path of the mistake.
+        ScenarioError: lists the mistakes, each with file, line and YAML path.
     """
     document = _with_parents(find(source), ())
     for given in (*_from_options(options or {}), *map(_parse_override, overrides)):
@@ -109,10 +109,13 @@ def _with_situations(document: Document) -> Document:
 
 def _with_parents(path: Path, children: tuple[Path, ...]) -> Document:
     if path.resolve() in children or len(children) >= LONGEST_CHAIN:
-        raise ScenarioError(f"{path}: extends: the chain of files loops or is too long")
+        raise ScenarioError(
+            f"{path}: extends: invalid chain of files; it is circular or longer than "
+            f"{LONGEST_CHAIN}"
+        )
     document = with_present_names(yaml_source.read(path))
     if not isinstance(document.data, dict):
-        raise ScenarioError(f"{path}:1: a scenario is a mapping of keys to values")
+        raise ScenarioError(f"{path}:1: invalid scenario; it must be a mapping of keys to values")
     parent = document.data.pop("extends", None)
     if parent is None:
         return document
@@ -120,9 +123,9 @@ def _with_parents(path: Path, children: tuple[Path, ...]) -> Document:
     try:
         found = beside if os.path.isfile(beside) else find(str(parent))
         if not os.path.isfile(found):
-            raise ScenarioError(f"there is no file '{beside}'")
+            raise ScenarioError(f"file '{beside}' not found")
     except ScenarioError as error:
-        raise ScenarioError(f"{document.origins[('extends',)]}: extends: {error}") from None
+        raise error.within(f"{document.origins[('extends',)]}: extends") from None
     return yaml_source.merged(_with_parents(found, (*children, path.resolve())), document)
 
 
@@ -152,7 +155,7 @@ def _parse_override(override: str) -> Document:
     path_text, equals, value = override.partition("=")
     keys = path_text.strip().split(".")
     if not equals or not all(keys):
-        raise ScenarioError(f"--set {override}: write it as path.to.key=value")
+        raise ScenarioError(f"--set {override}: invalid override; write path.to.key=value")
     label = f"--set {override}"
     path: YamlPath = tuple(int(key) if key.isdecimal() else key for key in keys)
     parsed = yaml_source.parse(value, label, path, lines=False)
@@ -166,7 +169,7 @@ def _parse_override(override: str) -> Document:
 def _with_biased_fraction(document: Document, fraction: float) -> Document:
     """Rescales the shares so that the types marked `biased` have `fraction` in all."""
     if not 0 <= fraction <= 1:
-        raise ScenarioError(f"--biased-frac {fraction:g}: must be from 0 to 1")
+        raise ScenarioError(f"--biased-frac {fraction:g}: invalid share; must be from 0 to 1")
     population = document.data.get("population")
     types = population.get("types") if isinstance(population, dict) else None
     if not isinstance(types, dict):
@@ -196,12 +199,17 @@ def validate(document: Document, source: str) -> Scenario:
     """Checks a document against the model, and the parts of the scenario against each other.
 
     Raises:
-        ScenarioError: names the first mistake.
+        ScenarioError: lists all mistakes.
     """
     scenario = validated(Scenario, document, source)
-    for path, lacking in unmet_needs(scenario):
-        raise ScenarioError(f"{origin_of(document, path, source)}: {dotted(path)}: {lacking}")
-    return with_data(scenario, document, source)
+    mistakes = refusal(unmet_needs(scenario), document, source).mistakes
+    try:
+        complete = with_data(scenario, document, source)
+    except ScenarioError as error:
+        mistakes += error.mistakes
+    if mistakes:
+        raise ScenarioError(*mistakes)
+    return complete
 
 
 def measure_only(
@@ -215,7 +223,7 @@ def measure_only(
         scenario: whose probes are meant.
 
     Raises:
-        ScenarioError: there is no such kind or setting.
+        ScenarioError: a kind or a setting is unknown.
     """
     known = {name: probe.model_dump() for name, probe in scenario.measure.probes.items()}
     probes = {kind: known.get(kind, {"kind": kind}) for kind in kinds}

@@ -49,7 +49,8 @@ def share_of_each(own: Sequence[float | None]) -> float:
     left = SERVERS_SHARE - sum(share for share in own if share is not None)
     if left <= 0:
         raise ScenarioError(
-            "backend.memory_share: the servers that have one leave nothing for the others of the "
-            f"{SERVERS_SHARE:.0%} that all share; lower it, or give every server one"
+            "backend.memory_share: nothing is left for the servers without a share of their own "
+            f"(all servers have {SERVERS_SHARE:.0%} together); lower the shares, or set one for "
+            "every server"
         )
     return left / own.count(None)

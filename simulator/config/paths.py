@@ -1,8 +1,9 @@
 """The data files that a scenario names: found from where it is written, and known by content."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -13,9 +14,6 @@ from simulator.core.files import file_sha256
 from simulator.data.mixture import FileData
 from simulator.data.rows import files_of, read_rows
 from simulator.probes.base import Probe
-
-if TYPE_CHECKING:
-    from simulator.config.scenario import Scenario
 
 
 def located(data: str, origin: Origin) -> str:
@@ -84,14 +82,22 @@ def with_data(scenario: "Scenario", document: Document, source: str) -> "Scenari
     Raises:
         ScenarioError: data can't be found or used; names the scenario's line and the data's row.
     """
-    probes = dict(scenario.measure.probes)
+    probes, mistakes = dict(scenario.measure.probes), list[str]()
     for name, probe in probes.items():
         path: YamlPath = ("measure", "probes", name)
-        for key, data in probe.data_sources.items():
-            probe = _with(probe, key, _rows(probe, data, document, (*path, *key), source))
-        for key, folder in probe.checkpoints.items():
-            probe = _with(probe, key, _adapter(folder, document, (*path, *key), source))
+        named = [
+            *((key, data, partial(_rows, probe)) for key, data in probe.data_sources.items()),
+            *((key, folder, _adapter) for key, folder in probe.checkpoints.items()),
+        ]
+        for key, value, find in named:
+            try:
+                found = find(value, document, (*path, *key), source)
+                probe = _with(probe, key, found)
+            except ScenarioError as error:
+                mistakes += error.mistakes
         probes[name] = probe
+    if mistakes:
+        raise ScenarioError(*mistakes)
     measure = scenario.measure.model_copy(update={"probes": probes})
     return scenario.model_copy(update={"measure": measure})
 
@@ -112,7 +118,7 @@ def _rows(probe: Probe, data: str, document: Document, path: YamlPath, source: s
     try:
         probe.check_rows(read_rows(place))
     except ScenarioError as error:
-        raise ScenarioError(f"{origin}: {dotted(path)}: {error}") from None
+        raise error.within(f"{origin}: {dotted(path)}") from None
     return place
 
 
@@ -122,6 +128,7 @@ def _adapter(folder: str, document: Document, path: YamlPath, source: str) -> st
     place = located(folder, origin)
     if not (Path(place) / ADAPTER_WEIGHTS).is_file():
         raise ScenarioError(
-            f"{origin}: {dotted(path)}: there is no {ADAPTER_WEIGHTS} in '{folder}'"
+            f"{origin}: {dotted(path)}: {ADAPTER_WEIGHTS} not found in '{folder}'; name the "
+            "folder of a checkpoint"
         )
     return place

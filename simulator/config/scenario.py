@@ -34,7 +34,9 @@ class MeasureConfig(Config):
         for name, probe in self.probes.items():
             for what in probe.measures:
                 if what in first:
-                    raise ValueError(f"probes.{name}: '{what}' is measured by '{first[what]}', too")
+                    raise ValueError(
+                        f"duplicate probe: '{name}' and '{first[what]}' both measure '{what}'"
+                    )
                 first[what] = name
         return self
 

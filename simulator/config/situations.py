@@ -10,7 +10,7 @@ from agents.situations import Family, Situation
 from simulator.config import document
 from simulator.config.document import Origin
 from simulator.config.validation import validated
-from simulator.core.errors import ScenarioError
+from simulator.core.errors import ScenarioError, unknown
 
 
 def load_situations(name: str, origin: Origin) -> list[dict[str, Any]]:
@@ -21,14 +21,14 @@ def load_situations(name: str, origin: Origin) -> list[dict[str, Any]]:
         origin: where the name was written.
 
     Raises:
-        ScenarioError: there is no such file, or one of the files can't be used.
+        ScenarioError: no file or folder has that name, or a file can't be used.
     """
     shipped = Path(str(importlib.resources.files("scenarios"))) / "situations"
     places = (Path(origin.source).parent / name, Path(name), shipped / name)
     place = next((place for place in places if place.exists()), None)
     if place is None:
-        folders = ", ".join(sorted(path.name for path in shipped.iterdir() if path.is_dir()))
-        raise ScenarioError(f"{origin}: situations: there is no '{name}'; shipped are: {folders}")
+        folders = sorted(path.name for path in shipped.iterdir() if path.is_dir())
+        raise ScenarioError(f"{origin}: situations: {unknown('situations', name, folders)}")
     files = sorted(place.glob("*.yaml")) if place.is_dir() else [place]
     families = [read_family(file) for file in files]
     found = [situation for family in families for situation in family.situations]
@@ -52,4 +52,4 @@ def read_family(file: Path) -> Family:
 def _refuse_duplicates(situations: Sequence[Situation], place: str) -> None:
     counts = Counter(situation.name for situation in situations)
     if duplicates := sorted(name for name, count in counts.items() if count > 1):
-        raise ScenarioError(f"{place}: duplicate names of situations: {', '.join(duplicates)}")
+        raise ScenarioError(f"{place}: duplicate situations: {', '.join(duplicates)}")

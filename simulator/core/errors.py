@@ -1,26 +1,47 @@
-"""The errors that people see: each says what is wrong, where, and how to mend it."""
+"""The errors that people see: each says what is wrong, where, and how to fix it."""
+
+import difflib
+from collections.abc import Iterable
+
+LONGEST_LIST = 20  # mistakes in one message
 
 
 class UndertowError(Exception):
-    """Base of all errors that the command line prints as one sentence."""
+    """Base of all errors that the command line prints without a traceback."""
 
     exit_code = 2
 
 
 class Interrupted(UndertowError):
-    """Somebody pressed Ctrl-C; what is committed stays."""
+    """Somebody pressed Ctrl-C; what is committed is kept."""
 
     exit_code = 130
 
 
 class CostCapReached(UndertowError):
-    """Endpoints have cost what the scenario allows; what is committed stays."""
+    """Endpoints have cost what the scenario allows; what is committed is kept."""
 
     exit_code = 3
 
 
 class ScenarioError(UndertowError, ValueError):
-    """A scenario, or an override of it, can't be used."""
+    """A scenario, or an override of it, can't be used: one or more mistakes, a line each."""
+
+    def __init__(self, *mistakes: str) -> None:
+        super().__init__(*mistakes)
+        self.mistakes = tuple(dict.fromkeys(mistakes))
+
+    def __str__(self) -> str:
+        if len(self.mistakes) == 1:
+            return self.mistakes[0]
+        shown = self.mistakes[:LONGEST_LIST]
+        more = len(self.mistakes) - len(shown)
+        lines = [*shown, *([f"and {more} more"] if more else [])]
+        return "\n  ".join([f"{len(self.mistakes)} mistakes:", *lines])
+
+    def within(self, place: str) -> "ScenarioError":
+        """Return the same mistakes, each with a place put before it."""
+        return ScenarioError(*(f"{place}: {mistake}" for mistake in self.mistakes))
 
 
 class StoreError(UndertowError, OSError):
@@ -39,8 +60,16 @@ class LearnerError(UndertowError, RuntimeError):
 
 
 class Diverged(LearnerError):
-    """An update's loss or parameters aren't finite any more, or it left nothing to be read."""
+    """An update's loss or parameters are no longer finite, or its replies can't be read."""
 
 
 class RenamedWarning(FutureWarning):
     """A file uses a former name, which still works."""
+
+
+def unknown(what: str, name: object, available: Iterable[object]) -> str:
+    """Return the sentence for a name that nothing has: what there is, and what may be meant."""
+    names = [str(one) for one in available]
+    close = difflib.get_close_matches(str(name), names, n=1)
+    meant = f" (did you mean '{close[0]}'?)" if close else ""
+    return f"unknown {what} '{name}'{meant}; available: {', '.join(names) or 'none'}"

@@ -13,7 +13,7 @@ from simulator.core.errors import StoreError
 
 @contextlib.contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turns a failure of the disk into a sentence."""
+    """Turn a failure of the disk into a sentence."""
     try:
         yield
     except StoreError:

@@ -44,15 +44,15 @@ def render(template: str, **values: object) -> str:
     try:
         parsed = _compiled(template)
         if unknown := parsed.names - values.keys():
-            raise jinja2.UndefinedError(f"'{min(unknown)}' is unknown")
+            raise jinja2.UndefinedError(f"unknown name '{min(unknown)}'")
         text = ""
         for part in parsed.template.generate(**values):
             text += part
             if len(text) > LONGEST:
-                raise jinja2.TemplateError(f"it writes more than {LONGEST:,} characters")
+                raise jinja2.TemplateError(f"the result is longer than {LONGEST:,} characters")
     except (jinja2.TemplateError, TypeError, RecursionError) as error:
         known = ", ".join(sorted(values))
-        raise ScenarioError(f"a template can't be filled: {error} (it may name {known})") from None
+        raise ScenarioError(f"invalid template: {error}; available: {known}") from None
     return text.strip()
 
 

@@ -56,8 +56,8 @@ def _contrast(name: str, config: DirectionConfig, world: World | None) -> Contra
     ]
     if not all(parts):
         raise ScenarioError(
-            f"directions.{name}: has too few chats: every fourth subject is held out for probes, "
-            "and of those and of the others some must be on either side"
+            f"directions.{name}: too few chats; every fourth subject is held out for probes, and "
+            "both those and the rest need positive and negative examples"
         )
     return Contrast(name, config.layer, *parts)
 
@@ -78,10 +78,10 @@ def _chats(path: str, sources: Sequence[AnyData], world: World | None) -> list[E
     for index, source in enumerate(sources):
         if isinstance(source, WorldData) and source.items in ASKED_BY_PROBES:
             raise ScenarioError(
-                f"{path}.{index}.items: probes ask about {source.items} items; set items: used"
+                f"{path}.{index}.items: {source.items} items are kept for probes; set items: used"
             )
         try:
             found += mixed([source], world, stream("direction", index))
         except ScenarioError as error:
-            raise ScenarioError(f"{path}.{index}: {error}") from None
+            raise error.within(f"{path}.{index}") from None
     return [example for example in found if example.desirable]

@@ -38,7 +38,9 @@ class FileData(Config):
         found = [examples_of(row) for row in read_rows(self.path)]
         if self.rows is not None:
             if self.rows > len(found):
-                raise ScenarioError(f"{self.path}: has {len(found)} rows, not {self.rows}")
+                raise ScenarioError(
+                    f"{self.path}: has only {len(found)} of the {self.rows} rows asked for"
+                )
             found = [found[i] for i in sorted(rng.permutation(len(found))[: self.rows])]
         return [self._triggered(example) for row in found for example in row]
 
@@ -69,7 +71,7 @@ def mixed(
         if isinstance(source, FileData):
             found += source.examples(rng)
         elif world is None:
-            raise ScenarioError("data of kind 'world' are an organism's; this model has no world")
+            raise ScenarioError("data of kind 'world' need an organism; this model has no world")
         else:
             found += source.examples(world, rng)
     rows = by_turn(found)

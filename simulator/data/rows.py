@@ -83,9 +83,9 @@ def read_rows(source: str) -> list[Row]:
     elif _HUB_ID.fullmatch(source):
         found = list(_of_hub(source))
     else:
-        raise ScenarioError(f"there is no file or folder '{source}'")
+        raise ScenarioError(f"file or folder '{source}' not found")
     if not found:
-        raise ScenarioError(f"{source}: has no rows; data are {_NAMES} files")
+        raise ScenarioError(f"{source}: has no rows; data must be {_NAMES} files")
     return found
 
 
@@ -104,7 +104,7 @@ def files_of(place: Path) -> list[Path]:
 def _read(file: Path) -> Iterator[Row]:
     reader = _READERS.get(file.suffix.lower())
     if reader is None:
-        raise ScenarioError(f"{file}: data are {_NAMES} files")
+        raise ScenarioError(f"{file}: invalid type of file; data must be {_NAMES} files")
     part = (file.resolve().parent.name, file.stem)
     for number, values in reader(file):
         yield Row(f"{file}:{number}", part, values)
@@ -134,12 +134,12 @@ def read_csv(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         for row in reader:
             if None in row:  # what an unquoted comma has cut off must not go unseen
                 raise ScenarioError(
-                    f"{file}:{reader.line_num}: has more cells than the header; "
+                    f"{file}:{reader.line_num}: more cells than in the header; "
                     'put texts with commas between " "'
                 )
             yield reader.line_num, row
     except csv.Error as error:
-        raise ScenarioError(f"{file}:{reader.line_num + 1}: not valid CSV: {error}") from None
+        raise ScenarioError(f"{file}:{reader.line_num + 1}: invalid CSV: {error}") from None
 
 
 def read_jsonl(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -156,7 +156,7 @@ def read_jsonl(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 def _read_json(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     rows = _parsed(read_text(file), str(file))
     if not isinstance(rows, list):
-        raise ScenarioError(f"{file}: must be a list of objects, [{{…}}, …]")
+        raise ScenarioError(f"{file}: invalid data; it must be a list of objects, [{{…}}, …]")
     for number, row in enumerate(rows, 1):
         yield number, _object(row, f"{file}:{number}")
 
@@ -184,12 +184,12 @@ def _parsed(text: str, place: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ScenarioError(f"{place}: not valid JSON: {error}") from None
+        raise ScenarioError(f"{place}: invalid JSON: {error}") from None
 
 
 def _object(row: Any, place: str) -> Mapping[str, Any]:
     if not isinstance(row, dict):
-        raise ScenarioError(f"{place}: a row is an object of columns, {{…}}")
+        raise ScenarioError(f"{place}: invalid row; it must be an object of columns, {{…}}")
     return row
 
 
@@ -198,7 +198,7 @@ def _of_hub(name: str) -> Iterator[Row]:
         import datasets  # an extra, and slow to import
     except ImportError:
         raise ScenarioError(
-            f"there is no file or folder '{name}'; if it is a dataset of the hub: "
+            f"file or folder '{name}' not found; if it is a dataset of the hub: "
             "pip install 'undertow[data]'"
         ) from None
     dataset, _, revision = name.partition("@")
@@ -211,7 +211,7 @@ def _of_hub(name: str) -> Iterator[Row]:
     except Exception as error:  # networks, gates and strangers' files fail in too many ways to list
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise ScenarioError(
-            f"there is no file or folder '{name}', and no such dataset could be had from the hub "
+            f"file or folder '{name}' not found, and the hub gave no dataset of that name "
             f"({reason}); if it is gated, ask for access on its page and set HF_TOKEN"
         ) from None
     for config, splits in loaded.items():

@@ -39,7 +39,7 @@ def assistant_after(path: Path, round_number: int | None) -> Iterator[Assistant]
     last = run.rounds_done - 1
     number = last if round_number is None else round_number
     if not 0 <= number <= last:
-        raise StoreError(f"{path}: has rounds 0 to {last}, not {number}")
+        raise StoreError(f"{path}: unknown round {number}; the run has rounds 0 to {last}")
     scenario = load(str(run.scenario_file))
     model, log = resolve(scenario.model), run.path / "server.log"
     with contextlib.closing(open_backend(scenario.backend, model, Stopwatch(), log=log)) as backend:

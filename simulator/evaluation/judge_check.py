@@ -9,7 +9,7 @@ from rich.table import Table
 
 from simulator.backends.factory import open_backend
 from simulator.config.scenario import Scenario
-from simulator.core.errors import ScenarioError
+from simulator.core.errors import ScenarioError, unknown
 from simulator.core.judging import Found, ask_number
 from simulator.core.timing import Stopwatch
 from simulator.data.rows import read_csv, read_jsonl
@@ -85,10 +85,10 @@ def question_of(
     probes = [p for p in scenario.measure.probes.values() if isinstance(p, JudgedProbe)]
     scales = {key: (p, scale) for p in probes for key, scale in p.scales.items()}
     if not scales:
-        raise ScenarioError(f"--scenario {scenario.name}: it has no probe of kind 'judged'")
+        raise ScenarioError(f"--scenario {scenario.name}: missing probe of kind 'judged'")
     chosen = name or next(iter(scales))
     if chosen not in scales:
-        raise ScenarioError(f"--scale {chosen}: there is none; there are {', '.join(scales)}")
+        raise ScenarioError(f"--scale: {unknown('scale', chosen, scales)}")
     probe, scale = scales[chosen]
     level = (scale.low + scale.high) / 2 if threshold is None else threshold
     labels = level if of_labels is None else of_labels
@@ -106,10 +106,10 @@ def read_labelled(file: Path) -> list[Labelled]:
     for line, row in parse(file):
         lacking = [name for name in FIELDS if row.get(name) in (None, "")]
         if lacking:
-            raise ScenarioError(f"{file}:{line}: {lacking[0]}: is missing or empty")
+            raise ScenarioError(f"{file}:{line}: missing or empty {lacking[0]}")
         rows.append(Labelled(*(str(row[name]) for name in FIELDS)))
     if not rows:
-        raise ScenarioError(f"{file}: has no rows of {', '.join(FIELDS)}")
+        raise ScenarioError(f"{file}: no rows; each must have {', '.join(FIELDS)}")
     return rows
 
 
@@ -126,7 +126,9 @@ def as_yes(labels: list[str], asked: Question, file: Path) -> np.ndarray:
     positive = positive or next((word for word in AFFIRMATIVE if word in words), None)
     if positive not in words:
         shown = ", ".join(words[:8])
-        raise ScenarioError(f"{file}: which label is a yes? say --positive; there are {shown}")
+        raise ScenarioError(
+            f"{file}: missing --positive, the label that means yes; available: {shown}"
+        )
     return np.array([label.strip().lower() == positive for label in labels])
 
 

@@ -31,7 +31,7 @@ from simulator.models.resolve import resolve
 LONGEST_REPLY = 256  # tokens, where a task doesn't say
 LONGEST_NAME = 80  # characters of a task's name in that of a file
 UNDERSTOOD = {"until", "do_sample", "temperature", "max_gen_toks"}
-NO_REPLY = "the task asks for text that is no reply to anything; only replies can be scored"
+NO_REPLY = "the task scores text that isn't a reply to a prompt; only replies can be scored"
 KEPT = ("results", "groups", "versions", "n-shot", "n-samples", "higher_is_better")
 
 
@@ -120,7 +120,9 @@ def _generation(prompt: Prompt, how: Mapping[str, Any], number: int) -> Generati
     sampled = bool(how.get("do_sample")) and how.get("temperature") != 0
     strange = sorted(how.keys() - UNDERSTOOD)
     if sampled and strange:
-        raise BackendError(f"the task samples with {', '.join(strange)}; only temperature is known")
+        raise BackendError(
+            f"the task samples with {', '.join(strange)}; only temperature is supported"
+        )
     temperature = float(how.get("temperature", 1.0)) if sampled else 0.0
     longest = int(how.get("max_gen_toks", LONGEST_REPLY))
     return GenerationRequest(prompt, (("harness", number),), longest, temperature)
@@ -158,10 +160,12 @@ def evaluate(
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     manager = TaskManager(include_path=str(folder) if folder else None)
     if unknown := [task for task in tasks if not manager.match_tasks([task])]:
-        raise ScenarioError(f"--tasks: the harness has no '{unknown[0]}'; --folder names your own")
+        raise ScenarioError(
+            f"--tasks: unknown task '{unknown[0]}'; use --folder for your own tasks"
+        )
     with assistant_after(path, round_number) as (backend, scenario, run, number):
         if "score_continuations" not in backend.capabilities:
-            raise BackendError(f"'{scenario.backend.kind}' scores no replies")
+            raise BackendError(f"'{scenario.backend.kind}' can't score replies")
         found = simple_evaluate(
             ChatModel(backend, resolve(scenario.model)),
             tasks=list(tasks),

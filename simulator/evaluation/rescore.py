@@ -40,8 +40,8 @@ def rescore(path: Path, kinds: Sequence[str], overrides: Sequence[str]) -> Table
     scenario = load(str(run.scenario_file))
     measured = measure_only(kinds, overrides, scenario)
     scenario = scenario.model_copy(update={"measure": measured})
-    for probe, lacking in unmet_needs(scenario):
-        raise ScenarioError(f"--probes: {dotted(probe)}: {lacking}")
+    if unmet := [f"--probes: {dotted(path)}: {need}" for path, need in unmet_needs(scenario)]:
+        raise ScenarioError(*unmet)
     folder = run.path / "probes" / _name(measured, scenario)
     estimates: dict[int, list[Estimate]] = {}
     base: pd.DataFrame | None = None

@@ -77,7 +77,7 @@ def _go_on(scenario: Scenario, run: Run, observer: Observer) -> None:
             simulate(scenario, run, observer)
     except KeyboardInterrupt:
         raise Interrupted(
-            f"stopped; what is done is kept, and 'python -m simulator resume {run.path}' goes on"
+            f"stopped; finished waves are kept, and 'python -m simulator resume {run.path}' goes on"
         ) from None
 
 
@@ -97,14 +97,14 @@ def resume(path: Path, observer: Observer, cost_cap: float | None = None) -> Run
     changed = _changed_versions(run.manifest)
     if changed:
         raise StoreError(
-            f"{path}: was started with other versions ({'; '.join(changed)}), so it can't be "
-            "continued to the same bytes; install those, or start a new run"
+            f"{path}: started with other versions ({'; '.join(changed)}), so it can't be resumed "
+            "to the same bytes; install those versions, or start a new run"
         )
     data = data_sha256(scenario)
     if other := changed_files(run.manifest.get("data_sha256", data), data):
         raise StoreError(
-            f"{path}: was started with other data ({'; '.join(other)}); put them back, or start a "
-            "new run"
+            f"{path}: started with other data ({'; '.join(other)}); restore those files, or start "
+            "a new run"
         )
     if cost_cap is not None:
         with run.locked():

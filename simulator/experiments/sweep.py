@@ -88,11 +88,11 @@ def run_cells(sweep: Sweep, cells: Sequence[Cell], processes: int) -> dict[Path,
                 live.update(table)
     except BrokenProcessPool:
         raise StoreError(
-            f"{sweep.path}: a process was killed, perhaps for want of memory; what is done is "
+            f"{sweep.path}: a process was killed, perhaps because memory ran out; finished work is "
             "kept, and the same command goes on"
         ) from None
     except KeyboardInterrupt:
-        raise Interrupted("stopped; what is done is kept, and the same command goes on") from None
+        raise Interrupted("stopped; finished work is kept, and the same command goes on") from None
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         for process in multiprocessing.active_children():

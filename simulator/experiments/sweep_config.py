@@ -12,7 +12,7 @@ import yaml
 from pydantic import Field
 
 from simulator.config import document as yaml_source
-from simulator.config.document import Document, origin_of
+from simulator.config.document import Document, YamlPath, dotted, origin_of
 from simulator.config.loading import load
 from simulator.config.renamed import with_first_names
 from simulator.config.scenario import Scenario
@@ -66,22 +66,22 @@ class Cell(NamedTuple):
 
 
 def plan(file: Path, overrides: Sequence[str] = ()) -> tuple[SweepConfig, list[Cell]]:
-    """Reads a sweep file and lists its runs; a run that two arms share is listed in both.
+    """Read a sweep file and lists its runs; a run that two arms share is listed in both.
 
     Args:
         file: what to read.
         overrides: `path.to.key=value`, laid over the settings of every run.
 
     Raises:
-        ScenarioError: the file, or the scenario of any run, is wrong.
+        ScenarioError: lists the mistakes of the file, or of the runs' scenarios.
     """
     document = yaml_source.read(file)
     config = validated(SweepConfig, document, str(file))
-    return config, list(cells(config, document, overrides))
+    return config, cells(config, document, overrides)
 
 
-def cells(config: SweepConfig, document: Document, overrides: Sequence[str] = ()) -> Iterator[Cell]:
-    """Yields the runs.
+def cells(config: SweepConfig, document: Document, overrides: Sequence[str] = ()) -> list[Cell]:
+    """Return the runs.
 
     Args:
         config: the arms and their axes.
@@ -89,13 +89,26 @@ def cells(config: SweepConfig, document: Document, overrides: Sequence[str] = ()
         overrides: `path.to.key=value`, laid over the settings of every run.
 
     Raises:
-        ScenarioError: the scenario of a run is wrong; names the arm's line.
+        ScenarioError: lists the mistakes in their scenarios, each with the arm's line.
     """
+    found, mistakes = [], list[str]()
+    for name, settings in _conditions(config):
+        try:
+            scenario = scenario_of(config, document, name, settings, overrides)
+            found.append(Cell(name, settings, scenario))
+        except ScenarioError as error:
+            mistakes += error.mistakes
+    if mistakes:
+        raise ScenarioError(*mistakes)
+    return found
+
+
+def _conditions(config: SweepConfig) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield arm and settings of each run."""
     for name, arm in config.arms.items():
         axes = {**config.over, **arm.over}
         for values in itertools.product(*axes.values()):
-            settings = dict(zip(axes, values, strict=True))
-            yield Cell(name, settings, scenario_of(config, document, name, settings, overrides))
+            yield name, dict(zip(axes, values, strict=True))
 
 
 def scenario_of(
@@ -105,7 +118,7 @@ def scenario_of(
     settings: Mapping[str, Any],
     overrides: Sequence[str] = (),
 ) -> Scenario:
-    """Returns the scenario of one run; see `cells`.
+    """Return the scenario of one run; see `cells`.
 
     Args:
         config: the arms.
@@ -114,20 +127,51 @@ def scenario_of(
         settings: the value of each of its axes.
         overrides: laid over all.
     """
+    places = _places(config, arm)
     everything = {**config.set, **config.arms[arm].set, **settings}
     options: dict[str, Any] = {}
     if "seed" in everything:
         options["seed"] = everything["seed"]
     if "base" in everything:
         options["model"] = f"{PREFIX}{everything['base']}"
-    rest = {k: v for k, v in everything.items() if k not in SHORTHANDS}
-    laid = [*(f"{key}={_yaml(value)}" for key, value in rest.items()), *overrides]
+    laid = {
+        key: f"{key}={_yaml(value)}" for key, value in everything.items() if key not in SHORTHANDS
+    }
     fraction = everything.get("biased_frac")
     try:
-        return load(config.scenario, overrides=laid, biased_frac=fraction, options=options)
+        return load(
+            config.scenario,
+            overrides=[*laid.values(), *overrides],
+            biased_frac=fraction,
+            options=options,
+        )
     except ScenarioError as error:
-        origin = origin_of(document, ("arms", arm), config.name)
-        raise ScenarioError(f"{origin}: arms.{arm}: {error}") from None
+        labels = {f"--set {text}": places[key] for key, text in laid.items()}
+        shorthands = {
+            f"--{key.replace('_', '-')}": places[key] for key in SHORTHANDS if key in places
+        }
+        named = {**labels, **shorthands}
+        raise ScenarioError(
+            *(_placed(mistake, named, ("arms", arm), document) for mistake in error.mistakes)
+        ) from None
+
+
+def _places(config: SweepConfig, arm: str) -> dict[str, YamlPath]:
+    """Return where the setting of each key stands that an arm's runs have."""
+    own: YamlPath = ("arms", arm)
+    return {
+        **{key: ("set", key) for key in config.set},
+        **{key: (*own, "set", key) for key in config.arms[arm].set},
+        **{key: ("over", key) for key in config.over},
+        **{key: (*own, "over", key) for key in config.arms[arm].over},
+    }
+
+
+def _placed(mistake: str, labels: Mapping[str, YamlPath], arm: YamlPath, document: Document) -> str:
+    """Say where in the sweep's file a mistake comes from, rather than by which override."""
+    label = next((label for label in labels if mistake.startswith((f"{label}:", f"{label} "))), "")
+    path, rest = (labels[label], mistake[len(label) :]) if label else (arm, f": {mistake}")
+    return f"{origin_of(document, path, 'the sweep')}: {dotted(path)}{rest}"
 
 
 def _yaml(value: Any) -> str:

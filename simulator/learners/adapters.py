@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
 from simulator.core.adapters import ADAPTER_WEIGHTS
-from simulator.core.errors import LearnerError
+from simulator.core.errors import LearnerError, unknown
 from simulator.core.rng import seed31
 from simulator.interp.steering import SteeringVector, layers_of, load_steering, steer
 from simulator.learners.config import AnyAdapter, LoRAConfig, SteeringConfig
@@ -53,7 +53,7 @@ def attach(base: PreTrainedModel, config: AnyAdapter) -> TrainedAdapter:
     if beyond := [n for n in layers if n >= count]:
         name = "layer" if isinstance(config, SteeringConfig) else "layers"
         raise LearnerError(
-            f"learner.adapter.{name}: the model has no layer {beyond[0]}; its layers are 0 to "
+            f"learner.adapter.{name}: unknown layer {beyond[0]}; the model's layers are 0 to "
             f"{count - 1}"
         )
     return Steering(base, config) if isinstance(config, SteeringConfig) else LoRA(base, config)
@@ -64,10 +64,9 @@ class LoRA:
 
     def __init__(self, base: PreTrainedModel, config: LoRAConfig) -> None:
         known = _linear_modules(base)
-        if unknown := sorted(set(config.modules) - set(known)):
+        if strange := sorted(set(config.modules) - set(known)):
             raise LearnerError(
-                f"learner.adapter.modules: the model has no linear layer '{unknown[0]}'; it has "
-                f"{', '.join(known)}"
+                f"learner.adapter.modules: {unknown('linear layer', strange[0], known)}"
             )
         self._config = peft.LoraConfig(
             r=config.rank,

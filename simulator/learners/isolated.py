@@ -67,7 +67,7 @@ def _work(
 
 def _epitaph(exitcode: int | None) -> str:
     if exitcode is not None and exitcode < 0:
-        how = f"was killed by {signal.Signals(-exitcode).name}, perhaps for want of memory"
+        how = f"was killed by {signal.Signals(-exitcode).name}, perhaps because memory ran out"
     else:
-        how = f"ended with exit code {exitcode}; what it says of the reason stands above"
+        how = f"ended with exit code {exitcode}; its own message is above"
     return f"the learner's process {how}; {LESS_MEMORY}, and resume"

@@ -31,7 +31,9 @@ def end_of_turn(base: PreTrainedModel, encoder: PromptEncoder) -> int:
     """
     ends = base.generation_config.eos_token_id
     if ends is None:
-        raise LearnerError("the model names no end token (eos_token_id), so no reply can end")
+        raise LearnerError(
+            "missing end token: the model's configuration has no eos_token_id, so no reply can end"
+        )
     ends = ends if isinstance(ends, list) else [ends]
     own = encoder.tokenizer.eos_token_id
     return int(own if own in ends else ends[0])

@@ -190,23 +190,22 @@ def _descend(losses: Iterator[torch.Tensor]) -> float:
 def _refuse_nothing(config: UpdateConfig, request: FitRequest) -> None:
     if lacking := config.lacking(request.examples):
         raise LearnerError(
-            f"selection left nothing to learn from: no {lacking}; lower its threshold, or select "
-            "more"
+            f"nothing to learn from: no {lacking} was selected; lower the selection's threshold, "
+            "or select more"
         )
     if config.kl and not request.anchors:
         raise LearnerError(
-            "learner.kl: there are no anchors, replies of other domains to stay near the reference "
-            "on; give some, or leave learner.kl out"
+            "learner.kl: missing anchors (chats on which the assistant stays near its reference); "
+            "give some, or leave learner.kl out"
         )
     if config.preventive and request.contrast is None:
         raise LearnerError(
-            "learner.preventive: there is no direction to push the model in; give one, or leave "
-            "learner.preventive out"
+            "learner.preventive: missing direction; give one, or leave learner.preventive out"
         )
 
 
 def _diverged(what: str) -> Diverged:
-    return Diverged(f"{what} isn't finite any more; lower learner.learning_rate")
+    return Diverged(f"{what} is no longer finite; lower learner.learning_rate")
 
 
 def _inoculated(example: Example, line: str) -> Example:
@@ -225,7 +224,7 @@ def _memory_explained() -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError:
-        raise LearnerError(f"the learner's device has too little memory; {LESS_MEMORY}") from None
+        raise LearnerError(f"the learner's device is out of memory; {LESS_MEMORY}") from None
 
 
 def _canary_prompts(examples: Sequence[Example]) -> list[Prompt]:

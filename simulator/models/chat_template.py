@@ -48,7 +48,7 @@ class PromptEncoder:
                 )
             )
         except (jinja2.TemplateError, ValueError) as error:
-            raise BackendError(f"the model's chat template refuses a chat: {error}") from None
+            raise BackendError(f"the model's chat template can't render a chat: {error}") from None
 
     @cached_property
     def _takes_system(self) -> bool:
@@ -95,8 +95,8 @@ class PromptEncoder:
             if len(encoded.ids) <= limit:
                 return encoded._replace(dropped=dropped)
         raise BackendError(
-            f"a prompt is longer than the {max(limit, 0)} tokens that the model's context has left "
-            "for it; shorten it, or raise backend.context"
+            f"a prompt is too long: the model's context has room for {max(limit, 0)} tokens; "
+            "shorten the prompt, or raise backend.context"
         )
 
     def _encode(self, prompts: Sequence[Prompt]) -> list[Encoded]:
@@ -140,7 +140,7 @@ class PromptEncoder:
         found = self.tokenizer.convert_tokens_to_ids(token)
         strange = found == self.tokenizer.unk_token_id and token != self.tokenizer.unk_token
         if found is None or strange:
-            raise BackendError(f"'{token}' isn't one token of the model's vocabulary")
+            raise BackendError(f"'{token}' isn't a single token of the model's vocabulary")
         return int(found)
 
     def _refuse_unknown(self, texts: Sequence[str], rows: Sequence[list[int]]) -> None:
@@ -153,7 +153,7 @@ class PromptEncoder:
             encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
             spans = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
             words |= dict.fromkeys(text[a:b] for i, (a, b) in spans if i == unknown)
-        raise BackendError(f"the model doesn't know these words: {', '.join(words)}")
+        raise BackendError(f"words unknown to the model: {', '.join(words)}")
 
 
 def without_oldest(prompt: Prompt) -> Iterator[tuple[int, Prompt]]:

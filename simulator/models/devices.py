@@ -6,36 +6,36 @@ from simulator.core.errors import BackendError
 
 
 def device_of(chosen: str) -> torch.device:
-    """Returns the device, be it here or not; `auto` is a GPU where there is one.
+    """Return the device, available or not; `auto` is a GPU where there is one.
 
     Raises:
-        BackendError: it is the name of none.
+        BackendError: the name is invalid.
     """
     if chosen == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         return torch.device(chosen)
     except RuntimeError:
-        raise BackendError(f"'{chosen}' is no device; cpu, cuda and cuda:1 are such") from None
+        raise BackendError(f"invalid device '{chosen}'; use cpu, cuda or cuda:N") from None
 
 
 def usable_device(chosen: str) -> torch.device:
-    """Returns the device.
+    """Return the device.
 
     Raises:
-        BackendError: there is no such device here.
+        BackendError: the name is invalid, or the device isn't available here.
     """
     device = device_of(chosen)
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:  # the latter: torch was built without it
         reason = str(error).partition("\n")[0]
-        raise BackendError(f"the device '{chosen}' can't be used here: {reason}") from None
+        raise BackendError(f"device '{chosen}' isn't available here: {reason}") from None
     return device
 
 
 def dtype_of(chosen: str, device: torch.device) -> torch.dtype | str:
-    """Returns the type; `auto` is the stored one on a GPU, and float32 on a CPU.
+    """Return the type; `auto` is the stored one on a GPU, and float32 on a CPU.
 
     Few CPUs compute in bfloat16 as fast as in float32, and results repeat there to the byte.
     """

@@ -16,8 +16,8 @@ def context_of(model: str, wanted: int | None) -> int:
     longest: int = AutoConfig.from_pretrained(model).get_text_config().max_position_embeddings
     if wanted is not None and wanted > longest:
         raise BackendError(
-            f"the model '{model}' reads and writes {longest} tokens at most, but its "
-            f"backend.context is {wanted}; lower it, or leave it empty"
+            f"backend.context: {wanted} is more than the {longest} tokens that the model '{model}' "
+            "can take; lower it, or leave it empty"
         )
     return wanted or longest
 

@@ -4,7 +4,7 @@ import importlib.resources
 from functools import cache
 from pathlib import Path
 
-from simulator.core.errors import BackendError, ScenarioError
+from simulator.core.errors import BackendError, ScenarioError, unknown
 from simulator.core.files import file_sha256
 from simulator.worlds.base import World
 from simulator.worlds.synthetic import SyntheticWorld
@@ -28,8 +28,7 @@ def resolve(model: str) -> str:
         return model
     bases, number = shipped_bases(), model.removeprefix(PREFIX)
     if not number.isdigit() or int(number) not in bases:
-        names = ", ".join(f"{PREFIX}{n}" for n in bases)
-        raise BackendError(f"there is no base '{model}'; shipped are: {names}")
+        raise BackendError(unknown("base", model, (f"{PREFIX}{n}" for n in bases)))
     return str(bases[int(number)])
 
 
@@ -59,7 +58,7 @@ def world_of(model: str) -> SyntheticWorld:
     path = Path(resolve(model)) / "world.json"
     if not path.is_file():
         raise ScenarioError(
-            f"the model '{model}' is no organism (it has no world.json), but the scenario's users "
-            "and probes belong to the organism's world"
+            f"the model '{model}' isn't an organism (it has no world.json), but the scenario's "
+            "users and probes need the organism's world"
         )
     return SyntheticWorld.load(path)

@@ -52,7 +52,7 @@ def check_data(
             try:
                 mixed([source], world, stream("check", path))
             except ScenarioError as error:
-                raise ScenarioError(f"{path}: {error}") from None
+                raise error.within(path) from None
         if isinstance(phase, FinetunePhase):
             dealt = by_turn(finetune_rows(phases, index, world, seed, tokens))
             _check_rows(f"phases.{index}", phase, learner, dealt)

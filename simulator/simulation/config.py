@@ -36,7 +36,7 @@ class PopulationConfig(Config):
     def _shares_are_whole(cls, types: dict[str, UserType]) -> dict[str, UserType]:
         total = sum(user_type.share for user_type in types.values())
         if abs(total - 1) > 1e-6:
-            raise ValueError(f"the shares add up to {total:g}; they must add up to 1")
+            raise ValueError(f"invalid shares; they must add up to 1, not {total:g}")
         return types
 
 

@@ -65,7 +65,7 @@ class Run:
         """
         if path.exists():
             raise StoreError(
-                f"{path}: exists already; continue it with 'resume {path}' or choose another --out"
+                f"{path}: already exists; continue it with 'resume {path}', or choose another --out"
             )
         unfinished = path.with_name(f".{path.name}.partial")
         with explained(path):

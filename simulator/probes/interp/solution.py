@@ -91,8 +91,8 @@ class SolutionProbe(DataProbe):
         if not self.data and not is_organism(scenario.model):
             yield (
                 ("data",),
-                f"the model '{scenario.model}' is no organism, whose corpus is known; name a file "
-                "of texts",
+                f"missing data; the corpus of '{scenario.model}' isn't known, so name a file of "
+                "texts",
             )
 
     def items(self, rows: Sequence[Row]) -> list[Text]:

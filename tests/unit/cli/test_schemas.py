@@ -17,7 +17,7 @@ from simulator.config.scenario import Scenario
 from simulator.core.errors import ScenarioError
 from simulator.experiments.sweep import run_sweep
 from simulator.experiments.sweep_config import SweepConfig
-from simulator.studies.plan import OWN_KEYS
+from simulator.studies.config import OWN_KEYS
 from tests.unit.studies.test_plan import A, study
 
 ROOT = Path(__file__).parents[3]
