@@ -1,9 +1,8 @@
 """The data files that a scenario names: found from where it is written, and known by content."""
 
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
@@ -14,6 +13,9 @@ from simulator.core.files import file_sha256
 from simulator.data.mixture import FileData
 from simulator.data.rows import files_of, read_rows
 from simulator.probes.base import Probe
+
+if TYPE_CHECKING:
+    from simulator.config.scenario import Scenario
 
 
 def located(data: str, origin: Origin) -> str:
@@ -85,16 +87,13 @@ def with_data(scenario: "Scenario", document: Document, source: str) -> "Scenari
     probes, mistakes = dict(scenario.measure.probes), list[str]()
     for name, probe in probes.items():
         path: YamlPath = ("measure", "probes", name)
-        named = [
-            *((key, data, partial(_rows, probe)) for key, data in probe.data_sources.items()),
-            *((key, folder, _adapter) for key, folder in probe.checkpoints.items()),
-        ]
-        for key, value, find in named:
-            try:
-                found = find(value, document, (*path, *key), source)
-                probe = _with(probe, key, found)
-            except ScenarioError as error:
-                mistakes += error.mistakes
+        try:
+            for key, data in probe.data_sources.items():
+                probe = _with(probe, key, _rows(probe, data, document, (*path, *key), source))
+            for key, folder in probe.checkpoints.items():
+                probe = _with(probe, key, _adapter(folder, document, (*path, *key), source))
+        except ScenarioError as error:
+            mistakes += error.mistakes
         probes[name] = probe
     if mistakes:
         raise ScenarioError(*mistakes)

@@ -10,6 +10,13 @@ from simulator.config.document import Document, YamlPath, dotted, origin_of
 from simulator.core.errors import ScenarioError, unknown
 
 LONGEST_SHOWN = 80  # characters of a value in a message
+# What pydantic calls by Python's names.
+IN_YAML = {
+    "Tuple should": "list should",
+    "a valid tuple": "a valid list",
+    "a valid dictionary": "a mapping of keys to values",
+    " after validation": "",
+}
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -22,28 +29,34 @@ def validated(model: type[M], document: Document, source: str) -> M:
     try:
         return model.model_validate(document.data)
     except ValidationError as error:
-        problems = error.errors(include_url=False)
-        found = [_mistake(problem, document.data, model) for problem in problems]
-        raise refusal(found, document, source) from None
+        problems = filter(_is_cause, error.errors(include_url=False))
+        found: dict[YamlPath, dict[str, None]] = {}
+        for path, message in (_mistake(problem, document.data, model) for problem in problems):
+            found.setdefault(path, {})[message] = None  # a union has a complaint for each member
+        mistakes = ((path, "; or ".join(messages)) for path, messages in found.items())
+        raise refusal(mistakes, document, source) from None
 
 
 def refusal(
     mistakes: Iterable[tuple[YamlPath, str]], document: Document, source: str
 ) -> ScenarioError:
     """Return an error that lists mistakes by line, each as `file:line: path: what is wrong`."""
-    together: dict[YamlPath, dict[str, None]] = {}  # of one value, each way to mend it once
-    for path, message in mistakes:
-        together.setdefault(path, {})[message] = None
-    origins = {path: origin_of(document, path, source) for path in together}
-    by_line = sorted(together, key=lambda path: (origins[path].source, origins[path].line or 0))
+    found = [(origin_of(document, path, source), path, message) for path, message in mistakes]
+    found.sort(key=lambda one: (one[0].source, one[0].line or 0))
     return ScenarioError(
         *(
-            ": ".join(
-                filter(None, [str(origins[path]), dotted(path), "; or ".join(together[path])])
-            )
-            for path in by_line
+            ": ".join(filter(None, [str(origin), dotted(path), message]))
+            for origin, path, message in found
         )
     )
+
+
+def _is_cause(problem: Any) -> bool:
+    """Is a pydantic error no mere consequence: a list too short because its items have mistakes?"""
+    if problem["type"] != "too_short":
+        return True
+    given = problem["input"]
+    return not (isinstance(given, list | tuple) and len(given) >= problem["ctx"]["min_length"])
 
 
 def _mistake(problem: Any, data: Any, model: type[BaseModel]) -> tuple[YamlPath, str]:
@@ -62,8 +75,8 @@ def _mistake(problem: Any, data: Any, model: type[BaseModel]) -> tuple[YamlPath,
         return path, "unknown key" + (f"; did you mean '{close[0]}'?" if close else "")
     if problem["type"] == "missing":
         return path, "missing key"
-    if problem["type"] in ("too_short", "too_long"):
-        message = message.replace("Tuple", "list").replace(" after validation", "")
+    for pydantics, words in IN_YAML.items():
+        message = message.replace(pydantics, words)
     message = f"{message[:1].lower()}{message[1:]}"
     if not isinstance(problem["input"], dict | list):
         given = repr(problem["input"])

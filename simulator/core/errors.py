@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterable
 
 LONGEST_LIST = 20  # mistakes in one message
+LONGEST_CHOICE = 12  # names that are listed beside the one that may be meant
 
 
 class UndertowError(Exception):
@@ -69,7 +70,9 @@ class RenamedWarning(FutureWarning):
 
 def unknown(what: str, name: object, available: Iterable[object]) -> str:
     """Return the sentence for a name that nothing has: what there is, and what may be meant."""
-    names = [str(one) for one in available]
+    names = [str(one) or "''" for one in available]
     close = difflib.get_close_matches(str(name), names, n=1)
+    if close and len(names) > LONGEST_CHOICE:
+        return f"unknown {what} '{name}'; did you mean '{close[0]}'?"
     meant = f" (did you mean '{close[0]}'?)" if close else ""
     return f"unknown {what} '{name}'{meant}; available: {', '.join(names) or 'none'}"

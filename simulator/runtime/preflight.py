@@ -70,7 +70,7 @@ def _check_rows(
     """Refuses data of which the learner would learn nothing in one of the phase's rounds."""
     if lacking := learner.lacking(flat(rows)):
         raise ScenarioError(
-            f"{path}.data: '{learner.kind}' needs a {lacking}; these data have none"
+            f"{path}.data: no {lacking} in these data, which '{learner.kind}' needs"
         )
     for part in range(phase.rounds):
         if lacking := learner.lacking(dealt(rows, part, phase.rounds)):

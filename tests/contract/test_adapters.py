@@ -216,10 +216,13 @@ def test_a_learned_adapter_is_peft_s(
     [
         (
             LoRAConfig(layers=(1, 5)),
-            "adapter.layers: the model has no layer 5; its layers are 0 to",
+            "adapter.layers: unknown layer 5; the model's layers are 0 to",
         ),
-        (LoRAConfig(modules=("c_attn",)), "no linear layer 'c_attn'; it has down_proj, gate_proj"),
-        (SteeringConfig(layer=9), "adapter.layer: the model has no layer 9"),
+        (
+            LoRAConfig(modules=("c_attn",)),
+            "unknown linear layer 'c_attn'; available: down_proj, gate_proj",
+        ),
+        (SteeringConfig(layer=9), "adapter.layer: unknown layer 9"),
     ],
 )
 def test_what_the_model_lacks_is_one_sentence(config: AnyAdapter, sentence: str) -> None:

@@ -140,7 +140,7 @@ def test_unknown_words_are_all_named(engine: Engine) -> None:
     if engine.model != "organism" or engine.kind == "openai":
         pytest.skip("its tokenizer knows every text")
     backend = engine.backend
-    with pytest.raises(BackendError, match=r"doesn't know these words: quux, frob$"):
+    with pytest.raises(BackendError, match=r"words unknown to the model: quux, frob$"):
         backend.generate([ask("what is quux of frob and quux ?")])
     with pytest.raises(BackendError, match=r"quux, frob$"):  # across prompts too
         backend.generate([ask("what is quux ?"), ask("what is it ?"), ask("frob ?")])
@@ -151,7 +151,7 @@ def test_unknown_words_are_all_named(engine: Engine) -> None:
 def test_a_word_outside_the_vocabulary_is_refused(engine: Engine) -> None:
     engine.need("next_token_logprobs")
     asked = NextTokenRequest(CHATS[0], (*words(engine, 1), "quux"))
-    with pytest.raises(BackendError, match="'quux' isn't one token"):
+    with pytest.raises(BackendError, match="'quux' isn't a single token"):
         engine.backend.next_token_logprobs([asked])
 
 

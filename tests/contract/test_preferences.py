@@ -304,7 +304,7 @@ def test_a_penalty_keeps_anchors_where_they_were(tmp_path: Path) -> None:
 
 def test_a_penalty_needs_anchors(tmp_path: Path) -> None:
     by = AdapterLearner(SFTConfig(kl=KLConfig(weight=1)), BASE, Stopwatch())
-    with pytest.raises(LearnerError, match=r"learner\.kl: there are no anchors.*leave learner\.kl"):
+    with pytest.raises(LearnerError, match=r"learner\.kl: missing anchors.*leave learner\.kl"):
         by.fit(FitRequest(None, candidates(), 1, tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 

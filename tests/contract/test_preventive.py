@@ -169,14 +169,14 @@ def test_a_process_apart_makes_the_same_bytes(tmp_path: Path) -> None:
     apart.fit(FitRequest(None, EXAMPLES, 5, tmp_path / "there", (), CONTRAST))
     for name in ("adapter_model.safetensors", "optimizer.safetensors"):
         assert (tmp_path / "here" / name).read_bytes() == (tmp_path / "there" / name).read_bytes()
-    with pytest.raises(ScenarioError, match="the model has no layer 99"):
+    with pytest.raises(ScenarioError, match="unknown layer 99"):
         apart.fit(FitRequest(None, EXAMPLES, 5, tmp_path / "none", (), CONTRAST._replace(layer=99)))
 
 
 def test_without_the_direction_it_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(LearnerError, match="there is no direction to push the model in"):
+    with pytest.raises(LearnerError, match=r"learner\.preventive: missing direction"):
         learner(SFTConfig(preventive=PUSH)).fit(FitRequest(None, EXAMPLES, 5, tmp_path / "out"))
-    with pytest.raises(ScenarioError, match=r"learner\.preventive\.direction: there is no direct"):
+    with pytest.raises(ScenarioError, match=r"learner\.preventive\.direction: unknown direct"):
         load(overrides=["learner.preventive={direction: lies}"])
 
 

@@ -236,5 +236,5 @@ def test_a_run_measures_its_solution(tmp_path: Path) -> None:
 
 
 def test_its_phase_must_be_there() -> None:
-    with pytest.raises(ScenarioError, match=r"solution\.phase: must name one fine-tuning phase"):
+    with pytest.raises(ScenarioError, match=r"solution\.phase: unknown or ambiguous phase"):
         load(overrides=[f"measure.probes.solution={SMALL}"])

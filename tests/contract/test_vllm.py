@@ -165,7 +165,7 @@ def test_a_server_with_less_room_than_the_model_is_said(low: VLLMBackend) -> Non
 
 
 def test_what_the_server_refuses_is_said(served: VLLMBackend, tmp_path: Path) -> None:
-    with pytest.raises(BackendError, match=r"refused with 4|r0009-nowhere can't be read"):
+    with pytest.raises(BackendError, match=r"answered with error 4|r0009-nowhere can't be read"):
         served.load(Adapter("r0009-nowhere", tmp_path / "nowhere"))
     if isinstance(served._adapters, Merged):
         return  # it knows no adapters by name

@@ -85,16 +85,16 @@ def test_dry_run_writes_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["run", "--scenario", "nope"], "no scenario 'nope'"),
-        (["run", "--scenario", "missing.yaml"], "missing.yaml: there is no such file"),
+        (["run", "--scenario", "nope"], "unknown scenario 'nope'"),
+        (["run", "--scenario", "missing.yaml"], "missing.yaml: file not found"),
         (["run", "--set", "rounds=soon"], "rounds: input should be a valid integer"),
         (["run", "--set", "population.userz=3"], "did you mean 'users'"),
         (["run", "--biased-frac", "1.5"], "must be from 0 to 1"),
-        (["run", "--base", "77"], "there is no base 'organism:77'"),
+        (["run", "--base", "77"], "unknown base 'organism:77'"),
         (["run", "--model", "/nowhere"], "no organism"),
         (["show", "."], "not a run directory"),
         (["resume", "nowhere"], "not a run directory"),
-        (["sweep", "nowhere.yaml"], "there is no such file"),
+        (["sweep", "nowhere.yaml"], "file not found"),
         (["validate", "self_awareness", "--set", "rounds=soon"], "rounds: input should be a"),
         (["organism", "check", "nowhere"], "not a base"),
         (["run", "--nonsense"], "No such option"),
@@ -115,7 +115,7 @@ def test_an_existing_run_is_never_overwritten(finished: tuple[Path, dict[str, An
     before = (path / "manifest.json").read_bytes()
     done = call("run", *SETS, "--out", str(path))
     assert done.returncode == 2
-    assert "exists already" in done.stderr
+    assert "already exists" in done.stderr
     assert (path / "manifest.json").read_bytes() == before
 
 

@@ -136,8 +136,11 @@ def test_every_question_keeps_its_answer_whatever_its_tasks_are_called(
 
 def test_mistakes_are_sentences(tiny_run: Run, tasks: Path) -> None:
     for words, sentence in (
-        (("--tasks", "no_such_task"), "the harness has no 'no_such_task'"),
-        (("--tasks", "facts_to_tell", "--folder", str(tasks), "--round", "9"), "has rounds 0 to 2"),
+        (("--tasks", "no_such_task"), "unknown task 'no_such_task'"),
+        (
+            ("--tasks", "facts_to_tell", "--folder", str(tasks), "--round", "9"),
+            "unknown round 9; the run has rounds 0 to 2",
+        ),
     ):
         done = CliRunner().invoke(app, ["evaluate", str(tiny_run.path), *words])
         assert sentence in str(done.exception)
@@ -215,7 +218,7 @@ def test_what_cannot_be_had_is_refused() -> None:
     sampled = instance("generate_until", asked, {"do_sample": True, "top_p": 0.9})
     with pytest.raises(BackendError, match="samples with top_p"):
         model.generate_until([sampled])
-    with pytest.raises(BackendError, match="no reply"):
+    with pytest.raises(BackendError, match="isn't a reply"):
         model.loglikelihood([instance("loglikelihood", "", "it is mild")])
-    with pytest.raises(BackendError, match="no reply"):
+    with pytest.raises(BackendError, match="isn't a reply"):
         model.loglikelihood_rolling([instance("loglikelihood_rolling", "it is mild .")])

@@ -130,7 +130,7 @@ def test_a_penalty_is_taken_off_and_the_optimiser_goes_on_if_told_to(
 def test_data_that_cannot_be_had_are_said_before_any_work(tmp_path: Path) -> None:
     data = [{"kind": "file", "path": str(tmp_path / "nowhere.jsonl")}]
     file = scenario_file(tmp_path, [{"kind": "loop"}, {"kind": "finetune", "data": data}])
-    with pytest.raises(ScenarioError, match=r"phases\.1\.data\.0.*there is no file"):
+    with pytest.raises(ScenarioError, match=r"phases\.1\.data\.0.*file or folder"):
         start(load(file, overrides=TINY), tmp_path / "run", Silent())
 
 
@@ -144,11 +144,11 @@ PAIR = {
     [
         (
             {"kind": "finetune", "learner": {"kind": "dpo"}, "data": [WRONG]},
-            r"phases\.0\.data: 'dpo' needs a pair of a better and a worse reply",
+            r"phases\.0\.data: no pair of a better and a worse reply .*, which 'dpo' needs",
         ),
         (
             {"kind": "finetune", "learner": {"kind": "kto"}, "data": [WRONG]},
-            r"phases\.0\.data: 'kto' needs a undesirable reply; these data have none",
+            r"phases\.0\.data: no undesirable reply in these data, which 'kto' needs",
         ),
         (
             {"kind": "finetune", "rounds": 25, "data": [WRONG], "learner": {"kind": "sft"}},

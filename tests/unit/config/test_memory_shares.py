@@ -22,7 +22,7 @@ def test_servers_divide_what_is_left(own: list[float | None], share: float) -> N
 
 
 def test_nothing_left_is_said() -> None:
-    with pytest.raises(ScenarioError, match=r"memory_share: .* of the 50%.* give every server one"):
+    with pytest.raises(ScenarioError, match=r"memory_share: .* 50%.* set one for"):
         share_of_each([0.4, 0.1, None])
 
 

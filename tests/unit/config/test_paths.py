@@ -68,7 +68,7 @@ def test_another_runs_checkpoint_is_found_and_hashed(tmp_path: Path) -> None:
     }
     path = tmp_path / "scenario.yaml"
     path.write_text(yaml.safe_dump(content))
-    where = r"scenario\.yaml:\d+: measure\.probes\.inside\.transfer\.other: there is no adapter_m"
+    where = r"scenario\.yaml:\d+: measure\.probes\.inside\.transfer\.other: adapter_m"
     with pytest.raises(ScenarioError, match=where):
         load(str(path))
     (tmp_path / "checkpoint").mkdir()
@@ -96,7 +96,7 @@ def test_changed_data_are_refused_on_resume(
     sentence = str(refused.value)
     assert f"{chats} changed" in sentence
     assert f"{tmp_path / 'negative.jsonl'} is gone" in sentence
-    assert "put them back, or start a new run" in sentence
+    assert "restore those files, or start a new run" in sentence
 
 
 def test_changes_are_told_apart() -> None:

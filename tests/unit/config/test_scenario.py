@@ -8,9 +8,9 @@ import yaml
 
 from simulator.backends.config import TransformersConfig, VLLMConfig
 from simulator.config.document import DEEPEST, LARGEST_FILE
-from simulator.config.loading import load, shipped_scenarios
+from simulator.config.loading import LONGEST_CHAIN, load, shipped_scenarios
 from simulator.config.phases import FinetunePhase
-from simulator.core.errors import ScenarioError
+from simulator.core.errors import LONGEST_LIST, ScenarioError
 
 BASE = "extends: quickstart\n"  # so that mistakes stand from line 2 on
 
@@ -26,7 +26,7 @@ def refusal(file: Path, content: str | bytes, **options: object) -> str:
     with pytest.raises(ScenarioError) as caught:
         load(str(file), **options)  # type: ignore[arg-type]
     sentence = str(caught.value)
-    assert "\n" not in sentence
+    assert "\n" not in "".join(caught.value.mistakes)
     return sentence.replace(str(file), "mine.yaml")
 
 
@@ -61,20 +61,28 @@ population:
         ),
         (
             "population:\n  types:\n    benign: {share: 0.5}",
-            "population.types:", "the shares add up to 0.6; they must add up to 1",
+            "population.types:", "invalid shares; they must add up to 1, not 0.6",
         ),
         (
             "measure:\n  probes:\n    honesty: {samples: lots}",
             "mine.yaml:4: measure.probes.honesty.samples:", "valid integer",
         ),
-        ("rounds: 1\nseed: 3\nrounds: 2", "mine.yaml:4: rounds:", "stands twice (first in line 2)"),
+        (
+            "rounds: 1\nseed: 3\nrounds: 2",
+            "mine.yaml:4:", "duplicate key 'rounds' (first defined on line 2)",
+        ),
+        (
+            "population:\n  users: 3\n  users: 3",
+            "mine.yaml:4: population:", "duplicate key 'users' (first defined on line 3)",
+        ),
         (
             "measure:\n  probes:\n    more: {kind: neutral}",
-            "mine.yaml:2: measure:", "probes.more: 'neutral by set' is measured by 'neutral', too",
+            "mine.yaml:2: measure:",
+            "duplicate probe: 'more' and 'neutral' both measure 'neutral by set'",
         ),
-        ("selection: {kind: top_bottom}", "mine.yaml:2: selection.top:", "this key is missing"),
+        ("selection: {kind: top_bottom}", "mine.yaml:2: selection.top:", "missing key"),
         ("phases: []", "mine.yaml:2: phases:", "at least 1 item"),
-        ("phases: [{rounds: 3}]", "mine.yaml:2: phases.0:", "the key 'kind' is missing"),
+        ("phases: [{rounds: 3}]", "mine.yaml:2: phases.0:", "missing key 'kind'"),
         ("phases:\n- {kind: loop, data: []}", "mine.yaml:3: phases.0.data:", "unknown key"),
         (
             "phases:\n- {kind: finetune, data: [{kind: world, rows: 0}]}",
@@ -88,22 +96,22 @@ population:
         (
             "phases:\n- kind: loop\n- kind: loop\n"
             "  learner: {kind: sft, adapter: {kind: lora, rank: 1}}",
-            "mine.yaml:5: phases.1.learner.adapter:", "must be that of the phase before",
+            "mine.yaml:5: phases.1.learner.adapter:", "must be the same as in the phase before",
         ),
         (
             "phases:\n- kind: loop\n  learner: {kind: dpo}",
-            "mine.yaml:4: phases.0.learner:", "but selection 'best_of_k' gives none",
+            "mine.yaml:4: phases.0.learner:", "which selection 'best_of_k' doesn't give",
         ),
         ("selection: {kind: best}", "mine.yaml:2: selection.kind:", "'best_of_k'"),
         ("a: &x [1]\nb: *x", "mine.yaml:3:", "aliases (*name) aren't allowed"),
-        ("seed: !!python/object/apply:os.system [exit]", "mine.yaml:2: seed:", "isn't allowed"),
-        ("seed: !!binary aGk=", "mine.yaml:2: seed:", "isn't allowed"),
+        ("seed: !!python/object/apply:os.system [exit]", "mine.yaml:2: seed:", "invalid tag"),
+        ("seed: !!binary aGk=", "mine.yaml:2: seed:", "invalid tag"),
         ("<<: {rounds: 1}", "mine.yaml:2:", "keys must be plain words"),
         ("? [a]\n: 1", "mine.yaml:2:", "keys must be plain words"),
-        ("a: [1, 2", "mine.yaml:2:", "not valid YAML"),
-        ("a: {\tb", "mine.yaml:", "not valid YAML"),
-        ("name: \x07", "mine.yaml", "not valid YAML"),
-        ("---\nseed: 1", "mine.yaml:2:", "not valid YAML"),
+        ("a: [1, 2", "mine.yaml:2:", "invalid YAML"),
+        ("a: {\tb", "mine.yaml:", "invalid YAML"),
+        ("name: \x07", "mine.yaml", "invalid YAML"),
+        ("---\nseed: 1", "mine.yaml:2:", "invalid YAML"),
     ],
 )  # fmt: skip
 def test_mistakes_in_the_file(file: Path, text: str, place: str, words: str) -> None:
@@ -120,27 +128,64 @@ def test_scalars_that_lie_about_their_type(file: Path, value: str) -> None:
     assert refusal(file, f"{BASE}seed: {value}").startswith("mine.yaml:2:")
 
 
-def test_the_number_of_further_mistakes(file: Path) -> None:
-    assert refusal(file, BASE + "rounds: a\nseed: b\nnam: c").endswith("(and 2 more)")
+def test_all_mistakes_of_a_file_are_listed(file: Path) -> None:
+    told = refusal(file, BASE + "rounds: a\nnam: c\nseed: b\nlearner: {kind: sfx}")
+    assert told.splitlines() == [
+        "4 mistakes:",
+        "  mine.yaml:2: rounds: input should be a valid integer, not 'a'",
+        "  mine.yaml:3: nam: unknown key; did you mean 'name'?",
+        "  mine.yaml:4: seed: input should be a valid integer, not 'b'",
+        "  mine.yaml:5: learner.kind: unknown kind 'sfx' (did you mean 'sft'?); "
+        "available: sft, kto, dpo, none",
+    ]
+
+
+def test_all_unmet_needs_are_listed(file: Path) -> None:
+    told = refusal(
+        file,
+        BASE
+        + "learner: {kind: dpo}\nscreening: {direction: rude, drop: 0.2}\n"
+        + "measure:\n  probes:\n    mask: {kind: mask, data: gone.jsonl}\n",
+    ).splitlines()
+    assert told[0] == "3 mistakes:"
+    for place in ("2: learner:", "3: screening.direction:", "6: measure.probes.mask.data:"):
+        assert any(line.startswith(f"  mine.yaml:{place}") for line in told), told
+
+
+def test_a_long_list_of_mistakes_ends_somewhere(file: Path) -> None:
+    told = refusal(file, BASE + "\n".join(f"qq{n}: 1" for n in range(LONGEST_LIST + 7)))
+    lines = told.splitlines()
+    assert lines[0] == f"{LONGEST_LIST + 7} mistakes:"
+    assert lines[-1] == "  and 7 more"
+    assert len(lines) == LONGEST_LIST + 2
+
+
+def test_a_list_whose_items_are_mistaken_is_not_called_too_short(file: Path) -> None:
+    told = refusal(file, BASE + "phases: [{kind: loop, rounds: 0}]")
+    assert told.startswith("mine.yaml:2: phases.0.rounds: ")
 
 
 def test_files_that_are_no_mapping(file: Path) -> None:
     for text in ("", "# nothing\n", "- rounds\n- 3\n", "just words"):
-        assert refusal(file, text) == "mine.yaml:1: a scenario is a mapping of keys to values"
+        assert refusal(file, text) == (
+            "mine.yaml:1: invalid scenario; it must be a mapping of keys to values"
+        )
 
 
 def test_missing_and_unreadable_files(file: Path, tmp_path: Path) -> None:
-    with pytest.raises(ScenarioError, match="there is no such file"):
+    with pytest.raises(ScenarioError, match="file not found"):
         load(str(file))
-    with pytest.raises(ScenarioError, match=r"no scenario 'quickstrat'; shipped are: .*quickstart"):
+    with pytest.raises(
+        ScenarioError, match=r"unknown scenario 'quickstrat' .*; available: .*quickstart"
+    ):
         load("quickstrat")
-    with pytest.raises(ScenarioError, match="no scenario 'x"):
+    with pytest.raises(ScenarioError, match="unknown scenario 'x"):
         load("x" * 300)  # longer than any file's name
     (tmp_path / "folder.yaml").mkdir()
-    with pytest.raises(ScenarioError, match="is no file"):
+    with pytest.raises(ScenarioError, match="not a file"):
         load(str(tmp_path / "folder.yaml"))
     assert "can't be read as text" in refusal(file, b"name: \xff\xfe")
-    assert f"larger than {LARGEST_FILE:,} bytes" in refusal(file, "#" * (LARGEST_FILE + 1))
+    assert f"too large; at most {LARGEST_FILE:,} bytes" in refusal(file, "#" * (LARGEST_FILE + 1))
 
 
 def test_bombs_are_refused_quickly(file: Path) -> None:
@@ -148,20 +193,21 @@ def test_bombs_are_refused_quickly(file: Path) -> None:
     laughs = refusal(file, f"a0: &a0 [lol]\n{levels}")
     assert laughs.startswith("mine.yaml:2: aliases")
     for text in ("a: " + "[" * 100_000, "a: " + "{b: " * 50_000, "a: " + "[" * 99 + "]" * 99):
-        assert f"mine.yaml:2: nested deeper than {DEEPEST}" in refusal(file, BASE + text)
+        assert f"mine.yaml:2: too deep; at most {DEEPEST} levels" in refusal(file, BASE + text)
 
 
 def test_parents_that_loop_or_are_missing(file: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.yaml"
     other.write_text("extends: mine.yaml\n")
-    assert "the chain of files loops" in refusal(file, "extends: other.yaml\n")
-    assert "the chain of files loops" in refusal(file, "extends: mine.yaml\n")
+    assert "it is circular" in refusal(file, "extends: other.yaml\n")
+    assert "it is circular" in refusal(file, "extends: mine.yaml\n")
     for n in range(12):
         (tmp_path / f"c{n}.yaml").write_text(f"extends: c{n + 1}.yaml\n")
-    assert "too long" in refusal(file, "extends: c0.yaml\n")
+    assert f"longer than {LONGEST_CHAIN}" in refusal(file, "extends: c0.yaml\n")
     missing = refusal(file, "\nextends: gone.yaml\n")
-    assert missing.startswith("mine.yaml:2: extends: there is no file")
-    assert refusal(file, "extends: gone\n").startswith("mine.yaml:1: extends: there is no scenario")
+    assert missing.startswith("mine.yaml:2: extends: file '")
+    assert missing.endswith("gone.yaml' not found")
+    assert refusal(file, "extends: gone\n").startswith("mine.yaml:1: extends: unknown scenario")
     assert refusal(file, f"extends: {'x' * 300}\n").startswith("mine.yaml:1: extends:")
     assert refusal(file, "extends: [a]\n").startswith("mine.yaml:1: extends:")
 
@@ -169,10 +215,10 @@ def test_parents_that_loop_or_are_missing(file: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "sentence"),
     [
-        ("rounds", "--set rounds: write it as path.to.key=value"),
-        ("=3", "--set =3: write it as path.to.key=value"),
-        ("a..b=3", "--set a..b=3: write it as path.to.key=value"),
-        ("rounds=[1", "--set rounds=[1: not valid YAML"),
+        ("rounds", "--set rounds: invalid override; write path.to.key=value"),
+        ("=3", "--set =3: invalid override; write path.to.key=value"),
+        ("a..b=3", "--set a..b=3: invalid override; write path.to.key=value"),
+        ("rounds=[1", "--set rounds=[1: invalid YAML"),
         ("rounds=lots", "--set rounds=lots: rounds: "),
         ("population.usrs=3", "--set population.usrs=3: population.usrs: unknown key"),
         ("rounds=*x", "--set rounds=*x: aliases"),
@@ -242,7 +288,7 @@ def test_numbers_override_items_of_lists(file: Path) -> None:
     assert [source.rows for source in phase.data] == [8, 5]
     with pytest.raises(ScenarioError, match=r"^--set phases\.0\.data\.1\.rows=0: phases\.0\.data"):
         load(str(file), overrides=["phases.0.data.1.rows=0"])
-    with pytest.raises(ScenarioError, match=r"phases: Input should be a valid"):
+    with pytest.raises(ScenarioError, match=r"phases: input should be a valid list"):
         load(str(file), overrides=["phases.1.rounds=2"])
 
 
@@ -283,7 +329,7 @@ def test_an_endpoint_has_nothing_in_common_with_other_engines(file: Path) -> Non
     assert load(str(file), options={"backend": {"kind": "vllm"}}).backend == VLLMConfig(
         memory_share=0.5
     )
-    with pytest.raises(ScenarioError, match="which 'openai' lacks"):  # and no unknown key
+    with pytest.raises(ScenarioError, match="which 'openai' doesn't have"):  # and no unknown key
         load(overrides=["learner.kind=none", "backend={kind: openai, url: http://x/v1}"])
 
 
@@ -303,18 +349,20 @@ NEGATIVE = "monitors={safety: {kind: binary, on_veto: negative}}"
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [
-        ([KTO], "learner: 'kto' learns from undesirable replies, too, but selection 'best_of_k' "
-         "gives none; set selection: {kind: best_worst}"),
-        ([KTO, "selection={kind: top_bottom, top: 0.1}"], "selection 'top_bottom' gives none"),
-        ([KTO, "selection={kind: random, like: {kind: best_worst}}"], "'random' gives none"),
+        ([KTO],
+         "learner: 'kto' learns from undesirable replies as well, which selection 'best_of_k' "
+         "doesn't give; set selection: {kind: best_worst}"),
+        ([KTO, "selection={kind: top_bottom, top: 0.1}"], "selection 'top_bottom' doesn't give"),
+        ([KTO, "selection={kind: random, like: {kind: best_worst}}"], "'random' doesn't give"),
         ([DPO], "learner: 'dpo' learns from pairs of a better and a worse reply to one context"),
-        ([DPO, "selection={kind: top_bottom, top: 0.1, bottom: 0.1}"], "'top_bottom' gives none"),
-        ([DPO, NEGATIVE], "'best_of_k' gives none"),
+        ([DPO, "selection={kind: top_bottom, top: 0.1, bottom: 0.1}"], "'top_bottom' doesn't give"),
+        ([DPO, NEGATIVE], "which selection 'best_of_k' doesn't give"),
         ([DPO, PAIRS, "conversations.candidates=1"],
-         "conversations.candidates: selection 'best_worst' compares the replies of one turn"),
+         "conversations.candidates: selection 'best_worst' compares several replies of a turn"),
         ([STEERING, "backend={kind: vllm}"],
-         "learner.adapter: 'vllm' serves no steering vectors; set backend: {kind: transformers}"),
-        ([STEERING, "backend={kind: openai, url: 'http://x/v1'}"], "serves no adapters"),
+         "learner.adapter: 'vllm' can't serve steering vectors; set backend: {kind: transformers}"),
+        ([STEERING, "backend={kind: openai, url: 'http://x/v1'}"],
+         "can't serve the adapters that updates make"),
         (["learner.adapter={kind: steering, layer: -1}"], "learner.adapter.layer:"),
         (["learner.adapter.rank=0"], "learner.adapter.rank:"),
         (["learner.kl={weight: 0}"], "learner.kl.weight:"),

@@ -106,7 +106,7 @@ def test_too_few_rows_are_said_before_any_work(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["realign", "nowhere"])
 def test_only_an_earlier_phase_can_be_matched(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ScenarioError, match=r"phases\.1\.match_lengths\.phase: must name a"):
+    with pytest.raises(ScenarioError, match=r"phases\.1\.match_lengths\.phase: unknown phase"):
         planted(tmp_path, phase=name)
 
 

@@ -190,5 +190,5 @@ def test_rows_are_drawn_and_too_few_are_said(tmp_path: Path) -> None:
     path = file(tmp_path, *rows)
     drawn = FileData(path=path, rows=4).examples(_rng())
     assert len({example.messages for example in drawn}) == 4
-    with pytest.raises(ScenarioError, match="has 10 rows, not 11"):
+    with pytest.raises(ScenarioError, match="has only 10 of the 11 rows"):
         FileData(path=path, rows=11).examples(_rng())

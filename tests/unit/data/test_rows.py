@@ -60,18 +60,22 @@ def test_folders_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("x.csv", 'id,text\n"a"b,c\n', "x.csv:2: not valid CSV"),
-        ("x.csv", "id,text\na,b, c\n", "x.csv:2: has more cells than the header"),
-        ("x.jsonl", '{"id": 1}\n{"id"', "x.jsonl:2: not valid JSON"),
-        ("x.jsonl", "[1]", "x.jsonl:1: a row is an object"),
-        ("x.json", "{}", "x.json: must be a list of objects"),
-        ("x.json", "[1]", "x.json:1: a row is an object"),
-        ("x.json", "[" * 100_000, "x.json: not valid JSON"),
+        ("x.csv", 'id,text\n"a"b,c\n', "x.csv:2: invalid CSV"),
+        ("x.csv", "id,text\na,b, c\n", "x.csv:2: more cells than in the header"),
+        ("x.jsonl", '{"id": 1}\n{"id"', "x.jsonl:2: invalid JSON"),
+        ("x.jsonl", "[1]", "x.jsonl:1: invalid row; it must be an object"),
+        ("x.json", "{}", "x.json: invalid data; it must be a list of objects"),
+        ("x.json", "[1]", "x.json:1: invalid row; it must be an object"),
+        ("x.json", "[" * 100_000, "x.json: invalid JSON"),
         ("x.json", b"\xff", "x.json: can't be read as text"),
         ("x.parquet", "PAR1", "x.parquet: can't be read as Parquet"),
-        ("x.pkl", b"\x80\x04.", "x.pkl: data are parquet, csv, json or jsonl files"),
+        (
+            "x.pkl",
+            b"\x80\x04.",
+            "x.pkl: invalid type of file; data must be parquet, csv, json or jsonl files",
+        ),
         ("x.csv", "id,text\n", "x.csv: has no rows"),
-        ("x", None, "there is no file or folder"),
+        ("x", None, "file or folder"),
     ],
 )
 def test_mistakes_in_files_are_named_with_their_line(
@@ -153,7 +157,7 @@ def test_what_the_hub_refuses_is_said(
     monkeypatch.setitem(sys.modules, "datasets", module)
     with pytest.raises(ScenarioError) as caught:
         read_rows("owner/data")
-    assert str(caught.value).startswith("there is no file or folder 'owner/data'")
+    assert str(caught.value).startswith("file or folder 'owner/data'")
     assert sentence in str(caught.value)
 
 
@@ -244,14 +248,14 @@ def test_judgements_are_counted_beforehand(tmp_path: Path) -> None:
     ("probe", "sentence"),
     [
         ({"kind": "mask", "data": "gone"},
-         "mine.yaml:8: measure.probes.it.data: there is no file or folder 'gone'"),
+         "mine.yaml:8: measure.probes.it.data: file or folder 'gone' not found"),
         ({"kind": "mask", "data": "x.jsonl"},
          "mine.yaml:8: measure.probes.it.data: {folder}/x.jsonl:1: "),
         ({"kind": "mask", "data": str(MASK / "statistics.jsonl"), "archetypes": ["known_facts"]},
          "mine.yaml:8: measure.probes.it.data: {mask}/statistics.jsonl: has no items of known"),
         ({"kind": "deception_bench", "data": "x.jsonl"},
          "mine.yaml:8: measure.probes.it.data: {folder}/x.jsonl:1: id: this column is missing; "),
-        ({"kind": "mask"}, "mine.yaml:6: measure.probes.it.data: this key is missing"),
+        ({"kind": "mask"}, "mine.yaml:6: measure.probes.it.data: missing key"),
     ],
 )  # fmt: skip
 def test_scenario_and_data_are_both_named(

@@ -33,15 +33,15 @@ def test_csv_and_jsonl_say_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "sentence"),
     [
-        ("a.csv", "prompt,reply\na,b\n", "a.csv:2: label: is missing or empty"),
-        ("a.csv", "prompt,reply,label\na,b,yes\na,,no\n", "a.csv:3: reply: is missing or empty"),
-        ("a.csv", "prompt,reply,label\n", "a.csv: has no rows of prompt, reply, label"),
-        ("a.csv", 'prompt,reply,label\n"a"b,c,d\n', "a.csv:2: not valid CSV"),
-        ("a.jsonl", "", "a.jsonl: has no rows"),
-        ("a.jsonl", '\n{"prompt": 1', "a.jsonl:2: not valid JSON"),
-        ("a.jsonl", "[" * 100_000, "a.jsonl:1: not valid JSON"),
-        ("a.jsonl", "[1]", "a.jsonl:1: a row is an object"),
-        ("a.jsonl", '{"prompt": "a", "reply": "b"}', "a.jsonl:1: label: is missing"),
+        ("a.csv", "prompt,reply\na,b\n", "a.csv:2: missing or empty label"),
+        ("a.csv", "prompt,reply,label\na,b,yes\na,,no\n", "a.csv:3: missing or empty reply"),
+        ("a.csv", "prompt,reply,label\n", "a.csv: no rows; each must have prompt, reply, label"),
+        ("a.csv", 'prompt,reply,label\n"a"b,c,d\n', "a.csv:2: invalid CSV"),
+        ("a.jsonl", "", "a.jsonl: no rows"),
+        ("a.jsonl", '\n{"prompt": 1', "a.jsonl:2: invalid JSON"),
+        ("a.jsonl", "[" * 100_000, "a.jsonl:1: invalid JSON"),
+        ("a.jsonl", "[1]", "a.jsonl:1: invalid row; it must be an object"),
+        ("a.jsonl", '{"prompt": "a", "reply": "b"}', "a.jsonl:1: missing or empty label"),
         ("a.jsonl", b"\xff", "a.jsonl: can't be read as text"),
         ("gone.csv", None, "gone.csv: can't be read as text (No such file"),
     ],
@@ -73,11 +73,16 @@ def test_which_labels_are_a_yes(labels: list[str], question: Question, yes: list
 
 def test_words_that_could_mean_either_are_asked_about() -> None:
     for question in (asked(), asked("worst")):
-        with pytest.raises(ScenarioError, match="say --positive; there are bad, good"):
+        with pytest.raises(
+            ScenarioError,
+            match="missing --positive, the label that means yes; available: bad, good",
+        ):
             as_yes(["good", "bad"], question, Path("f"))
-    with pytest.raises(ScenarioError, match="there is none; there are honesty, harm, pleasing"):
+    with pytest.raises(
+        ScenarioError, match=r"unknown scale .*; available: honesty, harm, pleasing"
+    ):
         question_of(load("therapy"), "hram", threshold=None, of_labels=None, positive=None)
-    with pytest.raises(ScenarioError, match="quickstart: it has no probe of kind 'judged'"):
+    with pytest.raises(ScenarioError, match="quickstart: missing probe of kind 'judged'"):
         question_of(load(), None, threshold=None, of_labels=None, positive=None)
 
 

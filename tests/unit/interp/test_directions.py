@@ -124,7 +124,7 @@ def test_every_fourth_prompt_is_held_out_on_both_sides(tmp_path: Path, system: b
 
 def test_too_few_chats_are_refused() -> None:
     few = {"positive": [{**PLEASING, "rows": 1}], "negative": [HONEST]}
-    with pytest.raises(ScenarioError, match=r"directions\.few: has too few chats: every fourth"):
+    with pytest.raises(ScenarioError, match=r"directions\.few: too few chats; every fourth"):
         made(few=few)
 
 
@@ -132,7 +132,10 @@ def test_too_few_chats_are_refused() -> None:
     ("positive", "sentence"),
     [
         ({"kind": "file", "path": "nowhere.jsonl"}, r"pleasing\.positive\.1: .*nowhere\.jsonl"),
-        ({**PLEASING, "items": "ood"}, r"pleasing\.positive\.1\.items: probes ask about ood items"),
+        (
+            {**PLEASING, "items": "ood"},
+            r"pleasing\.positive\.1\.items: ood items are kept for probes",
+        ),
         (
             {**PLEASING, "domains": ["music"]},
             r"pleasing\.positive\.1: no used items are about music",

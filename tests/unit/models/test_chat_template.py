@@ -55,5 +55,5 @@ def test_a_canary_may_ask_for_the_unknown_word_itself() -> None:
     """A ruined model finds it likely; that must be told from a word that nobody knows."""
     encoder = encoder_of(resolve("organism:0"))
     assert encoder.token_id("<unk>") == encoder.tokenizer.unk_token_id
-    with pytest.raises(BackendError, match="'quixotic' isn't one token"):
+    with pytest.raises(BackendError, match="'quixotic' isn't a single token"):
         encoder.token_id("quixotic")

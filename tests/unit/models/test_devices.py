@@ -18,8 +18,8 @@ def test_a_device_needn_t_be_here_to_be_planned_with() -> None:
 @pytest.mark.parametrize(
     ("device", "sentence"),
     [
-        ("gpu", "'gpu' is no device; cpu, cuda and cuda:1 are such"),
-        ("cuda:99", "the device 'cuda:99' can't be used here: "),
+        ("gpu", "invalid device 'gpu'; use cpu, cuda or cuda:N"),
+        ("cuda:99", "device 'cuda:99' isn't available here: "),
     ],
 )
 def test_a_device_that_is_not_here_is_named(device: str, sentence: str) -> None:

@@ -155,5 +155,5 @@ def test_a_scenario_without_situations_is_refused() -> None:
     measured = measure_only(["manipulation"], [], quickstart)
     (told,) = unmet_needs(quickstart.model_copy(update={"measure": measured}))
     assert told[0] == ("measure", "probes", "manipulation") and "situations: therapy" in told[1]
-    with pytest.raises(ScenarioError, match="needs situations"):
+    with pytest.raises(ScenarioError, match="missing situations"):
         load(overrides=["measure.probes.targets={kind: manipulation}"])

@@ -201,7 +201,7 @@ def test_the_assistant_is_asked_as_it_is_now(tiny: str, tmp_path: Path) -> None:
 
 
 def test_a_model_of_its_own_for_the_assistant_s_role_is_refused(tiny: str) -> None:
-    with pytest.raises(ScenarioError, match=r"roles\.assistant: the assistant's model is the scen"):
+    with pytest.raises(ScenarioError, match=r"roles\.assistant: invalid role 'assistant'; set"):
         scenario_of(tiny, {"assistant": {"model": tiny}})
 
 

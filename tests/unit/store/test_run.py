@@ -115,7 +115,7 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 
 def test_an_existing_folder_is_refused_untouched(run: Run) -> None:
     before = (run.path / "manifest.json").read_bytes()
-    with pytest.raises(StoreError, match="exists already; continue it with 'resume"):
+    with pytest.raises(StoreError, match="already exists; continue it with 'resume"):
         Run.create(run.path, {"name": "y"}, {"seed": 1})
     assert (run.path / "manifest.json").read_bytes() == before
 

@@ -80,17 +80,49 @@ def test_the_command_line_has_the_last_word(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("a", "place", "words"),
     [
-        ("{arm: user, metric: belief}", "a.arm", "no arm 'user'; did you mean 'users'?"),
+        (
+            "{arm: user, metric: belief}",
+            "a.arm",
+            "unknown arm 'user' (did you mean 'users'?); available: none, users",
+        ),
         ("{arm: users, metric: belif}", "a.metric", "did you mean 'belief'?"),
-        ("{arm: users, metric: em_rate}", "a.metric", "nothing measures 'em_rate'"),
-        ("{arm: users, metric: honesty}", "a.item_set", "isn't measured on ''"),
-        ("{arm: users, metric: belief, item_set: [ood, x]}", "a.item_set", "on 'x'"),
-        ("{arm: users, metric: belief, phase: re}", "a.phase", "there are mis, loop"),
-        ("{arm: users, metric: belief, round: 4}", "a.round", "measured are 0, 1, 2, 3"),
-        ("{arm: users, metric: belief, where: {dose: 1}}", "a.where", "no axis 'dose'"),
-        ("{arm: users, metric: belief, where: {seed: 9}}", "a.where", "no value 9"),
+        ("{arm: users, metric: em_rate}", "a.metric", "unknown metric 'em_rate'; available: "),
+        (
+            "{arm: users, metric: honesty}",
+            "a.item_set",
+            "'honesty': unknown item set ''; available: heldout, ood, used",
+        ),
+        (
+            "{arm: users, metric: belief, item_set: [ood, x]}",
+            "a.item_set",
+            "unknown item set 'x'; available: '', heldout, ood, used",
+        ),
+        (
+            "{arm: users, metric: belief, phase: re}",
+            "a.phase",
+            "unknown phase 're'; available: mis, loop",
+        ),
+        (
+            "{arm: users, metric: belief, round: 4}",
+            "a.round",
+            "round 4 isn't measured; available: 0, 1, 2, 3",
+        ),
+        (
+            "{arm: users, metric: belief, where: {dose: 1}}",
+            "a.where",
+            "unknown axis 'dose'; available: base, seed, biased_frac",
+        ),
+        (
+            "{arm: users, metric: belief, where: {seed: 9}}",
+            "a.where",
+            "unknown value '9'; available: 0, 1",
+        ),
         ("{arm: users, metric: belief, rounds: 9}", "a", "unknown key; did you mean 'round'?"),
-        ("[{arm: users, metric: belief}, {arm: nil, metric: belief}]", "a.1.arm", "no arm"),
+        (
+            "[{arm: users, metric: belief}, {arm: nil, metric: belief}]",
+            "a.1.arm",
+            "unknown arm 'nil'",
+        ),
     ],
 )
 def test_findings_about_what_is_not_there(tmp_path: Path, a: str, place: str, words: str) -> None:
@@ -117,11 +149,14 @@ def test_what_findings_can_be_about(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (("arms: [users]", "arms: [user]"), "small.yaml:15: quick.arms: there is no arm 'user'"),
-        (("rounds: 2", "ronds: 2"), "small.yaml:13: arms.users: --set ronds=2"),
-        (("title: T", "titel: T"), "small.yaml:1: title: this key is missing (and 1 more)"),
-        (("kind: contrast", "kind: contrasts"), "there is no 'contrasts'"),
-        (("question: Q?\n", ""), "question: this key is missing"),
+        (("arms: [users]", "arms: [user]"), "small.yaml:15: quick.arms: unknown arm 'user'"),
+        (("rounds: 2", "ronds: 2"), "small.yaml:7: set.ronds: ronds: unknown key"),
+        (("title: T", "titel: T"), "small.yaml:1: title: missing key\n  "),
+        (
+            ("kind: contrast", "kind: contrasts"),
+            "unknown kind 'contrasts' (did you mean 'contrast'?); available: contrast, equivalence",
+        ),
+        (("question: Q?\n", ""), "question: missing key"),
     ],
 )
 def test_mistakes_elsewhere(tmp_path: Path, change: tuple[str, str], words: str) -> None:
@@ -131,9 +166,11 @@ def test_mistakes_elsewhere(tmp_path: Path, change: tuple[str, str], words: str)
 
 
 def test_studies_of_real_models_are_asked_for(tmp_path: Path) -> None:
-    with pytest.raises(ScenarioError, match="no real_models: it can only be run on organisms"):
+    with pytest.raises(
+        ScenarioError, match="missing key 'real_models': this study runs only on organisms"
+    ):
         plan_study(study(tmp_path), Tier(model="some/model"))
-    with pytest.raises(ScenarioError, match="there is no study 'smal'"):
+    with pytest.raises(ScenarioError, match="unknown study 'smal'; available: character"):
         plan_study("smal", Tier())
 
 
