@@ -1,0 +1,234 @@
+"""Writes the generated parts of the documentation, between their markers.
+
+    python docs/generate.py            write what is stale
+    python docs/generate.py --check    only say what is stale; exit code 1 if anything is
+
+A page marks a part with `<!-- generated: NAME -->` and `<!-- end: NAME -->`. Whatever stands
+between the two is replaced. `PARTS` says what each part is made of.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS.parent))  # the code beside these pages, wherever it is called from
+
+from simulator.config.scenario import Scenario  # noqa: E402
+from simulator.probes.data_probe import DataProbe  # noqa: E402
+from simulator.probes.registry import AnyProbe  # noqa: E402
+from simulator.studies.plan import Tier, listed, plan_study  # noqa: E402
+
+Schema = dict[str, Any]
+MARKED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)
+LONG = 40  # characters of a default that a table has room for
+
+
+def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """Return a Markdown table; cells are escaped, so that none ends early."""
+    lines = [head, tuple("---" for _ in head), *rows]
+    cells = ([cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+
+
+def slug(heading: str) -> str:
+    """Return the anchor that GitHub gives a heading."""
+    plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading.strip().lower())
+    return re.sub(r"[^\w\- ]", "", plain).replace(" ", "-")
+
+
+# Scenarios: every key, from the schema that also checks them
+
+
+def scenario_keys() -> str:
+    """Return a section for the scenario, and one for every mapping inside it."""
+    schema = Scenario.model_json_schema()
+    headings = _headings(schema)
+    return "\n\n".join(
+        _section(part, headings[name], headings) for name, part in _parts(schema, headings)
+    )
+
+
+def _parts(schema: Schema, headings: Mapping[str, str]) -> Iterator[tuple[str, Schema]]:
+    yield "", schema
+    for name in headings:
+        if name:
+            yield name, schema["$defs"][name]
+
+
+def _headings(schema: Schema) -> dict[str, str]:
+    """Return the heading of every mapping, in the order that the keys lead to them."""
+    headings = {"": "The scenario"}
+    queue = [("", schema)]
+    for path, part in queue:  # grows while it is walked
+        for key, value in part.get("properties", {}).items():
+            where = f"{path}.{key}" if path else key
+            for name, inside in _refs(value, where):
+                if name not in headings:
+                    found = schema["$defs"][name]
+                    kind = found.get("properties", {}).get("kind", {}).get("const")
+                    headings[name] = f"{inside}, kind {kind}" if kind else inside
+                    queue.append((inside, found))
+    return headings
+
+
+def _refs(value: Schema, where: str) -> Iterator[tuple[str, str]]:
+    """Yield the mappings that a key holds, each with its path; NAME and N stand for any."""
+    if "$ref" in value:
+        yield value["$ref"].rpartition("/")[2], where
+    for one in (*value.get("anyOf", ()), *value.get("oneOf", ())):
+        yield from _refs(one, where)
+    if isinstance(value.get("items"), dict):
+        yield from _refs(value["items"], f"{where}.N")
+    if isinstance(value.get("additionalProperties"), dict):
+        yield from _refs(value["additionalProperties"], f"{where}.NAME")
+
+
+def _section(part: Schema, heading: str, headings: Mapping[str, str]) -> str:
+    required = part.get("required", ())
+    rows = [
+        (f"`{key}`", _values(value, headings), _default(value, key in required),
+         value.get("description", ""))
+        for key, value in part.get("properties", {}).items()
+    ]  # fmt: skip
+    about = " ".join(part.get("description", "").split())
+    keys = table(("key", "values", "default", "meaning"), rows)
+    return "\n\n".join(filter(None, (f"### {heading}", about, keys)))
+
+
+def _values(value: Schema, headings: Mapping[str, str]) -> str:
+    """Say which values a key takes."""
+    if "$ref" in value:
+        heading = headings[value["$ref"].rpartition("/")[2]]
+        return f"[{heading.rpartition(', kind ')[2]}](#{slug(heading)})"
+    if "const" in value:
+        return f"`{value['const']}`"
+    if "enum" in value:
+        return ", ".join(f"`{one}`" for one in value["enum"])
+    several = [*value.get("anyOf", ()), *value.get("oneOf", ())]
+    if several:
+        return " or ".join(_values(one, headings) for one in several if one.get("type") != "null")
+    if value.get("type") == "array":
+        items = value.get("items") or {}
+        return f"list of {_values(items, headings)}"
+    if isinstance(value.get("additionalProperties"), dict):
+        return f"mapping of names to {_values(value['additionalProperties'], headings)}"
+    return _scalar(value)
+
+
+def _scalar(value: Schema) -> str:
+    words = {"integer": "whole number", "number": "number", "string": "text", "boolean": "yes/no"}
+    kind = words.get(value.get("type", ""), "any")
+    bounds = (
+        ("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"), ("exclusiveMaximum", "<"),
+    )  # fmt: skip
+    limits = [f"{sign} {value[name]:g}" for name, sign in bounds if name in value]
+    return " ".join([kind, ", ".join(limits)]).strip()
+
+
+def _default(value: Schema, required: bool) -> str:
+    if required:
+        return "*required*"
+    if "const" in value:
+        return f"`{value['const']}`"
+    default = value.get("default")
+    if default in (None, "", [], {}):
+        return "empty"
+    if isinstance(default, bool):
+        return "`true`" if default else "`false`"
+    if isinstance(default, dict):
+        return f"kind `{default['kind']}`" if "kind" in default else "see there"
+    if isinstance(default, list) and any(isinstance(one, dict) for one in default):
+        return ", ".join(f"kind `{one['kind']}`" for one in default if "kind" in one) or "see there"
+    if isinstance(default, list):
+        default = f"[{', '.join(map(str, default))}]"
+    text = str(default)
+    return f"`{text}`" if len(text) <= LONG and "\n" not in text else "a built-in text"
+
+
+# Studies: from their files
+
+
+def studies() -> str:
+    """Return the table of shipped studies, with the runs of both tiers."""
+    rows = [
+        (f"`{name}`", question, source, *(
+            str(len(plan_study(name, Tier(quick=quick)).cells)) for quick in (False, True)
+        ))
+        for name, question, source in listed()
+    ]  # fmt: skip
+    return table(("study", "question", "paper", "runs", "runs with `--quick`"), rows)
+
+
+# Probes: from their classes
+
+
+def probes() -> str:
+    """Return the table of probes: what each asks, and what it needs."""
+    rows = [(f"`{kind}`", _first_line(probe), _needs(probe)) for kind, probe in _probes()]
+    return table(("kind", "what it does", "needs"), rows)
+
+
+def _probes() -> list[tuple[str, Any]]:
+    union, *_ = get_args(AnyProbe)
+    return [(probe.model_fields["kind"].default, probe) for probe in get_args(union)]
+
+
+def _first_line(probe: Any) -> str:
+    return (probe.__doc__ or "").strip().splitlines()[0]
+
+
+def _needs(probe: Any) -> str:
+    capabilities = sorted(f"`{name}`" for name in probe.required_capabilities)
+    fields = probe.model_fields
+    return ", ".join(
+        [
+            *(["the organism's world"] if probe.requires_world else []),
+            *(["data of yours"] if issubclass(probe, DataProbe) else []),
+            *(["a judge"] if "role" in fields else []),
+            *(["a backend with " + ", ".join(capabilities)] if capabilities else []),
+        ]
+    )
+
+
+PARTS: dict[str, dict[str, Callable[[], str]]] = {
+    "scenarios.md": {"keys": scenario_keys},
+    "studies.md": {"studies": studies},
+    "probes.md": {"probes": probes},
+}
+
+
+def generated(page: str) -> str:
+    """Return a page as it should be."""
+    parts = PARTS[page]
+    text = (DOCS / page).read_text(encoding="utf-8")
+    marked = {name for _, name, _ in MARKED.findall(text)}
+    if marked != parts.keys():
+        raise SystemExit(f"docs/{page}: marks {sorted(marked)}, should mark {sorted(parts)}")
+    return MARKED.sub(lambda m: f"{m[1]}\n{parts[m[2]]()}\n\n{m[3]}", text)
+
+
+def stale() -> dict[str, str]:
+    """Return the pages whose generated parts aren't in step, each as it should be."""
+    pages = {page: generated(page) for page in PARTS}
+    return {
+        page: text
+        for page, text in pages.items()
+        if text != (DOCS / page).read_text(encoding="utf-8")
+    }
+
+
+def main() -> int:
+    """Write what is stale, or say what is."""
+    found = stale()
+    for page, text in found.items():
+        print(f"docs/{page}")
+        if "--check" not in sys.argv[1:]:
+            (DOCS / page).write_text(text, encoding="utf-8")
+    return 1 if found and "--check" in sys.argv[1:] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
