@@ -7,6 +7,7 @@ A page marks a part with `<!-- generated: NAME -->` and `<!-- end: NAME -->`. Wh
 between the two is replaced. `PARTS` says what each part is made of.
 """
 
+import importlib
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +21,7 @@ from simulator.config.scenario import Scenario  # noqa: E402
 from simulator.probes.data_probe import DataProbe  # noqa: E402
 from simulator.probes.registry import AnyProbe  # noqa: E402
 from simulator.studies.plan import Tier, listed, plan_study  # noqa: E402
+from tests.unit.test_imports import FLOORS  # noqa: E402
 
 Schema = dict[str, Any]
 MARKED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)
@@ -162,6 +164,19 @@ def studies() -> str:
     return table(("study", "question", "paper", "runs", "runs with `--quick`"), rows)
 
 
+# Architecture: from the test that holds the floors, and each package's own first line
+
+
+def floors() -> str:
+    """Return the table of floors, from the ground up."""
+    rows = [
+        (str(height), f"`{package}`", _first_line(importlib.import_module(package)))
+        for height, floor in enumerate(FLOORS)
+        for package in floor
+    ]
+    return table(("floor", "package", "what it is"), rows)
+
+
 # Probes: from their classes
 
 
@@ -176,8 +191,8 @@ def _probes() -> list[tuple[str, Any]]:
     return [(probe.model_fields["kind"].default, probe) for probe in get_args(union)]
 
 
-def _first_line(probe: Any) -> str:
-    return (probe.__doc__ or "").strip().splitlines()[0]
+def _first_line(of: Any) -> str:
+    return (of.__doc__ or "").strip().splitlines()[0]
 
 
 def _needs(probe: Any) -> str:
@@ -197,6 +212,7 @@ PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "scenarios.md": {"keys": scenario_keys},
     "studies.md": {"studies": studies},
     "probes.md": {"probes": probes},
+    "architecture.md": {"floors": floors},
 }
 
 
