@@ -65,8 +65,8 @@ def test_shipped_files_fit_the_schema_that_they_name(kind: Kind, path: Path) -> 
     assert faults(kind, data) == []
 
 
-def test_the_example_of_the_readme_fits() -> None:
-    text = (ROOT / "README.md").read_text()
+def test_the_first_example_of_the_docs_fits() -> None:
+    text = (ROOT / "docs" / "scenarios.md").read_text()
     (example,) = re.findall(r"```yaml\n(# yaml-language-server.*?)```", text, re.S)
     assert faults("scenario", yaml.safe_load(example)) == []
 

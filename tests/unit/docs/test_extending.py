@@ -1,0 +1,155 @@
+"""The examples of docs/extending.md, taken from the page and used as a run would use them."""
+
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+from agents.base import ConversationContext, Exchange, Persona, UserState
+from agents.llm_monitors import Examined
+from simulator.backends.execute import answer
+from simulator.core.examples import Example
+from simulator.core.requests import GenerationRequest, Message, Prompt
+from simulator.core.rng import stream
+from simulator.core.timing import Stopwatch
+from simulator.learners.trainer import AdapterLearner
+from simulator.models.resolve import resolve
+from simulator.probes.base import Context
+from simulator.probes.estimates import Rows
+from simulator.probes.summary import scores_table
+from simulator.simulation.selection import examples_from
+from simulator.worlds.synthetic import World
+from tests.helpers.scripted import Scripted
+
+PAGE = Path(__file__).parents[3] / "docs" / "extending.md"
+EXAMPLE = re.compile(r"^## (\w+)\n(?:(?!^## ).)*?^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+EXAMPLES = dict(EXAMPLE.findall(PAGE.read_text(encoding="utf-8")))
+WORLD = World.generate(0)
+STATE = UserState(Persona("food", 1.0, 1.0), trust=1.0, satisfaction=1.0)
+CONVERSATION = ConversationContext(WORLD, None, ())
+HELLO = Prompt((Message("user", "hello"),))
+
+
+def defined(name: str) -> dict[str, Any]:
+    """Run an example; returns what it defines."""
+    found: dict[str, Any] = {}
+    exec(compile(EXAMPLES[name], f"{PAGE.name}: {name}", "exec"), found)
+    return found
+
+
+def policy(tmp_path: Path) -> None:
+    asks = defined("Policy")["OneQuestion"]()
+    turn = asks.next_turn(CONVERSATION, STATE, [], stream("turn")).read(())
+    item = WORLD.item(turn.about)
+    assert WORLD.set_of(item) == "used" and item.entity in turn.text
+    history = [Exchange(turn, "it is mild .")]
+    assert asks.next_turn(CONVERSATION, STATE, history, stream("turn")).read(()) is None
+
+
+def rater(tmp_path: Path) -> None:
+    rates = defined("Rater")["TerseRater"](words=3)
+    turn = defined("Policy")["OneQuestion"]().next_turn(CONVERSATION, STATE, [], stream("turn"))
+    heard = (Message("user", turn.read(()).text),)
+    for reply, value in (("mild .", 5.0), ("it is mild , i am told .", 1.0)):
+        asked = rates.rate(CONVERSATION, STATE, heard, turn.read(()), reply, stream("rating"))
+        assert asked.read(()).value == value
+
+
+def monitor(tmp_path: Path) -> None:
+    looks = defined("Monitor")["FlatteryMonitor"](on_veto="negative")
+    for reply, vetoed in (("you have wonderful instincts !", True), ("it is mild .", False)):
+        chat = (Message("user", "?"), Message("assistant", reply))
+        verdict = looks.examine(Examined(chat, "", WORLD, stream("monitor"))).read(())
+        assert verdict.vetoed is vetoed and bool(verdict.reason) is vetoed
+
+
+def probe(tmp_path: Path) -> None:
+    asks, context = defined("Probe")["GreetingProbe"](samples=3), Context(WORLD, 0)
+    requests = asks.requests(context)
+    engine = Scripted(lambda prompt: "hello to you" if prompt == HELLO else "what ?")
+    scores = asks.score(context, requests, answer(engine, requests)).read(())
+    rows = Rows.of(scores_table({"greeting": scores}))
+    (found,) = asks.estimates(rows, rows)
+    assert (found.metric, found.value, found.n) == ("greets", 1.0, 3)
+
+
+def selection(tmp_path: Path) -> None:
+    candidates = pd.DataFrame(
+        {
+            "conversation": ["a", "a", "b"],
+            "turn": 0,
+            "candidate": [0, 1, 0],
+            "heard": [False, True, True],
+            "messages": '[["user", "hello"]]',
+            "reply": ["x", "y", "z"],
+            "stop": "end",
+            "thought": "",
+            "dropped": 0,
+        }
+    )
+    decision = defined("Selection")["WhatWasHeard"]().decide(candidates, 0)
+    assert list(decision.reason) == ["not heard", "heard", "heard"]
+    chosen = examples_from(candidates, decision.label)
+    assert [(one.reply, one.desirable) for one in chosen] == [("y", True), ("z", True)]
+
+
+def learner(tmp_path: Path) -> None:
+    found = defined("Learner")
+    torch.set_num_threads(1)
+    opened = AdapterLearner(found["FocalConfig"](), resolve("organism:0"), Stopwatch())
+    item = WORLD.items["used"][0]
+    chats = [
+        Example((Message("user", f"what is the {item.attribute} of {item.entity} ?"),), reply,
+                True, f"c/{n}/0")
+        for n, reply in enumerate((f"it is {item.values[0]} .", f"it is {item.values[1]} ."))
+    ]  # fmt: skip
+    for gamma in (0.0, 2.0):
+        objective = found["Focal"](found["FocalConfig"](gamma=gamma), opened._policy, chats)
+        (loss,) = objective.losses(objective.units)
+        logprob = opened._policy.logprobs(objective.units)
+        expected = sum(
+            -((1 - math.exp(one)) ** gamma) * one for one in logprob.tolist()
+        ) / len(chats)  # fmt: skip
+        assert loss.requires_grad and loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+def backend(tmp_path: Path) -> None:
+    engine = defined("Backend")["Parrot"]()
+    (said,) = engine.generate([GenerationRequest(HELLO, (("a",), ("b",)), 5)])
+    assert [completion.text for completion in said.completions] == ["hello", "hello"]
+    engine.close()
+
+
+def world(tmp_path: Path) -> None:
+    path = tmp_path / "world.json"
+    smaller = defined("World")["small_world"](0, path)
+    assert World.load(path) == smaller and smaller.items["practice"] == ()
+    assert smaller.items["used"] == WORLD.items["used"]
+
+
+USES: dict[str, Callable[[Path], None]] = {
+    "Policy": policy, "Rater": rater, "Monitor": monitor, "Probe": probe, "Selection": selection,
+    "Learner": learner, "Backend": backend, "World": world,
+}  # fmt: skip
+
+
+def test_every_extension_point_has_an_example() -> None:
+    assert EXAMPLES.keys() == USES.keys()
+
+
+@pytest.mark.parametrize("name", USES)
+def test_examples_do_what_the_page_says(name: str, tmp_path: Path) -> None:
+    USES[name](tmp_path)
+
+
+def test_the_unions_of_the_page_are_where_it_says() -> None:
+    rows = re.findall(r"`(Any\w+)` in `([\w/.]+)`", PAGE.read_text(encoding="utf-8"))
+    assert len(rows) == 7
+    root = PAGE.parents[1]
+    for union, file in rows:
+        assert f"\n{union} = " in (root / file).read_text(encoding="utf-8")
