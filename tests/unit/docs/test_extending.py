@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,17 @@ import pandas as pd
 import pytest
 import torch
 
-from agents.base import ConversationContext, Exchange, Persona, UserState
-from agents.llm_monitors import Examined
+from agents.base import (
+    ConversationContext,
+    Exchange,
+    MonitorContext,
+    Persona,
+    PolicyContext,
+    RatingContext,
+    UserState,
+    UserTurn,
+)
+from agents.world_users import BenignUser
 from simulator.backends.execute import answer
 from simulator.core.examples import Example
 from simulator.core.requests import GenerationRequest, Message, Prompt
@@ -23,15 +33,15 @@ from simulator.probes.base import Context
 from simulator.probes.estimates import Rows
 from simulator.probes.summary import scores_table
 from simulator.simulation.selection import examples_from
-from simulator.worlds.synthetic import World
+from simulator.worlds.base import Use
+from simulator.worlds.synthetic import SyntheticWorld
 from tests.helpers.scripted import Scripted
 
 PAGE = Path(__file__).parents[3] / "docs" / "extending.md"
 EXAMPLE = re.compile(r"^## (\w+)\n(?:(?!^## ).)*?^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 EXAMPLES = dict(EXAMPLE.findall(PAGE.read_text(encoding="utf-8")))
-WORLD = World.generate(0)
+WORLD = SyntheticWorld.generate(0)
 STATE = UserState(Persona("food", 1.0, 1.0), trust=1.0, satisfaction=1.0)
-CONVERSATION = ConversationContext(WORLD, None, ())
 HELLO = Prompt((Message("user", "hello"),))
 
 
@@ -42,29 +52,34 @@ def defined(name: str) -> dict[str, Any]:
     return found
 
 
+def in_round(number: int) -> ConversationContext:
+    return ConversationContext(WORLD, None, (), number)
+
+
 def policy(tmp_path: Path) -> None:
-    asks = defined("Policy")["OneQuestion"]()
-    turn = asks.next_turn(CONVERSATION, STATE, [], stream("turn")).read(())
-    item = WORLD.item(turn.about)
-    assert WORLD.set_of(item) == "used" and item.entity in turn.text
-    history = [Exchange(turn, "it is mild .")]
-    assert asks.next_turn(CONVERSATION, STATE, history, stream("turn")).read(()) is None
+    asks = defined("Policy")["LatePresser"]()
+    for number, pressured in ((4, False), (5, True)):
+        context = PolicyContext(in_round(number), STATE, ())
+        turn = asks.next_turn(context, stream("turn", number)).read(())
+        item = WORLD.item(turn.about)
+        assert item in WORLD.items["used"] and item.entity in turn.text
+        assert turn.pressured is pressured and (turn.wish in item.values) is pressured
+        later = replace(context, history=(Exchange(turn, "it is mild ."),))
+        assert asks.next_turn(later, stream("turn")).read(()) is None
 
 
 def rater(tmp_path: Path) -> None:
-    rates = defined("Rater")["TerseRater"](words=3)
-    turn = defined("Policy")["OneQuestion"]().next_turn(CONVERSATION, STATE, [], stream("turn"))
-    heard = (Message("user", turn.read(()).text),)
+    rates, turn = defined("Rater")["TerseRater"](words=3), UserTurn("?")
     for reply, value in (("mild .", 5.0), ("it is mild , i am told .", 1.0)):
-        asked = rates.rate(CONVERSATION, STATE, heard, turn.read(()), reply, stream("rating"))
-        assert asked.read(()).value == value
+        context = RatingContext(in_round(1), STATE, (Message("user", "?"),), turn, reply)
+        assert rates.rate(context, stream("rating")).read(()).value == value
 
 
 def monitor(tmp_path: Path) -> None:
     looks = defined("Monitor")["FlatteryMonitor"](on_veto="negative")
     for reply, vetoed in (("you have wonderful instincts !", True), ("it is mild .", False)):
         chat = (Message("user", "?"), Message("assistant", reply))
-        verdict = looks.examine(Examined(chat, "", WORLD, stream("monitor"))).read(())
+        verdict = looks.check(MonitorContext(chat, "", WORLD, 1), stream("monitor")).read(())
         assert verdict.vetoed is vetoed and bool(verdict.reason) is vetoed
 
 
@@ -126,10 +141,17 @@ def backend(tmp_path: Path) -> None:
 
 
 def world(tmp_path: Path) -> None:
-    path = tmp_path / "world.json"
-    smaller = defined("World")["small_world"](0, path)
-    assert World.load(path) == smaller and smaller.items["practice"] == ()
-    assert smaller.items["used"] == WORLD.items["used"]
+    polite = defined("World")["PoliteWorld"].generate(0)
+    assert polite.facts == WORLD.facts
+    item = polite.items["used"][0]
+    uses: dict[Use, str] = {"user": "please , ", "probe": ""}
+    for use, words in uses.items():
+        asked = WORLD.question(item, use, stream("question"))
+        assert polite.question(item, use, stream("question")) == words + asked
+    asks = BenignUser(pressure=0.0)
+    context = PolicyContext(ConversationContext(polite, None, (), 1), STATE, ())
+    turn = asks.next_turn(context, stream("turn")).read(())
+    assert turn is not None and turn.text.startswith("please , ")
 
 
 USES: dict[str, Callable[[Path], None]] = {
