@@ -20,7 +20,7 @@ sys.path.insert(0, str(DOCS.parent))  # the code beside these pages, wherever it
 from simulator.config.scenario import Scenario  # noqa: E402
 from simulator.probes.data_probe import DataProbe  # noqa: E402
 from simulator.probes.registry import AnyProbe  # noqa: E402
-from simulator.studies.plan import Tier, listed, plan_study  # noqa: E402
+from simulator.studies.plan import Tier, plan_study  # noqa: E402
 from tests.unit.test_imports import FLOORS  # noqa: E402
 
 Schema = dict[str, Any]
@@ -155,11 +155,13 @@ def _default(value: Schema, required: bool) -> str:
 
 def studies() -> str:
     """Return the table of shipped studies, with the runs of both tiers."""
+    names = sorted(path.stem for path in (DOCS.parent / "scenarios" / "studies").glob("*.yaml"))
+    planned = [[plan_study(name, Tier(quick=quick)) for quick in (False, True)] for name in names]
     rows = [
-        (f"`{name}`", question, source, *(
-            str(len(plan_study(name, Tier(quick=quick)).cells)) for quick in (False, True)
+        (f"`{name}`", full.config.question, full.config.source, *(
+            str(len(tier.cells)) for tier in (full, quick)
         ))
-        for name, question, source in listed()
+        for name, (full, quick) in zip(names, planned, strict=True)
     ]  # fmt: skip
     return table(("study", "question", "paper", "runs", "runs with `--quick`"), rows)
 
