@@ -108,8 +108,8 @@ def selection(tmp_path: Path) -> None:
         }
     )
     decision = defined("Selection")["WhatWasHeard"]().decide(candidates, 0)
-    assert list(decision.reason) == ["not heard", "heard", "heard"]
-    chosen = examples_from(candidates, decision.label)
+    assert list(decision.reasons(candidates)) == ["not heard", "heard", "heard"]
+    chosen = examples_from(candidates, decision)
     assert [(one.reply, one.desirable) for one in chosen] == [("y", True), ("z", True)]
 
 
