@@ -1,5 +1,6 @@
 """`python -m simulator`: runs a command, and turns every foreseen error into one sentence."""
 
+import gc
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ def main() -> None:
     """Entry point of the command line; exit code 2 for a user's mistake, 130 for Ctrl-C."""
     # Who is told to end stops as by Ctrl-C, and ends the servers that it has started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    gc.disable()  # while libraries are loaded; see `simulator.core.heap`
     try:
         from simulator.cli.app import app
         from simulator.core.errors import UndertowError

@@ -8,6 +8,8 @@ Each step is a function of what is on disk and of keyed random numbers, so a kil
 the same bytes where the backend is exact.
 """
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
 
 from simulator.config.phases import LoopPhase
@@ -23,10 +25,12 @@ from simulator.runtime.session import Session, open_session
 from simulator.runtime.update import learn
 from simulator.simulation.conversation import hold_wave, ratings_heard
 from simulator.simulation.monitoring import apply_monitors
-from simulator.simulation.population import User
 from simulator.simulation.screening import screen
 from simulator.simulation.selection import examples_from
 from simulator.store.run import Run
+
+if TYPE_CHECKING:
+    from simulator.simulation.population import User  # loads mesa
 
 
 def simulate(scenario: Scenario, run: Run, observer: Observer) -> None:
@@ -93,7 +97,7 @@ def converse(session: Session, number: int) -> pd.DataFrame:
     return pd.concat(waves, ignore_index=True)
 
 
-def play_wave(session: Session, number: int, wave: int, users: list[User]) -> pd.DataFrame:
+def play_wave(session: Session, number: int, wave: int, users: "list[User]") -> pd.DataFrame:
     """Hold and commit a wave, or read it if it is committed; then tell its users what they got."""
     committed = session.run.wave(number, wave)
     if committed is None:

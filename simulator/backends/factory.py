@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from simulator.backends.base import Backend
 from simulator.backends.config import AnyBackend, AutoConfig, OpenAIConfig, VLLMConfig
 from simulator.core.errors import BackendError
+from simulator.core.heap import keep_loaded
 
 if TYPE_CHECKING:
     from simulator.core.timing import Stopwatch
@@ -39,22 +40,35 @@ def open_backend(
     Raises:
         BackendError: the model can't be loaded, or the engine isn't installed.
     """
-    if isinstance(config, AutoConfig):
-        config = config.chosen
     try:
-        if isinstance(config, OpenAIConfig):
-            from simulator.backends.openai import OpenAIBackend
-
-            return OpenAIBackend(config, model, stopwatch)
-        if isinstance(config, VLLMConfig):
-            if not config.url and not importlib.util.find_spec("vllm"):
-                raise BackendError(NO_VLLM)
-            from simulator.backends.vllm import VLLMBackend
-
-            return VLLMBackend(config, model, stopwatch, log=log, on_wait=on_wait)
-        from simulator.backends.transformers import TransformersBackend
-
-        return TransformersBackend(config, model, stopwatch)
+        backend = _started(config, model, stopwatch, log, on_wait)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise BackendError(f"the model '{model}' can't be loaded: {reason}") from error
+    keep_loaded()
+    return backend
+
+
+def _started(
+    config: AnyBackend,
+    model: str,
+    stopwatch: "Stopwatch",
+    log: Path,
+    on_wait: Callable[[float], None],
+) -> Backend:
+    """Return the engine; each is imported only if it is asked for."""
+    if isinstance(config, AutoConfig):
+        config = config.chosen
+    if isinstance(config, OpenAIConfig):
+        from simulator.backends.openai import OpenAIBackend
+
+        return OpenAIBackend(config, model, stopwatch)
+    if isinstance(config, VLLMConfig):
+        if not config.url and not importlib.util.find_spec("vllm"):
+            raise BackendError(NO_VLLM)
+        from simulator.backends.vllm import VLLMBackend
+
+        return VLLMBackend(config, model, stopwatch, log=log, on_wait=on_wait)
+    from simulator.backends.transformers import TransformersBackend
+
+    return TransformersBackend(config, model, stopwatch)

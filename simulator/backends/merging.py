@@ -1,15 +1,17 @@
 """LoRA adapters as changes of weights: read whole and checked before any weight is touched."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from peft import LoraConfig, PeftConfig
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from simulator.core.adapters import ADAPTER_WEIGHTS, Adapter
 from simulator.core.errors import BackendError
+
+if TYPE_CHECKING:
+    from peft import PeftConfig
 
 
 class Change(NamedTuple):
@@ -44,6 +46,8 @@ def read_changes(adapter: Adapter) -> dict[str, Change]:
     Raises:
         BackendError: there is no such adapter, or it is more than a plain LoRA adapter.
     """
+    from peft import PeftConfig  # not before there is an adapter: it takes a while to load
+
     try:
         config = PeftConfig.from_pretrained(str(adapter.path))
         factors = load_file(adapter.path / ADAPTER_WEIGHTS)
@@ -67,9 +71,9 @@ def _misfit(adapter: Adapter) -> BackendError:
     return BackendError(f"adapter {adapter.name} doesn't fit the model's weights")
 
 
-def _is_plain(config: PeftConfig) -> bool:
+def _is_plain(config: "PeftConfig") -> bool:
     """Is all that the adapter changes its pairs of factors, at one scale?"""
-    if not isinstance(config, LoraConfig) or config.bias != "none":
+    if config.peft_type != "LORA" or config.bias != "none":
         return False
     others = ("use_dora", "rank_pattern", "alpha_pattern", "modules_to_save", "lora_bias",
               "fan_in_fan_out", "trainable_token_indices", "layer_replication")  # fmt: skip

@@ -15,6 +15,7 @@ from rich.table import Table
 from simulator.config.scenario import Scenario
 from simulator.core.console import STDERR, inert
 from simulator.core.errors import Interrupted, StoreError, UndertowError
+from simulator.core.heap import keep_loaded
 from simulator.core.processes import follow_parent
 from simulator.experiments.sweep_config import Cell, plan
 from simulator.runtime.preflight import check_chats
@@ -74,6 +75,7 @@ def run_cells(sweep: Sweep, cells: Sequence[Cell], processes: int) -> dict[Path,
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(processes, mp_context=context, initializer=follow_parent)
     started, failed = time.perf_counter(), dict[Path, str]()
+    keep_loaded()
     try:
         with Live(progress_table(sweep), console=STDERR, transient=True) as live:
             waiting: dict[Future[str], Path] = {

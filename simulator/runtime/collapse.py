@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import binom
 
 from simulator.backends.base import Backend
 from simulator.core.examples import Example
@@ -117,8 +116,10 @@ def compared(before: np.ndarray, after: np.ndarray, bar: float | None) -> Speech
     """
     if bar is None:
         return None
+    from scipy.special import bdtrc  # not before the first update
+
     lost, regained = int((after & ~before).sum()), int((before & ~after).sum())
-    by_chance = float(binom.sf(lost - 1, lost + regained, 0.5))
+    by_chance = float(bdtrc(lost - 1, lost + regained, 0.5))  # P(X ≥ lost), X binomial
     collapsed = float(after.mean()) > bar and by_chance < CHANCE
     return Speech(len(after), int(before.sum()), int(after.sum()), collapsed)
 

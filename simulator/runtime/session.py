@@ -1,10 +1,10 @@
 """What a run works with: opened from what its directory holds, and closed at its end."""
 
 import contextlib
-import gc
 from collections.abc import Callable, Iterator
-from functools import lru_cache
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -12,6 +12,7 @@ from simulator.backends.base import Backend
 from simulator.backends.factory import open_backend
 from simulator.backends.vllm_server import end_leftovers
 from simulator.config.scenario import Scenario
+from simulator.core.heap import free_leftovers
 from simulator.core.timing import Stopwatch
 from simulator.data.lengths import Tokens, tokens_by
 from simulator.learners.base import Learner
@@ -24,12 +25,15 @@ from simulator.runtime.observers import Observer
 from simulator.runtime.probe_context import context_of
 from simulator.runtime.roles import open_roles
 from simulator.simulation.conversation import Environment
-from simulator.simulation.population import Population
 from simulator.simulation.roles import Roles
 from simulator.store.run import Run
 
+if TYPE_CHECKING:
+    from simulator.simulation.population import Population
 
-class Session(NamedTuple):
+
+@dataclass(frozen=True)
+class Session:
     """What a run works with."""
 
     scenario: Scenario
@@ -40,10 +44,26 @@ class Session(NamedTuple):
     costs: CostTracker
     learner_of: Callable[[UpdateConfig], Learner]
     tokens: Tokens
-    population: Population
     context: Context
     stopwatch: Stopwatch
     observer: Observer
+
+    @cached_property
+    def population(self) -> "Population":
+        """The users as they were after the last committed round; made when they are first needed.
+
+        So the first probes don't wait for mesa to be loaded.
+        """
+        from simulator.simulation.population import Population
+
+        config, seed = self.scenario.population, self.scenario.seed
+        population = Population(config, seed, self.environment.world)
+        if done := self.run.rounds_done:
+            series = pd.concat(
+                [self.run.table(n, "series") for n in range(done)], ignore_index=True
+            )
+            population.restore(self.run.table(done - 1, "population"), series)
+        return population
 
 
 @contextlib.contextmanager
@@ -54,6 +74,7 @@ def open_session(scenario: Scenario, run: Run, observer: Observer) -> Iterator[S
         CostCapReached: the run's money is spent.
     """
     end_leftovers()
+    free_leftovers()
     stopwatch, done = Stopwatch(), run.rounds_done
     costs = CostTracker(run.path, scenario.cost_cap, stopwatch.usage)
     if done <= scenario.last_round:
@@ -91,21 +112,11 @@ def assemble(
     environment = Environment(knowledge.world, scenario.situations)
     learner_of = learners(scenario, stopwatch)
     tokens = tokens_by(resolve(scenario.model))
-    next_round = scenario.places[max(run.rounds_done - 1, 0) :][:1]
-    for config in (scenario.learner_in(place.phase) for place in next_round):
-        if isinstance(config, UpdateConfig):
-            learner_of(config)  # loaded while everything starts
-    population = Population(scenario.population, scenario.seed, knowledge.world)
     if done := run.rounds_done:
-        series = pd.concat([run.table(n, "series") for n in range(done)], ignore_index=True)
-        population.restore(run.table(done - 1, "population"), series)
         backend.load(run.adapter(done - 1))
-    gc.unfreeze()  # what an earlier run of this process left
-    gc.collect()
-    gc.freeze()  # the libraries' objects live for ever; searching them for garbage takes seconds
     return Session(
-        scenario, run, environment, backend, roles, costs, learner_of, tokens, population,
-        knowledge, stopwatch, observer,
+        scenario, run, environment, backend, roles, costs, learner_of, tokens, knowledge,
+        stopwatch, observer,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ So is what their users say, and how they rate what they hear, where models play 
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
@@ -24,9 +24,11 @@ from simulator.core.messages import messages_to_json
 from simulator.core.requests import Generation, GenerationRequest, Message, Prompt
 from simulator.core.rng import Key, stream
 from simulator.simulation.config import ConversationConfig
-from simulator.simulation.population import User
 from simulator.simulation.roles import Roles
 from simulator.worlds.base import World
+
+if TYPE_CHECKING:
+    from simulator.simulation.population import User  # loads mesa
 
 
 class Candidate(NamedTuple):
@@ -74,7 +76,7 @@ class Environment(NamedTuple):
 class Conversation:
     """One conversation in progress."""
 
-    def __init__(self, name: str, context: ConversationContext, user: User, system: str) -> None:
+    def __init__(self, name: str, context: ConversationContext, user: "User", system: str) -> None:
         self.name, self.context, self.user = name, context, user
         self.messages = [Message("system", system)] if system else []
         self.history: list[Exchange] = []
@@ -140,7 +142,7 @@ class Conversation:
 
 
 def hold_wave(
-    users: Sequence[User],
+    users: "Sequence[User]",
     *,
     environment: Environment,
     backend: Backend,
