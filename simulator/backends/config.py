@@ -1,15 +1,12 @@
 """The settings of every engine in a scenario."""
 
 import importlib.util
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+import re
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from simulator.core.config import Config, Count, Number
-
-if TYPE_CHECKING:
-    pass
-
 
 # What an engine can do beyond generating; `adapters`: LoRA's, `steering`: vectors as adapters;
 # `activations`: reading the residual stream, `interventions`: changing what is inside the model;
@@ -33,6 +30,13 @@ SERVERS_SHARE = 0.5  # of a GPU's memory, for all servers of a run together
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 
 
+def _named_like_a_device(name: str) -> str:
+    """Refuse what no device of torch is called; whether it is here is seen when it is used."""
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
+        raise ValueError(f"invalid device '{name}'; use cpu, cuda or cuda:N")
+    return name
+
+
 class TransformersConfig(Config):
     """The model runs in this process, by the transformers library."""
 
@@ -42,7 +46,9 @@ class TransformersConfig(Config):
     )  # fmt: skip
     kind: Literal["transformers"] = "transformers"
     dtype: DType = Field("auto", description="auto: as stored on a GPU, float32 on a CPU.")
-    device: str = Field("auto", description="A torch device; auto: a GPU where there is one.")
+    device: Annotated[str, AfterValidator(_named_like_a_device)] = Field(
+        "auto", description="cpu, cuda or cuda:N; auto: a GPU where there is one."
+    )
     attention: Literal["auto", "sdpa", "eager", "flash_attention_2"] = Field(
         "auto", description="The attention's implementation; auto: transformers chooses."
     )

@@ -80,7 +80,8 @@ def _mistake(problem: Any, data: Any, model: type[BaseModel]) -> tuple[YamlPath,
     message = f"{message[:1].lower()}{message[1:]}"
     if not isinstance(problem["input"], dict | list):
         given = repr(problem["input"])
-        message += f", not {given}" if len(given) <= LONGEST_SHOWN else ""
+        named = problem["type"] == "value_error" and given in message
+        message += f", not {given}" if len(given) <= LONGEST_SHOWN and not named else ""
     return path, message
 
 

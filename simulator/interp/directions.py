@@ -79,7 +79,7 @@ class Contrast(NamedTuple):
             return layers // 2
         if self.layer >= layers:
             raise ScenarioError(
-                f"directions.{self.name}.layer: the model has no layer {self.layer}; its layers "
+                f"directions.{self.name}.layer: unknown layer {self.layer}; the model's layers "
                 f"are 0 to {layers - 1}"
             )
         return self.layer

@@ -363,7 +363,7 @@ def test_what_does_not_fit_the_context_loses_its_oldest_messages() -> None:
     (alone,) = learner()._policy.encode([asked])
     assert len(whole.ids) > 30 >= len(short.ids)
     assert short == alone
-    with pytest.raises(BackendError, match="longer than the"):
+    with pytest.raises(BackendError, match="a prompt is too long"):
         AdapterLearner(config(), BASE, Stopwatch(), 8)._policy.encode([long])
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from simulator import __version__
 from simulator.store.run import Run
 from tests.helpers.commands import command
 
@@ -91,7 +92,14 @@ def test_dry_run_writes_nothing(tmp_path: Path) -> None:
         (["run", "--set", "population.userz=3"], "did you mean 'users'"),
         (["run", "--biased-frac", "1.5"], "must be from 0 to 1"),
         (["run", "--base", "77"], "unknown base 'organism:77'"),
-        (["run", "--model", "/nowhere"], "no organism"),
+        (["run", "--model", "/nowhere"], "isn't an organism"),
+        (["validate", "quickstat"], "unknown scenario 'quickstat' (did you mean 'quickstart'?)"),
+        (["study", "x"], "unknown study 'x'; available: character"),
+        (
+            ["run", "--set", "backend.device=foo"],
+            "backend.device: invalid device 'foo'; use cpu, cuda",
+        ),
+        (["run", "--set", "seed=a", "--set", "rounds=b"], "error: 2 mistakes:\n  --set rounds=b"),
         (["show", "."], "not a run directory"),
         (["resume", "nowhere"], "not a run directory"),
         (["sweep", "nowhere.yaml"], "file not found"),
@@ -108,6 +116,24 @@ def test_a_mistake_gets_a_sentence_and_exit_code_2(
     assert expected in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_the_version_is_printed() -> None:
+    done = call("--version")
+    assert (done.returncode, done.stdout) == (0, f"undertow {__version__}\n")
+
+
+def test_a_former_name_is_told_once_in_one_line(tmp_path: Path) -> None:
+    chats = "{toward: [{kind: world, rows: 8}], away: [{kind: world, rows: 8}]}"
+    (tmp_path / "old.yaml").write_text(
+        f"extends: quickstart\ndirections:\n  a: {chats}\n  b: {chats}\n"
+    )
+    done = call("validate", "old.yaml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines() == [
+        "warning: 'toward' is now called 'positive'",
+        "warning: 'away' is now called 'negative'",
+    ]
 
 
 def test_an_existing_run_is_never_overwritten(finished: tuple[Path, dict[str, Any]]) -> None:

@@ -45,9 +45,7 @@ def test_a_direction_is_a_difference_of_means_at_its_layer() -> None:
 
 
 def test_a_layer_that_the_model_lacks_is_named() -> None:
-    with pytest.raises(
-        ScenarioError, match=r"pleasing\.layer: the model has no layer 3; .* 0 to 2"
-    ):
+    with pytest.raises(ScenarioError, match=r"pleasing\.layer: unknown layer 3; .* 0 to 2"):
         contrast(3).direction(planted(1.0, 2.0, 3.0))
 
 

@@ -1,6 +1,7 @@
 """Devices are named before anything is loaded on them, and mistakes are sentences."""
 
 import pytest
+from pydantic import ValidationError
 
 from simulator.backends.config import TransformersConfig
 from simulator.backends.factory import open_backend
@@ -15,13 +16,14 @@ def test_a_device_needn_t_be_here_to_be_planned_with() -> None:
     assert usable_device("cpu") == device_of("cpu")
 
 
-@pytest.mark.parametrize(
-    ("device", "sentence"),
-    [
-        ("gpu", "invalid device 'gpu'; use cpu, cuda or cuda:N"),
-        ("cuda:99", "device 'cuda:99' isn't available here: "),
-    ],
-)
-def test_a_device_that_is_not_here_is_named(device: str, sentence: str) -> None:
-    with pytest.raises(BackendError, match=sentence):
-        open_backend(TransformersConfig(device=device), resolve("organism:0"), Stopwatch())
+def test_a_device_that_is_not_here_is_named() -> None:
+    with pytest.raises(BackendError, match="device 'cuda:99' isn't available here: "):
+        open_backend(TransformersConfig(device="cuda:99"), resolve("organism:0"), Stopwatch())
+
+
+def test_a_name_of_no_device_is_refused() -> None:
+    invalid = "invalid device 'gpu'; use cpu, cuda or cuda:N"
+    with pytest.raises(BackendError, match=invalid):
+        usable_device("gpu")
+    with pytest.raises(ValidationError, match=invalid):
+        TransformersConfig(device="gpu")
