@@ -127,7 +127,6 @@ def scenario_of(
         settings: the value of each of its axes.
         overrides: laid over all.
     """
-    places = _places(config, arm)
     everything = {**config.set, **config.arms[arm].set, **settings}
     options: dict[str, Any] = {}
     if "seed" in everything:
@@ -146,14 +145,17 @@ def scenario_of(
             options=options,
         )
     except ScenarioError as error:
-        labels = {f"--set {text}": places[key] for key, text in laid.items()}
-        shorthands = {
-            f"--{key.replace('_', '-')}": places[key] for key in SHORTHANDS if key in places
-        }
-        named = {**labels, **shorthands}
+        labels = _labels(laid, _places(config, arm))
         raise ScenarioError(
-            *(_placed(mistake, named, ("arms", arm), document) for mistake in error.mistakes)
+            *(_placed(mistake, labels, ("arms", arm), document) for mistake in error.mistakes)
         ) from None
+
+
+def _labels(laid: Mapping[str, str], places: Mapping[str, YamlPath]) -> dict[str, YamlPath]:
+    """Return by which label `load` calls each setting, and where the setting stands."""
+    shorthands = {f"--{key.replace('_', '-')}": key for key in SHORTHANDS if key in places}
+    labels = {**{f"--set {text}": key for key, text in laid.items()}, **shorthands}
+    return {label: places[key] for label, key in labels.items()}
 
 
 def _places(config: SweepConfig, arm: str) -> dict[str, YamlPath]:
