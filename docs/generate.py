@@ -8,18 +8,20 @@ between the two is replaced. `PARTS` says what each part is made of.
 """
 
 import importlib
+import math
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS.parent))  # the code beside these pages, wherever it is called from
 
 from simulator.config.scenario import Scenario  # noqa: E402
 from simulator.probes.data_probe import DataProbe  # noqa: E402
-from simulator.probes.registry import AnyProbe  # noqa: E402
+from simulator.probes.metrics import Metric, Range  # noqa: E402
+from simulator.probes.registry import OF_SEVERAL, PROBES  # noqa: E402
 from simulator.studies.plan import Tier, plan_study  # noqa: E402
 from tests.unit.test_imports import FLOORS  # noqa: E402
 
@@ -179,18 +181,41 @@ def floors() -> str:
     return table(("floor", "package", "what it is"), rows)
 
 
-# Probes: from their classes
+# Probes: from their declarations
 
 
 def probes() -> str:
     """Return the table of probes: what each asks, and what it needs."""
-    rows = [(f"`{kind}`", _first_line(probe), _needs(probe)) for kind, probe in _probes()]
+    rows = [(f"`{probe.kind_name()}`", _first_line(probe), _needs(probe)) for probe in PROBES]
     return table(("kind", "what it does", "needs"), rows)
 
 
-def _probes() -> list[tuple[str, Any]]:
-    union, *_ = get_args(AnyProbe)
-    return [(probe.model_fields["kind"].default, probe) for probe in get_args(union)]
+def metrics() -> str:
+    """Return a table of what each probe declares, and one of what follows from several."""
+    declared = [(f"`{probe.kind_name()}`", probe.metrics) for probe in PROBES]
+    return "\n\n".join(
+        f"### {heading}\n\n{_metrics_table(found)}"
+        for heading, found in (*declared, ("Of several probes", OF_SEVERAL))
+    )
+
+
+def _metrics_table(found: Iterable[Metric]) -> str:
+    rows = [
+        (
+            f"`{metric.name}`", metric.meaning, metric.unit.name, _range(metric.bounds),
+            "yes" if metric.key_figures else "",
+            ", ".join(dict.fromkeys(curve.panel.title for curve in metric.curves)),
+        )
+        for metric in found
+    ]  # fmt: skip
+    return table(("metric", "meaning", "unit", "range", "key figure", "panel"), rows)
+
+
+def _range(bounds: Range) -> str:
+    low, high = bounds
+    if not math.isinf(low) and not math.isinf(high):
+        return f"{low:g} to {high:g}"
+    return "any" if math.isinf(low) else f"≥ {low:g}"
 
 
 def _first_line(of: Any) -> str:
@@ -199,12 +224,12 @@ def _first_line(of: Any) -> str:
 
 def _needs(probe: Any) -> str:
     capabilities = sorted(f"`{name}`" for name in probe.required_capabilities)
-    fields = probe.model_fields
     return ", ".join(
         [
             *(["the organism's world"] if probe.requires_world else []),
+            *(["situations"] if probe.requires_situations else []),
             *(["data of yours"] if issubclass(probe, DataProbe) else []),
-            *(["a judge"] if "role" in fields else []),
+            *(["a judge"] if "role" in probe.model_fields else []),
             *(["a backend with " + ", ".join(capabilities)] if capabilities else []),
         ]
     )
@@ -213,7 +238,7 @@ def _needs(probe: Any) -> str:
 PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "scenarios.md": {"keys": scenario_keys},
     "studies.md": {"studies": studies},
-    "probes.md": {"probes": probes},
+    "probes.md": {"probes": probes, "metrics": metrics},
     "architecture.md": {"floors": floors},
 }
 

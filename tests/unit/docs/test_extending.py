@@ -91,6 +91,7 @@ def probe(tmp_path: Path) -> None:
     rows = Rows.of(scores_table({"greeting": scores}))
     (found,) = asks.estimates(rows, rows)
     assert (found.metric, found.value, found.n) == ("greets", 1.0, 3)
+    assert [metric.name for metric in asks.metrics] == [found.metric]
 
 
 def selection(tmp_path: Path) -> None:
