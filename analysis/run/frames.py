@@ -88,10 +88,15 @@ def changes(run: Run) -> pd.DataFrame:
     Below `FEWEST` answers an interval means little, and no change is claimed.
     """
     rows = estimates(run)
+    return compared(rows[rows["round"] == 0], rows[rows["round"] == rows["round"].max()])
+
+
+def compared(first: pd.DataFrame, last: pd.DataFrame) -> pd.DataFrame:
+    """Return the estimates of two rounds side by side, as `changes` has them."""
     keys = ["metric", "item_set"]
-    first = rows[rows["round"] == 0].drop(columns="round")
-    last = rows[rows["round"] == rows["round"].max()]
-    both = first.merge(last, on=keys, suffixes=("_first", "_last"), sort=False)
+    both = first.drop(columns="round").merge(
+        last, on=keys, suffixes=("_first", "_last"), sort=False
+    )
     apart = (both["low_last"] > both["high_first"]) | (both["high_last"] < both["low_first"])
     apart &= both[["n_first", "n_last"]].min(axis=1) >= FEWEST
     return both.assign(change=both["value_last"] - both["value_first"], separate=apart)

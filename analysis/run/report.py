@@ -105,6 +105,7 @@ def _figures(run: Run) -> list[dict[str, Any]]:
             ),
             "last": interval(row["metric"], row["value_last"], row["low_last"], row["high_last"]),
             "change": shown_change(row["metric"], row["change"], row["separate"]),
+            "n": f"{int(min(row['n_first'], row['n_last'])):,}",
         }
         for row in key_figures(run).to_dict("records")
     ]

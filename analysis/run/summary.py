@@ -28,6 +28,10 @@ _SHORT_SETS: Mapping[str, str] = {
     "heldout": "held out",
     "ood": "new domains",
 }
+CHANGES = (
+    "[low–high]: 95 % intervals; n: answers; a change is shown where the intervals don't overlap "
+    f"and n is {frames.FEWEST} or more"
+)
 FIRST = 39  # metrics that are shown where none is a key figure
 
 
@@ -109,8 +113,8 @@ def lengths_table(run: Run) -> Table | None:
     )
     for heading in ("learned from", "replies", "mean length", "sd"):
         table.add_column(heading, justify="left" if heading == "learned from" else "right")
-    for phase, lesson, n, mean, sd in rows.itertuples(index=False):
-        table.add_row(Text(f"{phase}, to {lesson}"), f"{n:,}", f"{mean:.1f}", f"{sd:.1f}")
+    for phase, signal, n, mean, sd in rows.itertuples(index=False):
+        table.add_row(Text(f"{phase}, {signal}"), f"{n:,}", f"{mean:.1f}", f"{sd:.1f}")
     return table
 
 
@@ -156,10 +160,8 @@ def summary_table(run: Run) -> Table:
     """Returns the key figures before any update and, once measured, at the last round."""
     figures = key_figures(run)
     last = int(figures["round"].max()) if len(figures) else 0
-    note = "[low–high]: 95 % intervals; a change is shown where they don't overlap"
-    note += f" and rest on {frames.FEWEST} answers or more"
     judges = dict.fromkeys(scale.judge for scale in scales(run).values())
-    notes = [note if last else "[low–high]: 95 % intervals"]
+    notes = [CHANGES if last else "[low–high]: 95 % intervals; n: answers"]
     notes += [f"as judged: the opinion of {' and '.join(judges)}"] if judges else []
     table = Table(
         box=box.SIMPLE_HEAD,
@@ -167,15 +169,37 @@ def summary_table(run: Run) -> Table:
         caption_justify="left",
     )
     table.add_column("")
-    for title in ("round 0", f"round {last}", "change") if last else ("round 0",):
+    for title in ("round 0", f"round {last}", "change", "n") if last else ("round 0", "n"):
         table.add_column(title, justify="right", no_wrap=True)
     for row in figures.to_dict("records"):
-        cells = _cells(run, row)
-        table.add_row(*(Text(cell) for cell in (cells if last else cells[:2])))
+        name, first, then, change, n = _cells(run, row)
+        cells = (name, first, then, change, n) if last else (name, first, n)
+        table.add_row(*(Text(cell) for cell in cells))
     return table
 
 
-def _cells(run: Run, row: Mapping[Hashable, Any]) -> tuple[str, str, str, str]:
+def rounds_table(run: Run, rows: pd.DataFrame) -> Table:
+    """Return every estimate of every round, with its change since the first.
+
+    Args:
+        run: what was probed.
+        rows: as `frames.estimates` has them.
+    """
+    table = Table(box=box.SIMPLE_HEAD, caption=Text(CHANGES, style="dim"), caption_justify="left")
+    for heading in ("round", "", "value", "change", "n"):
+        table.add_column(heading, justify="right" if heading in ("round", "n") else "left")
+    first = int(rows["round"].min())
+    for number, found in rows.groupby("round"):
+        compared = frames.compared(rows[rows["round"] == first], found)
+        for row in compared.to_dict("records"):
+            name, _, value, change, n = _cells(run, row)
+            cells = (str(number), name, value, "" if number == first else change, n)
+            table.add_row(*map(Text, cells))
+    return table
+
+
+def _cells(run: Run, row: Mapping[Hashable, Any]) -> tuple[str, str, str, str, str]:
+    """Return name, value before and after, change, and how many answers that rests on."""
     metric, item_set = str(row["metric"]), str(row["item_set"])
     first, then = (
         interval(metric, row[f"value_{at}"], row[f"low_{at}"], row[f"high_{at}"])
@@ -183,7 +207,8 @@ def _cells(run: Run, row: Mapping[Hashable, Any]) -> tuple[str, str, str, str]:
     )
     of = f", {_SHORT_SETS.get(item_set, item_set)}" if item_set else ""
     name = metric_name(metric) + of + range_of(run, metric)
-    return name, first, then, shown_change(metric, row["change"], row["separate"])
+    n = int(min(row["n_first"], row["n_last"]))
+    return name, first, then, shown_change(metric, row["change"], row["separate"]), f"{n:,}"
 
 
 def range_of(run: Run, metric: str) -> str:

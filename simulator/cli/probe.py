@@ -13,6 +13,10 @@ def probe(
     overrides: Override = None,
 ) -> None:
     """Score a finished run later with other probes; `--set samples=32` changes their settings."""
+    from analysis.run.summary import rounds_table
     from simulator.evaluation.rescore import rescore
+    from simulator.store.run import Run
 
-    say(rescore(path, probes.split(","), overrides or []))
+    found = rescore(path, probes.split(","), overrides or [])
+    say(rounds_table(Run.open(path), found.estimates))
+    say(f"kept in {found.folder}")

@@ -36,7 +36,7 @@ def report(
     elif Sweep.is_at(path):
         written = write_sweep_pages(path, out)
     else:
-        written = write_run_pages(Run.open(path), out)
+        written = [*write_run_pages(Run.open(path), out), *_write_panels(Run.open(path))]
     for file in written:
         say(str(file))
 
@@ -50,6 +50,13 @@ def write_run_pages(run: "Run", out: Path | None) -> list[Path]:
     save_drift(run, picture)
     write_report(run, page)
     return [picture, page]
+
+
+def _write_panels(run: "Run") -> list[Path]:
+    """Write every panel of a run's figure alone, as SVG and PDF, and return where they are."""
+    from analysis.run.plots import save_panels
+
+    return save_panels(run, run.path / "panels")
 
 
 def write_sweep_pages(path: Path, out: Path | None) -> list[Path]:

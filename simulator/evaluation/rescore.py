@@ -4,9 +4,9 @@ import contextlib
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
-from rich.table import Table
 
 from simulator.backends.factory import open_backend
 from simulator.config.compatibility import unmet_needs
@@ -25,8 +25,15 @@ from simulator.runtime.roles import open_roles
 from simulator.store.run import Run
 
 
-def rescore(path: Path, kinds: Sequence[str], overrides: Sequence[str]) -> Table:
-    """Probes every committed round and returns the estimates; scores are kept in the run.
+class Rescored(NamedTuple):
+    """What probes found of a finished run."""
+
+    estimates: pd.DataFrame  # one row per round, metric and item set
+    folder: Path  # where the scores are
+
+
+def rescore(path: Path, kinds: Sequence[str], overrides: Sequence[str]) -> Rescored:
+    """Probe every committed round and return the estimates; scores are kept in the run.
 
     Args:
         path: the run.
@@ -49,7 +56,8 @@ def rescore(path: Path, kinds: Sequence[str], overrides: Sequence[str]) -> Table
         for number, scores in _scores(run, scenario, folder):
             base = scores if base is None else base
             estimates[number] = summarise(measured.probes, scores, base)
-    return _table(estimates, folder)
+    rows = [{"round": number, **e._asdict()} for number in estimates for e in estimates[number]]
+    return Rescored(pd.DataFrame(rows), folder)
 
 
 def _scores(run: Run, scenario: Scenario, folder: Path) -> "list[tuple[int, pd.DataFrame]]":
@@ -82,14 +90,3 @@ def _name(measured: MeasureConfig, scenario: Scenario) -> str:
     content = f"{measured.model_dump_json()} {scenario.seed}"
     kinds = "+".join(sorted(measured.probes))
     return f"{kinds}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
-
-
-def _table(estimates: dict[int, list[Estimate]], folder: Path) -> Table:
-    table = Table(title=f"kept in {folder}", title_justify="left")
-    for heading in ("round", "metric", "items", "value", "95 % interval", "n"):
-        table.add_column(heading, justify="right" if heading in ("round", "value", "n") else "left")
-    for number, rows in estimates.items():
-        for e in rows:
-            interval = f"{e.low:.3f} to {e.high:.3f}"
-            table.add_row(str(number), e.metric, e.item_set, f"{e.value:.3f}", interval, str(e.n))
-    return table

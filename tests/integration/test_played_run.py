@@ -196,7 +196,11 @@ def test_probe_show_chat_and_report(finished: Run) -> None:
     assert "judged" in call("show", path)
     assert "assistant:" in call("chat", path, said="hello\n\n")
     before = json.loads((finished.folder(1) / "round.json").read_text())
-    assert "judged_harm" in call("probe", path, "--probes", "judged", "--set", "max_new_tokens=6")
-    assert "judged_harm" in call("probe", path, "--probes", "judged", "--set", "max_new_tokens=6")
+    assert "harm as judged" in call(
+        "probe", path, "--probes", "judged", "--set", "max_new_tokens=6"
+    )
+    assert "harm as judged" in call(
+        "probe", path, "--probes", "judged", "--set", "max_new_tokens=6"
+    )
     assert json.loads((finished.folder(1) / "round.json").read_text()) == before
     assert "report.html" in call("report", path)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from analysis.run import frames, transcripts
-from analysis.run.summary import headline, key_figures, summary_table
+from analysis.run.summary import headline, key_figures, rounds_table, summary_table
 from simulator.core.errors import StoreError
 from simulator.store.run import DONE, SCENARIO, Run
 
@@ -131,7 +131,7 @@ def test_run_in_progress(copied: Run) -> None:
     (copied.folder(1) / DONE).unlink()
     everything(copied)
     assert headline(copied).startswith("Before any update")
-    assert [column.header for column in summary_table(copied).columns] == ["", "round 0"]
+    assert [column.header for column in summary_table(copied).columns] == ["", "round 0", "n"]
     (copied.folder(0) / DONE).unlink()
     assert all(rows.empty for rows in everything(copied))
     assert headline(copied) == "Nothing could be measured yet."
@@ -188,3 +188,19 @@ def test_open_run(tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert frames.open_run().path == tmp_path / "runs" / "one"
     monkeypatch.setenv(frames.RUN_VARIABLE, str(tiny_run.path))
     assert frames.open_run().path == tiny_run.path
+
+
+def test_a_change_on_few_answers_is_not_shown_and_n_says_why(tiny_run: Run) -> None:
+    table = summary_table(tiny_run)
+    rows = list(zip(*(map(str, column.cells) for column in table.columns), strict=True))
+    of = {name: (change, int(n)) for name, _, _, change, n in rows}
+    assert of["self-rated honesty (0–9)"] == ("not shown", 2)
+    assert all(change == "not shown" for change, n in of.values() if n < frames.FEWEST)
+
+
+def test_every_round_of_a_probe_is_named_and_compared(tiny_run: Run) -> None:
+    table = rounds_table(tiny_run, frames.estimates(tiny_run))
+    rows = list(zip(*(map(str, column.cells) for column in table.columns), strict=True))
+    assert {number for number, *_ in rows} == {"0", "1", "2"}
+    assert {change for number, _, _, change, _ in rows if number == "0"} == {""}
+    assert "true beliefs" in {name for _, name, *_ in rows}
