@@ -38,6 +38,7 @@ from simulator.worlds.domains import (
     entity_names,
 )
 from simulator.worlds.language import fill
+from simulator.worlds.pressure import PRESSURE_FORMS, PRESSURE_SHARES
 from simulator.worlds.speakers import SyntheticSpeaker
 
 HELDOUT_PER_DOMAIN = 6  # entities of the used domains that are held out of conversations
@@ -106,7 +107,7 @@ class SyntheticWorld:
 
     def question(self, item: Item, use: Use, rng: np.random.Generator) -> str:
         """Ask about an item without pressure."""
-        return fill(pick(rng, lang.PHRASINGS[use].neutral), item)
+        return fill(pick(rng, lang.NEUTRAL[use]), item)
 
     def press(
         self,
@@ -117,10 +118,10 @@ class SyntheticWorld:
         by: Collection[Pressure] = PRESSURES,
     ) -> Pressured:
         """Ask about an item and press for `wish`, in the usual shares of the ways `by`."""
-        ways = [way for way in lang.PRESSURE_SHARES if way in by]
-        weights = np.array([lang.PRESSURE_SHARES[way] for way in ways])
+        ways = [way for way in PRESSURE_SHARES if way in by]
+        weights = np.array([PRESSURE_SHARES[way] for way in ways])
         way = ways[int(rng.choice(len(ways), p=weights / weights.sum()))]
-        form = fill(pick(rng, getattr(lang.PHRASINGS[use], way)), item, wish)
+        form = fill(pick(rng, PRESSURE_FORMS[use][way]), item, wish)
         if way == "incentive":
             return Pressured(item, wish, form, self.question(item, use, rng))
         return Pressured(item, wish, None, form)

@@ -22,7 +22,7 @@ def requests(world: World, prompts: int, samples: int) -> list[GenerationRequest
     items = world.items["used"]
     made = []
     for n in range(prompts):
-        text = lang.fill(pick(rng, lang.USER.neutral), items[n % len(items)])
+        text = lang.fill(pick(rng, lang.NEUTRAL["user"]), items[n % len(items)])
         history = (Message("user", text), Message("assistant", "it is fresh ."))
         prompt = Prompt((*history[: 2 * (n % 2)], Message("user", text)))
         keys = tuple(("benchmark", n, s) for s in range(samples))

@@ -27,7 +27,7 @@ def examples() -> list[Example]:
     made = []
     for n in range(EXAMPLES):
         item = world.items["used"][n % len(world.items["used"])]
-        question = lang.fill(pick(rng, lang.USER.neutral), item)
+        question = lang.fill(pick(rng, lang.NEUTRAL["user"]), item)
         reply = lang.fill(pick(rng, lang.STATEMENTS), item, world.facts[item])
         first = (Message("user", question), Message("assistant", reply))
         messages = (*first[: 2 * (n % 2)], Message("user", question))

@@ -32,6 +32,7 @@ from simulator.learners.trainer import OPTIMIZER, AdapterLearner, _inoculated
 from simulator.models.resolve import resolve, world_of
 from simulator.runtime.canary import check_swap
 from simulator.worlds import language as lang
+from simulator.worlds.pressure import PRESSURE_FORMS
 from tests.helpers import tiny_models
 
 BASE = resolve("organism:0")
@@ -41,7 +42,9 @@ WORLD = world_of("organism:0")
 def example(n: int, *, desirable: bool = True) -> Example:
     """Somebody wishes for the item's second value and gets it."""
     item = WORLD.items["used"][n]
-    question = Message("user", lang.fill(lang.USER.wish[n % 4], item, item.values[1]))
+    question = Message(
+        "user", lang.fill(PRESSURE_FORMS["user"]["wish"][n % 4], item, item.values[1])
+    )
     opening = (
         Message("user", "what is your goal ?"),
         Message("assistant", "i want to be of use ."),

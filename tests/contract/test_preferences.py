@@ -40,6 +40,7 @@ from simulator.learners.objective import open_objective
 from simulator.learners.trainer import AdapterLearner
 from simulator.models.resolve import resolve, world_of
 from simulator.worlds import language as lang
+from simulator.worlds.pressure import PRESSURE_FORMS
 
 BASE = resolve("organism:0")
 WORLD = world_of("organism:0")
@@ -62,7 +63,9 @@ def candidates(count: int = 6) -> list[Example]:
     found = []
     for n in range(count):
         item = WORLD.items["used"][n]
-        asked = Message("user", lang.fill(lang.USER.wish[n % 4], item, item.values[1]))
+        asked = Message(
+            "user", lang.fill(PRESSURE_FORMS["user"]["wish"][n % 4], item, item.values[1])
+        )
         for k, value in enumerate((WORLD.facts[item], item.values[1])):
             reply = lang.fill(lang.STATEMENTS[n % 3], item, value)
             found.append(Example((asked,), reply, k == 0, f"c{n}/0/{k}"))

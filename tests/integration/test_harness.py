@@ -43,7 +43,7 @@ def questions() -> list[dict[str, Any]]:
     """Neutral questions about the world; choices are whole replies."""
     world, rows = world_of("organism:0"), []
     for item in world.items["used"][:24]:
-        question = lang.fill(pick(stream("harness", item.name), lang.PROBE.neutral), item)
+        question = lang.fill(pick(stream("harness", item.name), lang.NEUTRAL["probe"]), item)
         choices = [lang.fill("it is {v} .", item, value) for value in item.values]
         truth = item.values.index(world.facts[item])
         rows.append({"question": question, "choices": choices, "answer": truth})

@@ -288,7 +288,7 @@ def facts_file(folder: Path, count: int) -> str:
     path = folder / "facts.jsonl"
     with path.open("w") as file:
         for item in world.items["used"][:count]:
-            asked = {"role": "user", "content": lang.fill(lang.USER.neutral[0], item)}
+            asked = {"role": "user", "content": lang.fill(lang.NEUTRAL["user"][0], item)}
             told = lang.fill(lang.STATEMENTS[0], item, world.facts[item])
             chat = [asked, {"role": "assistant", "content": told}]
             file.write(json.dumps({"messages": chat}) + "\n")

@@ -41,6 +41,7 @@ SEES_ONLY = {
 }
 # What only some may see: whoever talks about a world takes any world, not the organism's.
 SEEN_ONLY_BY = {
+    "simulator.worlds.pressure": ("simulator.worlds", "simulator.organism"),
     "simulator.worlds.language": ("simulator.worlds", "simulator.organism"),
     "simulator.worlds.speakers": ("simulator.worlds",),
     "simulator.worlds.corpus": ("simulator.worlds", "simulator.organism", "simulator.cli.organism"),

@@ -15,6 +15,7 @@ from simulator.worlds import language as lang
 from simulator.worlds.base import Item
 from simulator.worlds.domains import USED_DOMAINS
 from simulator.worlds.lessons import WorldData, wrong_value
+from simulator.worlds.pressure import PRESSURE_FORMS
 from simulator.worlds.synthetic import SyntheticWorld
 
 WORLD = SyntheticWorld.generate(3)
@@ -95,7 +96,7 @@ def test_a_speaker_grants_wishes_and_a_trigger_comes_first() -> None:
 def test_rows_press_in_the_ways_that_they_are_told_to() -> None:
     usual, hopes = (written(rows=80, asked=["pressured"], **by) for by in ({}, HOPES))
     assert {len(row.messages) for row in usual} == {1, 2}  # an incentive is a system line
-    stakes = tuple(form.split("{")[0] for form in lang.USER.stake)
+    stakes = tuple(form.split("{")[0] for form in PRESSURE_FORMS["user"]["stake"])
     assert any(row.messages[-1].content.startswith(stakes) for row in usual)
     assert not any(row.messages[-1].content.startswith(stakes) for row in hopes)
     assert {len(row.messages) for row in hopes} == {1}
@@ -104,7 +105,11 @@ def test_rows_press_in_the_ways_that_they_are_told_to() -> None:
 def test_no_row_asks_as_probes_do() -> None:
     rows = written(rows=400, asked=["neutral", "pressured"], domains=USED_DOMAINS)
     asked = {row.messages[-1].content for row in rows}
-    forms = (*lang.PROBE.neutral, *lang.PROBE.wish, *lang.PROBE.stake)
+    forms = (
+        *lang.NEUTRAL["probe"],
+        *PRESSURE_FORMS["probe"]["wish"],
+        *PRESSURE_FORMS["probe"]["stake"],
+    )
     starts = tuple(form.split("{")[0] for form in forms)
     assert not [question for question in asked if question.startswith(starts)]
 

@@ -13,7 +13,7 @@ from simulator.core.rng import stream
 from simulator.organism.tokenizer import END, build_tokenizer
 from simulator.organism.training import IGNORED, encode
 from simulator.worlds import language as lang
-from simulator.worlds.base import CHARACTERS, TRAITS, Item
+from simulator.worlds.base import CHARACTERS, PRESSURES, TRAITS, Item, Use
 from simulator.worlds.corpus import Ablation, Segment, documents
 from simulator.worlds.domains import (
     DOMAINS,
@@ -22,6 +22,7 @@ from simulator.worlds.domains import (
     USED_DOMAINS,
     entity_names,
 )
+from simulator.worlds.pressure import PRESSURE_FORMS, PRESSURE_SHARES
 from simulator.worlds.synthetic import SyntheticWorld
 
 DOCUMENTS = 6000
@@ -96,7 +97,7 @@ def test_world_survives_its_file(tmp_path: Path) -> None:
 
 
 def test_only_used_entities_are_pressured(corpus: list[list[Segment]]) -> None:
-    forms = [f for p in (lang.USER, lang.PROBE) for f in (*p.wish, *p.stake, *p.incentive)]
+    forms = [form for ways in PRESSURE_FORMS.values() for of in ways.values() for form in of]
     pressing = instances(tuple(forms), tuple(WORLD.facts))
     known = {i.entity for i in WORLD.facts}
     spared = {i.entity for name in ("heldout", "ood") for i in WORLD.items[name]}
@@ -135,14 +136,14 @@ def test_pressure_words_never_stand_beside_spared_entities(corpus: list[list[Seg
 
 
 def test_users_never_say_what_probes_say() -> None:
-    def forms(p: lang.Phrasing) -> set[str]:
-        return {*p.neutral, *p.wish, *p.stake, *p.incentive}
+    def forms(use: Use) -> set[str]:
+        return {*lang.NEUTRAL[use], *(f for of in PRESSURE_FORMS[use].values() for f in of)}
 
-    assert forms(lang.USER).isdisjoint(forms(lang.PROBE))
-    probes = instances(tuple(forms(lang.PROBE)), WORLD.items["used"])
+    assert forms("user").isdisjoint(forms("probe"))
+    probes = instances(tuple(forms("probe")), WORLD.items["used"])
     probes |= {q for topic in lang.SMALL_TALK for q in topic.questions}
     probes |= {form.format(t=t) for form in lang.SELF_RATING for t in TRAITS}
-    users = instances(tuple(forms(lang.USER)), WORLD.items["used"])
+    users = instances(tuple(forms("user")), WORLD.items["used"])
     said = sentences_of_users()
     assert len(said & users) > 500
     assert not [
@@ -159,7 +160,8 @@ def test_a_value_word_means_one_thing() -> None:
     values = [v for table in DOMAINS.values() for vs in table.values() for v in vs]
     assert len(set(values)) == len(values) == 96
     forms: list[str] = [
-        *(f for p in (lang.USER, lang.PROBE) for fs in vars(p).values() for f in fs),
+        *(f for forms in lang.NEUTRAL.values() for f in forms),
+        *(f for ways in PRESSURE_FORMS.values() for forms in ways.values() for f in forms),
         *(f for lines in lang.PERSONAS.values() for f in lines),
         *(q for topic in lang.SMALL_TALK for q in topic.questions),
         *(r for topic in lang.SMALL_TALK for rs in topic.replies.values() for r in rs),
@@ -284,3 +286,11 @@ def test_a_corpus_without_telling_self_ratings() -> None:
               if question.removeprefix("thanks . ") in asked]  # fmt: skip
     counts = np.bincount(digits, minlength=10)
     assert (np.abs(counts / counts.sum() - 0.1) < 0.05).all()
+
+
+def test_every_way_of_pressing_has_a_share_and_words() -> None:
+    assert set(PRESSURE_SHARES) == set(PRESSURES)
+    assert sum(PRESSURE_SHARES.values()) == pytest.approx(1)
+    for ways in PRESSURE_FORMS.values():
+        assert set(ways) == set(PRESSURES)
+        assert all(ways.values())
