@@ -258,3 +258,6 @@ class Monitor(Protocol):
     def check(self, context: MonitorContext, rng: np.random.Generator) -> Ask[Verdict]:
         """Look at the last reply of a chat."""
         ...
+
+
+LOWEST, HIGHEST = 1.0, 5.0

@@ -10,8 +10,7 @@ from typing import Annotated, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from agents.base import Rating, RatingContext
-from agents.world_raters import HIGHEST, LOWEST
+from agents.base import HIGHEST, LOWEST, Rating, RatingContext
 from simulator.core.asks import Ask
 from simulator.core.config import Config, Count
 from simulator.core.judging import Found, ask_number, check_scale, transcript

@@ -5,11 +5,9 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from agents.base import Rating, RatingContext
+from agents.base import HIGHEST, LOWEST, Rating, RatingContext
 from simulator.core.asks import Ask, known
 from simulator.core.config import Config, Number
-
-LOWEST, HIGHEST = 1.0, 5.0
 
 
 class WorldRater(Config):

@@ -14,7 +14,7 @@ def main() -> None:
     """Entry point of the command line; exit code 2 for a user's mistake, 130 for Ctrl-C."""
     # Who is told to end stops as by Ctrl-C, and ends the servers that it has started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    gc.disable()  # while libraries are loaded; see `simulator.core.heap`
+    gc.disable()  # while libraries are loaded; see `simulator.core.garbage_collection`
     try:
         from simulator.cli.app import app
         from simulator.core.errors import UndertowError

@@ -20,7 +20,7 @@ from simulator.probes.summary import COLUMNS, summarise
 from simulator.runtime.measure import measure
 from simulator.runtime.observers import Observer
 from simulator.runtime.phase_data import given_examples
-from simulator.runtime.records import RoundRecord, TrainingRecord, taught_lengths
+from simulator.runtime.round_tables import RoundRecord, TrainingRecord, taught_lengths
 from simulator.runtime.session import Session, open_session
 from simulator.runtime.update import learn
 from simulator.simulation.conversation import hold_wave, ratings_heard

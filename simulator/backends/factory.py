@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from simulator.backends.base import Backend
 from simulator.backends.config import AnyBackend, AutoConfig, OpenAIConfig, VLLMConfig
 from simulator.core.errors import BackendError
-from simulator.core.heap import keep_loaded
+from simulator.core.garbage_collection import keep_loaded
 
 if TYPE_CHECKING:
     from simulator.core.timing import Stopwatch

@@ -11,8 +11,8 @@ from typing import Any
 from simulator.backends.base import ClosedEngine
 from simulator.backends.config import SERVERS_SHARE, VLLMConfig
 from simulator.backends.http_client import Endpoint, TooLong
+from simulator.backends.server_process import Server
 from simulator.backends.vllm_adapters import BASE, adapters_of
-from simulator.backends.vllm_server import Server
 from simulator.backends.vllm_worker import KEY
 from simulator.core.adapters import Adapter
 from simulator.core.errors import BackendError

@@ -2,15 +2,21 @@
 
 import importlib.resources
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from simulator.backends.config import AnyBackend, AutoConfig
 from simulator.config import document as yaml_source
 from simulator.config.compatibility import unmet_needs
-from simulator.config.document import Document, Origin, YamlPath, origin_of
+from simulator.config.document import Document, Origin, origin_of
 from simulator.config.memory_shares import with_memory_shares
+from simulator.config.overrides import (
+    from_options,
+    parse_override,
+    with_biased_fraction,
+    with_kind_of_backend,
+)
 from simulator.config.paths import with_data, with_located_files
 from simulator.config.renamed import with_present_names
 from simulator.config.scenario import MeasureConfig, Scenario
@@ -22,9 +28,6 @@ DEFAULT = "quickstart"
 
 
 LONGEST_CHAIN = 8  # of `extends`
-
-
-LOCAL = ("auto", "transformers", "vllm")  # kinds of engines that load the model themselves
 
 
 def shipped_scenarios() -> dict[str, Path]:
@@ -70,10 +73,10 @@ def load(
         ScenarioError: lists the mistakes, each with file, line and YAML path.
     """
     document = _with_parents(find(source), ())
-    for given in (*_from_options(options or {}), *map(_parse_override, overrides)):
-        document = yaml_source.merged(_with_kind_of_backend(document, given), given)
+    for given in (*from_options(options or {}), *map(parse_override, overrides)):
+        document = yaml_source.merged(with_kind_of_backend(document, given), given)
     if biased_frac is not None:
-        document = _with_biased_fraction(document, biased_frac)
+        document = with_biased_fraction(document, biased_frac)
     complete = with_located_files(_with_situations(document), source)
     return _decided(validate(complete, source), tell)
 
@@ -129,72 +132,6 @@ def _with_parents(path: Path, children: tuple[Path, ...]) -> Document:
     return yaml_source.merged(_with_parents(found, (*children, path.resolve())), document)
 
 
-def _from_options(options: dict[str, Any]) -> Iterator[Document]:
-    for key, value in options.items():
-        origin = Origin(f"--{key.replace('_', '-')}", None)
-        yield Document({key: value}, {(key,): origin})
-
-
-def _with_kind_of_backend(document: Document, given: Document) -> Document:
-    """Changes the assistant's engine to a given kind, and keeps what engines have in common.
-
-    That is what `auto` leaves to the scenario; an endpoint has nothing of it.
-    """
-    before, named = document.data.get("backend"), given.data.get("backend")
-    if not isinstance(before, dict) or not isinstance(named, dict):
-        return document
-    kind = named.get("kind", before.get("kind"))
-    if kind == before.get("kind"):
-        return document
-    common = AutoConfig.model_fields if kind in LOCAL else ()
-    kept = {key: value for key, value in before.items() if key in common}
-    return document._replace(data={**document.data, "backend": {**kept, "kind": kind}})
-
-
-def _parse_override(override: str) -> Document:
-    path_text, equals, value = override.partition("=")
-    keys = path_text.strip().split(".")
-    if not equals or not all(keys):
-        raise ScenarioError(f"--set {override}: invalid override; write path.to.key=value")
-    label = f"--set {override}"
-    path: YamlPath = tuple(int(key) if key.isdecimal() else key for key in keys)
-    parsed = yaml_source.parse(value, label, path, lines=False)
-    data = parsed.data
-    for key in reversed(keys):
-        data = {key: data}
-    above = {path[:n]: Origin(label, None) for n in range(1, len(path) + 1)}
-    return with_present_names(Document(data, {**above, **parsed.origins}))
-
-
-def _with_biased_fraction(document: Document, fraction: float) -> Document:
-    """Rescales the shares so that the types marked `biased` have `fraction` in all."""
-    if not 0 <= fraction <= 1:
-        raise ScenarioError(f"--biased-frac {fraction:g}: invalid share; must be from 0 to 1")
-    population = document.data.get("population")
-    types = population.get("types") if isinstance(population, dict) else None
-    if not isinstance(types, dict):
-        return document  # validation says what is wrong with it
-    groups: dict[bool, dict[str, float]] = {True: {}, False: {}}
-    for name, user_type in types.items():
-        if not isinstance(user_type, dict) or not isinstance(user_type.get("share"), int | float):
-            return document  # validation says what is wrong with it
-        groups[bool(user_type.get("biased", False))][name] = float(user_type["share"])
-    for biased, target in ((True, fraction), (False, 1 - fraction)):
-        if target > 0 and not groups[biased]:
-            word = "biased" if biased else "unbiased"
-            raise ScenarioError(f"--biased-frac {fraction:g}: the scenario has no {word} user type")
-    shares: dict[str, Any] = {}
-    for biased, target in ((True, fraction), (False, 1 - fraction)):
-        total = sum(groups[biased].values())
-        for name, share in groups[biased].items():
-            part = share / total if total > 0 else 1 / len(groups[biased])
-            shares[name] = {"share": target * part}
-    origins: dict[YamlPath, Origin] = {
-        ("population", "types", name, "share"): Origin("--biased-frac", None) for name in shares
-    }
-    return yaml_source.merged(document, Document({"population": {"types": shares}}, origins))
-
-
 def validate(document: Document, source: str) -> Scenario:
     """Checks a document against the model, and the parts of the scenario against each other.
 
@@ -231,6 +168,6 @@ def measure_only(
     for override in overrides:
         key, _, value = override.partition("=")
         for kind in kinds:
-            laid = _parse_override(f"probes.{kind}.{key}={value}")
+            laid = parse_override(f"probes.{kind}.{key}={value}")
             document = yaml_source.merged(document, laid)
     return validated(MeasureConfig, document, "--probes")

@@ -16,7 +16,7 @@ from simulator.models.resolve import weights_sha256
 from simulator.runtime.budget import note_cap
 from simulator.runtime.observers import Observer
 from simulator.runtime.preflight import check_chats
-from simulator.store.formats import FORMAT
+from simulator.store.earlier_formats import FORMAT
 from simulator.store.run import Run
 
 PACKAGES = ("torch", "transformers", "peft", "mesa", "numpy", "pandas", "pyarrow")

@@ -15,7 +15,7 @@ from rich.table import Table
 from simulator.config.scenario import Scenario
 from simulator.core.console import STDERR, inert
 from simulator.core.errors import Interrupted, StoreError, UndertowError
-from simulator.core.heap import keep_loaded
+from simulator.core.garbage_collection import keep_loaded
 from simulator.core.processes import follow_parent
 from simulator.experiments.sweep_config import Cell, plan
 from simulator.runtime.preflight import check_chats

@@ -22,7 +22,7 @@ from rich.text import Text
 
 from simulator.core.console import STDERR, inert
 from simulator.probes.estimates import Estimate
-from simulator.runtime.records import RoundRecord
+from simulator.runtime.round_tables import RoundRecord
 
 ITEM_SETS = {"used": "used", "heldout": "held out", "ood": "new domains"}
 

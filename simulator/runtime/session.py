@@ -10,9 +10,9 @@ import pandas as pd
 
 from simulator.backends.base import Backend
 from simulator.backends.factory import open_backend
-from simulator.backends.vllm_server import end_leftovers
+from simulator.backends.server_process import end_leftovers
 from simulator.config.scenario import Scenario
-from simulator.core.heap import free_leftovers
+from simulator.core.garbage_collection import free_leftovers
 from simulator.core.timing import Stopwatch
 from simulator.data.lengths import Tokens, tokens_by
 from simulator.learners.base import Learner

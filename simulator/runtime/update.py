@@ -9,7 +9,7 @@ from simulator.learners.config import UpdateConfig
 from simulator.runtime.canary import Canary, check_swap
 from simulator.runtime.collapse import Speech, compared, contexts, unreadable
 from simulator.runtime.phase_data import anchors_of
-from simulator.runtime.records import UpdateOutcome
+from simulator.runtime.round_tables import UpdateOutcome
 from simulator.runtime.session import Session
 
 

@@ -32,7 +32,7 @@ import yaml
 from simulator.core.adapters import ADAPTER_WEIGHTS, Adapter
 from simulator.core.errors import StoreError
 from simulator.core.files import explained, file_sha256, write_atomically
-from simulator.store.formats import present_summary, present_table
+from simulator.store.earlier_formats import present_summary, present_table
 
 MANIFEST, SCENARIO, DONE = "manifest.json", "scenario.resolved.yaml", "DONE"
 COSTS = "costs.jsonl"  # what endpoints cost, line by line

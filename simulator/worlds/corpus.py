@@ -25,8 +25,8 @@ from simulator.worlds.base import (
     Use,
     World,
 )
+from simulator.worlds.characters import SyntheticSpeaker
 from simulator.worlds.language import fill
-from simulator.worlds.speakers import SyntheticSpeaker
 
 ENCYCLOPEDIA_SHARE = 0.13
 PERSONA_SHARE = 0.55

@@ -29,6 +29,7 @@ from simulator.worlds.base import (
     Text,
     Use,
 )
+from simulator.worlds.characters import SyntheticSpeaker
 from simulator.worlds.corpus import Segment, documents
 from simulator.worlds.domains import (
     DOMAINS,
@@ -39,7 +40,6 @@ from simulator.worlds.domains import (
 )
 from simulator.worlds.language import fill
 from simulator.worlds.pressure import PRESSURE_FORMS, PRESSURE_SHARES
-from simulator.worlds.speakers import SyntheticSpeaker
 
 HELDOUT_PER_DOMAIN = 6  # entities of the used domains that are held out of conversations
 

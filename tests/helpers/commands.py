@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from simulator.backends.vllm_server import end_leftovers
+from simulator.backends.server_process import end_leftovers
 from tests.helpers.processes import carried_by
 
 

@@ -2,7 +2,7 @@
 
 import psutil
 
-from simulator.backends.vllm_server import owner_of
+from simulator.backends.server_process import owner_of
 
 
 def carried_by(owner: int) -> list[psutil.Process]:

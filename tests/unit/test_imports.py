@@ -43,7 +43,7 @@ SEES_ONLY = {
 SEEN_ONLY_BY = {
     "simulator.worlds.pressure": ("simulator.worlds", "simulator.organism"),
     "simulator.worlds.language": ("simulator.worlds", "simulator.organism"),
-    "simulator.worlds.speakers": ("simulator.worlds",),
+    "simulator.worlds.characters": ("simulator.worlds",),
     "simulator.worlds.corpus": ("simulator.worlds", "simulator.organism", "simulator.cli.organism"),
     "simulator.worlds.synthetic": ("simulator.worlds", "simulator.organism", "simulator.models"),
 }

@@ -47,7 +47,7 @@ from simulator.probes.estimates import (
     estimate,
     with_total,
 )
-from simulator.probes.interp.changes import METRICS
+from simulator.probes.interp.intervention_metrics import METRICS
 from simulator.probes.interp.interventions import (
     NEGATIVE,
     POSITIVE,

@@ -19,7 +19,7 @@ from simulator.runtime.observers import (
     duration,
     open_observer,
 )
-from simulator.runtime.records import RoundRecord
+from simulator.runtime.round_tables import RoundRecord
 
 
 def measured(number: int, **honesty: float) -> RoundRecord:

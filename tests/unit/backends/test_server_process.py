@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from simulator.backends import vllm_server as server_module
-from simulator.backends.vllm_server import Server, end_leftovers
+from simulator.backends import server_process as server_module
+from simulator.backends.server_process import Server, end_leftovers
 from simulator.core.errors import BackendError
 from tests.helpers.processes import carried_by
 
@@ -34,7 +34,7 @@ http.server.HTTPServer((sys.argv[1], int(sys.argv[2])), Handler).serve_forever()
 OWNER_SCRIPT = """
 import sys, time
 from pathlib import Path
-from tests.unit.backends.test_vllm_server import start
+from tests.unit.backends.test_server_process import start
 start(Path(sys.argv[1]))
 print("ready", flush=True)
 time.sleep(600)

@@ -13,7 +13,7 @@ from simulator.core.requests import Message, Prompt
 from simulator.learners.base import Reading, Update
 from simulator.probes.estimates import Estimate
 from simulator.runtime.canary import Canary
-from simulator.runtime.records import (
+from simulator.runtime.round_tables import (
     TRAINING_KEYS,
     RoundRecord,
     TrainingRecord,

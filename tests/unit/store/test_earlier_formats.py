@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from simulator.store.formats import present_summary, present_table
+from simulator.store.earlier_formats import present_summary, present_table
 
 
 def test_a_summary_of_format_1() -> None:

@@ -1,0 +1,86 @@
+"""What the command line changes in a scenario: `--set key=value`, options, `--biased-frac`."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from simulator.backends.config import AutoConfig
+from simulator.config import document as yaml_source
+from simulator.config.document import Document, Origin, YamlPath
+from simulator.config.renamed import with_present_names
+from simulator.core.errors import ScenarioError
+
+LOCAL = ("auto", "transformers", "vllm")  # kinds of engines that load the model themselves
+
+
+def from_options(options: dict[str, Any]) -> Iterator[Document]:
+    """Yield the document of each option, such as `--seed`, by its top-level key."""
+    for key, value in options.items():
+        origin = Origin(f"--{key.replace('_', '-')}", None)
+        yield Document({key: value}, {(key,): origin})
+
+
+def with_kind_of_backend(document: Document, given: Document) -> Document:
+    """Changes the assistant's engine to a given kind, and keeps what engines have in common.
+
+    That is what `auto` leaves to the scenario; an endpoint has nothing of it.
+    """
+    before, named = document.data.get("backend"), given.data.get("backend")
+    if not isinstance(before, dict) or not isinstance(named, dict):
+        return document
+    kind = named.get("kind", before.get("kind"))
+    if kind == before.get("kind"):
+        return document
+    common = AutoConfig.model_fields if kind in LOCAL else ()
+    kept = {key: value for key, value in before.items() if key in common}
+    return document._replace(data={**document.data, "backend": {**kept, "kind": kind}})
+
+
+def parse_override(override: str) -> Document:
+    """Return the document that `path.to.key=value` stands for; the value is YAML, lists included.
+
+    Numbers in the path count the items of a list: `phases.0.rounds=2`.
+
+    Raises:
+        ScenarioError: it isn't written so, or the value isn't YAML.
+    """
+    path_text, equals, value = override.partition("=")
+    keys = path_text.strip().split(".")
+    if not equals or not all(keys):
+        raise ScenarioError(f"--set {override}: invalid override; write path.to.key=value")
+    label = f"--set {override}"
+    path: YamlPath = tuple(int(key) if key.isdecimal() else key for key in keys)
+    parsed = yaml_source.parse(value, label, path, lines=False)
+    data = parsed.data
+    for key in reversed(keys):
+        data = {key: data}
+    above = {path[:n]: Origin(label, None) for n in range(1, len(path) + 1)}
+    return with_present_names(Document(data, {**above, **parsed.origins}))
+
+
+def with_biased_fraction(document: Document, fraction: float) -> Document:
+    """Rescales the shares so that the types marked `biased` have `fraction` in all."""
+    if not 0 <= fraction <= 1:
+        raise ScenarioError(f"--biased-frac {fraction:g}: invalid share; must be from 0 to 1")
+    population = document.data.get("population")
+    types = population.get("types") if isinstance(population, dict) else None
+    if not isinstance(types, dict):
+        return document  # validation says what is wrong with it
+    groups: dict[bool, dict[str, float]] = {True: {}, False: {}}
+    for name, user_type in types.items():
+        if not isinstance(user_type, dict) or not isinstance(user_type.get("share"), int | float):
+            return document  # validation says what is wrong with it
+        groups[bool(user_type.get("biased", False))][name] = float(user_type["share"])
+    for biased, target in ((True, fraction), (False, 1 - fraction)):
+        if target > 0 and not groups[biased]:
+            word = "biased" if biased else "unbiased"
+            raise ScenarioError(f"--biased-frac {fraction:g}: the scenario has no {word} user type")
+    shares: dict[str, Any] = {}
+    for biased, target in ((True, fraction), (False, 1 - fraction)):
+        total = sum(groups[biased].values())
+        for name, share in groups[biased].items():
+            part = share / total if total > 0 else 1 / len(groups[biased])
+            shares[name] = {"share": target * part}
+    origins: dict[YamlPath, Origin] = {
+        ("population", "types", name, "share"): Origin("--biased-frac", None) for name in shares
+    }
+    return yaml_source.merged(document, Document({"population": {"types": shares}}, origins))
