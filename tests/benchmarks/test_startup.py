@@ -25,7 +25,7 @@ def cpu_seconds(words: tuple[str, ...]) -> float:
     return used.ru_utime + used.ru_stime
 
 
-@pytest.mark.slow
+@pytest.mark.benchmark
 def test_reading_takes_at_most_twice_a_bare_import() -> None:
     programs = {command[0]: ("-m", "simulator", *command) for command in COMMANDS}
     taken: dict[str, list[float]] = {name: [] for name in ("bare", *programs)}
