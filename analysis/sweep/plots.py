@@ -2,7 +2,8 @@
 
 import itertools
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from analysis.plotting import (
     number_axis,
     percent_axis,
     plain,
+    save_panel,
     titled,
 )
 from analysis.sweep import frames
@@ -64,19 +66,37 @@ def sweep_figure(sweep: Sweep) -> Figure:
     title = textwrap.fill(headline(sweep, table), 96, break_on_hyphens=False)
     drawn = figure.suptitle(title, x=0.01, ha="left", fontsize=13.5, fontweight="bold", color=INK)
     drawn.set_parse_math(False)
-    axes = figure.subplots(2, 2).ravel()
-    draw_response(axes[0], table, main)
-    draw_realised(axes[1], table, main)
-    draw_others(axes[2], table, outcomes)
-    draw_comparisons(axes[3], frames.compare(table, main.metric, main.item_set), main)
+    draws = _panels(table, main, outcomes)
+    for axes, draw in zip(figure.subplots(2, 2).ravel(), draws.values(), strict=True):
+        draw(axes)
     footnote = JUDGED_FOOTNOTE if main.judged else FOOTNOTE
     figure.supxlabel(footnote, x=0.01, ha="left", fontsize=9.5, color=INK)
     return figure
 
 
+def _panels(
+    table: pd.DataFrame, main: Outcome, outcomes: Sequence[Outcome]
+) -> dict[str, Callable[[Axes], None]]:
+    """Return what draws each panel, by its name."""
+    compared = frames.compare(table, main.metric, main.item_set)
+    return {
+        "response": partial(draw_response, table=table, outcome=main),
+        "realised_dose": partial(draw_realised, table=table, outcome=main),
+        "other_outcomes": partial(draw_others, table=table, outcomes=outcomes),
+        "comparisons": partial(draw_comparisons, compared=compared, outcome=main),
+    }
+
+
 def save_sweep(sweep: Sweep, path: Path) -> None:
-    """Writes the figure as PNG."""
+    """Write the figure as PNG."""
     sweep_figure(sweep).savefig(path, dpi=110, facecolor="white")
+
+
+def save_sweep_panels(sweep: Sweep, folder: Path) -> list[Path]:
+    """Write every panel of the figure as SVG and PDF, and return where they are."""
+    table = frames.outcomes(sweep)
+    draws = _panels(table, main_outcome(sweep, table), measured(sweep, table))
+    return [path for name, draw in draws.items() for path in save_panel(draw, folder / name)]
 
 
 def draw_response(axes: Axes, table: pd.DataFrame, outcome: Outcome) -> None:

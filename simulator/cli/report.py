@@ -34,7 +34,7 @@ def report(
     if Study.is_at(path):
         written = _write_study_pages(path, out)
     elif Sweep.is_at(path):
-        written = write_sweep_pages(path, out)
+        written = [*write_sweep_pages(path, out), *_write_sweep_panels(path)]
     else:
         written = [*write_run_pages(Run.open(path), out), *_write_panels(Run.open(path))]
     for file in written:
@@ -70,6 +70,14 @@ def write_sweep_pages(path: Path, out: Path | None) -> list[Path]:
     save_sweep(sweep, picture)
     write_sweep_report(sweep, page)
     return [picture, page]
+
+
+def _write_sweep_panels(path: Path) -> list[Path]:
+    """Write every panel of a sweep's figure alone, as SVG and PDF, and return where they are."""
+    from analysis.sweep.frames import open_sweep
+    from analysis.sweep.plots import save_sweep_panels
+
+    return save_sweep_panels(open_sweep(path), path / "panels")
 
 
 def _write_study_pages(path: Path, out: Path | None) -> list[Path]:

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from analysis.sweep import frames
-from analysis.sweep.plots import sweep_figure
+from analysis.sweep.plots import save_sweep_panels, sweep_figure
 from analysis.sweep.report import write_sweep_report
 from analysis.sweep.summary import headline, summary_table
 from simulator.cli.app import app
@@ -137,3 +137,19 @@ def test_conversation_gap(tiny_run: Run, tmp_path: Path) -> None:
     member = Member("loop", {}, 2, run)
     table = frames.outcomes(Sweep.write(tmp_path / "one", [member]))
     assert table.set_index("metric").loc["conversation_gap", "value"] == 1.0
+
+
+def test_every_panel_is_written_alone(planted_sweep: Sweep, tmp_path: Path) -> None:
+    written = save_sweep_panels(planted_sweep, tmp_path)
+    assert {path.stem for path in written} == {
+        "response", "realised_dose", "other_outcomes", "comparisons"
+    }  # fmt: skip
+    assert {path.suffix for path in written} == {".svg", ".pdf"}
+    assert all(path.stat().st_size > 1000 for path in written)
+
+
+def test_shapes_are_explained_where_they_tell_bases_apart(planted_sweep: Sweep) -> None:
+    legend = sweep_figure(planted_sweep).axes[1].get_legend()
+    assert legend is not None
+    words = [text.get_text() for text in legend.get_texts()]
+    assert words[-3:] == [f"organism:{base}" for base in BASES]
