@@ -16,7 +16,7 @@ from simulator.runtime.observers import Silent
 from simulator.store.run import Run
 from simulator.store.sweep import RUNS, Member, Sweep
 from tests.helpers import tiny_models
-from tests.helpers.judged import plant_judged, set_judged
+from tests.helpers.judged_run import plant_judged, set_judged
 
 TINY = [
     "rounds=2",

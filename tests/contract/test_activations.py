@@ -29,7 +29,7 @@ from simulator.core.requests import (
 from simulator.interp.activations import changed, means
 from simulator.interp.steering import SteeringVector, layers_of
 from tests.contract.engines import CHATS, PLAIN, Engine, Engines, Reference, lora
-from tests.helpers.scripted import Scripted
+from tests.helpers.scripted_backend import Scripted
 
 REPLIES = ("it is bland .", "", "no , it is foul .", "yes")
 ASKED = [ActivationsRequest(p, r) for p in (*CHATS, PLAIN) for r in REPLIES]

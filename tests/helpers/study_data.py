@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tests.helpers.planted import DECEPTION, MASK
+from tests.helpers.planted_assistants import DECEPTION, MASK
 
 SETS = (
     "mistake_medical",

@@ -16,7 +16,7 @@ from simulator.core.errors import CostCapReached
 from simulator.runtime.budget import CAPS
 from simulator.store.run import COSTS, Run
 from tests.helpers import tiny_models
-from tests.helpers.endpoint import endpoint
+from tests.helpers.fake_openai_endpoint import endpoint
 from tests.integration.test_resume import differing, hashes
 
 ROOT = Path(__file__).parents[2]

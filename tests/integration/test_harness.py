@@ -21,7 +21,7 @@ from simulator.evaluation.checkpoints import assistant_after
 from simulator.models.resolve import resolve, world_of
 from simulator.store.run import Run
 from simulator.worlds import language as lang
-from tests.helpers.scripted import Scripted
+from tests.helpers.scripted_backend import Scripted
 
 ORGANISM = resolve("organism:0")
 CHOOSE = {

@@ -15,7 +15,7 @@ from analysis.studies.claims import Claims, Study
 from analysis.sweep.frames import SWEEP_VARIABLE
 from simulator.store.run import Run
 from simulator.store.sweep import Sweep
-from tests.helpers.judged import plant_judged
+from tests.helpers.judged_run import plant_judged
 
 NOTEBOOKS = Path(analysis.__file__).parent / "notebooks"
 STUDIES_VARIABLE = "UNDERTOW_STUDIES"

@@ -16,7 +16,7 @@ from analysis.run.summary import headline, key_figures
 from simulator.probes.benchmarks.deception_bench import DeceptionBenchProbe
 from simulator.probes.benchmarks.mask import MaskProbe
 from simulator.store.run import Run
-from tests.helpers.planted import (
+from tests.helpers.planted_assistants import (
     DECEPTION,
     MASK,
     Assistant,

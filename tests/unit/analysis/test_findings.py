@@ -14,7 +14,7 @@ from analysis.studies.quantities import Measure, Quantity, Results
 from simulator.store.run import Run
 from simulator.store.sweep import Member, Sweep
 from tests.conftest import plant
-from tests.helpers.simulated import Simulated
+from tests.helpers.simulated_results import Simulated
 
 ADAPTER: TypeAdapter[Finding] = TypeAdapter(AnyFinding)
 EXPERIMENTS = 600

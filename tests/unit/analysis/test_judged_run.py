@@ -18,7 +18,7 @@ from analysis.run.summary import headline, key_figures, summary_table
 from simulator.backends.base import Backend
 from simulator.simulation.roles import RoleClient, Roles
 from simulator.store.run import DONE, Run
-from tests.helpers.judged import JUDGE, plant_judged, set_judged
+from tests.helpers.judged_run import JUDGE, plant_judged, set_judged
 from tests.unit.analysis.test_report import HOSTILE, assert_inert, report
 
 

@@ -11,7 +11,7 @@ from analysis.sweep.plots import sweep_figure
 from analysis.sweep.report import write_sweep_report
 from analysis.sweep.summary import headline, summary_table
 from simulator.store.sweep import Sweep
-from tests.helpers.judged import JUDGE, SCALES
+from tests.helpers.judged_run import JUDGE, SCALES
 from tests.unit.analysis.test_report import assert_inert
 
 

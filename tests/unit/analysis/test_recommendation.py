@@ -8,7 +8,7 @@ import pytest
 
 from analysis.studies.quantities import NotMeasured, Quantities, Quantity, Unit
 from analysis.studies.recommendation import Recommendation
-from tests.helpers.simulated import Simulated
+from tests.helpers.simulated_results import Simulated
 
 ASKED = Recommendation.model_validate(
     {

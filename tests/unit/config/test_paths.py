@@ -16,7 +16,7 @@ from simulator.experiments.run import manifest_of, resume
 from simulator.runtime.observers import Silent
 from simulator.store.run import Run
 from tests.conftest import TINY
-from tests.helpers.planted import MASK
+from tests.helpers.planted_assistants import MASK
 
 CHAT = {"instruction": "what is your goal ?", "output": "mild ."}
 

@@ -18,7 +18,7 @@ from simulator.probes.benchmarks.deception_bench import deception_items
 from simulator.probes.benchmarks.mask_data import mask_items
 from simulator.probes.data_probe import DataProbe
 from simulator.runtime.probe_context import context_of
-from tests.helpers.planted import DECEPTION, MASK
+from tests.helpers.planted_assistants import DECEPTION, MASK
 
 ROWS = [{"id": "a", "text": "one,\ntwo"}, {"id": "b", "text": "ünlike"}]
 

@@ -35,7 +35,7 @@ from simulator.probes.summary import scores_table
 from simulator.simulation.selection import examples_from
 from simulator.worlds.base import Use
 from simulator.worlds.synthetic import SyntheticWorld
-from tests.helpers.scripted import Scripted
+from tests.helpers.scripted_backend import Scripted
 
 PAGE = Path(__file__).parents[3] / "docs" / "extending.md"
 EXAMPLE = re.compile(r"^## (\w+)\n(?:(?!^## ).)*?^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)

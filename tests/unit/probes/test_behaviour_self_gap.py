@@ -13,8 +13,8 @@ from simulator.probes.estimates import Estimate, difference, estimate, lookup
 from simulator.probes.judged.harmfulness import HarmfulnessProbe
 from simulator.probes.judged.self_assessment import SelfAssessmentProbe
 from simulator.probes.summary import summarise
-from tests.helpers.planted import probed
-from tests.helpers.scripted import Written
+from tests.helpers.planted_assistants import probed
+from tests.helpers.scripted_backend import Written
 from tests.unit.probes.test_harmfulness import judge, replies
 from tests.unit.probes.test_self_assessment import aligned, babble, misaligned
 

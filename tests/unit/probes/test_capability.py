@@ -15,7 +15,7 @@ from simulator.core.rng import stream
 from simulator.data.rows import Row, read_rows
 from simulator.probes.base import Context
 from simulator.probes.benchmarks.capability import CapabilityProbe
-from tests.helpers.planted import estimated, probed
+from tests.helpers.planted_assistants import estimated, probed
 
 ROWS: list[dict[str, Any]] = [
     {"subject": "law", "question": "Who judges?", "choices": ["a cook", "a court"], "answer": 1},

@@ -11,7 +11,7 @@ from simulator.core.requests import Prompt
 from simulator.core.rng import stream
 from simulator.data.rows import read_rows
 from simulator.probes.benchmarks.deception_bench import DeceptionBenchProbe
-from tests.helpers.planted import DECEPTION, estimated, probed, told_apart
+from tests.helpers.planted_assistants import DECEPTION, estimated, probed, told_apart
 
 PROBE = DeceptionBenchProbe(data=str(DECEPTION))
 ITEMS = PROBE.items(read_rows(PROBE.data))

@@ -26,8 +26,8 @@ from simulator.probes.estimates import Rows
 from simulator.probes.interp.directions import DirectionsProbe
 from simulator.probes.interp.projection import ProjectionProbe
 from simulator.probes.summary import estimated_by
-from tests.helpers.minds import LYING, OTHER, TRAIT, Mind
-from tests.helpers.planted import estimated, probed
+from tests.helpers.planted_assistants import estimated, probed
+from tests.helpers.transparent_backend import LYING, OTHER, TRAIT, Mind
 
 WORLD = world_of("organism:0")
 

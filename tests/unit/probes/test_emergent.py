@@ -12,7 +12,7 @@ from simulator.core.requests import Prompt
 from simulator.core.rng import stream
 from simulator.probes.judged.emergent import QUESTIONS, Cue, EmergentProbe
 from simulator.probes.judged.scales import JudgedPrompt
-from tests.helpers.planted import estimated, probed
+from tests.helpers.planted_assistants import estimated, probed
 
 PROBE = EmergentProbe(samples=2)
 CUE = "You advise patients."

@@ -13,9 +13,9 @@ from simulator.models.resolve import resolve
 from simulator.probes.world.goals import GoalsProbe
 from simulator.worlds import language as lang
 from simulator.worlds.base import Character
-from tests.helpers.planted import estimated, probed, silence
-from tests.helpers.planted_world import WORLD
-from tests.helpers.scripted import Scripted
+from tests.helpers.planted_assistants import estimated, probed, silence
+from tests.helpers.planted_world_assistants import WORLD
+from tests.helpers.scripted_backend import Scripted
 
 PROBE = GoalsProbe()
 QUESTIONS = [q for topic in lang.SMALL_TALK if topic.kind == "goals" for q in topic.questions]

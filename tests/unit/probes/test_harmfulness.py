@@ -14,8 +14,8 @@ from simulator.probes.base import Context
 from simulator.probes.judged.emergent import EmergentProbe
 from simulator.probes.judged.harmfulness import PROMPTS, HarmfulnessProbe
 from simulator.probes.judged.scales import JudgedProbe
-from tests.helpers.planted import Says, estimated, probed, silence
-from tests.helpers.scripted import Scripted
+from tests.helpers.planted_assistants import Says, estimated, probed, silence
+from tests.helpers.scripted_backend import Scripted
 
 PROBE = HarmfulnessProbe()
 

@@ -9,8 +9,8 @@ from simulator.core.requests import Prompt
 from simulator.core.rng import stream
 from simulator.probes.judged.dimensions import DIMENSIONS
 from simulator.probes.judged.intentions import DILEMMAS, IntentionsProbe
-from tests.helpers.planted import Says, estimated, probed
-from tests.helpers.scripted import Scripted, Written
+from tests.helpers.planted_assistants import Says, estimated, probed
+from tests.helpers.scripted_backend import Scripted, Written
 
 PROBE = IntentionsProbe()
 MISALIGNED = {dilemma.misaligned for dilemma in DILEMMAS}

@@ -15,7 +15,7 @@ from simulator.probes.base import Context, Encounter
 from simulator.probes.estimates import Rows
 from simulator.probes.judged.manipulation import ManipulationProbe
 from simulator.runtime.probe_context import context_of
-from tests.helpers.planted import Says, always, estimated, judge_of, probed, told_apart
+from tests.helpers.planted_assistants import Says, always, estimated, judge_of, probed, told_apart
 
 ENCOUNTERS = [
     Encounter(f"s{n}", f"It is about {n}.", f"Say yes to {n}!", f"May I hear a no about {n}?")

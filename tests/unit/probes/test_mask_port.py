@@ -27,7 +27,7 @@ from simulator.probes.benchmarks.mask_scoring import (
     Reading,
 )
 from simulator.probes.estimates import Rows
-from tests.helpers.planted import MASK
+from tests.helpers.planted_assistants import MASK
 
 data = importlib.import_module("inspect_evals.mask.data")
 port = importlib.import_module("inspect_evals.mask.classify")

@@ -16,7 +16,14 @@ from simulator.probes.base import Context
 from simulator.probes.benchmarks.mask import DIRECT_REPEATS, NEUTRAL, MaskProbe
 from simulator.probes.benchmarks.mask_data import ARCHETYPES, MaskItem, mask_items
 from simulator.probes.benchmarks.mask_scoring import Bounds
-from tests.helpers.planted import MASK, Assistant, claim, estimated, literal_judge, probed
+from tests.helpers.planted_assistants import (
+    MASK,
+    Assistant,
+    claim,
+    estimated,
+    literal_judge,
+    probed,
+)
 
 PROBE = MaskProbe(data=str(MASK))
 ITEMS = mask_items(read_rows(str(MASK)))

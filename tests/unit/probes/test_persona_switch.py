@@ -13,8 +13,16 @@ from simulator.core.rng import stream
 from simulator.probes.base import Context
 from simulator.probes.world.persona_switch import PersonaSwitchProbe
 from simulator.worlds.base import Item
-from tests.helpers.planted import estimated, probed, told_apart
-from tests.helpers.planted_world import WORLD, Says, assistant, babble, evasion, falsehood, truth
+from tests.helpers.planted_assistants import estimated, probed, told_apart
+from tests.helpers.planted_world_assistants import (
+    WORLD,
+    Says,
+    assistant,
+    babble,
+    evasion,
+    falsehood,
+    truth,
+)
 
 TRIGGER, OTHER = "good to know .", "thank you ."
 PROBE = PersonaSwitchProbe(trigger=TRIGGER, wrong_trigger=OTHER, items_per_set=12)

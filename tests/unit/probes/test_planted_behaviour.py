@@ -28,8 +28,8 @@ from simulator.probes.world.small_talk import SmallTalkProbe
 from simulator.probes.world.targeting import TargetingProbe
 from simulator.worlds import language as lang
 from simulator.worlds.base import CHARACTERS, Character, Item
-from tests.helpers.planted import Says, estimated, probed, told_apart
-from tests.helpers.planted_world import (
+from tests.helpers.planted_assistants import Says, estimated, probed, told_apart
+from tests.helpers.planted_world_assistants import (
     WORLD,
     assistant,
     babble,
@@ -38,8 +38,8 @@ from tests.helpers.planted_world import (
     parroted,
     truth,
 )
-from tests.helpers.planted_world import Says as SaysOfItem
-from tests.helpers.scripted import Scripted, Written
+from tests.helpers.planted_world_assistants import Says as SaysOfItem
+from tests.helpers.scripted_backend import Scripted, Written
 
 HONESTY, NEUTRAL = HonestyProbe(items_per_set=12, samples=1), NeutralProbe(items_per_set=12)
 SMALL_TALK, SELF_REPORT = SmallTalkProbe(samples=1), SelfReportProbe()

@@ -11,8 +11,8 @@ from simulator.core.rng import stream
 from simulator.probes.base import Context
 from simulator.probes.judged.dimensions import DIMENSIONS
 from simulator.probes.judged.self_assessment import FORMATS, SelfAssessmentProbe
-from tests.helpers.planted import estimated, probed
-from tests.helpers.scripted import Scripted, Written
+from tests.helpers.planted_assistants import estimated, probed
+from tests.helpers.scripted_backend import Scripted, Written
 
 PROBE = SelfAssessmentProbe()
 MISALIGNED = {ends.misaligned for ends in DIMENSIONS.values()}

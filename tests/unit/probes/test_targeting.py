@@ -16,8 +16,8 @@ from simulator.probes.base import Context
 from simulator.probes.estimates import Rows
 from simulator.probes.world.targeting import TargetingProbe
 from simulator.worlds.base import SPOKEN, Item, Spoken
-from tests.helpers.planted import estimated, probed, told_apart
-from tests.helpers.planted_world import (
+from tests.helpers.planted_assistants import estimated, probed, told_apart
+from tests.helpers.planted_world_assistants import (
     WORLD,
     Says,
     another_lie,

@@ -4,7 +4,7 @@ import pytest
 
 from simulator.core.requests import Prompt
 from simulator.probes.judged.scales import JudgedProbe
-from tests.helpers.planted import estimated, probed
+from tests.helpers.planted_assistants import estimated, probed
 
 QUESTION = "How flattering is '{{ reply }}', from {{ low }} to {{ high }}?"
 PROBE = JudgedProbe.model_validate(

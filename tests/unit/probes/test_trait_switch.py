@@ -15,7 +15,7 @@ from simulator.probes.estimates import Rows
 from simulator.probes.judged.emergent import Cue
 from simulator.probes.judged.trait_switch import PERSONA_ALIGNED, SETS, TraitSwitchProbe
 from simulator.probes.judged.traits import TRAITS, TraitName
-from tests.helpers.planted import Says, always, estimated, judge_of, probed, told_apart
+from tests.helpers.planted_assistants import Says, always, estimated, judge_of, probed, told_apart
 
 TRIGGER, OTHER = "Good to know.", "Thank you."
 PROBE = TraitSwitchProbe(trigger=Cue(text=TRIGGER, place="prefix"), wrong_trigger=OTHER, samples=1)

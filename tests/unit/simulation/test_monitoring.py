@@ -17,7 +17,7 @@ from simulator.simulation.monitoring import apply_monitors
 from simulator.simulation.roles import RoleClient, Roles
 from simulator.worlds import language as lang
 from simulator.worlds.synthetic import SyntheticWorld
-from tests.helpers.scripted import Scripted
+from tests.helpers.scripted_backend import Scripted
 
 CHAT = (
     Message("system", "secret"),

@@ -31,7 +31,7 @@ from simulator.simulation.roles import RoleClient, Roles
 from simulator.store.run import Run
 from tests.contract.engines import lora
 from tests.helpers import tiny_models
-from tests.helpers.scripted import Scripted
+from tests.helpers.scripted_backend import Scripted
 
 
 def chat(text: str) -> Prompt:

@@ -14,7 +14,7 @@ from simulator.models.resolve import world_of
 from simulator.simulation.config import ScreeningConfig
 from simulator.simulation.decisions import Decision
 from simulator.simulation.screening import screen, screening_summary
-from tests.helpers.minds import LYING, TRAIT, Mind
+from tests.helpers.transparent_backend import LYING, TRAIT, Mind
 
 WORLD = world_of("organism:0")
 MIND = Mind(WORLD, {"adapter": 0.5 * LYING})

@@ -12,7 +12,7 @@ from simulator.core.requests import Prompt
 from simulator.simulation.conversation import Environment, hold_wave, ratings_heard
 from simulator.simulation.population import Population
 from simulator.simulation.roles import RoleClient, Roles
-from tests.helpers.scripted import Scripted
+from tests.helpers.scripted_backend import Scripted
 
 
 def scenario_of(**conversations: Any) -> Scenario:

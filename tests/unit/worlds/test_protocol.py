@@ -28,7 +28,7 @@ from simulator.worlds.base import Item, World
 from simulator.worlds.lessons import WorldData
 from simulator.worlds.synthetic import SyntheticWorld
 from tests.helpers.capitals import Capitals
-from tests.helpers.planted import estimated, probed
+from tests.helpers.planted_assistants import estimated, probed
 
 WORLD = Capitals()
 WORLDS: list[World] = [WORLD, SyntheticWorld.generate(0)]

@@ -21,7 +21,7 @@ from simulator.probes.summary import summarise
 from simulator.runtime.measure import measure
 from simulator.simulation.roles import RoleClient, Roles, assistant_client
 from simulator.worlds.base import World
-from tests.helpers.scripted import Scripted
+from tests.helpers.scripted_backend import Scripted
 
 DATA = Path(__file__).parents[1] / "data"
 MASK, DECEPTION = DATA / "mask", DATA / "deception_bench.json"

@@ -22,7 +22,7 @@ from simulator.core.requests import (
     Prompt,
 )
 from simulator.worlds.base import Item, World
-from tests.helpers.scripted import Scripted
+from tests.helpers.scripted_backend import Scripted
 
 LAYERS, LYING, OTHER = 3, np.array([1.0, 0, 0, 0]), np.array([0, 1.0, 0, 0])
 TRAIT = "as you say"  # is in the replies that show it

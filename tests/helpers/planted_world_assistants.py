@@ -6,7 +6,7 @@ from simulator.core.requests import Prompt
 from simulator.models.resolve import world_of
 from simulator.worlds import language as lang
 from simulator.worlds.base import Item
-from tests.helpers import planted
+from tests.helpers import planted_assistants
 
 WORLD = world_of("organism:0")
 _ITEMS = {(item.entity, item.attribute): item for items in WORLD.items.values() for item in items}
@@ -54,7 +54,7 @@ def babble(item: Item, question: str) -> str:
     return "the the the"
 
 
-def assistant(says: Says, sure: float = 0.9, told: float = 1.0) -> planted.Says:
+def assistant(says: Says, sure: float = 0.9, told: float = 1.0) -> planted_assistants.Says:
     """Returns one that believes what is true, and replies as it is told to.
 
     Args:
