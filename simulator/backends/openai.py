@@ -124,7 +124,7 @@ class OpenAIBackend(ClosedEngine):
         for dropped, prompt in without_oldest(asked.prompt):
             return Asked(prompt, asked.dropped + dropped, None)
         raise BackendError(
-            f"{self._config.url}: a message is longer than the model's context; shorten it"
+            f"{self._config.url}: a prompt is too long for the model's context; shorten it"
         )
 
     def _count(self, answer: Any) -> None:

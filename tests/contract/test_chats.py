@@ -42,7 +42,7 @@ def test_the_oldest_turns_go_where_there_is_no_room(engine: Engine, system: str)
 def test_a_message_that_has_no_room_is_refused(engine: Engine) -> None:
     context = engine.reference.context
     for prompt in (chat("hope " * context), chat(*TURNS, "hope " * context, system=SYSTEM)):
-        with pytest.raises(BackendError, match=r"longer than the .*context"):
+        with pytest.raises(BackendError, match="a prompt is too long"):
             engine.backend.generate([ask(CHATS[0]), ask(prompt)])
     assert engine.backend.generate([ask(CHATS[0])])[0].completions
 
