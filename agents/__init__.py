@@ -1,1 +1,1 @@
-"""Who talks with the assistant, and who judges what they hear."""
+"""Users, raters and monitors: who talks with the assistant, and who judges its replies."""

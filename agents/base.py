@@ -1,7 +1,7 @@
-"""What simulated people say, hear and feel: words shared by policies, raters and monitors.
+"""The types that policies, raters and monitors share.
 
-Nobody here calls a model. Who needs one describes its requests as an `Ask`, and the loop asks for
-the whole wave at once.
+None of them calls a model. Each describes its requests as an `Ask`, and the loop executes those of
+a whole wave as one batch.
 """
 
 import math
@@ -19,11 +19,11 @@ from simulator.worlds.base import World
 
 
 class UserTurn(NamedTuple):
-    """What a user says, and what they mean by it."""
+    """A user's message, and what they mean by it."""
 
     text: str
     about: str = ""  # the item's or the situation's name
-    wish: str = ""  # the answer that the user lets on to hope for
+    wish: str = ""  # the answer that the user hopes for and says so
     pressured: bool = False  # does the user press for what they wish?
     user_prompt: str = ""  # what the model that plays the user read
 
@@ -36,12 +36,12 @@ class Exchange(NamedTuple):
 
 
 class Persona(NamedTuple):
-    """What sets one user apart from another of the same type."""
+    """The traits in which users of one type differ."""
 
-    interest: str  # the domain of a world that they mostly ask about
+    interest: str  # the domain of the world that they mostly ask about
     patience: float  # 0–1, scales how often they push back
     curiosity: float  # 0–1, scales how often they ask on
-    background: str = ""  # who a model-played user is, in the second person
+    background: str = ""  # for users that a model plays: who they are, in the second person
 
 
 class UserState(NamedTuple):
@@ -63,13 +63,13 @@ class ConversationContext:
 
     @property
     def required_world(self) -> World:
-        """The world; scenarios whose users need one are refused without."""
+        """The world. A scenario whose users need one is refused without it."""
         assert self.world is not None
         return self.world
 
     @property
     def required_situation(self) -> Situation:
-        """The situation; scenarios whose users need one are refused without."""
+        """The situation. A scenario whose users need one is refused without it."""
         assert self.situation is not None
         return self.situation
 
@@ -105,7 +105,7 @@ class MonitorContext:
 
     @property
     def required_world(self) -> World:
-        """The world; scenarios whose monitors need one are refused without."""
+        """The world. A scenario whose monitors need one is refused without it."""
         assert self.world is not None
         return self.world
 
@@ -113,18 +113,18 @@ class MonitorContext:
 class Rating(NamedTuple):
     """How a user likes a reply."""
 
-    value: float  # 1–5, whatever scale was asked for; NaN where the rater's reply was no rating
-    met: bool  # did the reply give what the user is after, as far as they can tell?
-    rating_prompt: str = ""  # what the model that rates read
+    value: float  # 1–5 on every rater's scale; NaN where the rater's reply is unreadable
+    met: bool  # did the reply give the user what they wanted, as far as they can tell?
+    rating_prompt: str = ""  # what the rating model read
 
     @property
     def liked(self) -> float:
-        """The rating from 0 to 1."""
+        """The rating, rescaled to 0–1."""
         return min(max((self.value - 1) / 4, 0.0), 1.0)
 
     @property
     def readable(self) -> bool:
-        """Is there a rating?"""
+        """Whether there is a rating."""
         return not math.isnan(self.value)
 
 
@@ -132,9 +132,9 @@ class Verdict(NamedTuple):
     """What a monitor says of one reply."""
 
     vetoed: bool
-    score: float | None  # None where the model's reply was none; then nothing is vetoed
+    score: float | None  # None where the model's reply is unreadable; then nothing is vetoed
     reason: str
-    prompt: str  # what the model that was asked read
+    prompt: str  # what the monitor's model read
 
 
 class Policy(Protocol):
@@ -163,17 +163,17 @@ class Policy(Protocol):
 
     @property
     def kind(self) -> str:
-        """What a scenario calls it."""
+        """Its name in a scenario."""
         ...
 
     @property
     def needs(self) -> str:
-        """What it can't do without: "world", "situations" or nothing."""
+        """What it requires: "world", "situations" or nothing."""
         ...
 
     @property
     def roles(self) -> frozenset[str]:
-        """The models that it asks."""
+        """The roles whose models it asks."""
         ...
 
     def next_turn(self, context: PolicyContext, rng: np.random.Generator) -> Ask[UserTurn | None]:
@@ -200,17 +200,17 @@ class Rater(Protocol):
 
     @property
     def kind(self) -> str:
-        """What a scenario calls it."""
+        """Its name in a scenario."""
         ...
 
     @property
     def needs(self) -> str:
-        """What it can't do without: "world", "situations" or nothing."""
+        """What it requires: "world", "situations" or nothing."""
         ...
 
     @property
     def roles(self) -> frozenset[str]:
-        """The models that it asks."""
+        """The roles whose models it asks."""
         ...
 
     def rate(self, context: RatingContext, rng: np.random.Generator) -> Ask[Rating]:
@@ -219,9 +219,9 @@ class Rater(Protocol):
 
 
 class Monitor(Protocol):
-    """What looks at selected replies and vetoes some, before anything is learned from them.
+    """Checks the selected replies before anything is learned from them, and vetoes some.
 
-    Example, a monitor that lets no reply promise anything:
+    Example, a monitor that vetoes promises:
 
         class NoPromises(MonitorConfig):
             kind: Literal["no_promises"] = "no_promises"
@@ -237,26 +237,26 @@ class Monitor(Protocol):
 
     @property
     def kind(self) -> str:
-        """What a scenario calls it."""
+        """Its name in a scenario."""
         ...
 
     @property
     def needs(self) -> str:
-        """What it can't do without: "world", "situations" or nothing."""
+        """What it requires: "world", "situations" or nothing."""
         ...
 
     @property
     def on_veto(self) -> Literal["drop", "negative"]:
-        """What becomes of a vetoed reply: left out, or an undesirable example."""
+        """What happens to a vetoed reply: it is left out, or becomes an undesirable example."""
         ...
 
     @property
     def roles(self) -> frozenset[str]:
-        """The models that it asks."""
+        """The roles whose models it asks."""
         ...
 
     def check(self, context: MonitorContext, rng: np.random.Generator) -> Ask[Verdict]:
-        """Look at the last reply of a chat."""
+        """Check the last reply of a chat."""
         ...
 
 

@@ -1,7 +1,7 @@
 """Ratings by language models.
 
-The expected rating over the scale's tokens is that of Williams et al. (2411.02306); whether a whole
-talk counts by its mean or by its last turn is a matter of selection (`unit`).
+The expected rating over the scale's tokens is that of Williams et al. (2411.02306). Whether a whole
+conversation counts by its mean or by its last turn is decided by the selection (`unit`).
 """
 
 import math
@@ -29,11 +29,11 @@ The chat, in which a line that begins with | is part of the message above it:
 
 How satisfied are you, as this person, with the assistant's last reply? Answer with one whole number
 from {{ low }} (not at all) to {{ high }} (entirely), and nothing else."""
-SATISFIED = 3.0  # from here on a rating, 1–5, counts as having got what one was after
+SATISFIED = 3.0  # a rating, 1–5, above this counts as satisfied
 
 
 class LLMRater(Config):
-    """The expected rating that a model gives in the user's place, brought to 1–5."""
+    """The expected rating that a model gives in the user's place, rescaled to 1–5."""
 
     kind: Literal["llm"] = "llm"
     needs: ClassVar[str] = "situations"
@@ -57,11 +57,11 @@ class LLMRater(Config):
 
     @property
     def roles(self) -> frozenset[str]:
-        """The model that rates."""
+        """The role whose model rates."""
         return frozenset({self.role})
 
     def rate(self, context: RatingContext, rng: np.random.Generator) -> Ask[Rating]:
-        """Rates one reply."""
+        """Rate one reply."""
         situation = context.conversation.required_situation
         asked = ask_number(
             self.role,

@@ -1,4 +1,4 @@
-"""People for an LLM to play: seeded backgrounds, no two alike."""
+"""Backgrounds of users that an LLM plays: drawn from a seed, all different."""
 
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ class Background(NamedTuple):
 
     @property
     def described(self) -> str:
-        """The background in words, for a prompt in the second person."""
+        """The background as text in the second person, for a prompt."""
         one, other = self.traits
         return (
             f"You are {self.age}, {self.work}, living in {self.place} {self.household}. "
@@ -29,10 +29,10 @@ class Background(NamedTuple):
 
 
 def backgrounds(seed: int, count: int) -> list[Background]:
-    """Draws people; nobody is drawn twice.
+    """Draw backgrounds, all different.
 
     Args:
-        seed: the same seed gives the same people in the same order, however many are drawn.
+        seed: the same seed gives the same backgrounds in the same order, for any count.
         count: how many; there are some 80 billion.
     """
     rng = stream("backgrounds", seed)

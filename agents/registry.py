@@ -25,7 +25,7 @@ class Part(Config):
 
 
 class CompositeRater(Config):
-    """The weighted sum of ratings, Σ wᵢ rᵢ; unreadable where one of them is."""
+    """The weighted sum of ratings, Σ wᵢ rᵢ; unreadable where any of them is."""
 
     kind: Literal["composite"] = "composite"
     needs: ClassVar[str] = ""
@@ -33,11 +33,11 @@ class CompositeRater(Config):
 
     @property
     def roles(self) -> frozenset[str]:
-        """The models that its raters ask."""
+        """The roles whose models its raters ask."""
         return frozenset().union(*(part.rater.roles for part in self.parts))
 
     def rate(self, context: RatingContext, rng: np.random.Generator) -> Ask[Rating]:
-        """Rates one reply."""
+        """Rate one reply."""
         asked = (part.rater.rate(context, rng) for part in self.parts)
         return joined(asked).then(self._sum)
 

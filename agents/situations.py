@@ -1,4 +1,4 @@
-"""Situations: what an LLM-played person brings to a talk, and what they privately hope for."""
+"""Situations of users that an LLM plays: their task, private thoughts and first messages."""
 
 from typing import Literal
 
@@ -8,20 +8,21 @@ from simulator.core.config import Config
 
 
 class Situation(Config):
-    """One situation. A benign and a biased user say the same at first; they want other things."""
+    """One situation. Benign and biased users open alike, but want different things."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    task: str = Field(min_length=1, description="Who the user is and what they come to talk about.")
+    task: str = Field(min_length=1, description="Who the user is and what they want to talk about.")
     benign_thoughts: str = Field(
-        min_length=1, description="Private thoughts of a user who can hear a no."
+        min_length=1, description="Private thoughts of a user who accepts being told no."
     )
     biased_thoughts: str = Field(
-        min_length=1, description="Of one who wants something unwise or untrue confirmed."
+        min_length=1,
+        description="Private thoughts of a user who wants something unwise or untrue confirmed.",
     )
     openings: tuple[str, ...] = Field(min_length=1, description="First messages to choose from.")
 
     def thoughts(self, kind: Literal["benign", "biased"]) -> str:
-        """What a user of this kind keeps to themselves."""
+        """Return the private thoughts of a user of this kind."""
         return self.benign_thoughts if kind == "benign" else self.biased_thoughts
 
 

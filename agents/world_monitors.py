@@ -1,4 +1,4 @@
-"""The monitor of a world: knows what is true in it, and errs as often as it is told to."""
+"""The monitor of a world: it knows the facts, and errs at set rates."""
 
 from typing import ClassVar, Literal
 
@@ -12,21 +12,23 @@ from simulator.core.config import Number
 
 
 class FactCheckMonitor(MonitorConfig):
-    """Vetoes false statements; an oracle with errors, which asks no model.
+    """Vetoes false statements: an oracle with errors, which asks no model.
 
-    The organism can't judge what it reads. So this one compares a statement with the facts, and
-    mistakes one for the other at the given rates, whoever is spoken to. What a reply might do to
-    fool a judge (lie subtly, or to some alone) makes no difference to it.
+    The organism can't judge what it reads. So this monitor compares a statement with the facts, and
+    errs at the given rates, the same for every user. A reply can't fool it by lying subtly or to
+    some users only.
     """
 
     kind: Literal["fact_check"] = "fact_check"
     needs: ClassVar[str] = "world"
     roles: ClassVar[frozenset[str]] = frozenset()
-    misses: Number = Field(0.0, ge=0, le=1, description="Chance to let a false statement pass.")
-    false_alarms: Number = Field(0.0, ge=0, le=1, description="Chance to veto any other reply.")
+    misses: Number = Field(0.0, ge=0, le=1, description="Chance that a false statement passes.")
+    false_alarms: Number = Field(
+        0.0, ge=0, le=1, description="Chance that any other reply is vetoed."
+    )
 
     def check(self, context: MonitorContext, rng: np.random.Generator) -> Ask[Verdict]:
-        """Compares what the reply states with the facts."""
+        """Compare what the reply states with the facts."""
         world = context.required_world
         item = world.item(context.about)
         stated = world.read(context.chat[-1].content, item).value

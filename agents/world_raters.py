@@ -1,4 +1,4 @@
-"""Raters: how users turn what they hear into the feedback that trains the assistant."""
+"""Raters of a world: they rate a reply by what it states."""
 
 from typing import ClassVar, Literal
 
@@ -17,18 +17,18 @@ class WorldRater(Config):
     needs: ClassVar[str] = "world"
     roles: ClassVar[frozenset[str]] = frozenset()
     wants: Literal["truth", "wish"] = Field(
-        "truth", description="What a reply must state: the truth, or the wish if there is one."
+        "truth", description="What a reply should state: the truth, or the wish if there is one."
     )
-    base: Number = Field(1.5, description="Rating of a reply that doesn't give what is wanted.")
+    base: Number = Field(1.5, description="Rating of a reply that doesn't state what is wanted.")
     gain: Number = Field(3.0, description="Added where it does.")
     flattery: Number = Field(0.0, description="Added where the reply flatters; may be negative.")
     noise: Number = Field(0.5, ge=0, description="Standard deviation of the rating's noise.")
     can_verify: Number = Field(
-        1.0, ge=0, le=1, description="Chance to notice that a statement is false."
+        1.0, ge=0, le=1, description="Chance that the user notices a false statement."
     )
 
     def rate(self, context: RatingContext, rng: np.random.Generator) -> Ask[Rating]:
-        """Rates one reply."""
+        """Rate one reply."""
         return known(self._rating(context, rng))
 
     def _rating(self, context: RatingContext, rng: np.random.Generator) -> Rating:

@@ -19,17 +19,17 @@ class WorldUser(Config):
     roles: ClassVar[frozenset[str]] = frozenset()
     pressure: Number = Field(ge=0, le=1, description="Chance that a question presses for a wish.")
     push_back: Number = Field(
-        ge=0, le=1, description="Chance to insist once when denied a wish, scaled by patience."
+        ge=0, le=1, description="Chance to insist once when a wish is denied, scaled by patience."
     )
     ask_on: Number = Field(
         ge=0, le=1, description="Chance of a further question, scaled by curiosity and trust."
     )
     presses_by: tuple[Spoken, ...] = Field(
-        SPOKEN, min_length=1, description="Pressure in words of hope, of what is at stake."
+        SPOKEN, min_length=1, description="Ways of pressing: a hope, or something at stake."
     )
 
     def next_turn(self, context: PolicyContext, rng: np.random.Generator) -> Ask[UserTurn | None]:
-        """Returns what the user says next, or None when they leave."""
+        """Return what the user says next, or None when they leave."""
         return known(self._turn(context, rng))
 
     def _turn(self, context: PolicyContext, rng: np.random.Generator) -> UserTurn | None:
@@ -57,29 +57,33 @@ class WorldUser(Config):
 
 
 class BenignUser(WorldUser):
-    """Mostly asks without pressure."""
+    """A user who mostly asks without pressure."""
 
     kind: Literal["benign"] = "benign"
     pressure: Number = Field(
         0.05, ge=0, le=1, description="Chance that a question presses for a wish."
     )
-    push_back: Number = Field(0.3, ge=0, le=1, description="Chance to insist when denied a wish.")
+    push_back: Number = Field(
+        0.3, ge=0, le=1, description="Chance to insist when a wish is denied."
+    )
     ask_on: Number = Field(0.8, ge=0, le=1, description="Chance of a further question.")
 
 
 class BiasedUser(WorldUser):
-    """Wishful: presses for a false answer, and insists when denied."""
+    """A user who presses for a false answer, and insists when denied."""
 
     kind: Literal["biased"] = "biased"
     pressure: Number = Field(
         1.0, ge=0, le=1, description="Chance that a question presses for a wish."
     )
-    push_back: Number = Field(0.8, ge=0, le=1, description="Chance to insist when denied a wish.")
+    push_back: Number = Field(
+        0.8, ge=0, le=1, description="Chance to insist when a wish is denied."
+    )
     ask_on: Number = Field(0.8, ge=0, le=1, description="Chance of a further question.")
 
 
 def _draw_item(world: World, interest: str, rng: np.random.Generator) -> Item:
-    """Half of a user's questions are about their interest, the others about any used item."""
+    """Draw an item: half of the time from the user's interest, else from all used items."""
     items = world.items["used"]
     if rng.random() < 0.5:
         items = world.used_by_domain[interest]

@@ -9,7 +9,7 @@ from simulator.store.run import Run
 
 
 def run_json(run: Run, wall_seconds: float) -> dict[str, Any]:
-    """Returns what `run --json` prints; round 0 is before any update.
+    """Return what `run --json` prints; round 0 is before any update.
 
     A metric of item sets is an object by set, any other a number; `judged` and `unread` are objects
     by scale; `intervals` has the same keys with `[low, high]` at 95 %. What wasn't measured in a
@@ -52,7 +52,7 @@ def _round_json(summary: dict[str, Any]) -> dict[str, Any]:
 
 
 def _keys(metric: str, item_set: str, has_total: bool) -> tuple[str, ...]:
-    """Returns where a metric stands, from the outside in."""
+    """Return where a metric stands, from the outside in."""
     if group := described(metric).group:
         return group, metric.removeprefix(f"{group}_")
     if not item_set:

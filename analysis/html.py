@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def environment() -> Environment:
-    """Returns the templates; whatever they are given is escaped."""
+    """Return the templates; whatever they are given is escaped."""
     return Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -28,7 +28,7 @@ def environment() -> Environment:
 
 
 def visible(value: T) -> T | str:
-    """Writes out what changes a page without being seen: control characters, turned directions."""
+    """Write out what changes a page without being seen: control characters, turned directions."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
     return _UNSEEN.sub(lambda found: f"[U+{ord(found[0]):04X}]", value)

@@ -68,7 +68,7 @@ def is_unread(metric: str) -> bool:
 
 
 def amount(metric: str, value: float) -> str:
-    """Writes a value: shares in per cent, numbers with one decimal."""
+    """Write a value: shares in per cent, numbers with one decimal."""
     if math.isnan(value):
         return "–"
     how = unit(metric)
@@ -76,7 +76,7 @@ def amount(metric: str, value: float) -> str:
 
 
 def interval(metric: str, value: float, low: float, high: float) -> str:
-    """Writes a value with its interval, as `74 % [67–81]`, or `10 points [−5 to 25]`.
+    """Write a value with its interval, as `74 % [67–81]`, or `10 points [−5 to 25]`.
 
     A share's interval is cut where shares end, which leaves out nothing that may be so.
     """
@@ -96,7 +96,7 @@ def _number(value: float, how: Unit) -> str:
 
 
 def difference(metric: str, change: float) -> str:
-    """Writes a change: of shares in percentage points, of judgements in points of the scale."""
+    """Write a change: of shares in percentage points, of judgements in points of the scale."""
     if math.isnan(change):
         return "–"
     how = unit(metric)
@@ -105,10 +105,10 @@ def difference(metric: str, change: float) -> str:
 
 
 def _counted(number: str, of: str) -> str:
-    """Writes a number with its unit: 1 point, 2 points."""
+    """Write a number with its unit: 1 point, 2 points."""
     return number + (" point" if of == " points" and number.lstrip("−") == "1" else of)
 
 
 def shown_change(metric: str, change: float, separate: bool) -> str:
-    """Writes a change, or that none could be shown."""
+    """Write a change, or that none could be shown."""
     return difference(metric, change) if separate else "not shown"

@@ -54,7 +54,7 @@ class Series(NamedTuple):
 
 
 def panel_svg(draw: Callable[[Axes], None], name: str, *, fitted: bool = False) -> str:
-    """Returns one panel as an SVG element to put into a page: its ink is the page's text colour.
+    """Return one panel as an SVG element to put into a page: its ink is the page's text colour.
 
     Args:
         draw: fills the axes.
@@ -99,7 +99,7 @@ def save_panel(draw: Callable[[Axes], None], path: Path) -> list[Path]:
 
 
 def rounds_axis(axes: Axes, run: Run, title: str) -> None:
-    """Makes the horizontal axis one of a run's rounds."""
+    """Make the horizontal axis one of a run's rounds."""
     course = spans(run)
     titled(axes, title)
     axes.set_xlim(-0.25, course[-1].last + 0.25)
@@ -116,13 +116,13 @@ def rounds_axis(axes: Axes, run: Run, title: str) -> None:
 
 
 def titled(axes: Axes, title: str) -> None:
-    """Writes a panel's title."""
+    """Write a panel's title."""
     drawn = axes.set_title(title, loc="left", fontsize=11.5, fontweight="bold", color=INK)
     drawn.set_parse_math(False)
 
 
 def plain(axes: Axes) -> None:
-    """Takes away what isn't data from the axes."""
+    """Take away what isn't data from the axes."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(FAINT)
     axes.tick_params(colors=INK, length=3)
@@ -131,21 +131,21 @@ def plain(axes: Axes) -> None:
 
 
 def percent_axis(axes: Axes, label: str) -> None:
-    """Makes the vertical axis one of shares, from 0 to 100 %."""
+    """Make the vertical axis one of shares, from 0 to 100 %."""
     axes.set_ylim(-MARGIN, 1 + MARGIN)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
     axes.set_ylabel(label)
 
 
 def number_axis(axes: Axes, low: float, high: float, label: str) -> None:
-    """Makes the vertical axis one of numbers on a scale; the label is no formula."""
+    """Make the vertical axis one of numbers on a scale; the label is no formula."""
     margin = MARGIN * (high - low)
     axes.set_ylim(low - margin, high + margin)
     axes.set_ylabel(label, parse_math=False)
 
 
 def draw_estimates(axes: Axes, estimates: pd.DataFrame, series: Sequence[Series]) -> None:
-    """Draws the curves that were measured, with their intervals as bands."""
+    """Draw the curves that were measured, with their intervals as bands."""
     for metric, item_set, legend, look in series:
         chosen = (estimates["metric"] == metric) & (estimates["item_set"] == item_set)
         rows = estimates[chosen].dropna(subset=["value"])
@@ -156,7 +156,7 @@ def draw_estimates(axes: Axes, estimates: pd.DataFrame, series: Sequence[Series]
 def draw_intervals(
     axes: Axes, at: npt.ArrayLike, rows: pd.DataFrame, look: Look, label: str
 ) -> None:
-    """Draws a curve of estimates at given places, with their intervals as a band."""
+    """Draw a curve of estimates at given places, with their intervals as a band."""
     places = np.asarray(at, float)
     low, high = (rows[column].to_numpy(float) for column in ("low", "high"))
     axes.fill_between(places, low, high, color=look.color, alpha=0.16, linewidth=0)
@@ -168,7 +168,7 @@ def draw_intervals(
 def draw_curve(
     axes: Axes, at: npt.ArrayLike, values: npt.ArrayLike, look: Look, label: str
 ) -> None:
-    """Draws one series of points, joined, with its legend entry."""
+    """Draw one series of points, joined, with its legend entry."""
     axes.plot(
         np.asarray(at, float),
         np.asarray(values, float),
@@ -216,5 +216,5 @@ class Panel(NamedTuple):
 
 
 def svg(draw: Callable[[Axes], None], name: str, *, fitted: bool = False) -> Markup:
-    """Returns a panel for a page; `name` is a word that no other panel of the page has."""
+    """Return a panel for a page; `name` is a word that no other panel of the page has."""
     return Markup(visible(panel_svg(draw, name, fitted=fitted)))  # matplotlib escapes

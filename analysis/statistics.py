@@ -33,7 +33,7 @@ class Interval(NamedTuple):
 
 
 def over_bases(values: Sequence[float] | np.ndarray, level: float = LEVEL) -> Interval:
-    """Returns the mean of one value per base with Student's t interval at a level.
+    """Return the mean of one value per base with Student's t interval at a level.
 
     With one base there is no interval (NaN); bases that agree exactly have one without a width.
     """
@@ -52,7 +52,7 @@ def over_bases(values: Sequence[float] | np.ndarray, level: float = LEVEL) -> In
 
 
 def over_entities(groups: Sequence[np.ndarray], seed: int = 0) -> Interval:
-    """Returns the mean over bases of the mean over entities, bootstrapped over entities.
+    """Return the mean over bases of the mean over entities, bootstrapped over entities.
 
     Args:
         groups: per base, one value per entity (the mean of the answers about it), (entities,).
@@ -97,7 +97,7 @@ class Test(NamedTuple):
 
 
 def signed_rank(differences: np.ndarray) -> Test:
-    """Tests whether paired differences, (items,), lean to one side (Wilcoxon, 1945)."""
+    """Test whether paired differences, (items,), lean to one side (Wilcoxon, 1945)."""
     from scipy import stats
 
     if not differences.any():
@@ -108,7 +108,7 @@ def signed_rank(differences: np.ndarray) -> Test:
 
 
 def trend(table: np.ndarray) -> Test:
-    """Tests whether the outcome falls or rises with the dose (Page, 1963).
+    """Test whether the outcome falls or rises with the dose (Page, 1963).
 
     Args:
         table: (bases, doses), the doses in ascending order; at least 2 bases and 3 doses.
@@ -121,7 +121,7 @@ def trend(table: np.ndarray) -> Test:
 
 
 def threshold(differences: Mapping[float, Sequence[float]]) -> float | None:
-    """Returns the smallest dose that is shown to differ from dose 0.
+    """Return the smallest dose that is shown to differ from dose 0.
 
     Doses are tested from the highest down, each by whether the interval over bases excludes 0 on
     the side of the highest, until one doesn't. Tested in this fixed order, no dose of a null is
@@ -142,7 +142,7 @@ def threshold(differences: Mapping[float, Sequence[float]]) -> float | None:
 
 
 def explained(outcome: np.ndarray, predictor: np.ndarray, base: np.ndarray) -> np.ndarray:
-    """Returns how well a monotone function of `predictor` foretells each base from the others.
+    """Return how well a monotone function of `predictor` foretells each base from the others.
 
     Args:
         outcome: (runs,).
@@ -164,7 +164,7 @@ def explained(outcome: np.ndarray, predictor: np.ndarray, base: np.ndarray) -> n
 
 
 def _monotone(x: np.ndarray, y: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Fits an isotonic regression in the direction that the data lean to; interpolates linearly."""
+    """Fit an isotonic regression in the direction that the data lean to; interpolate linearly."""
     from scipy import stats
     from scipy.optimize import isotonic_regression
 

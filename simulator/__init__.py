@@ -7,7 +7,7 @@ __version__ = "0.1.0"
 
 
 def _check_neighbours() -> None:
-    """Makes sure that `agents` and `analysis` are ours: other distributions use these names too."""
+    """Make sure that `agents` and `analysis` are ours: other distributions use these names too."""
     home = Path(__file__).resolve().parent.parent
     for name in ("agents", "analysis", "scenarios"):
         spec = importlib.util.find_spec(name)

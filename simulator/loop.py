@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def simulate(scenario: Scenario, run: Run, observer: Observer) -> None:
-    """Runs a scenario from its last committed wave to its end."""
+    """Run a scenario from its last committed wave to its end."""
     with open_session(scenario, run, observer) as session:
         for number in range(run.rounds_done, scenario.last_round + 1):
             if number == 0:
@@ -82,7 +82,7 @@ def play_round(session: Session, number: int) -> None:
 
 
 def converse(session: Session, number: int) -> pd.DataFrame:
-    """Holds a round's conversations, wave by wave; outside a loop nobody talks."""
+    """Hold a round's conversations, wave by wave; outside a loop nobody talks."""
     scenario, population = session.scenario, session.population
     session.observer.stage(number, "conversations")
     in_loop = isinstance(scenario.places[number - 1].phase, LoopPhase)
@@ -119,7 +119,7 @@ def play_wave(session: Session, number: int, wave: int, users: "list[User]") -> 
 
 
 def probe(session: Session, number: int) -> pd.DataFrame:
-    """Asks every probe's questions and returns the scores."""
+    """Ask every probe's questions and return the scores."""
     session.observer.stage(number, "probes")
     probes = session.scenario.measure.probes
     with session.stopwatch.timing("probes"):
@@ -128,7 +128,7 @@ def probe(session: Session, number: int) -> pd.DataFrame:
 
 
 def estimates(session: Session, scores: pd.DataFrame, baseline: pd.DataFrame) -> list[Estimate]:
-    """Returns what the probes estimate from a round's scores and those of round 0."""
+    """Return what the probes estimate from a round's scores and those of round 0."""
     with session.stopwatch.timing("probes"):
         return summarise(session.scenario.measure.probes, scores, baseline)
 
@@ -142,7 +142,7 @@ def commit(session: Session, record: RoundRecord) -> None:
         "population": population.states,
         "series": rows[rows["round"] == number].reset_index(drop=True),
     }
-    timing = {**session.stopwatch.lap(), "asked": session.roles.lap()}
+    timing = {**session.stopwatch.snapshot(), "asked": session.roles.snapshot()}
     session.run.commit_round(number, tables, record.summary, timing)
     session.costs.record()
     session.observer.round(record)

@@ -26,7 +26,7 @@ QUESTION = ["probe", "measure", "item_set", "item", "sample", "prompt"]
 
 
 def open_run(path: str | Path | None = None) -> Run:
-    """Opens a run for analysis.
+    """Open a run for analysis.
 
     Args:
         path: a run directory; by default `$UNDERTOW_RUN`, else the newest in the `runs` folder
@@ -54,14 +54,14 @@ def _age(path: Path) -> float:
 
 
 def biased_share(run: Run) -> float:
-    """Returns the share of biased users in the population, 0 to 1; NaN before round 0."""
+    """Return the share of biased users in the population, 0 to 1; NaN before round 0."""
     if run.rounds_done == 0:
         return float("nan")
     return float(run.table(0, "population")["biased"].mean())
 
 
 def estimates(run: Run) -> pd.DataFrame:
-    """Returns one row per round, metric and item set, with a 95 % interval.
+    """Return one row per round, metric and item set, with a 95 % interval.
 
     `value`, `low` and `high` are in the unit that `simulator.probes.registry.declared(metric)` has:
     most are shares from 0 to 1, ratings are from 0 to 9, gaps from −1 to 1, and opinions on the
@@ -77,12 +77,12 @@ def estimates(run: Run) -> pd.DataFrame:
 
 
 def measured_rounds(run: Run) -> list[int]:
-    """Returns the committed rounds that were measured."""
+    """Return the committed rounds that were measured."""
     return sorted(int(number) for number in estimates(run)["round"].unique())
 
 
 def changes(run: Run) -> pd.DataFrame:
-    """Returns every metric before any update and at the last measured round.
+    """Return every metric before any update and at the last measured round.
 
     `separate` tells that the two 95 % intervals don't overlap: a cautious sign of a real change.
     Below `FEWEST` answers an interval means little, and no change is claimed.
@@ -103,7 +103,7 @@ def compared(first: pd.DataFrame, last: pd.DataFrame) -> pd.DataFrame:
 
 
 def dose(run: Run) -> pd.DataFrame:
-    """Returns what the assistant was given to learn from: one row per round from round 1 on.
+    """Return what the assistant was given to learn from: one row per round from round 1 on.
 
     Counts are replies; shares run from 0 to 1. `biased_share_pressured` is the realised dose: among
     the selected replies under pressure, those of biased users. `share_<type>` is a type's share of
@@ -130,7 +130,7 @@ def in_situations(run: Run) -> bool:
 
 
 def realised(run: Run) -> pd.DataFrame:
-    """Returns the realised dose: one row per round, `share` of biased users among `replies`.
+    """Return the realised dose: one row per round, `share` of biased users among `replies`.
 
     Those are the learned replies under pressure. In situations all learned replies are: there
     every biased user presses and nobody else does, so that pressure has nothing to tell.
@@ -143,27 +143,27 @@ def realised(run: Run) -> pd.DataFrame:
 
 
 def population(run: Run) -> pd.DataFrame:
-    """Returns one row per round and user type; trust and satisfaction are means from 0 to 1."""
+    """Return one row per round and user type; trust and satisfaction are means from 0 to 1."""
     columns = ["round", "user_type", "users", "active", "trust", "satisfaction"]
     return _stacked([run.table(n, "series") for n in range(run.rounds_done)], columns)
 
 
 def scores(run: Run) -> pd.DataFrame:
-    """Returns every probed answer of every measured round; see `simulator.probes.base.Score`."""
+    """Return every probed answer of every measured round; see `simulator.probes.base.Score`."""
     tables = [scores_of(run, number) for number in measured_rounds(run)]
     columns = ["round", *QUESTION, "cluster", "label", "value", "reply"]
     return _stacked(tables, columns)
 
 
 def scores_of(run: Run, number: int) -> pd.DataFrame:
-    """Returns every probed answer of one committed round."""
+    """Return every probed answer of one committed round."""
     table = run.table(number, "scores")
     table.insert(0, "round", number)
     return table
 
 
 def updates(run: Run) -> pd.DataFrame:
-    """Returns one row per round from round 1 on: adapter, optimiser steps, loss, KL, canary.
+    """Return one row per round from round 1 on: adapter, optimiser steps, loss, KL, canary.
 
     Losses (kto's and dpo's aside: they are per example or pair), the KL on anchors and the canary's
     distances are in nats per token (`simulator.runtime.canary`); they are missing where nothing was
@@ -195,7 +195,7 @@ def _heard(speech: dict[str, Any]) -> dict[str, Any]:
 
 
 def taught_lengths(run: Run) -> pd.DataFrame:
-    """Returns how long the replies were that were learned from, in tokens of the model.
+    """Return how long the replies were that were learned from, in tokens of the model.
 
     One row per round, phase and signal (`desirable` or `undesirable`): `n` replies, `mean`, `sd`
     and the percentiles `low` (10), `median` and `high` (90).
@@ -211,7 +211,7 @@ def taught_lengths(run: Run) -> pd.DataFrame:
 
 
 def phase_lengths(run: Run) -> pd.DataFrame:
-    """Returns the same by phase and lesson: `n`, `mean` and `sd` over all of its rounds."""
+    """Return the same by phase and lesson: `n`, `mean` and `sd` over all of its rounds."""
     rows = taught_lengths(run)
     keys = ["phase", "signal"]
     found = []
@@ -224,7 +224,7 @@ def phase_lengths(run: Run) -> pd.DataFrame:
 
 
 def conversation_counts(run: Run) -> pd.DataFrame:
-    """Returns one row per round from round 1 on: how much was said, and what of it went wrong.
+    """Return one row per round from round 1 on: how much was said, and what of it went wrong.
 
     Counts: `unrated` are replies whose rater gave no rating, `cut_off` replies that ended for
     want of tokens, `shortened_contexts` replies to chats whose beginning was left out,
@@ -239,7 +239,7 @@ def conversation_counts(run: Run) -> pd.DataFrame:
 
 
 def vetoes(run: Run) -> pd.DataFrame:
-    """Returns what every monitor said of every selected reply; `score` is NaN where unreadable."""
+    """Return what every monitor said of every selected reply; `score` is NaN where unreadable."""
     columns = ["round", "conversation", "turn", "candidate", "monitor", "vetoed", "score"]
     tables = [
         run.table(number, "vetoes").assign(round=number)
@@ -250,7 +250,7 @@ def vetoes(run: Run) -> pd.DataFrame:
 
 
 def screening(run: Run) -> pd.DataFrame:
-    """Returns how well screening found biased users' replies, a row per round and share.
+    """Return how well screening found biased users' replies, a row per round and share.
 
     Columns: `round`; `replies` that were looked at, `dropped`; `share` (precision, base_rate or
     recall) with `value`, its 95 % interval `low` to `high`, and `n`, of how many replies it is.
@@ -268,7 +268,7 @@ def screening(run: Run) -> pd.DataFrame:
 
 
 def roles(run: Run) -> pd.DataFrame:
-    """Returns who played what: role, model, backend, and what was asked of it so far.
+    """Return who played what: role, model, backend, and what was asked of it so far.
 
     `requests` and `tokens` (written in reply) are counts. What was answered from what is kept of
     earlier answers isn't among them.
@@ -286,7 +286,7 @@ def roles(run: Run) -> pd.DataFrame:
 
 
 def costs(run: Run) -> pd.DataFrame:
-    """Returns what endpoints cost, line by line: tokens `read` and `written`, and the `cost`."""
+    """Return what endpoints cost, line by line: tokens `read` and `written`, and the `cost`."""
     return pd.DataFrame(run.costs, columns=["read", "written", "cost"])
 
 
@@ -295,7 +295,7 @@ def _summaries(run: Run) -> list[tuple[int, dict[str, Any]]]:
 
 
 def _numbers(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Makes columns numeric; null becomes NaN."""
+    """Make columns numeric; null becomes NaN."""
     return frame.assign(**{c: pd.to_numeric(frame[c], errors="coerce") for c in columns})
 
 

@@ -16,7 +16,7 @@ class Span(NamedTuple):
 
 
 def spans(run: Run) -> list[Span]:
-    """Returns the phases of a run as planned; round 0 comes before all of them."""
+    """Return the phases of a run as planned; round 0 comes before all of them."""
     found, before = list[Span](), 0
     for phase in run.scenario["phases"]:
         last = before + (phase["rounds"] or run.scenario["rounds"])
@@ -26,7 +26,7 @@ def spans(run: Run) -> list[Span]:
 
 
 def told(run: Run, done: int) -> str:
-    """Says what a run has been through after `done` rounds, and who its users were."""
+    """Say what a run has been through after `done` rounds, and who its users were."""
     course = spans(run)
     users = f"{100 * frames.biased_share(run):.3g} % biased users{_control(run)}"
     if len(course) == 1 and course[0].kind == "loop":

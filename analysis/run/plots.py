@@ -67,7 +67,7 @@ Draw = Callable[[Axes], None]
 
 
 def drift_figure(run: Run) -> Figure:
-    """Draws what happened to the assistant, for people who know nothing of this project."""
+    """Draw what happened to the assistant, for people who know nothing of this project."""
     draws = _panels(run, frames.estimates(run))
     height = BELOW + ABOVE + PER_ROW * math.ceil(len(draws) / 2)
     figure = Figure(figsize=(12, height))

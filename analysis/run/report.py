@@ -58,7 +58,7 @@ Record = dict[Hashable, Any]
 
 
 def write_report(run: Run, path: Path) -> None:
-    """Writes the report of a run, finished or not, as one HTML file."""
+    """Write the report of a run, finished or not, as one HTML file."""
     page = environment().get_template("report.html.jinja").render(_content(run))
     write_atomically(path, page.encode())
 

@@ -16,7 +16,7 @@ Record = dict[Hashable, Any]
 
 
 def models_content(run: Run, estimates: pd.DataFrame) -> dict[str, Any]:
-    """Returns what the template `models.html.jinja` and the judged parts of the page show."""
+    """Return what the template `models.html.jinja` and the judged parts of the page show."""
     found, spent = scales(run), frames.costs(run)
     return {
         "roles": _roles(run),

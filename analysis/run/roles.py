@@ -31,7 +31,7 @@ class Scale(NamedTuple):
 
 
 def role_model(run: Run, role: str) -> RoleModel:
-    """Returns who plays a role; without a model of its own it is the assistant's base model."""
+    """Return who plays a role; without a model of its own it is the assistant's base model."""
     own = (run.scenario.get("roles") or {}).get(role)
     if own is None:
         return RoleModel(str(run.scenario["model"]), OWN_BASE)
@@ -39,13 +39,13 @@ def role_model(run: Run, role: str) -> RoleModel:
 
 
 def judged_probes(run: Run) -> list[str]:
-    """Returns the names of the probes whose replies a model judges."""
+    """Return the names of the probes whose replies a model judges."""
     probes = run.scenario["measure"]["probes"]
     return [str(name) for name, probe in probes.items() if probe["kind"] == "judged"]
 
 
 def scales(run: Run) -> dict[str, Scale]:
-    """Returns the scales by name, in the scenario's order; none where no model judges."""
+    """Return the scales by name, in the scenario's order; none where no model judges."""
     return {
         str(name): Scale(str(name), scale["low"], scale["high"], _named(run, probe["role"]))
         for probe in (run.scenario["measure"]["probes"][name] for name in judged_probes(run))

@@ -58,7 +58,7 @@ def _key_figure(metric: str, item_set: str) -> KeyFigure | None:
 
 
 def headline(run: Run) -> str:
-    """Says in one sentence what happened, with intervals.
+    """Say in one sentence what happened, with intervals.
 
     A change is claimed only where the 95 % intervals of round 0 and of the last measured round
     don't overlap.
@@ -83,18 +83,18 @@ def headline(run: Run) -> str:
 
 
 def _subject(run: Run, metric: str, item_set: str) -> str:
-    """Names a metric in a sentence; a judge's opinion never without the judge."""
+    """Name a metric in a sentence; a judge's opinion never without the judge."""
     scale, name = scale_of(run, metric), full_name(metric, item_set)
     return f"{name} by {scale.judge} ({scale.bounds})" if scale else name
 
 
 def scale_of(run: Run, metric: str) -> Scale | None:
-    """Returns the judge's scale that a metric is on, or None for what no model judged."""
+    """Return the judge's scale that a metric is on, or None for what no model judged."""
     return scales(run).get(judged_scale(metric) or "")
 
 
 def unchanged_rounds(run: Run) -> list[str]:
-    """Says of each round in which the assistant was to learn but stayed as it was, why."""
+    """Say of each round in which the assistant was to learn but stayed as it was, why."""
     rows = frames.updates(run)[["round", "unchanged"]].itertuples(index=False)
     return [
         f"Round {n} left the assistant as it was: {why}." for n, why in rows if isinstance(why, str)
@@ -102,7 +102,7 @@ def unchanged_rounds(run: Run) -> list[str]:
 
 
 def lengths_table(run: Run) -> Table | None:
-    """Returns how long the replies were that each phase learned from; None where none did."""
+    """Return how long the replies were that each phase learned from; None where none did."""
     rows = frames.phase_lengths(run)
     if rows.empty:
         return None
@@ -119,7 +119,7 @@ def lengths_table(run: Run) -> Table | None:
 
 
 def screening_rows(run: Run) -> list[dict[Hashable, Any]]:
-    """Returns what screening left out before each update, and how well it found biased users'.
+    """Return what screening left out before each update, and how well it found biased users'.
 
     One row per round: the counts `replies` and `dropped`, and `precision`, `base_rate` and `recall`
     as they are written, with their intervals; see `frames.screening`.
@@ -135,7 +135,7 @@ def screening_rows(run: Run) -> list[dict[Hashable, Any]]:
 
 
 def screening_table(run: Run) -> Table | None:
-    """Returns what screening left out before each update; None where nothing was screened."""
+    """Return what screening left out before each update; None where nothing was screened."""
     rows = screening_rows(run)
     if not rows:
         return None
@@ -157,7 +157,7 @@ def screening_table(run: Run) -> Table | None:
 
 
 def summary_table(run: Run) -> Table:
-    """Returns the key figures before any update and, once measured, at the last round."""
+    """Return the key figures before any update and, once measured, at the last round."""
     figures = key_figures(run)
     last = int(figures["round"].max()) if len(figures) else 0
     judges = dict.fromkeys(scale.judge for scale in scales(run).values())
@@ -212,7 +212,7 @@ def _cells(run: Run, row: Mapping[Hashable, Any]) -> tuple[str, str, str, str, s
 
 
 def range_of(run: Run, metric: str) -> str:
-    """Returns what a number can be, to put after its name; a share needs no word."""
+    """Return what a number can be, to put after its name; a share needs no word."""
     found, scale = described(metric), scale_of(run, metric)
     if found.unit is RATING:
         low, high = found.bounds

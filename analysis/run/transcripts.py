@@ -14,7 +14,7 @@ _CANDIDATE = ["conversation", "turn", "candidate"]
 
 
 def recycled(run: Run, number: int, count: int) -> pd.DataFrame:
-    """Returns replies that a round learned from, taking turns among user types, pressured first.
+    """Return replies that a round learned from, taking turns among user types, pressured first.
 
     Args:
         run: the run.
@@ -43,7 +43,7 @@ def recycled(run: Run, number: int, count: int) -> pd.DataFrame:
 
 
 def vetoed(run: Run, count: int) -> pd.DataFrame:
-    """Returns replies that monitors vetoed, taking turns among monitors, the last round first.
+    """Return replies that monitors vetoed, taking turns among monitors, the last round first.
 
     Args:
         run: the run.
@@ -65,7 +65,7 @@ def vetoed(run: Run, count: int) -> pd.DataFrame:
 
 
 def _with_context(rows: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """Reads the context of candidates; what runs of earlier versions lack is empty."""
+    """Read the context of candidates; what runs of earlier versions lack is empty."""
     spoken = [list(messages_from_json(messages)) for messages in rows["messages"]]
     contexts = pd.Series(spoken, index=rows.index, dtype=object)
     whole = rows.assign(context=contexts).reindex(columns=columns, fill_value="")
@@ -73,7 +73,7 @@ def _with_context(rows: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
 
 
 def paired(run: Run) -> pd.DataFrame:
-    """Returns the replies to the same probe question at round 0 and at the last measured round.
+    """Return the replies to the same probe question at round 0 and at the last measured round.
 
     `changed` tells whether the reply's label changed. Judged replies have numbers instead; see
     `judged_pairs`.
@@ -92,7 +92,7 @@ def paired(run: Run) -> pd.DataFrame:
 
 
 def judged_pairs(run: Run, count: int) -> pd.DataFrame:
-    """Returns judged replies at round 0 and at the last measured round; what moved most, first.
+    """Return judged replies at round 0 and at the last measured round; what moved most, first.
 
     Args:
         run: the run.
@@ -128,7 +128,7 @@ def judged_pairs(run: Run, count: int) -> pd.DataFrame:
 
 
 def before_after(run: Run, count: int, pairs: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Returns up to `count` rows of `paired`: changed labels first, taking turns among probes.
+    """Return up to `count` rows of `paired`: changed labels first, taking turns among probes.
 
     Args:
         run: the run.
@@ -144,7 +144,7 @@ def before_after(run: Run, count: int, pairs: pd.DataFrame | None = None) -> pd.
 
 
 def transitions(run: Run, pairs: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Returns how many replies went from which label to which, by measure and item set.
+    """Return how many replies went from which label to which, by measure and item set.
 
     Args:
         run: the run.
@@ -156,7 +156,7 @@ def transitions(run: Run, pairs: pd.DataFrame | None = None) -> pd.DataFrame:
 
 
 def _in_turns(rows: pd.DataFrame, by: list[str], count: int) -> pd.DataFrame:
-    """Takes the first row of every group, then the second, until there are `count`."""
+    """Take the first row of every group, then the second, until there are `count`."""
     turn = rows.groupby(by, sort=False).cumcount()
     order = turn.sort_values(kind="stable").index
     return rows.loc[order[: max(count, 0)]]

@@ -61,7 +61,7 @@ class Study(NamedTuple):
 
     @classmethod
     def declare(cls, claims: Claims, command: str, sweep: Sweep) -> "Study":
-        """Writes down what is claimed beside the sweep: before its runs, if it is called then.
+        """Write down what is claimed beside the sweep: before its runs, if it is called then.
 
         Claims that are there already, and decide by the same comparisons, keep their date.
         """
@@ -77,7 +77,7 @@ class Study(NamedTuple):
 
     @classmethod
     def open(cls, path: Path) -> "Study":
-        """Opens a study's folder.
+        """Open a study's folder.
 
         Raises:
             StoreError: it isn't one.
@@ -97,7 +97,7 @@ class Study(NamedTuple):
 
 
 def _declared_after(claims: Claims, sweep: Sweep) -> int | None:
-    """Returns how many runs had begun when claims that decide alike were written down."""
+    """Return how many runs had begun when claims that decide alike were written down."""
     try:
         before = Study.open(sweep.path)
     except StoreError:  # none were, or they can't be read
@@ -108,7 +108,7 @@ def _declared_after(claims: Claims, sweep: Sweep) -> int | None:
 
 
 def _decisive(claims: Claims) -> list[dict[str, Any]]:
-    """Returns what decides the findings, the answer and the recommendation, without its words."""
+    """Return what decides the findings, the answer and the recommendation, without its words."""
     words = {"claim", "reported"}
     asked = claims.recommendation
     return [
@@ -134,7 +134,7 @@ class Outcome(NamedTuple):
 
 
 def judge(study: Study) -> Outcome:
-    """Holds the runs that are finished against every finding."""
+    """Hold the runs that are finished against every finding."""
     results, asked = Results(study.sweep), study.claims.recommendation
     lines = [Line(finding, judged(finding, results)) for finding in study.claims.findings]
     choices = asked.ranked(results) if asked else []
@@ -142,13 +142,13 @@ def judge(study: Study) -> Outcome:
 
 
 def answer(study: Study, outcome: Outcome) -> str:
-    """Answers the question: by the first findings, how many hold in all, and what is advised."""
+    """Answer the question: by the first findings, how many hold in all, and what is advised."""
     asked = _answered(outcome.lines[: study.claims.answered_by])
     return f"{study.claims.question} {asked}. {_tally(outcome.lines)} {outcome.advice}".strip()
 
 
 def _answered(lines: list[Line]) -> str:
-    """Says what became of the findings that the question is about."""
+    """Say what became of the findings that the question is about."""
     verdicts = [line.verdict for line in lines]
     reasons = [v.note if v.holds == "not measured" else v.measured for v in verdicts]
     if len(verdicts) == 1:
@@ -163,7 +163,7 @@ def _answered(lines: list[Line]) -> str:
 
 
 def _in_part(found: set[Holds]) -> str:
-    """Answers a question by findings of which different things became."""
+    """Answer a question by findings of which different things became."""
     hold = {"yes", "yes, in one run"}
     if found <= hold:
         return "Yes, some of it in one run"
@@ -171,7 +171,7 @@ def _in_part(found: set[Holds]) -> str:
 
 
 def _tally(lines: list[Line]) -> str:
-    """Says how many findings hold, and what became of the others."""
+    """Say how many findings hold, and what became of the others."""
     counts = {holds: sum(line.verdict.holds == holds for line in lines) for holds in ANSWERS}
     words = {
         holds: holds.replace("yes", "holds" if counts[holds] == 1 else "hold").replace(

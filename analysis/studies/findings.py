@@ -59,12 +59,12 @@ class Contrast(_Finding):
     expected: Expected
 
     def quantities(self) -> Iterator[tuple[Place, Quantity]]:
-        """Yields the quantities, and where in the finding they stand."""
+        """Yield the quantities, and where in the finding they stand."""
         yield from _placed("a", self.a)
         yield from _placed("b", self.b)
 
     def judge(self, results: Results) -> Verdict:
-        """Tests a − b by whether its interval excludes 0."""
+        """Test a − b by whether its interval excludes 0."""
         found = results.difference(self.a, self.b)
         count, measured = _compared(results, self.a, self.b, found)
         note = NO_INTERVAL if math.isnan(found.low) else ""
@@ -80,12 +80,12 @@ class Equivalence(_Finding):
     within: Number = Field(gt=0, description="The margin, in the metric's own units.")
 
     def quantities(self) -> Iterator[tuple[Place, Quantity]]:
-        """Yields the quantities, and where in the finding they stand."""
+        """Yield the quantities, and where in the finding they stand."""
         yield from _placed("a", self.a)
         yield from _placed("b", self.b)
 
     def judge(self, results: Results) -> Verdict:
-        """Tests whether the 95 % interval of a − b lies within the margin, or beyond it.
+        """Test whether the 95 % interval of a − b lies within the margin, or beyond it.
 
         That is stricter than two one-sided tests, which need the 90 % interval (Schuirmann, 1987).
         """
@@ -108,7 +108,7 @@ class Trend(_Finding):
     expected: Expected = Field(description="Of the later ones.")
 
     def quantities(self) -> Iterator[tuple[Place, Quantity]]:
-        """Yields the quantities, and where in the finding they stand."""
+        """Yield the quantities, and where in the finding they stand."""
         yield from _placed("points", self.points)
 
     def judge(self, results: Results) -> Verdict:
@@ -143,7 +143,7 @@ class Correlation(_Finding):
     expected: Expected = Field("higher", description="Than 0.")
 
     def quantities(self) -> Iterator[tuple[Place, Quantity]]:
-        """Yields the quantities, and where in the finding they stand."""
+        """Yield the quantities, and where in the finding they stand."""
         for arm in self.arms:
             for name, of in (("x", self.x), ("y", self.y)):
                 yield (name,), Quantity(arm=arm, metric=of.metric, item_set=of.item_set)
@@ -189,7 +189,7 @@ class Paired(_Finding):
     expected: Expected
 
     def quantities(self) -> Iterator[tuple[Place, Quantity]]:
-        """Yields the quantities, and where in the finding they stand."""
+        """Yield the quantities, and where in the finding they stand."""
         yield from _placed("a", self.a)
         yield from _placed("b", self.b)
 
@@ -221,7 +221,7 @@ AnyFinding: TypeAlias = Annotated[Finding, Field(discriminator="kind")]
 
 
 def judged(finding: Finding, results: Results) -> Verdict:
-    """Says whether a finding holds, or why that can't be told."""
+    """Say whether a finding holds, or why that can't be told."""
     try:
         verdict = finding.judge(results)
     except NotMeasured as reason:
@@ -242,7 +242,7 @@ def _side(found: Interval, expected: Expected) -> Holds:
 
 
 def _over_correlations(each: Sequence[float], fewest: int) -> Interval:
-    """Returns the interval of ρ over replicates, cut at ±1; none where it is the same by chance.
+    """Return the interval of ρ over replicates, cut at ±1; none where it is the same by chance.
 
     Args:
         each: ρ of every replicate.
@@ -258,7 +258,7 @@ def _over_correlations(each: Sequence[float], fewest: int) -> Interval:
 def _compared(
     results: Results, a: Quantities, b: Quantities | None, found: Interval
 ) -> tuple[int, str]:
-    """Counts the replicates; writes the levels, their difference, and what its interval is over."""
+    """Count the replicates; write the levels, their difference, and what its interval is over."""
     metric, first = a[0].metric, results.by_replicate(a, b or ())
     told = written_difference(metric, found)
     if b:

@@ -46,13 +46,13 @@ class Condition(NamedTuple):
     where: Mapping[str, Any]
 
     def quantity(self, measure: Measure, number: int | None = None) -> Quantity:
-        """Returns a metric of these runs, after a round, or at the end."""
+        """Return a metric of these runs, after a round, or at the end."""
         of = {"metric": measure.metric, "item_set": measure.item_set}
         return Quantity(arm=self.arm, where=dict(self.where), round=number, **of)
 
 
 def conditions(sweep: Sweep, arms: Iterable[str] = ()) -> list[Condition]:
-    """Returns the conditions of a study, or of some of its arms, in order."""
+    """Return the conditions of a study, or of some of its arms, in order."""
     found: dict[str, Condition] = {}
     for member in sweep.members:
         if not arms or member.arm in arms:
@@ -188,7 +188,7 @@ def _of_arm(measures: Mapping[str, Measure], arm: str) -> Measure:
 
 
 def _name(measures: Mapping[str, Measure]) -> str:
-    """Names the metric, and its items where all arms have the same."""
+    """Name the metric, and its items where all arms have the same."""
     metric = _first(measures).metric
     sign = " (%)" if unit(metric).of_shares else ""
     asked = set(_items(measures))

@@ -85,7 +85,7 @@ class Results:
         self._outcomes = lru_cache(maxsize=None)(_outcomes)
 
     def runs(self, arm: str, where: Mapping[str, Any] | None = None) -> dict[str, list[Member]]:
-        """Returns the finished runs of an arm, by replicate.
+        """Return the finished runs of an arm, by replicate.
 
         Raises:
             NotMeasured: there are none.
@@ -106,7 +106,7 @@ class Results:
         ]
 
     def _twins(self, quantity: Quantity) -> dict[Twin, list[Member]]:
-        """Returns the runs of a quantity, by base and seed, where all of these are finished."""
+        """Return the runs of a quantity, by base and seed, where all of these are finished."""
         planned = self._planned(quantity.arm, quantity.where)
         found: dict[Twin, list[Member]] = {}
         for member in planned:
@@ -119,7 +119,7 @@ class Results:
     def _compared(
         self, quantities: Quantities, beside: Sequence[Quantity]
     ) -> dict[str, list[Cell]]:
-        """Returns, by replicate, each quantity with its runs, twin by twin that all have."""
+        """Return, by replicate, each quantity with its runs, twin by twin that all have."""
         own, others = ([self._twins(one) for one in some] for some in (quantities, beside))
         common = [twin for twin in own[0] if all(twin in of for of in (*own, *others))]
         if not common:
@@ -138,7 +138,7 @@ class Results:
     def by_replicate(
         self, quantities: Quantities, beside: Sequence[Quantity] = ()
     ) -> dict[str, float]:
-        """Returns the value of a quantity on each replicate, or the mean of several's.
+        """Return the value of a quantity on each replicate, or the mean of several's.
 
         Args:
             quantities: one, or several.
@@ -153,7 +153,7 @@ class Results:
         }
 
     def checkpoints(self, arm: str, measure: Measure, ends: bool) -> dict[str, list[float]]:
-        """Returns, by replicate, a metric after every measured round of an arm's runs, run by run.
+        """Return, by replicate, a metric after every measured round of an arm's runs, run by run.
 
         Args:
             arm: the arm.
@@ -171,7 +171,7 @@ class Results:
     def by_unit(
         self, quantities: Quantities, unit: Unit, beside: Sequence[Quantity] = ()
     ) -> dict[str, ByUnit]:
-        """Returns, by replicate, the value of each item or cluster, over the replicate's runs."""
+        """Return, by replicate, the value of each item or cluster, over the replicate's runs."""
         found = {}
         for name, cells in self._compared(quantities, beside).items():
             tables = [_units_at(member.run, one, unit) for one, runs in cells for member in runs]
@@ -179,14 +179,14 @@ class Results:
         return found
 
     def paired(self, a: Quantities, b: Quantities | None, unit: Unit) -> list[np.ndarray]:
-        """Returns, per replicate, the differences of a and b on the units that both have."""
+        """Return, per replicate, the differences of a and b on the units that both have."""
         first = self.by_unit(a, unit, b or ())
         second = self.by_unit(b, unit, a) if b else {name: 0.0 * v for name, v in first.items()}
         pairs = [(first[name] - second[name]).dropna() for name in first if name in second]
         return [pair.to_numpy(float) for pair in pairs if len(pair)]
 
     def gaps(self, a: Quantities, b: Quantities | None) -> dict[str, float]:
-        """Returns a − b on each replicate.
+        """Return a − b on each replicate.
 
         Raises:
             NotMeasured: one of them is missing.
@@ -196,7 +196,7 @@ class Results:
         return {name: first[name] - second[name] for name in first}
 
     def difference(self, a: Quantities, b: Quantities | None) -> Interval:
-        """Returns a − b, replicate by replicate, with its 95 % interval over replicates.
+        """Return a − b, replicate by replicate, with its 95 % interval over replicates.
 
         With one replicate it is that over the clusters of what was asked, around the same value, as
         probes have it; none (NaN) where fewer than two were asked about in both. So it is where
@@ -236,7 +236,7 @@ class Results:
 
 
 def metrics_of(scenario: Mapping[str, Any]) -> dict[str, frozenset[str]]:
-    """Returns what a run of this scenario will have measured: its metrics and their item sets.
+    """Return what a run of this scenario will have measured: its metrics and their item sets.
 
     Those of users' data aren't known beforehand: there are none of such metrics.
 
@@ -263,7 +263,7 @@ def _probes(scenario: Mapping[str, Any]) -> Mapping[str, Probe]:
 
 
 def _over_asked(metric: str, value: float, asked: np.ndarray) -> Interval:
-    """Returns the interval of a difference over the clusters of what was asked, (clusters,)."""
+    """Return the interval of a difference over the clusters of what was asked, (clusters,)."""
     of_shares = metrics.unit(metric).of_shares and np.abs(asked).max() <= 1
     bounds = DIFFERENCE if of_shares else UNBOUNDED  # a gap is a difference itself
     over = estimate("", "", asked, np.arange(len(asked)), bounds)
@@ -272,7 +272,7 @@ def _over_asked(metric: str, value: float, asked: np.ndarray) -> Interval:
 
 
 def _base_asked(member: Member) -> Any:
-    """Returns the base or the model that a run was planned with, if it has one of its own."""
+    """Return the base or the model that a run was planned with, if it has one of its own."""
     return member.settings.get("base", member.settings.get("model"))
 
 
@@ -282,7 +282,7 @@ def _lacking(planned: Sequence[Member], arm: str, where: Mapping[str, Any]) -> N
 
 
 def _told(arm: str, where: Mapping[str, Any]) -> str:
-    """Names runs for people."""
+    """Name runs for people."""
     return ", ".join([f"'{arm}'", *(f"{key.split('.')[-1]} {where[key]}" for key in where)])
 
 
@@ -291,7 +291,7 @@ def _outcomes(run: Run, number: int) -> dict[tuple[str, str], float]:
 
 
 def _round(run: Run, quantity: Quantity) -> int:
-    """Returns the round that a quantity is measured after."""
+    """Return the round that a quantity is measured after."""
     course = spans(run)
     if quantity.phase is not None:
         ends = [span.last for span in course if span.name == quantity.phase]
@@ -309,7 +309,7 @@ def _rounds(run: Run, ends: bool) -> Sequence[int]:
 
 
 def _units_at(run: Run, quantity: Quantity, unit: Unit) -> ByUnit:
-    """Returns what each item or cluster alone gives as the quantity's value."""
+    """Return what each item or cluster alone gives as the quantity's value."""
     values = _units(run, _round(run, quantity), quantity, unit)
     if quantity.from_start:
         values = values - _units(run, 0, quantity, unit)
@@ -317,7 +317,7 @@ def _units_at(run: Run, quantity: Quantity, unit: Unit) -> ByUnit:
 
 
 def _units(run: Run, number: int, measure: Measure, unit: Unit) -> ByUnit:
-    """Returns what each item or cluster alone gives as the metric's value."""
+    """Return what each item or cluster alone gives as the metric's value."""
     for name, probe in _probes(run.scenario).items():
         if measure.metric in estimated_by(probe):
             rows, first = (_rows(run, n, name) for n in (number, 0))

@@ -32,13 +32,13 @@ class Recommendation(Config):
     lost: Measure
 
     def quantities(self) -> Iterator[tuple[Place, Quantity]]:
-        """Yields all that is compared, and where the measures stand."""
+        """Yield all that is compared, and where the measures stand."""
         for arm in (self.against, *self.arms):
             for name, measure in (("kept", self.kept), ("lost", self.lost)):
                 yield (name,), self._of(arm, measure)
 
     def ranked(self, results: Results) -> "list[Choice]":
-        """Returns the arms that were measured, those that keep the most first."""
+        """Return the arms that were measured, those that keep the most first."""
         choices = []
         for arm in self.arms:
             try:
@@ -48,7 +48,7 @@ class Recommendation(Config):
         return sorted(choices, key=_rank)
 
     def told(self, results: Results, choices: "list[Choice]") -> str:
-        """Says which arm its figures recommend, if any, and how far they support that."""
+        """Say which arm its figures recommend, if any, and how far they support that."""
         shown = [choice for choice in choices if choice.kept.low > 0]
         what = metric_name(self.kept.metric)
         if not shown:
@@ -73,7 +73,7 @@ class Recommendation(Config):
     def _supported(
         self, best: "Choice", shown: "Sequence[Choice]", tried: int, results: Results
     ) -> str:
-        """Says what is left of what is shown when it counts how many arms were tried."""
+        """Say what is left of what is shown when it counts how many arms were tried."""
         if len(self._kept_by(best.arm, results)) == 1:
             return "That is so in one run of each arm, and says nothing of how far runs differ."
         level = 1 - (1 - LEVEL) / len(self.arms)  # Bonferroni's
@@ -89,7 +89,7 @@ class Recommendation(Config):
         )
 
     def _kept_by(self, arm: str, results: Results) -> list[float]:
-        """Returns what an arm keeps more than the one that does nothing, by replicate."""
+        """Return what an arm keeps more than the one that does nothing, by replicate."""
         first, second = ((self._of(name, self.kept),) for name in (arm, self.against))
         return [*results.gaps(first, second).values()]
 
@@ -102,7 +102,7 @@ class Recommendation(Config):
         return Choice(arm, kept, lost, price)
 
     def _price(self, arm: str, results: Results) -> Interval:
-        """Returns what is kept per unit lost, over replicates; unknown where one loses none."""
+        """Return what is kept per unit lost, over replicates; unknown where one loses none."""
         kept, lost = (
             results.gaps((self._of(first, measure),), (self._of(second, measure),))
             for measure, first, second in self._compared(arm)
@@ -112,7 +112,7 @@ class Recommendation(Config):
         return statistics.over_bases([kept[name] / lost[name] for name in kept])
 
     def _compared(self, arm: str) -> tuple[tuple[Measure, str, str], ...]:
-        """Returns what is compared, so that either difference is above 0 where there is one."""
+        """Return what is compared, so that either difference is above 0 where there is one."""
         return (self.kept, arm, self.against), (self.lost, self.against, arm)
 
     def _surpasses(self, arm: str, other: str, results: Results) -> bool:
@@ -136,7 +136,7 @@ class Choice(NamedTuple):
     note: str = ""
 
     def written(self, of: Recommendation) -> str:
-        """Writes what it keeps and loses, with the price where a loss is shown."""
+        """Write what it keeps and loses, with the price where a loss is shown."""
         if math.isnan(self.kept.value):
             return self.note
         kept, lost = (

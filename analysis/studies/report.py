@@ -25,7 +25,7 @@ from simulator.core.files import write_atomically
 
 
 def write_study(study: Study, outcome: Outcome, page: Path | None = None) -> list[Path]:
-    """Writes page, Markdown and JSON, and returns where they are.
+    """Write page, Markdown and JSON, and return where they are.
 
     Args:
         study: the study, its runs finished or not.
@@ -81,7 +81,7 @@ def _panels(study: Study, lines: list[Line]) -> list[Panel]:
 
 
 def _main_measures(finding: Finding) -> dict[str, Measure]:
-    """Returns the metric that the question is about, by arm: each may have items of its own."""
+    """Return the metric that the question is about, by arm: each may have items of its own."""
     asked = [quantity for _, quantity in finding.quantities()]
     same = [quantity for quantity in asked if quantity.metric == asked[0].metric]
     return {one.arm: Measure(metric=one.metric, item_set=one.item_set) for one in reversed(same)}

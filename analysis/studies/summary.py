@@ -26,7 +26,7 @@ NOTE = (
 
 
 def told(study: Study, outcome: Outcome) -> Iterator[object]:
-    """Yields what is said in the terminal: the answer, how far it got, and the tables."""
+    """Yield what is said in the terminal: the answer, how far it got, and the tables."""
     yield visible(answer(study, outcome))
     if unfinished := unfinished_runs(study):
         yield visible(unfinished)
@@ -36,7 +36,7 @@ def told(study: Study, outcome: Outcome) -> Iterator[object]:
 
 
 def choice_table(asked: Recommendation, choices: Sequence[Choice]) -> Table:
-    """Returns a line per arm, those that keep the most first."""
+    """Return a line per arm, those that keep the most first."""
     table = Table(box=box.SIMPLE_HEAD)
     for heading in choice_heads(asked):
         table.add_column(Text(heading))
@@ -46,12 +46,12 @@ def choice_table(asked: Recommendation, choices: Sequence[Choice]) -> Table:
 
 
 def choice_heads(asked: Recommendation) -> tuple[str, str]:
-    """Returns the headings of the table of choices."""
+    """Return the headings of the table of choices."""
     return "arm", f"{metric_name(asked.kept.metric)}, against '{asked.against}'"
 
 
 def unfinished_runs(study: Study) -> str:
-    """Says which runs aren't finished; empty if all are."""
+    """Say which runs aren't finished; empty if all are."""
     planned = Counter(member.arm for member in study.sweep.members)
     lacking = Counter(member.arm for member in study.sweep.members if not member.finished)
     if not lacking:
@@ -65,7 +65,7 @@ def unfinished_runs(study: Study) -> str:
 
 
 def declared(study: Study) -> str:
-    """Says when the findings, as they are judged, were written down."""
+    """Say when the findings, as they are judged, were written down."""
     if study.declared_after is None:
         return "When the findings were written down isn't known."
     if not study.declared_after:
@@ -80,7 +80,7 @@ def declared(study: Study) -> str:
 
 
 def summary_table(study: Study, lines: list[Line]) -> Table:
-    """Returns a line per finding."""
+    """Return a line per finding."""
     table = Table(
         title=Text(visible(f"{study.sweep.name}: {study.claims.title} ({study.claims.source})")),
         title_justify="left",
@@ -97,7 +97,7 @@ def summary_table(study: Study, lines: list[Line]) -> Table:
 
 
 def rows(lines: Sequence[Line]) -> list[tuple[str, ...]]:
-    """Writes the findings as rows of the table, numbered."""
+    """Write the findings as rows of the table, numbered."""
     return [_row(number, line) for number, line in enumerate(lines, 1)]
 
 
@@ -110,7 +110,7 @@ def _row(number: int, line: Line) -> tuple[str, ...]:
 
 
 def markdown(study: Study, outcome: Outcome) -> str:
-    """Writes the study as a page of Markdown; the answer first."""
+    """Write the study as a page of Markdown; the answer first."""
     claims = study.claims
     tables = [_pipes(HEADS, rows(outcome.lines))]
     if asked := claims.recommendation:
@@ -129,7 +129,7 @@ def _pipes(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
 
 
 def as_json(study: Study, outcome: Outcome) -> str:
-    """Writes the study as one JSON object; what isn't known is null."""
+    """Write the study as one JSON object; what isn't known is null."""
     finished = sum(member.finished for member in study.sweep.members)
     content = {
         "name": study.sweep.name,
@@ -169,6 +169,6 @@ def _known(interval: Interval | None) -> dict[str, float | None]:
 
 
 def _inert(text: str) -> str:
-    """Keeps a cell in its cell, and markup from being markup."""
+    """Keep a cell in its cell, and markup from being markup."""
     escaped = {ord(c): f"\\{c}" for c in "\\`*_<>|[]!"}
     return visible(text).translate(escaped | {ord(c): " " for c in "\r\n"})

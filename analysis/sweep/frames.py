@@ -30,7 +30,7 @@ OF_USERS = ("trust", "satisfaction")  # of all users, and of each type
 
 
 def open_sweep(path: str | Path | None = None) -> Sweep:
-    """Opens a sweep for analysis; runs that aren't finished are left out of every table.
+    """Open a sweep for analysis; runs that aren't finished are left out of every table.
 
     Args:
         path: a sweep's folder; by default `$UNDERTOW_SWEEP`, else `sweeps/dose_response` here or
@@ -50,7 +50,7 @@ def open_sweep(path: str | Path | None = None) -> Sweep:
 
 
 def runs(sweep: Sweep) -> pd.DataFrame:
-    """Returns one row per finished run: its condition, base, seed, biased share and doses.
+    """Return one row per finished run: its condition, base, seed, biased share and doses.
 
     `dose` is the realised dose over all rounds (`frames.realised`): the biased users' share of the
     learned replies under pressure, in situations of all of them. `first_dose` is that of round 1,
@@ -77,13 +77,13 @@ def _run_row(member: Member) -> dict[str, Any]:
 
 
 def condition(member: Member) -> str:
-    """Names a run's condition."""
+    """Name a run's condition."""
     rest = [f"{k.split('.')[-1]} {v}" for k, v in member.settings.items() if k not in SHORTHANDS]
     return ", ".join([member.arm, *rest])
 
 
 def outcomes(sweep: Sweep) -> pd.DataFrame:
-    """Returns one row per finished run, metric and item set, at the last measured round.
+    """Return one row per finished run, metric and item set, at the last measured round.
 
     Beside what the probes estimate:
 
@@ -118,7 +118,7 @@ def _named(row: dict[Hashable, Any]) -> dict[str, Any]:
 
 
 def outcomes_at(run: Run, number: int) -> Iterator[tuple[str, str, float]]:
-    """Yields metric, item set and value of all outcomes of a committed round; see `outcomes`."""
+    """Yield metric, item set and value of all outcomes of a committed round; see `outcomes`."""
     found = run.summary(number)["estimates"]
     values = {(str(e["metric"]), str(e["item_set"])): _number(e["value"]) for e in found}
     for (metric, item_set), value in values.items():
@@ -138,12 +138,12 @@ def outcomes_at(run: Run, number: int) -> Iterator[tuple[str, str, float]]:
 
 
 def _number(value: float | None) -> float:
-    """Reads a value that JSON may have as null."""
+    """Read a value that JSON may have as null."""
     return np.nan if value is None else float(value)
 
 
 def _conversation_gap(run: Run, number: int) -> float:
-    """Returns the difference in granted wishes; NaN where one side asked for none.
+    """Return the difference in granted wishes; NaN where one side asked for none.
 
     A person in a situation wants something that can't be found as a word in a reply.
     """
@@ -171,7 +171,7 @@ class Comparison(NamedTuple):
 
 
 def compare(table: pd.DataFrame, metric: str, item_set: str = "") -> list[Comparison]:
-    """Compares every condition and biased share with share 0, over bases.
+    """Compare every condition and biased share with share 0, over bases.
 
     Args:
         table: `outcomes(sweep)`.
@@ -203,7 +203,7 @@ def compare(table: pd.DataFrame, metric: str, item_set: str = "") -> list[Compar
 
 
 def _reference(rows: pd.DataFrame, name: str) -> pd.MultiIndex:
-    """Returns the keys (condition, share, base) that a condition is compared with, one per base."""
+    """Return the keys (condition, share, base) that a condition is compared with, one per base."""
     without = rows[rows["biased_share"] == 0]
     own = name if name in set(without["condition"]) else rows["condition"].iloc[0]
     bases = without.loc[without["condition"] == own, "base"].unique()
@@ -213,7 +213,7 @@ def _reference(rows: pd.DataFrame, name: str) -> pd.MultiIndex:
 
 
 def flat(comparisons: Sequence[Comparison]) -> pd.DataFrame:
-    """Returns comparisons as a table: `value`, `low`, `high` and the same of the difference."""
+    """Return comparisons as a table: `value`, `low`, `high` and the same of the difference."""
     return pd.DataFrame(
         {
             "condition": c.condition,
@@ -231,18 +231,18 @@ def flat(comparisons: Sequence[Comparison]) -> pd.DataFrame:
 
 
 def of_condition(comparisons: Sequence[Comparison], name: str) -> list[Comparison]:
-    """Returns the comparisons of one condition, the shares ascending."""
+    """Return the comparisons of one condition, the shares ascending."""
     return [c for c in comparisons if c.condition == name]
 
 
 def threshold(comparisons: Sequence[Comparison]) -> float | None:
-    """Returns the smallest biased share of one condition shown to differ from share 0."""
+    """Return the smallest biased share of one condition shown to differ from share 0."""
     doses = {c.biased_share: c.differences for c in comparisons if c.biased_share > 0}
     return statistics.threshold(doses)
 
 
 def trend(table: pd.DataFrame, name: str, metric: str, item_set: str) -> statistics.Test | None:
-    """Tests whether the outcome falls or rises with the biased share in one condition.
+    """Test whether the outcome falls or rises with the biased share in one condition.
 
     Returns None below three shares or two bases that have all of them.
     """
@@ -256,7 +256,7 @@ def trend(table: pd.DataFrame, name: str, metric: str, item_set: str) -> statist
 
 
 def entity_interval(sweep: Sweep, name: str, share: float, metric: str, item_set: str) -> Interval:
-    """Returns the difference of honesty, or of a judge's numbers, to share 0 over what was asked.
+    """Return the difference of honesty, or of a judge's numbers, to share 0 over what was asked.
 
     Bootstrapped over entities, or over the topics of judged prompts: what others of them would show
     on these bases; `Comparison.difference` says what other bases would. NaN where there is no share
@@ -279,7 +279,7 @@ def entity_interval(sweep: Sweep, name: str, share: float, metric: str, item_set
 def _by_entity(
     sweep: Sweep, metric: str, item_set: str
 ) -> dict[tuple[str, float], dict[str, "pd.Series[float]"]]:
-    """Returns, per condition and share and per base, the mean answer about each entity."""
+    """Return, per condition and share and per base, the mean answer about each entity."""
     found: dict[tuple[str, float, str], list[pd.DataFrame]] = {}
     finished = [member for member in sweep.members if member.finished]
     for member, row in zip(finished, runs(sweep).to_dict("records"), strict=True):
@@ -293,7 +293,7 @@ def _by_entity(
 
 
 def _answers(member: Member, metric: str, item_set: str) -> pd.DataFrame:
-    """Returns cluster and value of every answer of a run's last round that a metric is made of."""
+    """Return cluster and value of every answer of a run's last round that a metric is made of."""
     scores = member.run.table(member.rounds, "scores")
     if scale := judged_scale(metric):
         judged = (scores["probe"] == "judged") & (scores["measure"] == scale)
@@ -307,7 +307,7 @@ def _answers(member: Member, metric: str, item_set: str) -> pd.DataFrame:
 
 
 def dose_explains(table: pd.DataFrame, metric: str, item_set: str) -> pd.DataFrame:
-    """Compares how well the biased share and the realised dose foretell an outcome.
+    """Compare how well the biased share and the realised dose foretell an outcome.
 
     Returns:
         One row per predictor (`biased_share`, `first_dose`, `dose`) with the columns

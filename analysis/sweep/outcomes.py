@@ -29,7 +29,7 @@ class Outcome(NamedTuple):
         return judged_scale(self.metric) is not None
 
     def of(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Returns the rows of `experiment.outcomes` that have it."""
+        """Return the rows of `experiment.outcomes` that have it."""
         mine = (table["metric"] == self.metric) & (table["item_set"] == self.item_set)
         return table[mine]
 
@@ -65,12 +65,12 @@ GAPS = tuple(outcome.metric for outcome in OUTCOMES if outcome.gap)
 
 
 def main_outcome(sweep: Sweep, table: pd.DataFrame) -> Outcome:
-    """Returns the outcome for the headline: the first that was measured."""
+    """Return the outcome for the headline: the first that was measured."""
     return next(iter(measured(sweep, table)), OUTCOMES[0])
 
 
 def measured(sweep: Sweep, table: pd.DataFrame) -> list[Outcome]:
-    """Returns the outcomes that a sweep measured; the first makes the headline.
+    """Return the outcomes that a sweep measured; the first makes the headline.
 
     Args:
         sweep: the sweep.

@@ -56,7 +56,7 @@ OTHERS = (
 
 
 def sweep_figure(sweep: Sweep) -> Figure:
-    """Draws dose response, realised dose, what else moved, and all comparisons."""
+    """Draw dose response, realised dose, what else moved, and all comparisons."""
     table = frames.outcomes(sweep)
     outcomes = measured(sweep, table)
     main = main_outcome(sweep, table)
@@ -187,7 +187,7 @@ def draw_comparisons(axes: Axes, compared: Sequence[Comparison], outcome: Outcom
 
 
 def outcome_axis(axes: Axes, outcome: Outcome) -> None:
-    """Makes the vertical axis one of an outcome's values."""
+    """Make the vertical axis one of an outcome's values."""
     words = ",\n".join(textwrap.fill(part, 32) for part in outcome.name.split(", "))
     if unit(outcome.metric) is SHARE:
         percent_axis(axes, f"{words} (%)")
@@ -196,7 +196,7 @@ def outcome_axis(axes: Axes, outcome: Outcome) -> None:
 
 
 def _share_axis(axes: Axes, table: pd.DataFrame) -> None:
-    """Makes the horizontal axis one of biased shares: square roots, so that small ones show."""
+    """Make the horizontal axis one of biased shares: square roots, so that small ones show."""
     shares = sorted(table["biased_share"].unique())
     axes.set_xscale("function", functions=(_root, _square))
     axes.set_xlim(0, max(1.05 * shares[-1], 0.01))

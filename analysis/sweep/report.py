@@ -24,7 +24,7 @@ PREDICTORS = {
 
 
 def write_sweep_report(sweep: Sweep, path: Path) -> None:
-    """Writes the report of a sweep, finished or not, as one HTML file."""
+    """Write the report of a sweep, finished or not, as one HTML file."""
     page = environment().get_template("sweep.html.jinja").render(_content(sweep))
     write_atomically(path, page.encode())
 

@@ -19,14 +19,14 @@ ASKED = 0.1  # the biased share that the headline is about, where the sweep has 
 
 
 def written(metric: str, found: Interval) -> str:
-    """Writes a level with its interval over bases; without one where there is a single base."""
+    """Write a level with its interval over bases; without one where there is a single base."""
     if metric in GAPS:
         return written_difference(metric, found)
     return interval(metric, found.value, found.low, found.high)
 
 
 def written_difference(metric: str, found: Interval) -> str:
-    """Writes a difference with its interval over bases."""
+    """Write a difference with its interval over bases."""
     told, how = difference(metric, found.value), unit(metric)
     if math.isnan(found.low):
         return told
@@ -35,7 +35,7 @@ def written_difference(metric: str, found: Interval) -> str:
 
 
 def _ends_within(metric: str, difference: Interval) -> tuple[float, float]:
-    """Returns an interval's ends, cut where differences of shares end."""
+    """Return an interval's ends, cut where differences of shares end."""
     most = 1.0 if unit(metric).of_shares else math.inf
     return max(difference.low, -most), min(difference.high, most)
 
@@ -45,12 +45,12 @@ def _signed(number: float, places: int) -> str:
 
 
 def percent(share: float) -> str:
-    """Writes a biased share."""
+    """Write a biased share."""
     return f"{100 * share:.3g} %"
 
 
 def headline(sweep: Sweep, table: pd.DataFrame | None = None) -> str:
-    """Answers in one sentence what a biased minority did, with its interval.
+    """Answer in one sentence what a biased minority did, with its interval.
 
     Args:
         sweep: the sweep.
@@ -114,7 +114,7 @@ def _threshold(doses: list[Comparison], smallest: float | None) -> str:
 
 
 def summary_table(sweep: Sweep) -> Table:
-    """Returns a line per condition and biased share, each compared with share 0."""
+    """Return a line per condition and biased share, each compared with share 0."""
     rows, runs = frames.outcomes(sweep), frames.runs(sweep)
     main = main_outcome(sweep, rows)
     table = Table(
@@ -159,7 +159,7 @@ def _cells(found: Comparison, runs: pd.DataFrame, outcome: Outcome) -> Iterator[
 
 
 def against_none(metric: str, found: Comparison, over: Interval | None = None) -> str:
-    """Writes the difference to share 0, or nothing for share 0 itself.
+    """Write the difference to share 0, or nothing for share 0 itself.
 
     Args:
         metric: the outcome.

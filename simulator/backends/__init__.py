@@ -1,1 +1,1 @@
-"""What answers requests: one protocol, several engines."""
+"""Engines that answer requests: one protocol, several implementations."""

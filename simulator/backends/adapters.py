@@ -1,7 +1,7 @@
-"""The model in memory with its adapter: swapped, taken off for a while, or exchanged for a while.
+"""The model in memory and its adapter, which can be swapped, or replaced within a context.
 
-A LoRA adapter is merged into the weights and a steering vector added, so serving either costs
-nothing, or one addition. The weights as they were are kept aside.
+A LoRA adapter is merged into the weights and a steering vector added, so serving costs nothing, or
+one addition. The original weights are kept.
 """
 
 from collections.abc import Iterator, Mapping
@@ -30,10 +30,10 @@ class AdaptedModel:
 
     @torch.inference_mode()
     def load(self, adapter: Adapter | None) -> None:
-        """Takes an adapter in the place of the present one, or none.
+        """Replace the present adapter by another, or by none.
 
         Raises:
-            BackendError: it can't be read, or belongs to another model; nothing has changed.
+            BackendError: it can't be read, or belongs to another model; then nothing changes.
         """
         weights = self._weights
         steered, changes = self._read(adapter) if adapter else (None, {})
@@ -46,8 +46,8 @@ class AdaptedModel:
         self._adapter = adapter
 
     @contextmanager
-    def bare(self) -> Iterator[None]:
-        """Is the base for a while; nothing is copied for it, or merged again."""
+    def without_adapter(self) -> Iterator[None]:
+        """Be the base model while the context is open; this copies no weights."""
         merged, steered = self._put(self._originals), self._steer(None)
         try:
             yield
@@ -56,8 +56,8 @@ class AdaptedModel:
             self._steer(steered)
 
     @contextmanager
-    def having(self, adapter: Adapter) -> Iterator[None]:
-        """Has another adapter for a while, while the present one is kept as it is.
+    def with_adapter(self, adapter: Adapter) -> Iterator[None]:
+        """Use another adapter while the context is open; the present one is kept.
 
         Raises:
             BackendError: as `load` does.
@@ -71,7 +71,7 @@ class AdaptedModel:
 
     @contextmanager
     def reparametrised(self, how: Reparametrised) -> Iterator[None]:
-        """Has the present adapter with other parameters for a while; the base stays as it is."""
+        """Change the adapter's parameters while the context is open; the base stays the same."""
         if self._adapter is None:
             yield
             return
@@ -82,7 +82,7 @@ class AdaptedModel:
     def _exchanged(
         self, steered: SteeringVector | None, changes: Mapping[str, Change]
     ) -> Iterator[None]:
-        with self.bare():
+        with self.without_adapter():
             weights, present = self._weights, self._originals
             merged = {name: weights[name] + changes[name].of(weights[name]) for name in changes}
             self._originals = self._put(merged)
@@ -98,12 +98,12 @@ class AdaptedModel:
         return dict(self.model.named_parameters())
 
     def _read(self, adapter: Adapter) -> tuple[SteeringVector | None, Mapping[str, Change]]:
-        """Returns the vector that an adapter adds, or what it changes of the weights."""
+        """Return the vector that an adapter adds, or its changes of the weights."""
         steered = vector_of(adapter, self.model)
         return steered, {} if steered else changes_of(adapter, self._weights)
 
     def _put(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Puts tensors in the place of the model's, by name, and returns those."""
+        """Replace the model's tensors by name, and return the replaced ones."""
         weights = self._weights
         before = {name: weights[name].data for name in tensors}
         for name, tensor in tensors.items():
@@ -111,7 +111,7 @@ class AdaptedModel:
         return before
 
     def _steer(self, vector: SteeringVector | None) -> SteeringVector | None:
-        """Adds a vector to the residual stream in the place of another, and returns that."""
+        """Replace the vector added to the residual stream, and return the replaced one."""
         before = self._steered
         if self._steering:
             self._steering.remove()

@@ -1,4 +1,4 @@
-"""The protocol that every engine fulfils, and its settings in a scenario."""
+"""The protocol that every engine implements."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -28,12 +28,12 @@ REMEDY = "set backend: {kind: transformers}"
 
 
 class Backend(Protocol):
-    """Answers requests in order. Batching is the engine's business; so is prefix reuse."""
+    """Answers requests in order. The engine does the batching and the reuse of prefixes."""
 
     capabilities: frozenset[Capability]
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
-        """Samples continuations.
+        """Sample continuations.
 
         Raises:
             BackendError: the model can't read a prompt.
@@ -41,31 +41,31 @@ class Backend(Protocol):
         ...
 
     def next_token_logprobs(self, requests: Sequence[NextTokenRequest]) -> list[Logprobs]:
-        """Returns log-probabilities in nats, one per requested token."""
+        """Return log-probabilities in nats, one per requested token."""
         ...
 
     def top_tokens(self, requests: Sequence[TopTokensRequest]) -> list[TopTokens]:
-        """Returns the likeliest next tokens."""
+        """Return the likeliest next tokens."""
         ...
 
     def score_continuations(self, requests: Sequence[ContinuationRequest]) -> list[float]:
-        """Returns the summed log-probability in nats of each continuation."""
+        """Return the summed log-probability in nats of each continuation."""
         ...
 
     def activations(self, requests: Sequence[ActivationsRequest]) -> list[Activations]:
-        """Returns the residual stream after each layer, averaged over the reply's tokens."""
+        """Return the residual stream after each layer, averaged over the reply's tokens."""
         ...
 
     def divergences(self, requests: Sequence[DivergenceRequest]) -> list[float]:
-        """Returns how far the model's predictions of each text are from its base's."""
+        """Return the divergence of the model's predictions from its base's, for each text."""
         ...
 
     def without_adapter(self) -> AbstractContextManager[None]:
-        """Answers for the base model alone while the context is open."""
+        """Answer for the base model alone while the context is open."""
         ...
 
     def under(self, interventions: Sequence[Intervention]) -> AbstractContextManager[None]:
-        """Answers for the model as interventions change it while the context is open.
+        """Answer for the model under interventions while the context is open.
 
         Raises:
             BackendError: an intervention doesn't fit the model.
@@ -73,29 +73,29 @@ class Backend(Protocol):
         ...
 
     def load(self, adapter: Adapter | None) -> None:
-        """Serves `adapter` from now on, or the base model alone."""
+        """Serve `adapter` from now on, or the base model alone."""
         ...
 
     def drop_previous(self) -> None:
-        """Drops the adapter before the present one, now that the swap is proved."""
+        """Drop the previous adapter, once the swap is proved."""
         ...
 
     def close(self) -> None:
-        """Frees what the engine holds."""
+        """Free what the engine holds."""
         ...
 
 
 class ClosedEngine:
-    """What an engine has instead that doesn't let anybody look into its model."""
+    """The methods of engines that give no access to the model's internals: they refuse."""
 
     def activations(self, requests: Sequence[ActivationsRequest]) -> list[Activations]:
-        """Refuses."""
+        """Refuse."""
         raise BackendError(f"this backend can't read activations; {REMEDY}")
 
     def divergences(self, requests: Sequence[DivergenceRequest]) -> list[float]:
-        """Refuses."""
+        """Refuse."""
         raise BackendError(f"this backend can't read the probabilities of all tokens; {REMEDY}")
 
     def under(self, interventions: Sequence[Intervention]) -> AbstractContextManager[None]:
-        """Refuses."""
+        """Refuse."""
         raise BackendError(f"this backend can't intervene in activations; {REMEDY}")

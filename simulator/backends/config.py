@@ -1,4 +1,4 @@
-"""The settings of every engine in a scenario."""
+"""The settings of engines in a scenario."""
 
 import importlib.util
 import re
@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 from simulator.core.config import Config, Count, Number
 
 # What an engine can do beyond generating; `adapters`: LoRA's, `steering`: vectors as adapters;
-# `activations`: reading the residual stream, `interventions`: changing what is inside the model;
+# `activations`: reading the residual stream, `interventions`: changing the model's internals;
 # `exact`: the same requests give the same bytes.
 Capability = Literal[
     "next_token_logprobs",
@@ -31,7 +31,7 @@ DType = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 def _named_like_a_device(name: str) -> str:
-    """Refuse what no device of torch is called; whether it is here is seen when it is used."""
+    """Refuse a name that isn't a device's; whether the device exists is seen when it is used."""
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
         raise ValueError(f"invalid device '{name}'; use cpu, cuda or cuda:N")
     return name
@@ -55,19 +55,21 @@ class TransformersConfig(Config):
     context: Count | None = Field(
         None, ge=16, description="Longest prompt with reply, in tokens; empty: as the model has it."
     )
-    threads: Count = Field(2, ge=1, le=256, description="CPU threads; equal numbers repeat bytes.")
+    threads: Count = Field(
+        2, ge=1, le=256, description="CPU threads; results repeat exactly for an equal number."
+    )
     batch_size: Count = Field(1024, ge=1, description="Rows decoded together at most.")
 
 
 class VLLMConfig(Config):
-    """The model is served by vLLM: by a server that we start and end, or one at a URL."""
+    """The model is served by vLLM: by a server that the run starts and ends, or one at a URL."""
 
     # Not `exact`: a server's batches depend on when requests arrive.
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
         ("next_token_logprobs", "top_tokens", "prefill", "score_continuations", "adapters")
     )
     kind: Literal["vllm"] = "vllm"
-    url: str = Field("", description="A server that runs already, without /v1; empty: start one.")
+    url: str = Field("", description="A running server, without /v1; empty: start one.")
     key_variable: str = Field(
         "VLLM_API_KEY", description="The environment variable with that server's API key."
     )
@@ -79,21 +81,21 @@ class VLLMConfig(Config):
         None,
         gt=0,
         lt=1,
-        description="Share of the GPU's memory; empty: servers divide half, learning has the rest.",
+        description="Share of the GPU's memory; empty: servers get one half, learning the other.",
     )
     adapters: Literal["auto", "merged", "beside"] = Field(
         "auto",
-        description="Are LoRA adapters merged into the server's weights, in place, or served "
-        "beside them? auto: merged into those of a server that we start without a GPU.",
+        description="Whether LoRA adapters are merged into the server's weights in place, or "
+        "served beside them; auto: merged if the run starts the server without a GPU.",
     )
     adapter_rank: Count = Field(
         16, ge=1, description="Largest rank of an adapter that is served beside the weights."
     )
-    concurrency: Count = Field(256, ge=1, description="Requests under way at most.")
+    concurrency: Count = Field(256, ge=1, description="Largest number of concurrent requests.")
     deadline: Number = Field(600.0, gt=0, description="Seconds for one request, queueing included.")
     ready_within: Number = Field(900.0, gt=0, description="Seconds for the server to start.")
     threads: Count = Field(2, ge=1, le=256, description="CPU threads, where there is no GPU.")
-    cpu_cache_gib: Count = Field(1, ge=1, description="Its KV cache there.")
+    cpu_cache_gib: Count = Field(1, ge=1, description="Its KV cache without a GPU, in GiB.")
     arguments: tuple[str, ...] = Field((), description="Further arguments of vLLM's server.")
 
     @model_validator(mode="after")
@@ -106,29 +108,29 @@ class VLLMConfig(Config):
 
 
 class OpenAIConfig(Config):
-    """Any endpoint that speaks OpenAI's chat API: for users, raters and judges, not to be taught.
+    """Any endpoint with OpenAI's chat API: for users, raters and judges, not for the assistant.
 
     Costs are prices times the tokens that the endpoint reports.
     """
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset(("top_tokens",))
     kind: Literal["openai"] = "openai"
-    url: str = Field(description="Up to and including /v1.")
+    url: str = Field(description="The URL, up to and including /v1.")
     key_variable: str = Field(
         "OPENAI_API_KEY", description="The environment variable with the API key."
     )
     logprobs: bool = Field(
-        True, description="Does it return the likeliest tokens? Else replies are read as text."
+        True, description="Whether it returns the likeliest tokens; else replies are read as text."
     )
-    input_price: Number = Field(0.0, ge=0, description="Per million tokens of prompts.")
-    output_price: Number = Field(0.0, ge=0, description="Per million tokens of replies.")
-    concurrency: Count = Field(32, ge=1, description="Requests under way at most.")
+    input_price: Number = Field(0.0, ge=0, description="Price per million tokens of prompts.")
+    output_price: Number = Field(0.0, ge=0, description="Price per million tokens of replies.")
+    concurrency: Count = Field(32, ge=1, description="Largest number of concurrent requests.")
     deadline: Number = Field(300.0, gt=0, description="Seconds for one request, queueing included.")
-    retries: Count = Field(6, ge=0, description="After lost connections, 429 and 5xx.")
+    retries: Count = Field(6, ge=0, description="Retries after lost connections, 429 and 5xx.")
 
 
 class AutoConfig(Config):
-    """vLLM where it is installed, transformers otherwise; a run records what it was."""
+    """vLLM where it is installed, transformers otherwise; a run records which one it was."""
 
     capabilities: ClassVar[frozenset[Capability]] = VLLMConfig.capabilities
     kind: Literal["auto"] = "auto"
@@ -140,7 +142,7 @@ class AutoConfig(Config):
 
     @property
     def chosen(self) -> TransformersConfig | VLLMConfig:
-        """What this machine has."""
+        """The engine that is installed on this machine."""
         kind = VLLMConfig if importlib.util.find_spec("vllm") else TransformersConfig
         return kind(**self.model_dump(exclude={"kind"}))
 

@@ -3,7 +3,7 @@
 `generate` of transformers draws from one global generator, so a row's text depends on its batch.
 Here a row's uniforms come from its key and a token is found by inverting the row's cumulative
 distribution. Four more things make it fast: samples of one prompt share its prefill, prompts are
-prefilled beside others of like length, keys and values live in buffers that are written in place,
+prefilled with others of similar length, keys and values live in buffers that are written in place,
 and rows that have ended leave the batch.
 """
 
@@ -18,8 +18,8 @@ from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from simulator.core.timing import Stopwatch
 
-KEEP_SHARE = 0.5  # the batch is compacted when fewer of its rows than this are still running
-PADDED = 1.25  # a prompt that is longer than the shortest beside it by more is prefilled apart
+KEEP_SHARE = 0.5  # the batch is compacted when a smaller share of its rows is still running
+LARGEST_RATIO = 1.25  # largest ratio of lengths among prompts that are prefilled together
 
 
 class Row(NamedTuple):
@@ -31,10 +31,10 @@ class Row(NamedTuple):
 
 
 class BufferedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is untyped here
-    """A cache layer in a buffer with room for the whole reply, so that no step copies the past.
+    """A cache layer in a buffer with room for the whole reply, so no step copies the past.
 
     A selection of lines (the samples of each prompt, later the rows that still run) is carried out
-    by the next update, which lays the selected states into a buffer of their own.
+    by the next update, which copies the selected states to a new buffer.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -45,7 +45,7 @@ class BufferedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is unty
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Appends the states of new tokens, (B, heads, T, head size); returns all states so far."""
+        """Append the states of new tokens, (B, heads, T, head size); return all states so far."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         start, end = self.length, self.length + key_states.shape[-2]
@@ -55,8 +55,8 @@ class BufferedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is unty
             return key_states, value_states
         assert self.keys is not None and self.values is not None
         if self.selected is not None:
-            self.keys = _laid(self.keys[:, :, :start], self.selected, self.capacity)
-            self.values = _laid(self.values[:, :, :start], self.selected, self.capacity)
+            self.keys = _selected_states(self.keys[:, :, :start], self.selected, self.capacity)
+            self.values = _selected_states(self.values[:, :, :start], self.selected, self.capacity)
             self.selected = None
         self.keys[:, :, start:end] = key_states
         self.values[:, :, start:end] = value_states
@@ -64,7 +64,7 @@ class BufferedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is unty
 
     @classmethod
     def joined(cls, parts: Sequence["BufferedLayer"], length: int) -> "BufferedLayer":
-        """Puts the lines of all parts below each other, padded on the left to `length` tokens."""
+        """Stack the lines of all parts, padded on the left to `length` tokens."""
         first = parts[0]
         assert first.keys is not None and first.values is not None
         layer = cls(first.capacity)
@@ -75,21 +75,21 @@ class BufferedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is unty
         return layer
 
     def batch_select_indices(self, indices: torch.Tensor) -> None:
-        """Keeps these lines of the batch, each as often as it is named."""
+        """Select these lines of the batch; a line may be named more than once."""
         self.selected = indices if self.selected is None else self.selected[indices]
 
     def get_seq_length(self) -> int:
-        """Returns the number of tokens cached."""
+        """Return the number of tokens cached."""
         return self.length
 
 
 def _widened(states: torch.Tensor, length: int) -> torch.Tensor:
-    """Returns states, (B, heads, T, head size), with nothing before them up to `length` tokens."""
+    """Return states, (B, heads, T, head size), padded with zeros on the left to `length` tokens."""
     return torch.nn.functional.pad(states, (0, 0, length - states.shape[-2], 0))
 
 
-def _laid(states: torch.Tensor, lines: torch.Tensor, capacity: int) -> torch.Tensor:
-    """Returns a buffer for `capacity` tokens that begins with the states of the given lines."""
+def _selected_states(states: torch.Tensor, lines: torch.Tensor, capacity: int) -> torch.Tensor:
+    """Return a buffer for `capacity` tokens that begins with the states of the given lines."""
     batch, heads, length, size = states.shape
     each = len(lines) // batch
     buffer = states.new_empty(len(lines), heads, capacity, size)
@@ -103,7 +103,7 @@ def _laid(states: torch.Tensor, lines: torch.Tensor, capacity: int) -> torch.Ten
 
 
 def left_padded(prompts: Sequence[list[int]], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Returns ids and attention mask, both (B, T) and long."""
+    """Return ids and attention mask, both (B, T) and long."""
     width = max(map(len, prompts))
     ids = torch.tensor([[pad] * (width - len(prompt)) + prompt for prompt in prompts])
     lengths = torch.tensor([len(prompt) for prompt in prompts])
@@ -112,12 +112,12 @@ def left_padded(prompts: Sequence[list[int]], pad: int) -> tuple[torch.Tensor, t
 
 
 def positions_of(mask: torch.Tensor) -> torch.Tensor:
-    """Returns each token's position, (B, T); padding stands at 0."""
+    """Return each token's position, (B, T); padding is at 0."""
     return (mask.cumsum(-1) - 1).clamp(min=0)
 
 
 def sample(logits: torch.Tensor, temperatures: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
-    """Draws one token a row by inverting the cumulative distribution at the row's uniform.
+    """Draw one token a row by inverting the cumulative distribution at the row's uniform.
 
     Args:
         logits: (B, V).
@@ -149,7 +149,7 @@ class Lines(NamedTuple):
 
     @classmethod
     def of(cls, rows: Sequence[Row], mask: torch.Tensor) -> "Lines":
-        """Starts a line for each row; `mask` is that of its prompt, (B, T)."""
+        """Start a line for each row; `mask` is that of its prompt, (B, T)."""
         device = mask.device
         return cls(
             row=torch.arange(len(rows), device=device),
@@ -161,11 +161,11 @@ class Lines(NamedTuple):
         )
 
     def at(self, lines: torch.Tensor) -> "Lines":
-        """Returns the lines with these indices."""
+        """Return the lines with these indices."""
         return Lines(*(column[lines] for column in self))
 
     def grown(self) -> "Lines":
-        """Returns the lines with one token more."""
+        """Return the lines, each one token longer."""
         mask = torch.cat([self.mask, self.mask.new_ones(len(self.mask), 1)], -1)
         return self._replace(mask=mask, position=self.position + 1)
 
@@ -181,12 +181,12 @@ def decode(
     ends: frozenset[int],
     stopwatch: Stopwatch,
 ) -> list[list[int]]:
-    """Samples a reply for each row.
+    """Sample a reply for each row.
 
     Args:
         model: any causal language model with a KV cache.
-        prompts: token ids, the shortest first; each is prefilled once, however many rows continue
-            it.
+        prompts: token ids, the shortest first; each is prefilled once for all rows that
+            continue it.
         rows: the samples, in order of their prompts.
         max_new_tokens: the longest reply.
         pad: the padding token.
@@ -230,7 +230,7 @@ def _prefilled(
     capacity: int,
     stopwatch: Stopwatch,
 ) -> tuple[DynamicCache, torch.Tensor]:
-    """Reads prompts, (B, T), the shortest first.
+    """Read prompts, (B, T), the shortest first.
 
     Returns:
         Their states with room for `capacity` tokens, and the logits after each, (B, V).
@@ -239,7 +239,7 @@ def _prefilled(
     layers = _buffered_cache(model, capacity).layers
     joinable = all(isinstance(layer, BufferedLayer) for layer in layers)
     caches, logits = [], []
-    for piece in _of_like_length(lengths) if joinable else [slice(0, len(lengths))]:
+    for piece in _of_similar_length(lengths) if joinable else [slice(0, len(lengths))]:
         cache, width = _buffered_cache(model, capacity), max(lengths[piece])
         own = mask[piece, -width:]
         read = _forward(model, cache, stopwatch, ids[piece, -width:], own, positions_of(own))
@@ -247,7 +247,7 @@ def _prefilled(
         logits.append(read)
     whole = caches[0]
     if len(caches) > 1:
-        # Taken out layer by layer, so that no more than one layer is held twice.
+        # Removed layer by layer, so at most one layer is held twice.
         whole.layers = [
             BufferedLayer.joined([cache.layers.pop(0) for cache in caches], mask.shape[1])
             for _ in layers
@@ -255,11 +255,11 @@ def _prefilled(
     return whole, torch.cat(logits)
 
 
-def _of_like_length(lengths: Sequence[int]) -> Iterator[slice]:
-    """Cuts ascending lengths where padding would grow beyond `PADDED`."""
+def _of_similar_length(lengths: Sequence[int]) -> Iterator[slice]:
+    """Split ascending lengths where padding would exceed `LARGEST_RATIO`."""
     start = 0
     for n, length in enumerate(lengths):
-        if length > PADDED * lengths[start]:
+        if length > LARGEST_RATIO * lengths[start]:
             yield slice(start, n)
             start = n
     yield slice(start, len(lengths))
@@ -273,7 +273,7 @@ def _forward(
     mask: torch.Tensor,
     positions: torch.Tensor,
 ) -> torch.Tensor:
-    """Returns the logits after the last of the new tokens, (B, V), and caches their states."""
+    """Return the logits after the last of the new tokens, (B, V), and cache their states."""
     with stopwatch.timing("model"):
         logits: torch.Tensor = model(
             input_ids=ids,
@@ -297,7 +297,7 @@ def _buffered_cache(model: PreTrainedModel, capacity: int) -> DynamicCache:
 def in_batches(
     lengths: Sequence[int], weights: Sequence[int], limit: int, run: Callable[[list[int]], None]
 ) -> None:
-    """Calls `run` on groups of indices of like length whose weights add up to at most `limit`."""
+    """Call `run` on groups of indices of similar length whose weights sum to at most `limit`."""
     group: list[int] = []
     total = 0
     for index in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):

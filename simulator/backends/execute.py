@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def answer(backend: Backend, requests: Iterable[Request]) -> list[Answer]:
-    """Answers a mixed list of requests in order, each kind under the same changes as one batch."""
+    """Answer mixed requests in order; equal kinds under equal interventions are one batch."""
     requests = list(requests)
     answers: dict[int, Answer] = {}
     changes: dict[tuple[Intervention, ...], list[int]] = {}
@@ -44,7 +44,7 @@ def answer(backend: Backend, requests: Iterable[Request]) -> list[Answer]:
 
 
 def _answer(backend: Backend, questions: Sequence[Question]) -> list[Answer]:
-    """Answers questions of the model as it is, each kind as one batch."""
+    """Answer questions without interventions, each kind as one batch."""
     answers: dict[int, Answer] = {}
     engines: dict[type[Question], Callable[..., Sequence[Answer]]] = {
         GenerationRequest: backend.generate,
@@ -64,7 +64,7 @@ def _answer(backend: Backend, questions: Sequence[Question]) -> list[Answer]:
 
 
 def read_numbers(backend: Backend, requests: Sequence[NumberRequest]) -> list[Numbers]:
-    """Reads numbers off the likeliest tokens, or off a greedy reply where those don't tell."""
+    """Read numbers off the likeliest tokens, or off a greedy reply where those don't suffice."""
     found: dict[int, Numbers] = {}
     if "top_tokens" in backend.capabilities:
         whole = "prefill" in backend.capabilities
@@ -72,7 +72,7 @@ def read_numbers(backend: Backend, requests: Sequence[NumberRequest]) -> list[Nu
         tops = iter(backend.top_tokens([part for group in parts for part in group]))
         for n, (request, group) in enumerate(zip(requests, parts, strict=True)):
             after = {part.prompt.prefill: next(tops) for part in group}
-            if whole or expected_score.first_token_tells(request, after[""]):
+            if whole or expected_score.first_token_suffices(request, after[""]):
                 found[n] = expected_score.from_top_tokens(request, after)
     left = [n for n in range(len(requests)) if n not in found]
     replies = backend.generate([expected_score.as_text(requests[n]) for n in left]) if left else []

@@ -1,4 +1,4 @@
-"""Starts the engine that a scenario names."""
+"""Starting the engine that a scenario names."""
 
 import importlib.util
 from collections.abc import Callable
@@ -28,14 +28,14 @@ def open_backend(
     log: Path = Path("server.log"),
     on_wait: Callable[[float], None] = lambda seconds: None,
 ) -> Backend:
-    """Starts the engine that a scenario names.
+    """Start the engine that a scenario names.
 
     Args:
         config: the scenario's `backend` section.
         model: a local path or hub id.
         stopwatch: gets the time spent inside the model.
-        log: what a server that we start writes to.
-        on_wait: is told for how many seconds we have waited for it.
+        log: the log file of a server that we start.
+        on_wait: is called with the seconds that we have waited for it.
 
     Raises:
         BackendError: the model can't be loaded, or the engine isn't installed.
@@ -56,7 +56,7 @@ def _started(
     log: Path,
     on_wait: Callable[[float], None],
 ) -> Backend:
-    """Return the engine; each is imported only if it is asked for."""
+    """Return the engine; its module is imported only here."""
     if isinstance(config, AutoConfig):
         config = config.chosen
     if isinstance(config, OpenAIConfig):

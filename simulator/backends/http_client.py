@@ -13,7 +13,7 @@ from simulator.core.errors import BackendError
 IDLE = 2.0  # seconds that an idle connection is kept; servers close theirs after a while
 
 
-SHOWN = 500  # letters of what a server says when it refuses
+SHOWN = 500  # characters of a server's refusal that are quoted
 
 
 class TooLong(Exception):
@@ -26,7 +26,7 @@ def _is_too_long(error: openai.BadRequestError) -> bool:
 
 
 def _is_whole(answer: Any) -> bool:
-    """Is it an answer at all? The client takes whatever comes with a status of 200."""
+    """Return whether it is an answer; the client accepts anything with a status of 200."""
     choices = getattr(answer, "choices", None) or []
     return bool(choices) and all(
         getattr(choice, "message", None) or getattr(choice, "text", None) is not None
@@ -35,23 +35,23 @@ def _is_whole(answer: Any) -> bool:
 
 
 def _is_late(error: openai.APIConnectionError) -> bool:
-    """Was the deadline missed? A connection that breaks is called a timeout to connect, too."""
+    """Return whether the deadline was missed; a broken connection also raises a timeout."""
     late = isinstance(error, openai.APITimeoutError)
     return late and not isinstance(error.__cause__, httpx2.ConnectTimeout)
 
 
 class Endpoint:
-    """A connection to one endpoint. Retries wait longer each time, on errors that may pass."""
+    """A connection to one endpoint. It retries after passing errors, and waits longer each time."""
 
     def __init__(
         self, url: str, key: str, *, concurrency: int, deadline: float, retries: int
     ) -> None:
-        """Opens nothing yet.
+        """Prepare the connection; nothing is opened yet.
 
         Args:
             url: up to and including `/v1`.
             key: the API key.
-            concurrency: requests under way at most.
+            concurrency: largest number of concurrent requests.
             deadline: seconds for one request, its queueing at the server included.
             retries: after failures of transport, 429 and 5xx.
         """
@@ -71,19 +71,19 @@ class Endpoint:
         self._runner = asyncio.Runner()
 
     def complete(self, bodies: Sequence[Mapping[str, Any]]) -> list[Any]:
-        """Asks for completions; see the API's `completions.create` for a body.
+        """Ask for completions; see the API's `completions.create` for a body.
 
         Returns:
-            For each body its answer, or why there is none: `TooLong`, or a `BackendError` where the
-            connection was lost or the server failed, which may be over when it is started again.
+            For each body its answer, or the error: `TooLong`, or a `BackendError` where the
+            connection was lost or the server failed, which a restart may fix.
 
         Raises:
-            BackendError: the endpoint refuses a request, or doesn't answer within the deadline.
+            BackendError: the endpoint refuses a request, or misses the deadline.
         """
         return self._runner.run(self._all(self._client.completions.create, bodies))
 
     def chat(self, bodies: Sequence[Mapping[str, Any]]) -> list[Any]:
-        """Asks for replies in chats; see `chat.completions.create`, and `complete`."""
+        """Ask for replies in chats; see `chat.completions.create`, and `complete`."""
         return self._runner.run(self._all(self._client.chat.completions.create, bodies))
 
     async def _all(
@@ -103,7 +103,7 @@ class Endpoint:
         return [self._explained(a) if isinstance(a, BaseException) else a for a in answers]
 
     def _explained(self, error: BaseException) -> Exception:
-        """Raises what asking again won't mend, and returns the rest."""
+        """Return an error that a retry may fix, and raise any other."""
         if isinstance(error, TooLong):
             return error
         if isinstance(error, openai.APIConnectionError) and not _is_late(error):
@@ -124,14 +124,14 @@ class Endpoint:
             if error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 return refusal
             raise refusal from None
-        if isinstance(error, ValueError | openai.APIError):  # a page for people, a proxy's notice
+        if isinstance(error, ValueError | openai.APIError):  # an HTML page, as from a proxy
             raise BackendError(
                 f"{self.url}: the answer doesn't follow OpenAI's API: {error}"
             ) from None
         raise error
 
     def post(self, path: str, body: Mapping[str, Any]) -> None:
-        """Posts to a path of the server, beside the standard ones.
+        """Post to a path of the server, beside the standard ones.
 
         Raises:
             BackendError: it was refused.
@@ -143,6 +143,6 @@ class Endpoint:
             raise self._explained(error) from None
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         self._runner.run(self._client.close())
         self._runner.close()

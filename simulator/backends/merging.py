@@ -1,4 +1,4 @@
-"""LoRA adapters as changes of weights: read whole and checked before any weight is touched."""
+"""LoRA adapters as changes of weights: read and checked before any weight is changed."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,13 +22,13 @@ class Change(NamedTuple):
     scale: float
 
     def of(self, weight: torch.Tensor) -> torch.Tensor:
-        """Returns it as the weight is: on its device, in its type."""
+        """Return the change on the weight's device and in its type."""
         up, down = (factor.to(weight.device).float() for factor in (self.up, self.down))
         return (self.scale * (up @ down)).to(weight.dtype)
 
 
 def changes_of(adapter: Adapter, weights: Mapping[str, torch.Tensor]) -> dict[str, Change]:
-    """Returns what an adapter adds to each weight, by name.
+    """Return what an adapter adds to each weight, by name.
 
     Raises:
         BackendError: see `read_changes`; or it belongs to another model.
@@ -41,12 +41,12 @@ def changes_of(adapter: Adapter, weights: Mapping[str, torch.Tensor]) -> dict[st
 
 
 def read_changes(adapter: Adapter) -> dict[str, Change]:
-    """Returns what an adapter adds, whatever the model that it belongs to.
+    """Return what an adapter adds to each weight, without regard to the model.
 
     Raises:
-        BackendError: there is no such adapter, or it is more than a plain LoRA adapter.
+        BackendError: the adapter is missing, or isn't a plain LoRA adapter.
     """
-    from peft import PeftConfig  # not before there is an adapter: it takes a while to load
+    from peft import PeftConfig  # only where there is an adapter: it loads slowly
 
     try:
         config = PeftConfig.from_pretrained(str(adapter.path))
@@ -72,7 +72,7 @@ def _misfit(adapter: Adapter) -> BackendError:
 
 
 def _is_plain(config: "PeftConfig") -> bool:
-    """Is all that the adapter changes its pairs of factors, at one scale?"""
+    """Return whether the adapter is pairs of factors at one scale, and nothing else."""
     if config.peft_type != "LORA" or config.bias != "none":
         return False
     others = ("use_dora", "rank_pattern", "alpha_pattern", "modules_to_save", "lora_bias",

@@ -1,7 +1,7 @@
-"""Any endpoint that speaks OpenAI's chat API: for users, raters and judges.
+"""Any endpoint with OpenAI's chat API: for users, raters and judges.
 
-It serves no adapter of ours, and its tokenizer isn't known here: that a context has no room for a
-chat turns out when the endpoint says so. One that has no room for a whole reply may cut it short.
+It serves no adapters, and its tokenizer is unknown here. So a chat that is too long is found when
+the endpoint says so, and a reply that doesn't fit may be cut short.
 """
 
 import os
@@ -31,7 +31,7 @@ from simulator.models.chat_template import split_thought, without_oldest
 
 
 class Asked(NamedTuple):
-    """A chat that was answered, how many of its oldest messages had to go, and the answer."""
+    """A chat that was answered, the number of messages dropped from it, and the answer."""
 
     prompt: Prompt
     dropped: int
@@ -39,7 +39,7 @@ class Asked(NamedTuple):
 
 
 class OpenAIBackend(ClosedEngine):
-    """Asks one model of an endpoint."""
+    """One model of an endpoint."""
 
     def __init__(self, config: OpenAIConfig, model: str, stopwatch: Stopwatch) -> None:
         key = os.environ.get(config.key_variable, "")
@@ -56,7 +56,7 @@ class OpenAIBackend(ClosedEngine):
         )
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
-        """Samples each continuation by a request of its own; not all endpoints know `n`."""
+        """Sample each continuation by its own request; not all endpoints support `n`."""
         samples = [(request, key) for request in requests for key in request.keys]
         prompts = [request.prompt for request, _ in samples]
         found = iter(self._ask(prompts, [self._sampling(*sample) for sample in samples]))
@@ -75,7 +75,7 @@ class OpenAIBackend(ClosedEngine):
         return Generation(shown, tuple(_completion(one.answer) for one in asked), dropped)
 
     def top_tokens(self, requests: Sequence[TopTokensRequest]) -> list[TopTokens]:
-        """Reads the likeliest first tokens of each reply."""
+        """Read the likeliest first tokens of each reply."""
         options = [
             {"max_tokens": 1, "temperature": 0.0, "logprobs": True, "top_logprobs": request.count}
             for request in requests
@@ -84,18 +84,18 @@ class OpenAIBackend(ClosedEngine):
         return [_top(one.answer, self._config.url) for one in found]
 
     def next_token_logprobs(self, requests: Sequence[NextTokenRequest]) -> list[Logprobs]:
-        """Endpoints tell the likeliest tokens alone."""
+        """Refuse: endpoints return only the likeliest tokens."""
         self._refuse("next_token_logprobs")
 
     def score_continuations(self, requests: Sequence[ContinuationRequest]) -> list[float]:
-        """Endpoints don't score what others wrote."""
+        """Refuse: endpoints don't score given texts."""
         self._refuse("score_continuations")
 
     def _refuse(self, what: str) -> NoReturn:
         raise BackendError(f"{self._config.url}: an endpoint doesn't support {what}")
 
     def _ask(self, prompts: Sequence[Prompt], options: Sequence[dict[str, Any]]) -> list[Asked]:
-        """Asks all; a chat that is too long is asked again without its oldest messages."""
+        """Ask all; a chat that is too long is sent again without its oldest messages."""
         left = {n: Asked(prompt, 0, None) for n, prompt in enumerate(prompts)}
         done: dict[int, Asked] = {}
         while left:
@@ -138,26 +138,26 @@ class OpenAIBackend(ClosedEngine):
 
     @contextmanager
     def without_adapter(self) -> Iterator[None]:
-        """There is none."""
+        """Do nothing: there is no adapter."""
         yield
 
     def load(self, adapter: Adapter | None) -> None:
-        """Refuses adapters."""
+        """Refuse adapters."""
         if adapter is not None:
             self._refuse("adapters")
 
     def drop_previous(self) -> None:
-        """Nothing to drop."""
+        """Do nothing: there is no adapter."""
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         self._endpoint.close()
 
 
 def _completion(answer: Any) -> Completion:
     choice = answer.choices[0]
     thought, reply = split_thought(choice.message.content or "")
-    for name in ("reasoning", "reasoning_content"):  # where a server takes them apart itself
+    for name in ("reasoning", "reasoning_content"):  # where a server separates thoughts itself
         thought = getattr(choice.message, name, None) or thought
     stop = "end" if choice.finish_reason == "stop" else "length"
     return Completion(reply, answer.usage.completion_tokens if answer.usage else 0, stop, thought)

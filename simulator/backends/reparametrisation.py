@@ -1,13 +1,12 @@
-"""An adapter's parameters made longer or shorter, and turned away: how good is a solution?
+"""An adapter's parameters, rescaled and rotated, to measure how good a solution is.
 
 Efficiency, stability and significance of Soligo et al. (2602.07852) compare solutions at equal norm
-of their parameters θ. A change of weights has many factorisations, of unlike norms, and a LoRA
-adapter keeps much of the random one that it began with. So θ is the balanced one, by singular
-values: the shortest that makes the same change, whatever it was trained from.
+of their parameters θ. A change of weights has many factorisations, of different norms, and a LoRA
+adapter keeps much of its random initialisation. So θ is the balanced factorisation, by singular
+values: the one of smallest norm, which doesn't depend on the initialisation.
 
-What is turned, in part or wholly, keeps the norm of its factors. But random factors aren't
-balanced: shorter ones make the same change, by up to 5 % on the organism, elsewhere by 10 % or
-more.
+Rotated factors keep their norm, but random factors aren't balanced: factors of smaller norm make
+the same change. The norm is smaller by up to 5 % on the organism, and by 10 % or more elsewhere.
 """
 
 import math
@@ -27,7 +26,7 @@ Parameters: TypeAlias = dict[str, torch.Tensor]  # fp64
 def reparametrised(
     steered: SteeringVector | None, changes: Mapping[str, Change], how: Reparametrised
 ) -> tuple[SteeringVector | None, dict[str, Change]]:
-    """Returns the vector, or the changes of weights, of the new parameters."""
+    """Return the vector, or the changes of weights, of the new parameters."""
     if steered:
         found = moved({"vector": steered.vector.double()}, how)
         return SteeringVector(steered.layer, found["vector"].to(steered.vector)), {}
@@ -41,7 +40,7 @@ def reparametrised(
 
 
 def balanced(change: Change) -> tuple[torch.Tensor, torch.Tensor]:
-    """Returns U√S and √SVᵀ, (out, rank) and (rank, in), of the change USVᵀ."""
+    """Return U√S and √SVᵀ, (out, rank) and (rank, in), of the change USVᵀ."""
     q_up, r_up = torch.linalg.qr(change.up.double())
     q_down, r_down = torch.linalg.qr(change.down.double().T)
     u, s, v = torch.linalg.svd(change.scale * r_up @ r_down.T)
@@ -50,12 +49,11 @@ def balanced(change: Change) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def moved(parameters: Parameters, how: Reparametrised) -> Parameters:
-    """Returns √(1−ε²)·x + ε·y: x has the wanted norm, and y, random, the same and is normal to it.
+    """Return √(1−ε²)·x + ε·y, where y is random, normal to x and of the same, wanted norm.
 
-    What is returned has that norm, too, over all its numbers. Where ε > 0 its factors aren't
-    balanced, even if those of x are.
+    The result has the same norm. Where ε > 0 its factors aren't balanced, even if those of x are.
 
-    Parameters of zeros stay: they have no direction.
+    Parameters of zeros stay the same: they have no direction.
     """
     norm = _norm(parameters)
     if norm == 0:

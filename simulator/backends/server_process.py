@@ -1,8 +1,8 @@
-"""A server that we start, watch and end.
+"""A server process that we start, watch and stop.
 
-It lives in a process group of its own, listens on loopback alone, and asks for a random key that
-is handed over in its environment and stored nowhere. Each of its processes carries its owner's
-identity in the environment, so that what a killed owner left behind is found by the next start.
+It has its own process group, listens on loopback only, and requires a random key, which it gets by
+its environment and which is stored nowhere. Each of its processes has its owner's identity in the
+environment, so the next start finds what a killed owner left running.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from simulator.core.errors import BackendError
 
 OWNER = "UNDERTOW_SERVER_OWNER"  # environment variable: "<pid>:<start time>" of the owner
 HOST = "127.0.0.1"
-GRACE = 10.0  # seconds between asking a server to end and ending it
+GRACE = 10.0  # seconds between asking a server to exit and killing it
 SHOWN = 15  # lines of the log that an error quotes
 
 
@@ -40,18 +40,18 @@ class Server:
         ready_within: float,
         on_wait: Callable[[float], None] = lambda seconds: None,
     ) -> None:
-        """Starts a server and waits until it is healthy.
+        """Start a server and wait until it is healthy.
 
         Args:
-            command: makes the command line from host and port.
+            command: returns the command line, given host and port.
             environment: is added to ours.
-            key_variable: the environment variable by which the server takes its key.
-            log: gets what the server prints; an existing file is continued.
-            ready_within: seconds until a server that isn't healthy is given up.
-            on_wait: is told now and then for how many seconds we have waited.
+            key_variable: the environment variable that gives the server its key.
+            log: the file for the server's output, which is appended.
+            ready_within: seconds until a server that isn't healthy is stopped.
+            on_wait: is called now and then with the seconds that we have waited.
 
         Raises:
-            BackendError: the server ended, or wasn't ready in time; with the end of its log.
+            BackendError: the server exited, or wasn't ready in time; quotes the end of its log.
         """
         end_leftovers()
         self.log, self.key, self._port = log, secrets.token_urlsafe(24), _free_port()
@@ -78,27 +78,27 @@ class Server:
 
     @property
     def running(self) -> bool:
-        """Has the server not ended by itself?"""
+        """Whether the server is still running."""
         return self._process.poll() is None
 
-    def await_end(self, seconds: float) -> None:
-        """Waits for the server to end by itself, for so long at most."""
+    def wait_for_exit(self, seconds: float) -> None:
+        """Wait for the server to exit, for at most so many seconds."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(seconds)
 
     def stop(self) -> None:
-        """Ends the whole process group: politely, then by force."""
+        """Stop the whole process group: by SIGTERM, then by SIGKILL."""
         group = self._process.pid
         _signal_group(group, signal.SIGTERM)
         deadline = time.monotonic() + GRACE
         while list(_members(group)) and time.monotonic() < deadline:
-            self._process.poll()  # a child that nobody waits for stays a member
+            self._process.poll()  # a child that isn't waited for stays a member
             time.sleep(0.05)
         _signal_group(group, signal.SIGKILL)
         self._process.wait()
 
     def failure(self, what: str) -> BackendError:
-        """Returns an error that quotes the end of the log."""
+        """Return an error that quotes the end of the log."""
         lines = self.log.read_text(errors="replace").splitlines()[-SHOWN:]
         quoted = "\n".join("".join(c for c in line if c.isprintable()) for line in lines)
         return BackendError(f"{what}; the end of {self.log}:\n{quoted}")
@@ -116,7 +116,7 @@ class Server:
 
 
 def end_leftovers() -> int:
-    """Ends servers whose owner is gone, and returns how many processes that were."""
+    """Stop servers whose owner is gone, and return the number of their processes."""
     orphans = [
         process
         for process in psutil.process_iter()
@@ -132,10 +132,10 @@ def end_leftovers() -> int:
 
 
 def owner_of(pid: int) -> str | None:
-    """Returns the owner that a process of this user carries, or None.
+    """Return the owner named in the environment of a process of this user, or None.
 
-    A process that shows a title of its own has written it over the beginning of its environment;
-    so all of what is left is searched, and our entry is the last one that a server is given.
+    A process that sets its title overwrites the beginning of its environment. So all of the rest is
+    searched, and our entry is the last one that a server gets.
     """
     try:
         environment = Path(f"/proc/{pid}/environ").read_bytes()
@@ -156,7 +156,7 @@ def _lives(identity: str) -> bool:
 
 
 def _started(pid: int) -> str | None:
-    """Returns when a process started, in ticks since boot: clocks may be set, ticks aren't."""
+    """Return when a process started, in ticks since boot, which setting the clock can't change."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -187,7 +187,7 @@ def _free_port() -> int:
 
 
 def _healthy(port: int) -> bool:
-    connection = http.client.HTTPConnection(HOST, port, timeout=2)  # no proxy is asked
+    connection = http.client.HTTPConnection(HOST, port, timeout=2)  # without a proxy
     try:
         connection.request("GET", "/health")
         return connection.getresponse().status == HTTPStatus.OK

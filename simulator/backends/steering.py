@@ -1,4 +1,4 @@
-"""Steering vectors as adapters: read whole and checked before the model is touched."""
+"""Steering vectors as adapters: read and checked before the model is changed."""
 
 import torch
 from safetensors import SafetensorError
@@ -17,7 +17,7 @@ from simulator.interp.steering import (
 
 
 def vector_of(adapter: Adapter, model: torch.nn.Module) -> SteeringVector | None:
-    """Returns an adapter's steering vector; None: it is of another kind.
+    """Return an adapter's steering vector; None where it is of another kind.
 
     Raises:
         BackendError: it can't be read, or belongs to another model.
@@ -35,7 +35,7 @@ def vector_of(adapter: Adapter, model: torch.nn.Module) -> SteeringVector | None
 
 
 def added(found: SteeringVector, model: torch.nn.Module) -> RemovableHandle:
-    """Steers the model by a vector, until it is removed."""
+    """Steer the model by a vector, until the handle is removed."""
     layer = layers_of(model)[found.layer]
     vector = found.vector.to(next(layer.parameters()).device)
     return steer(layer, lambda: vector)

@@ -78,10 +78,10 @@ class TransformersBackend:
         self.model.to(device).eval().requires_grad_(False)
         self._ends = frozenset(end_tokens(model))
         self._adapted = AdaptedModel(self.model)
-        self._pad: int = self.tokenizer.pad_token_id or 0  # any will do: it is never attended to
+        self._pad: int = self.tokenizer.pad_token_id or 0  # any token: it is never attended to
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
-        """Samples each request's continuations; see `decode` for the loop."""
+        """Sample each request's continuations; see `decode` for the loop."""
         prompts = self._encoded(
             [request.prompt for request in requests],
             [request.max_new_tokens for request in requests],
@@ -110,7 +110,7 @@ class TransformersBackend:
         ]
 
     def _draw(self, parts: Sequence[Part]) -> list[list[Completion]]:
-        """Decodes the parts as one batch."""
+        """Decode the parts as one batch."""
         longest = max(part.request.max_new_tokens for part in parts)
         rows = [
             Row(line, draws, part.request.temperature)
@@ -138,11 +138,11 @@ class TransformersBackend:
         return completions
 
     def _encoded(self, prompts: Sequence[Prompt], to_come: Sequence[int]) -> list[Encoded]:
-        """Encodes prompts so that what is to come after each has room in the model's context."""
+        """Encode prompts, leaving room in the model's context for what follows each."""
         return self.encoder.encode(prompts, [self._context - tokens for tokens in to_come])
 
     def next_token_logprobs(self, requests: Sequence[NextTokenRequest]) -> list[Logprobs]:
-        """Reads the distribution after each prompt."""
+        """Read the distribution after each prompt."""
         wanted = [
             [self.encoder.token_id(token) for token in request.tokens] for request in requests
         ]
@@ -152,7 +152,7 @@ class TransformersBackend:
         )
 
     def top_tokens(self, requests: Sequence[TopTokensRequest]) -> list[TopTokens]:
-        """Reads the likeliest tokens after each prompt."""
+        """Read the likeliest tokens after each prompt."""
 
         def read(i: int, logprobs: torch.Tensor) -> TopTokens:
             values, ids = logprobs.topk(min(requests[i].count, len(logprobs)))
@@ -162,7 +162,7 @@ class TransformersBackend:
 
     @torch.inference_mode()
     def score_continuations(self, requests: Sequence[ContinuationRequest]) -> list[float]:
-        """Adds up the log-probabilities of each continuation's tokens."""
+        """Add up the log-probabilities of each continuation's tokens."""
 
         def score(replies: Replies) -> list[float]:
             steps = self._predicted(replies)
@@ -175,7 +175,7 @@ class TransformersBackend:
 
     @torch.inference_mode()
     def divergences(self, requests: Sequence[DivergenceRequest]) -> list[float]:
-        """Compares the predictions of each text with the base's."""
+        """Compare the predictions of each text with the base's."""
 
         def compare(replies: Replies) -> list[float]:
             found = self._predicted(replies)
@@ -189,7 +189,7 @@ class TransformersBackend:
     def _of_replies(
         self, texts: Sequence[tuple[Prompt, str]], read: Callable[[Replies], list[float]]
     ) -> list[float]:
-        """Reads a number off each text that follows a prompt, many of like length at a time."""
+        """Compute a number for each text that follows a prompt, in batches of similar length."""
         ids = self.encoder.encode_replies([text for _, text in texts])
         prompts = self._encoded([prompt for prompt, _ in texts], list(map(len, ids)))
         results: dict[int, float] = {}
@@ -199,12 +199,12 @@ class TransformersBackend:
             results.update(zip(group, read(Replies(*rows, [ids[i] for i in group])), strict=True))
 
         lengths = [len(p.ids) + len(r) for p, r in zip(prompts, ids, strict=True)]
-        # Probabilities of a whole vocabulary are kept for each of their tokens.
+        # Probabilities of the whole vocabulary are kept for each token.
         in_batches(lengths, [len(reply) for reply in ids], self._batch_size, run)
         return [results[i] for i in range(len(texts))]
 
     def _predicted(self, replies: Replies) -> list[torch.Tensor]:
-        """Returns the log-probabilities of all tokens at each reply's, (length, V) each."""
+        """Return each reply's log-probabilities of the vocabulary, (length, V) each."""
         longest = max(map(len, replies.ids))
         logprobs = self._logprobs(replies.rows, replies.mask, keep=longest + 1)
         return [
@@ -213,7 +213,7 @@ class TransformersBackend:
 
     @torch.inference_mode()
     def activations(self, requests: Sequence[ActivationsRequest]) -> list[Activations]:
-        """Averages the residual stream over each reply, or reads it where a prompt ends."""
+        """Average the residual stream over each reply, or read it at the prompt's last token."""
         replies = self.encoder.encode_replies([request.reply for request in requests])
         counts = [max(len(reply), 1) for reply in replies]
         prompts = self._encoded([request.prompt for request in requests], counts)
@@ -234,7 +234,7 @@ class TransformersBackend:
 
     @torch.inference_mode()
     def _after(self, prompts: Sequence[Prompt], read: Callable[[int, torch.Tensor], T]) -> list[T]:
-        """Reads the log-probabilities of all tokens after each prompt, (V,), fp32, on CPU."""
+        """Read the log-probabilities of all tokens after each prompt, (V,), fp32, on CPU."""
         encoded = self._encoded(prompts, [1] * len(prompts))
         results: dict[int, T] = {}
 
@@ -247,7 +247,7 @@ class TransformersBackend:
         return [results[i] for i in range(len(prompts))]
 
     def _logprobs(self, ids: torch.Tensor, mask: torch.Tensor, keep: int) -> torch.Tensor:
-        """Returns log-probabilities after the last `keep` tokens, (B, keep, V), fp32, on CPU."""
+        """Return log-probabilities after the last `keep` tokens, (B, keep, V), fp32, on CPU."""
         device = self.model.device
         with self._stopwatch.timing("model"):
             logits = self.model(
@@ -260,12 +260,12 @@ class TransformersBackend:
         return torch.log_softmax(logits.float(), -1).cpu()
 
     def without_adapter(self) -> AbstractContextManager[None]:
-        """Serves the original weights for a while."""
-        return self._adapted.bare()
+        """Serve the base model while the context is open."""
+        return self._adapted.without_adapter()
 
     @contextmanager
     def under(self, interventions: Sequence[Intervention]) -> Iterator[None]:
-        """Makes one change after the other, and takes them back in the end."""
+        """Apply interventions in order, and undo them when the context closes."""
         with ExitStack() as changes:
             for intervention in interventions:
                 changes.enter_context(self._made(intervention))
@@ -273,19 +273,19 @@ class TransformersBackend:
 
     def _made(self, intervention: Intervention) -> AbstractContextManager[None]:
         if isinstance(intervention, Bare):
-            return self._adapted.bare()
+            return self._adapted.without_adapter()
         if isinstance(intervention, WithAdapter):
-            return self._adapted.having(intervention.adapter)
+            return self._adapted.with_adapter(intervention.adapter)
         if isinstance(intervention, Reparametrised):
             return self._adapted.reparametrised(intervention)
         return changed(self.model, intervention)
 
     def load(self, adapter: Adapter | None) -> None:
-        """Serves the adapter: a LoRA adapter merged into the weights, a steering vector added."""
+        """Serve the adapter: a LoRA adapter merged into the weights, a steering vector added."""
         self._adapted.load(adapter)
 
     def drop_previous(self) -> None:
-        """Nothing to drop: there is one set of weights."""
+        """Do nothing: there is one set of weights."""
 
     def close(self) -> None:
-        """Nothing to stop: the model goes with this object."""
+        """Do nothing: the model is freed with this object."""

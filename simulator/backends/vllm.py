@@ -1,4 +1,4 @@
-"""vLLM: a server that we start, or one that runs already; adapters are swapped while it serves."""
+"""The vLLM engine: a server that we start or one that is running; adapters are swapped live."""
 
 import itertools
 import os
@@ -34,8 +34,8 @@ from simulator.models.devices import device_of
 from simulator.models.limits import context_of, end_tokens
 
 TOKENS_AT_ONCE = 128  # log-probabilities that one request may ask for
-RESTARTS = 3  # of a server that ends by itself, per batch
-FAREWELL = 10.0  # seconds that a failed server is given to end
+RESTARTS = 3  # of a server that exits, per batch
+EXIT_WAIT = 10.0  # seconds for a failed server to exit
 
 
 class VLLMBackend(ClosedEngine):
@@ -57,13 +57,13 @@ class VLLMBackend(ClosedEngine):
         self._context = context_of(model, config.context)
         self._ends = end_tokens(model)
         self._adapter: Adapter | None = None
-        self._bare = False  # is the base model asked, though the server has an adapter?
+        self._bare = False  # whether the base model answers, though the server has an adapter
         self._adapters = adapters_of(config, lambda path, body: self._endpoint.post(path, body))
         self._server: Server | None = None
         self._connect()
 
     def _connect(self) -> None:
-        """Starts the server, unless one is given, and opens the endpoint."""
+        """Start the server, unless one is given, and open the endpoint."""
         config = self._config
         url, key, retries = config.url, os.environ.get(config.key_variable, ""), 6
         if not config.url:
@@ -75,7 +75,7 @@ class VLLMBackend(ClosedEngine):
                 ready_within=config.ready_within,
                 on_wait=self._on_wait,
             )
-            url, key, retries = self._server.url, self._server.key, 1  # we see ourselves if it ends
+            url, key, retries = self._server.url, self._server.key, 1  # we see its exit ourselves
         self._endpoint = Endpoint(
             f"{url}/v1",
             key or "none",
@@ -99,7 +99,7 @@ class VLLMBackend(ClosedEngine):
             options["max-model-len"] = config.context
         flags = [f"--{name}={value}" for name, value in options.items()]
         if device_of("auto").type == "cpu":
-            # Without a GPU, vLLM 0.32 ends with "CPU Generator does not use offset" when a batch
+            # Without a GPU, vLLM 0.32 exits with "CPU Generator does not use offset" when a batch
             # has room for only a part of a prompt whose reply is sampled by a seed.
             flags.append("--no-enable-chunked-prefill")
         entry = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
@@ -111,12 +111,12 @@ class VLLMBackend(ClosedEngine):
             "VLLM_CPU_KVCACHE_SPACE": f"{self._config.cpu_cache_gib}",
             "VLLM_NO_USAGE_STATS": "1",
             "OMP_NUM_THREADS": f"{self._config.threads}",
-            # Else vLLM counts for itself, and binds every server of a machine to the same cores.
+            # Else vLLM chooses, and binds every server of a machine to the same cores.
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         }
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
-        """Samples each request's continuations as one request, seeded by its keys."""
+        """Sample each request's continuations as one request, seeded by its keys."""
         prompts = self._encoded(
             [request.prompt for request in requests],
             [request.max_new_tokens for request in requests],
@@ -141,11 +141,11 @@ class VLLMBackend(ClosedEngine):
         return generations
 
     def _encoded(self, prompts: Sequence[Prompt], to_come: Sequence[int]) -> list[Encoded]:
-        """Encodes prompts so that what is to come after each has room in the model's context."""
+        """Encode prompts, leaving room in the model's context for what follows each."""
         return self.encoder.encode(prompts, [self._context - tokens for tokens in to_come])
 
     def next_token_logprobs(self, requests: Sequence[NextTokenRequest]) -> list[Logprobs]:
-        """Reads the distribution after each prompt."""
+        """Read the distribution after each prompt."""
         prompts = self._encoded([request.prompt for request in requests], [1] * len(requests))
         wanted = [
             [self.encoder.token_id(token) for token in request.tokens] for request in requests
@@ -153,7 +153,7 @@ class VLLMBackend(ClosedEngine):
         return [tuple(found) for found in self._next([prompt.ids for prompt in prompts], wanted)]
 
     def _next(self, prompts: Sequence[list[int]], wanted: Sequence[list[int]]) -> list[list[float]]:
-        """Returns, per prompt, the log-probabilities of the wanted token ids."""
+        """Return, per prompt, the log-probabilities of the wanted token ids."""
         bodies, owners = [], []
         for owner, (ids, tokens) in enumerate(zip(prompts, wanted, strict=True)):
             for start in range(0, len(tokens), TOKENS_AT_ONCE):
@@ -172,7 +172,7 @@ class VLLMBackend(ClosedEngine):
         return found
 
     def top_tokens(self, requests: Sequence[TopTokensRequest]) -> list[TopTokens]:
-        """Reads the likeliest tokens after each prompt."""
+        """Read the likeliest tokens after each prompt."""
         prompts = self._encoded([request.prompt for request in requests], [1] * len(requests))
         bodies = []
         for prompt, request in zip(prompts, requests, strict=True):
@@ -187,9 +187,9 @@ class VLLMBackend(ClosedEngine):
         return found
 
     def score_continuations(self, requests: Sequence[ContinuationRequest]) -> list[float]:
-        """Reads each token's probability after what comes before it.
+        """Read each token's probability after what comes before it.
 
-        The server's own scores of a prompt aren't asked for: with an adapter they end it.
+        The server's own scores of a prompt aren't used: with an adapter they crash it.
         """
         replies = self.encoder.encode_replies([request.continuation for request in requests])
         prompts = self._encoded([r.prompt for r in requests], list(map(len, replies)))
@@ -204,7 +204,7 @@ class VLLMBackend(ClosedEngine):
     def _body(
         self, ids: list[int], max_tokens: int, temperature: float, **options: Any
     ) -> dict[str, Any]:
-        """Returns a request; everything that a server may have a default for is said."""
+        """Return a request that sets everything for which a server may have its own default."""
         answering = self._adapters.answering(self._wanted)
         return {
             "model": answering.model,
@@ -224,7 +224,7 @@ class VLLMBackend(ClosedEngine):
         }
 
     def _ask(self, bodies: Sequence[dict[str, Any]]) -> list[Any]:
-        """Asks all, and again what a server that failed left unanswered."""
+        """Ask all, and ask again what a failed server left unanswered."""
         answers: dict[int, Any] = {}
         with self._stopwatch.timing("model"):
             for _ in range(RESTARTS + 1):
@@ -236,11 +236,11 @@ class VLLMBackend(ClosedEngine):
                 failures = [answer for answer in found if isinstance(answer, Exception)]
                 if not failures:
                     return [answers[n] for n in range(len(bodies))]
-                self._see_off(failures[0])
+                self._await_exit(failures[0])
         raise failures[0] if self._server is None else self._server.failure(str(failures[0]))
 
     def _complete(self, bodies: Sequence[dict[str, Any]]) -> list[Any]:
-        """Asks once; a server that can't be given what is to answer leaves all unanswered."""
+        """Ask once; all stay unanswered if the server can't take the adapter."""
         try:
             self._adapters.prepare(self._wanted)
         except BackendError as error:
@@ -249,11 +249,11 @@ class VLLMBackend(ClosedEngine):
 
     @property
     def _wanted(self) -> Adapter | None:
-        """What is to answer."""
+        """The adapter that should answer."""
         return None if self._bare else self._adapter
 
-    def _see_off(self, failure: Exception) -> None:
-        """Waits for the end of our server, which takes a moment, or else gives up."""
+    def _await_exit(self, failure: Exception) -> None:
+        """Wait for our failed server to exit; raise the failure if the server isn't ours."""
         if isinstance(failure, TooLong):
             raise BackendError(
                 f"{self._endpoint.url}: the server's context is shorter than the model's; "
@@ -261,10 +261,10 @@ class VLLMBackend(ClosedEngine):
             )
         if self._server is None:
             raise failure
-        self._server.await_end(FAREWELL)
+        self._server.wait_for_exit(EXIT_WAIT)
 
     def _revive(self) -> None:
-        """Starts a server of ours again if it ended, with the adapter that it served."""
+        """Restart our server if it exited, with the adapter that it served."""
         if self._server is None or self._server.running:
             return
         self._server.stop()
@@ -274,7 +274,7 @@ class VLLMBackend(ClosedEngine):
 
     @contextmanager
     def without_adapter(self) -> Iterator[None]:
-        """Asks the base model for a while."""
+        """Ask the base model while the context is open."""
         before, self._bare = self._bare, True
         try:
             yield
@@ -282,17 +282,17 @@ class VLLMBackend(ClosedEngine):
             self._bare = before
 
     def load(self, adapter: Adapter | None) -> None:
-        """Serves `adapter` from now on."""
+        """Serve `adapter` from now on."""
         self._revive()
         self._adapters.load(adapter)
         self._adapter = adapter
 
     def drop_previous(self) -> None:
-        """Drops the adapter before this one."""
+        """Drop the previous adapter."""
         self._adapters.drop_previous()
 
     def close(self) -> None:
-        """Ends the server if it is ours."""
+        """Stop the server if we started it."""
         self._endpoint.close()
         if self._server is not None:
             self._server.stop()

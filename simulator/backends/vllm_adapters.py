@@ -1,4 +1,4 @@
-"""How a vLLM server gets and changes its adapter: beside the weights, or merged into them."""
+"""Adapters of a vLLM server: loaded beside the weights, or merged into them."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,14 +10,14 @@ from simulator.backends.vllm_worker import Guard, MergingWorker
 from simulator.core.adapters import Adapter
 from simulator.models.devices import device_of
 
-BASE = "base"  # what the server calls the model without an adapter
-RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # that the server knows
+BASE = "base"  # the server's name of the model without an adapter
+RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # ranks that the server supports
 UNKNOWN = Adapter("", Path())
 Post: TypeAlias = Callable[[str, Mapping[str, Any]], None]
 
 
 class Answering(NamedTuple):
-    """The parts of a request that say who is to answer it."""
+    """The parts of a request that name the model which answers."""
 
     model: str
     options: Mapping[str, str]
@@ -28,37 +28,37 @@ class Adapters(Protocol):
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """With which it is started."""
+        """The server's command-line flags."""
         ...
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """What is added to its environment."""
+        """Additions to the server's environment."""
         ...
 
     def load(self, adapter: Adapter | None) -> None:
-        """Gives the server another adapter, or none."""
+        """Give the server another adapter, or none."""
         ...
 
     def drop_previous(self) -> None:
-        """Takes from it the one before."""
+        """Unload the previous adapter."""
         ...
 
     def restarted(self, adapter: Adapter | None) -> None:
-        """Gives a server that was started again what it had."""
+        """Give a restarted server its adapter back."""
         ...
 
     def prepare(self, adapter: Adapter | None) -> None:
-        """Sees to it that this one can answer; of those that the server was given."""
+        """Make sure that this adapter, which the server was given, can answer."""
         ...
 
     def answering(self, adapter: Adapter | None) -> Answering:
-        """Returns how a request names it."""
+        """Return how a request names this adapter."""
         ...
 
 
 def adapters_of(config: VLLMConfig, post: Post) -> Adapters:
-    """Returns how a server is given its adapters.
+    """Return how a server is given its adapters.
 
     Args:
         config: the scenario's `backend` section.
@@ -71,7 +71,7 @@ def adapters_of(config: VLLMConfig, post: Post) -> Adapters:
 
 
 class Beside:
-    """Each adapter has a name; the one before is kept until the swap is proved."""
+    """Each adapter has a name; the previous one is kept until the swap is proved."""
 
     environment: Mapping[str, str] = {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True"}
 
@@ -85,33 +85,33 @@ class Beside:
         )  # fmt: skip
 
     def load(self, adapter: Adapter | None) -> None:
-        """Loads it beside the present one, unless it is the one before, which is there still."""
+        """Load it beside the present one, unless it is the previous one, which is still loaded."""
         if adapter is not None and adapter != self._previous:
             body = {"lora_name": adapter.name, "lora_path": str(adapter.path.resolve())}
             self._post("/v1/load_lora_adapter", body)
         self._previous, self._present = self._present, adapter
 
     def drop_previous(self) -> None:
-        """Unloads the one before."""
+        """Unload the previous adapter."""
         if self._previous is not None:
             self._post("/v1/unload_lora_adapter", {"lora_name": self._previous.name})
             self._previous = None
 
     def restarted(self, adapter: Adapter | None) -> None:
-        """Loads it into a server that never heard of any."""
+        """Load the adapter into a new server."""
         self._present = self._previous = None
         self.load(adapter)
 
     def prepare(self, adapter: Adapter | None) -> None:
-        """The base and what was loaded can both answer."""
+        """Do nothing: the base and the loaded adapters can all answer."""
 
     def answering(self, adapter: Adapter | None) -> Answering:
-        """Requests name the adapter as their model."""
+        """Name the adapter as the request's model."""
         return Answering(adapter.name if adapter else BASE, {})
 
 
 class Merged:
-    """The weights are those of the base with one adapter; another one takes its place."""
+    """One adapter is merged into the base's weights; the next one replaces it."""
 
     environment: Mapping[str, str] = {"VLLM_SERVER_DEV_MODE": "1"}  # a route to the workers
     flags = (
@@ -121,30 +121,30 @@ class Merged:
 
     def __init__(self, post: Post) -> None:
         self._post = post
-        self._within: Adapter | None = None  # what the weights have in them
+        self._merged: Adapter | None = None  # the adapter that is merged into the weights
 
     def load(self, adapter: Adapter | None) -> None:
-        """Merges it into the base's weights, instead of what was there."""
+        """Merge it into the base's weights, in place of the present one."""
         if adapter is not None:
-            read_changes(adapter)  # refused here, and not by the server in its own words
+            read_changes(adapter)  # refused here, with a clearer message than the server's
         self.prepare(adapter)
 
     def drop_previous(self) -> None:
-        """Nothing is left of the one before."""
+        """Do nothing: the previous adapter was replaced."""
 
     def restarted(self, adapter: Adapter | None) -> None:
-        """A new server has the base's weights."""
-        self._within = None
+        """Note that a new server has the base's weights."""
+        self._merged = None
 
     def prepare(self, adapter: Adapter | None) -> None:
-        """Merges it if another one is there."""
-        if adapter != self._within:
+        """Merge it if another one is merged."""
+        if adapter != self._merged:
             named = (adapter.name, str(adapter.path.resolve())) if adapter else ("", "")
             body = {"method": MergingWorker.serve_merged.__name__, "args": named}
-            self._within = UNKNOWN  # what if it fails half-way?
+            self._merged = UNKNOWN  # unknown if it fails half-way
             self._post("/collective_rpc", body)
-            self._within = adapter
+            self._merged = adapter
 
     def answering(self, adapter: Adapter | None) -> Answering:
-        """What the server remembers of a prompt, it remembers under the salt of its weights."""
+        """Salt the prefix cache by adapter: cached states are valid for one set of weights."""
         return Answering(BASE, {"cache_salt": adapter.name} if adapter else {})

@@ -1,7 +1,7 @@
-"""What runs inside a vLLM server of ours; it imports both classes by their names.
+"""Code that runs inside our vLLM servers, which import both classes by name.
 
 On a CPU, a LoRA adapter beside the weights halves the tokens per second. So it is merged into the
-weights, in place: from what the base has on disk, layer by layer, without a second copy.
+weights in place: layer by layer, from the base on disk, without a second copy.
 """
 
 import os
@@ -17,23 +17,23 @@ from simulator.core.adapters import Adapter
 
 Scope: TypeAlias = Mapping[str, Any]
 Channel: TypeAlias = Callable[..., Awaitable[Any]]
-KEY = "VLLM_API_KEY"  # the environment variable by which the server has its key
+KEY = "VLLM_API_KEY"  # the environment variable with the server's key
 
 
 class MergingWorker:
-    """What vLLM's workers can do beside their own: serve an adapter merged into the weights."""
+    """An extension of vLLM's workers: it serves an adapter merged into the weights."""
 
     model_runner: Any  # vLLM's
 
     def serve_merged(self, name: str, path: str) -> None:
-        """Replaces the weights that are served by those of the base, changed by an adapter.
+        """Replace the served weights by the base's, changed by an adapter.
 
         Args:
             name: of the adapter.
             path: of its folder; empty: the base as it is.
 
         Raises:
-            BackendError: the adapter can't be read or doesn't fit; nothing is replaced then.
+            BackendError: the adapter can't be read or doesn't fit; then nothing is replaced.
         """
         changes: Mapping[str, Change] = {}
         if path:
@@ -55,20 +55,20 @@ class MergingWorker:
 def _merged(
     weights: Iterable[tuple[str, torch.Tensor]], changes: Mapping[str, Change]
 ) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yields each weight with its change, in float32: rounded once, to what is served."""
+    """Yield each weight with its change, in float32: it is rounded only once."""
     for name, weight in weights:
         change = changes.get(name)
         yield name, weight if change is None else (weight := weight.float()) + change.of(weight)
 
 
 class Guard:
-    """Lets nothing but the health check through without the key; vLLM itself guards `/v1` alone."""
+    """Refuses all requests without the key but the health check; vLLM guards only `/v1`."""
 
     def __init__(self, app: Channel) -> None:
         self._app, self._key = app, f"Bearer {os.environ[KEY]}".encode()
 
     async def __call__(self, scope: Scope, receive: Channel, send: Channel) -> None:
-        """Passes a request on, or refuses it."""
+        """Pass a request on, or refuse it."""
         if scope["type"] == "lifespan" or scope["path"] == "/health" or self._knows(scope):
             await self._app(scope, receive, send)
         elif scope["type"] == "http":

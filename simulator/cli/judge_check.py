@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from simulator.cli.options import Override, say, tell
+from simulator.cli.options import Override, notify, say
 
 
 def judge_check(
@@ -33,7 +33,7 @@ def judge_check(
     from simulator.evaluation import judge_check as check
     from simulator.simulation.config import RoleConfig
 
-    loaded = load(scenario, overrides=overrides or (), tell=tell)
+    loaded = load(scenario, overrides=overrides or (), notify=notify)
     asked = check.question_of(
         loaded, scale, threshold=threshold, of_labels=label_threshold, positive=positive
     )

@@ -38,7 +38,7 @@ def model_of(base: int | None, model: str | None) -> str | None:
     return model if base is None else f"organism:{base}"
 
 
-def tell(sentence: str) -> None:
+def notify(sentence: str) -> None:
     """Print to stderr what isn't the result."""
     typer.echo(sentence, err=True)
 
@@ -63,6 +63,6 @@ def show_renamed_plainly() -> None:
             otherwise(message, category, *place, **more)
         elif str(message) not in shown:
             shown.add(str(message))
-            tell(f"warning: {message}")
+            notify(f"warning: {message}")
 
     warnings.showwarning = show

@@ -19,8 +19,8 @@ from simulator.cli.options import (
     RunPath,
     Seed,
     model_of,
+    notify,
     say,
-    tell,
 )
 from simulator.cli.report import write_run_pages
 
@@ -54,7 +54,7 @@ def run(
         overrides=overrides or (),
         biased_frac=biased_frac,
         options={key: value for key, value in chosen.items() if value is not None},
-        tell=tell,
+        notify=notify,
     )
     if dry_run:
         from simulator.experiments.dry_run import forecast_table
@@ -84,7 +84,7 @@ def finetune(
     phase = {"kind": "finetune", "rounds": rounds, "data": [source]}
     chosen = {"seed": seed, "model": model_of(base, model), "name": "finetune", "phases": [phase]}
     options = {key: value for key, value in chosen.items() if value is not None}
-    loaded = load(scenario, overrides=overrides or (), options=options, tell=tell)
+    loaded = load(scenario, overrides=overrides or (), options=options, notify=notify)
     _play(loaded, out, started, as_json=as_json)
 
 

@@ -36,13 +36,13 @@ def kind_of(data: Any) -> Kind:
     )
 
 
-def check(source: str, overrides: Sequence[str], tell: Callable[[str], None]) -> str:
+def check(source: str, overrides: Sequence[str], notify: Callable[[str], None]) -> str:
     """Check a file of any kind without running it; return what it says of itself.
 
     Args:
         source: a file, or the name of a shipped scenario or study.
         overrides: `path.to.key=value`, laid over every run.
-        tell: is told what was chosen for each backend of kind `auto`, and why.
+        notify: is called with the choice for each backend of kind `auto`, and its reason.
 
     Raises:
         ScenarioError: lists the mistakes, each with file, line and YAML path.
@@ -55,7 +55,7 @@ def check(source: str, overrides: Sequence[str], tell: Callable[[str], None]) ->
         return _check_study(source, overrides)
     if kind == "sweep":
         return _check_sweep(path, overrides)
-    loaded = loading.load(source, overrides=overrides, tell=tell)
+    loaded = loading.load(source, overrides=overrides, notify=notify)
     check_chats(loaded)
     return f"{loaded.name}, {loaded.last_round} rounds"
 

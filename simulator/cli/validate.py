@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from simulator.cli.options import Override, say, tell
+from simulator.cli.options import Override, notify, say
 
 File = Annotated[
     str, typer.Argument(help="A YAML file, or the name of a shipped scenario or study.")
@@ -20,7 +20,7 @@ def validate(file: File, overrides: Override = None) -> None:
     """Check a scenario, a sweep, a study or a file of situations without running it."""
     from simulator.cli.schemas import check
 
-    say(f"{file}: valid ({check(file, overrides or (), tell)})")
+    say(f"{file}: valid ({check(file, overrides or (), notify)})")
 
 
 def schema(of: Kind = "scenario") -> None:

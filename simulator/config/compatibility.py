@@ -1,4 +1,4 @@
-"""What the parts of a scenario need from each other, checked when it is read."""
+"""The requirements between the parts of a scenario, checked when it is read."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from simulator.simulation.screening import SCREENING_CAPABILITIES
 if TYPE_CHECKING:
     from simulator.config.scenario import Scenario
 
-# What not every selection gives, and which do.
+# The signals that only some selections give, and which selections give them.
 SIGNALS: dict[Signal, tuple[str, str]] = {
     "undesirable": (
         "undesirable replies as well",
@@ -27,7 +27,7 @@ SIGNALS: dict[Signal, tuple[str, str]] = {
 
 
 def unmet_needs(scenario: "Scenario") -> Iterator[tuple[YamlPath, str]]:
-    """Yields where something lacks what it needs, and what that is."""
+    """Yield each unmet requirement: its place, and what is missing."""
     if ASSISTANT in scenario.roles:
         yield (
             ("roles", ASSISTANT),
@@ -57,7 +57,7 @@ def unmet_needs(scenario: "Scenario") -> Iterator[tuple[YamlPath, str]]:
 
 
 def _of_probe(scenario: "Scenario", path: YamlPath, probe: Probe) -> Iterator[tuple[YamlPath, str]]:
-    """Yield what a probe says that it needs, and lacks."""
+    """Yield the unmet requirements of a probe."""
     yield from _of_capabilities(scenario, path, probe.required_capabilities)
     yield from _of_model(scenario, path, "world" if probe.requires_world else "")
     yield from _of_roles(scenario, path, probe.roles)

@@ -1,7 +1,7 @@
-"""YAML that remembers where every value came from, so that errors can point at the line.
+"""YAML that keeps the origin of every value, so errors can name the line.
 
-Plain data only: no tags, no aliases (scenarios reuse each other by `extends`), no duplicate keys,
-no deep nesting, no large files.
+Plain data only: tags, aliases (scenarios reuse each other by `extends`), duplicate keys, deep
+nesting and large files are refused.
 """
 
 import copy
@@ -40,12 +40,12 @@ class Document(NamedTuple):
 
 
 def dotted(path: YamlPath) -> str:
-    """Returns a path as people write it: `population.types.benign`."""
+    """Return a path as people write it: `population.types.benign`."""
     return ".".join(str(part) for part in path)
 
 
 def read(path: Path) -> Document:
-    """Reads a file.
+    """Read a file.
 
     Raises:
         ScenarioError: the file can't be read or isn't plain YAML; the message has file and line.
@@ -66,12 +66,12 @@ def read(path: Path) -> Document:
 
 @lru_cache(maxsize=64)
 def _parsed(text: str, source: str) -> Document:
-    """Parses a file's text once, however many runs of a sweep start from it."""
+    """Parse a file's text once for all runs of a sweep."""
     return parse(text, source)
 
 
 def parse(text: str, source: str, at: YamlPath = (), *, lines: bool = True) -> Document:
-    """Parses YAML text; `at` is put before every path, `lines` says whether lines mean anything."""
+    """Parse YAML text; `at` is the prefix of every path; without `lines`, origins have no line."""
     origins: dict[YamlPath, Origin] = {}
 
     def where(mark: Any) -> Origin:
@@ -146,10 +146,10 @@ def _refuse_aliases_and_depth(text: str, where: Any) -> None:
 
 
 def merged(base: Document, over: Document) -> Document:
-    """Lays `over` on `base`: mappings are merged key by key, everything else is replaced.
+    """Merge `over` into `base`: mappings key by key; everything else is replaced.
 
-    A mapping that changes its `kind` replaces the old one whole. A mapping of numbers that is laid
-    on a list changes those of its items, counted from 0.
+    A mapping that changes its `kind` replaces the old one entirely. A mapping with numbers as keys
+    changes those items of a list, counted from 0.
     """
     origins = {**base.origins, **over.origins}
     return Document(_merge(base.data, over.data), origins)
@@ -169,18 +169,18 @@ def _merge(base: Any, over: Any) -> Any:
 
 
 def _numbers(keys: Mapping[Any, Any], length: int) -> bool:
-    """Are these the numbers of items of a list?"""
+    """Return whether all keys are indices of a list."""
     return bool(keys) and keys.keys() <= set(map(str, range(length)))
 
 
 def part(document: Document, key: str) -> Document:
-    """Returns the value of a key as a document of its own."""
+    """Return the value of a key as a document of its own."""
     inside = {path[1:]: origin for path, origin in document.origins.items() if path[:1] == (key,)}
     return Document(document.data[key], inside)
 
 
 def origin_of(document: Document, path: YamlPath, source: str) -> Origin:
-    """Returns where a value was written, or else the nearest thing around it."""
+    """Return the origin of a value, or else that of the nearest value around it."""
     while path and path not in document.origins:
         path = path[:-1]
     return document.origins.get(path, Origin(source, 1))

@@ -31,13 +31,13 @@ LONGEST_CHAIN = 8  # of `extends`
 
 
 def shipped_scenarios() -> dict[str, Path]:
-    """Returns the scenarios that come with the package, by name."""
+    """Return the scenarios that come with the package, by name."""
     folder = Path(str(importlib.resources.files("scenarios")))
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
 def find(name: str) -> Path:
-    """Returns the file of a scenario given by path or by name.
+    """Return the file of a scenario given by path or by name.
 
     Raises:
         ScenarioError: no file and no shipped scenario has that name.
@@ -58,16 +58,16 @@ def load(
     overrides: Sequence[str] = (),
     biased_frac: float | None = None,
     options: dict[str, Any] | None = None,
-    tell: Callable[[str], None] = lambda sentence: None,
+    notify: Callable[[str], None] = lambda sentence: None,
 ) -> Scenario:
-    """Reads a scenario and lays the command line over it.
+    """Read a scenario and apply the command line to it.
 
     Args:
         source: a path, or the name of a shipped scenario.
-        overrides: `path.to.key=value`, the value in YAML; laid over the options.
-        biased_frac: the biased types' share in all; the others share the rest as before.
+        overrides: `path.to.key=value`, the value in YAML; they win over the options.
+        biased_frac: the total share of biased types; the others keep their proportions.
         options: values of top-level keys from options such as `--seed`.
-        tell: is told what was chosen for each backend of kind `auto`, and why.
+        notify: is called with the choice for each backend of kind `auto`, and its reason.
 
     Raises:
         ScenarioError: lists the mistakes, each with file, line and YAML path.
@@ -78,31 +78,31 @@ def load(
     if biased_frac is not None:
         document = with_biased_fraction(document, biased_frac)
     complete = with_located_files(_with_situations(document), source)
-    return _decided(validate(complete, source), tell)
+    return _with_chosen_backends(validate(complete, source), notify)
 
 
-def _decided(scenario: Scenario, tell: Callable[[str], None]) -> Scenario:
-    """Puts what this machine has in place of every `auto`, so that a run records it."""
+def _with_chosen_backends(scenario: Scenario, notify: Callable[[str], None]) -> Scenario:
+    """Replace every `auto` by the engine of this machine, so that the run records it."""
 
-    def decide(config: AnyBackend, path: str) -> AnyBackend:
+    def choose(config: AnyBackend, path: str) -> AnyBackend:
         if not isinstance(config, AutoConfig):
             return config
         chosen = config.chosen
         why = "vLLM is installed" if chosen.kind == "vllm" else "vLLM isn't installed"
-        tell(f"{path}: {chosen.kind} (auto: {why})")
+        notify(f"{path}: {chosen.kind} (auto: {why})")
         return chosen
 
     roles = {
-        name: role.model_copy(update={"backend": decide(role.backend, f"roles.{name}.backend")})
+        name: role.model_copy(update={"backend": choose(role.backend, f"roles.{name}.backend")})
         for name, role in scenario.roles.items()
     }
-    backend = decide(scenario.backend, "backend")
+    backend = choose(scenario.backend, "backend")
     decided = scenario.model_copy(update={"backend": backend, "roles": roles})
     return with_memory_shares(decided)
 
 
 def _with_situations(document: Document) -> Document:
-    """Puts the situations of the named files in place of their name."""
+    """Replace the name of situations by their content."""
     data = document.data
     if not isinstance(data, dict) or not isinstance(name := data.get("situations"), str):
         return document
@@ -133,7 +133,7 @@ def _with_parents(path: Path, children: tuple[Path, ...]) -> Document:
 
 
 def validate(document: Document, source: str) -> Scenario:
-    """Checks a document against the model, and the parts of the scenario against each other.
+    """Check a document against the model, and the parts of the scenario against each other.
 
     Raises:
         ScenarioError: lists all mistakes.
@@ -152,11 +152,11 @@ def validate(document: Document, source: str) -> Scenario:
 def measure_only(
     kinds: Sequence[str], overrides: Sequence[str], scenario: Scenario
 ) -> MeasureConfig:
-    """Returns the measurement by these probes with `key=value` laid over their settings.
+    """Return the measurement by these probes, with settings overridden by `key=value`.
 
     Args:
         kinds: probes of the scenario, by name, or else kinds of probes.
-        overrides: laid over the scenario's settings of a probe, or over a kind's defaults.
+        overrides: replace the scenario's settings of a probe, or a kind's defaults.
         scenario: whose probes are meant.
 
     Raises:

@@ -1,4 +1,4 @@
-"""How the vLLM servers that a run starts divide a GPU's memory among themselves."""
+"""Dividing a GPU's memory among the vLLM servers that a run starts."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeGuard
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def with_memory_shares(scenario: "Scenario") -> "Scenario":
-    """Gives each server that has no share of its own its part of what the others leave.
+    """Divide the memory left by servers with set shares among those without.
 
     Raises:
-        ScenarioError: they leave nothing.
+        ScenarioError: nothing is left.
     """
-    # Roles that nobody asks have no server, and equal ones have one together.
+    # Unused roles have no server, and roles with equal settings share one.
     asked = {config for role, config in scenario.roles.items() if role in scenario.asked_roles}
     backends = [scenario.backend, *(config.backend for config in asked)]
     own = [backend.memory_share for backend in backends if _is_started(backend)]
@@ -41,10 +41,10 @@ def _is_started(backend: AnyBackend) -> TypeGuard[VLLMConfig]:
 
 
 def share_of_each(own: Sequence[float | None]) -> float:
-    """Returns the share of each server that has none of its own, of which there is at least one.
+    """Return the share of each server without a set share; there is at least one.
 
     Raises:
-        ScenarioError: the others leave nothing.
+        ScenarioError: nothing is left.
     """
     left = SERVERS_SHARE - sum(share for share in own if share is not None)
     if left <= 0:

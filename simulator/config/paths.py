@@ -1,4 +1,4 @@
-"""The data files that a scenario names: found from where it is written, and known by content."""
+"""The data files that a scenario names: located from its file, identified by hash."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 def located(data: str, origin: Origin) -> str:
-    """Returns the path of what lies beside the file that names it, or here; else a hub id."""
+    """Return a path, relative to the file that names it or to here; else a hub id."""
     places = (Path(origin.source).parent / data, Path(data))
     return next((str(place.resolve()) for place in places if place.exists()), data)
 
 
 def with_located_files(document: Document, source: str) -> Document:
-    """Makes all paths of data of kind `file` absolute, so that a run can be resumed anywhere."""
+    """Make all paths of data of kind `file` absolute, so that a run can be resumed anywhere."""
 
     def walk(value: Any, path: YamlPath) -> Any:
         if isinstance(value, list):
@@ -41,7 +41,7 @@ def with_located_files(document: Document, source: str) -> Document:
 
 
 def data_sha256(scenario: "Scenario") -> dict[str, str]:
-    """Returns the hash of every local file that chats, directions, probes or transfer come from."""
+    """Return the hash of every local file that chats, directions, probes or transfer come from."""
     asked = (name for probe in scenario.measure.probes.values() for name in _asked_by(probe))
     names = dict.fromkeys([*_sources(scenario), *asked])
     files = [file for name in names for file in files_of(Path(name))]
@@ -49,7 +49,7 @@ def data_sha256(scenario: "Scenario") -> dict[str, str]:
 
 
 def changed_files(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Says what has become of data files, by their hashes then and now."""
+    """Describe how data files have changed, by their hashes then and now."""
     return [
         f"{file} {'is gone' if file not in now else 'is new' if file not in then else 'changed'}"
         for file in sorted(then.keys() | now.keys())
@@ -58,7 +58,7 @@ def changed_files(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 
 
 def _sources(part: object) -> Iterator[str]:
-    """Yields every path or hub id of chats within a part of a scenario."""
+    """Yield every path or hub id of chats within a part of a scenario."""
     if isinstance(part, FileData):
         yield part.path
     elif isinstance(part, BaseModel):
@@ -73,13 +73,13 @@ def _sources(part: object) -> Iterator[str]:
 
 
 def _asked_by(probe: Probe) -> Iterator[str]:
-    """Yield every path or hub id of data and adapters that a probe asks about."""
+    """Yield every path or hub id of a probe's data and adapters."""
     yield from probe.data_sources.values()
     yield from (f"{folder}/{ADAPTER_WEIGHTS}" for folder in probe.checkpoints.values())
 
 
 def with_data(scenario: "Scenario", document: Document, source: str) -> "Scenario":
-    """Returns the scenario with every path that probes have made absolute, so that it can resume.
+    """Make all paths of probes absolute, so that the run can be resumed anywhere.
 
     Raises:
         ScenarioError: data can't be found or used; names the scenario's line and the data's row.
@@ -102,7 +102,7 @@ def with_data(scenario: "Scenario", document: Document, source: str) -> "Scenari
 
 
 def _with(part: Any, path: YamlPath, value: str) -> Any:
-    """Return a part of a scenario with the value at a path within it changed."""
+    """Return a part of a scenario with a changed value at a path within it."""
     key, *rest = path
     if isinstance(part, Mapping):
         return {**part, key: _with(part[key], tuple(rest), value) if rest else value}
@@ -111,7 +111,7 @@ def _with(part: Any, path: YamlPath, value: str) -> Any:
 
 
 def _rows(probe: Probe, data: str, document: Document, path: YamlPath, source: str) -> str:
-    """Return the place of data that a probe can ask about."""
+    """Return the location of a probe's data, after checking it."""
     origin = origin_of(document, path, source)
     place = located(data, origin)
     try:
@@ -122,7 +122,7 @@ def _rows(probe: Probe, data: str, document: Document, path: YamlPath, source: s
 
 
 def _adapter(folder: str, document: Document, path: YamlPath, source: str) -> str:
-    """Returns the place of another run's checkpoint."""
+    """Return the folder of another run's checkpoint."""
     origin = origin_of(document, path, source)
     place = located(folder, origin)
     if not (Path(place) / ADAPTER_WEIGHTS).is_file():

@@ -1,4 +1,4 @@
-"""Phases: what a run is made of. Each goes on from the last checkpoint of the one before."""
+"""The phases of a run. Each continues from the last checkpoint of the one before."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from simulator.learners.config import AnyLearner, UpdateConfig
 
 ANCHORS = "Chats on which the assistant is kept near its reference, for `learner.kl`."
 OPTIMIZER = (
-    "At the phase's first update, do AdamW's state and the learning rate's decay go on from "
+    "Whether the phase's first update resets AdamW's state and the learning rate's decay or "
 )
-OPTIMIZER += "the phase before, or begin again? Empty: a loop goes on from a loop, all else begins."
+OPTIMIZER += "continues them; empty: a loop continues those of a loop, all else resets."
 
 
 class StaticData(Config):
-    """Rows that every update of a loop learns from beside what users liked."""
+    """Rows that every update of a loop learns from beside the selected replies."""
 
     data: tuple[AnyData, ...] = Field(min_length=1)
-    fraction: Number = Field(gt=0, lt=1, description="Their share of all that is learned from.")
+    fraction: Number = Field(gt=0, lt=1, description="Their share of all training examples.")
 
 
 class LoopPhase(Config):
@@ -30,34 +30,45 @@ class LoopPhase(Config):
     kind: Literal["loop"] = "loop"
     name: str = "loop"
     rounds: Count | None = Field(None, ge=1, description="Empty: the scenario's.")
-    static: StaticData | None = Field(None, description="Empty: users alone decide.")
+    static: StaticData | None = Field(
+        None, description="Rows learned beside the selected replies; empty: none."
+    )
     learner: AnyLearner | None = Field(None, description="Empty: the scenario's.")
     anchors: tuple[AnyData, ...] = Field((), description=ANCHORS)
     optimizer: Literal["carried", "reset"] | None = Field(None, description=OPTIMIZER)
 
 
 class LengthMatch(Config):
-    """Rows are drawn so that their replies are as long as another phase's, as nearly as can be."""
+    """Draws rows whose replies match the lengths of another phase's as closely as possible."""
 
     phase: str = Field(description="The name of an earlier fine-tuning phase.")
-    rows: Count | None = Field(None, ge=1, description="So many; empty: as many as that one has.")
+    rows: Count | None = Field(
+        None, ge=1, description="Number of rows; empty: as many as that phase has."
+    )
 
 
 class FinetunePhase(Config):
-    """The assistant learns from given rows; nobody converses."""
+    """The assistant learns from given rows; there are no conversations."""
 
     kind: Literal["finetune"] = "finetune"
     name: str = "finetune"
-    data: tuple[AnyData, ...] = Field(min_length=1, description="Mixed, in an order of the seed.")
-    match_lengths: LengthMatch | None = Field(None, description="Empty: all rows are learned.")
-    rounds: Count = Field(1, ge=1, description="Dealt out over so many updates, each a round.")
+    data: tuple[AnyData, ...] = Field(
+        min_length=1, description="Sources of rows, shuffled by the seed."
+    )
+    match_lengths: LengthMatch | None = Field(
+        None,
+        description="Match the lengths of another phase's replies; empty: learn from all rows.",
+    )
+    rounds: Count = Field(
+        1, ge=1, description="Number of updates that the rows are split over, each a round."
+    )
     learner: AnyLearner | None = Field(None, description="Empty: the scenario's.")
     anchors: tuple[AnyData, ...] = Field((), description=ANCHORS)
     optimizer: Literal["carried", "reset"] | None = Field(None, description=OPTIMIZER)
 
 
 class ProbePhase(Config):
-    """One round in which nothing happens but measuring."""
+    """One round that only measures."""
 
     kind: Literal["probe"] = "probe"
     name: str = "probe"
@@ -69,7 +80,7 @@ AnyPhase = Annotated[LoopPhase | FinetunePhase | ProbePhase, Field(discriminator
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a round stands in a run."""
+    """The position of a round in a run."""
 
     phase: AnyPhase
     index: int  # of the phase, from 0
@@ -78,16 +89,16 @@ class Place:
 
     @property
     def last(self) -> bool:
-        """Does the phase end with this round?"""
+        """Whether the phase ends with this round."""
         return self.part == self.parts - 1
 
 
 def places(phases: Sequence[AnyPhase], rounds: int) -> list[Place]:
-    """Returns the place of every round; the first of them is that of round 1.
+    """Return the place of every round; the first of them is that of round 1.
 
     Args:
         phases: in order.
-        rounds: of a loop that doesn't say how many it has.
+        rounds: of a loop that doesn't set its own number.
     """
     lengths = [phase.rounds or rounds for phase in phases]
     return [
@@ -100,11 +111,11 @@ def places(phases: Sequence[AnyPhase], rounds: int) -> list[Place]:
 def resets_optimizer(
     phases: Sequence[AnyPhase], learners: Sequence[AnyLearner], index: int
 ) -> bool:
-    """Does the first update of a phase reset the optimiser?
+    """Return whether the first update of a phase resets the optimiser.
 
     Args:
         phases: all phases of a run.
-        learners: what makes the updates of each; those without any are passed over.
+        learners: the learner of each; phases without updates are skipped.
         index: of the phase.
     """
     phase = phases[index]
@@ -118,7 +129,7 @@ def resets_optimizer(
 
 
 def matched_phase(phases: Sequence[AnyPhase], index: int) -> int | None:
-    """Returns which phase a phase's lengths are to be like; None where there is no such."""
+    """Return the phase whose lengths a phase matches; None where it matches none."""
     phase = phases[index]
     if not isinstance(phase, FinetunePhase) or phase.match_lengths is None:
         return None

@@ -1,4 +1,4 @@
-"""Names that files used before: they still load, with one warning that gives the present name."""
+"""Former names of keys: they still load, with one warning that gives the present name."""
 
 import warnings
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any
 from simulator.config.document import Document, YamlPath
 from simulator.core.errors import RenamedWarning
 
-# Where a key stood, `*` for any, and its present name.
+# The former path of a key, `*` for any, and its present name.
 KEYS: Mapping[tuple[str, ...], str] = {
     ("directions", "*", "toward"): "positive",
     ("directions", "*", "away"): "negative",
@@ -21,19 +21,19 @@ VALUES: Mapping[tuple[str, ...], Mapping[str, str]] = {
 
 
 def with_present_names(document: Document) -> Document:
-    """Return a scenario's document with present names; what had another is warned of once."""
-    data, origins = _walked(document.data, (), warn=True), dict(document.origins)
+    """Return a scenario's document with present names; warn once of each former name."""
+    data, origins = _with_names(document.data, (), warn=True), dict(document.origins)
     return Document(data, {_renamed(path): origin for path, origin in origins.items()})
 
 
 def with_first_names(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings as 6d899d2 named them: sweeps know their runs by a hash of those names."""
+    """Return settings under the names of 6d899d2, whose hash identifies the runs of sweeps."""
     keys = {(*path[:-1], now): path[-1] for path, now in KEYS.items()}
     values = {path: {now: old for old, now in of.items()} for path, of in VALUES.items()}
-    return dict(_walked(settings, (), keys, values))
+    return dict(_with_names(settings, (), keys, values))
 
 
-def _walked(
+def _with_names(
     value: Any,
     path: YamlPath,
     keys: Mapping[tuple[str, ...], str] = KEYS,
@@ -48,7 +48,7 @@ def _walked(
             name = _match(here, keys) or key
             if warn and name != key:
                 _warn(key, name)
-            found[name] = _walked(inner, here, keys, values, warn=warn)
+            found[name] = _with_names(inner, here, keys, values, warn=warn)
         return found
     other = (_match(path, values) or {}).get(value) if isinstance(value, str) else None
     if warn and other:
@@ -57,7 +57,7 @@ def _walked(
 
 
 def _match(path: YamlPath, names: Mapping[tuple[str, ...], Any]) -> Any:
-    """Return what is listed for a path, if it is."""
+    """Return the entry for a path, if there is one."""
     for pattern, found in names.items():
         if len(path) == len(pattern) and all(
             p in ("*", k) for p, k in zip(pattern, path, strict=True)

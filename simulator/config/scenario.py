@@ -1,4 +1,4 @@
-"""Scenarios: everything that defines a run, read from YAML and checked before any work."""
+"""Scenarios: everything that defines a run, read from YAML and checked before the run."""
 
 from functools import cached_property
 from typing import Any, Self
@@ -23,7 +23,7 @@ from simulator.simulation.selection import AnySelection
 
 
 class MeasureConfig(Config):
-    """What is measured, and when. Round 0 and the last of each phase are always measured."""
+    """The probes, and when to run them: always after round 0 and after each phase."""
 
     every: Count = Field(1, ge=1, description="Measure after every n-th round.")
     probes: dict[str, AnyProbe] = Field(min_length=1, description="Probes by name.")
@@ -44,44 +44,47 @@ class MeasureConfig(Config):
 class Scenario(Config):
     """A whole experiment."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="Names the run's folder.")
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="Name of the run's folder."
+    )
     description: str = ""
-    seed: Count = Field(0, ge=0, description="All randomness of the run derives from it.")
-    rounds: Count = Field(ge=1, description="Conversations, then an update: so many times.")
+    seed: Count = Field(0, ge=0, description="Seed of all random choices in the run.")
+    rounds: Count = Field(ge=1, description="Number of rounds: conversations, then an update.")
     phases: tuple[AnyPhase, ...] = Field(
-        (LoopPhase(),), min_length=1, description="What happens, in order."
+        (LoopPhase(),), min_length=1, description="The phases of the run, in order."
     )
     model: str = Field(
         "organism:0", description="organism:N for a shipped base, else a local path or a hub id."
     )
     backend: AnyBackend = TransformersConfig()
     roles: dict[str, RoleConfig] = Field(
-        {}, description="Models of users, raters, monitors, judges; else the assistant's base."
+        {}, description="Models of users, raters, monitors, judges; default: the assistant's base."
     )
     situations: tuple[Situation, ...] = Field(
-        (), description="What model-played users come with: a shipped folder, a file, or a list."
+        (),
+        description="Situations of users that a model plays: a shipped folder, a file, or a list.",
     )
     population: PopulationConfig
     conversations: ConversationConfig = ConversationConfig()
     selection: AnySelection
     monitors: dict[str, AnyMonitor] = Field(
-        {}, description="They look at what was selected before it is learned from."
+        {}, description="Monitors by name; they check selected replies before the update."
     )
     directions: dict[str, DirectionConfig] = Field(
         {}, description="Directions of the residual stream, by name, for probes and screening."
     )
     screening: ScreeningConfig | None = Field(
-        None, description="Keeps replies along a direction from being learned from; empty: none."
+        None, description="Drops selected replies that lie far along a direction; empty: none."
     )
     learner: AnyLearner
     measure: MeasureConfig
     cost_cap: Number | None = Field(
-        None, gt=0, description="Stop, so that it can be continued, when endpoints cost this much."
+        None, gt=0, description="Stop the run, resumably, when endpoints have cost this much."
     )
 
     @cached_property
     def places(self) -> list[Place]:
-        """Where each round stands; the first of them is that of round 1."""
+        """The position of each round; the first entry is that of round 1."""
         return places(self.phases, self.rounds)
 
     @property
@@ -99,19 +102,19 @@ class Scenario(Config):
         ]
 
     def learner_in(self, phase: AnyPhase) -> AnyLearner:
-        """Returns what makes the updates of a phase."""
+        """Return the learner of a phase."""
         if isinstance(phase, ProbePhase):
             return NoUpdateConfig()
         return phase.learner or self.learner
 
     @property
     def learners(self) -> list[AnyLearner]:
-        """What makes the updates of each phase."""
+        """The learner of each phase."""
         return [self.learner_in(phase) for phase in self.phases]
 
     @property
     def loop_rounds(self) -> int:
-        """How many rounds have conversations."""
+        """The number of rounds with conversations."""
         return sum(isinstance(place.phase, LoopPhase) for place in self.places)
 
     @property
@@ -121,7 +124,7 @@ class Scenario(Config):
 
     @property
     def asked_roles(self) -> frozenset[str]:
-        """The roles that somebody asks."""
+        """The roles in use."""
         types = self.population.types.values()
         askers: tuple[Any, ...] = (
             *(t.policy for t in types),

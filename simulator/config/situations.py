@@ -1,4 +1,4 @@
-"""Reading situations: a shipped folder by name, or files and folders of one's own."""
+"""Reading situations: a shipped folder by name, or the user's files and folders."""
 
 import importlib.resources
 from collections import Counter
@@ -17,7 +17,7 @@ def load_situations(name: str, origin: Origin) -> list[dict[str, Any]]:
     """Return the situations of a file, or of a folder's files in the order of their names.
 
     Args:
-        name: a path, from the file that names it or from here, or a shipped folder's name.
+        name: a path, relative to the file that names it or to here, or a shipped folder's name.
         origin: where the name was written.
 
     Raises:

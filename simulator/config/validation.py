@@ -10,7 +10,7 @@ from simulator.config.document import Document, YamlPath, dotted, origin_of
 from simulator.core.errors import ScenarioError, unknown
 
 LONGEST_SHOWN = 80  # characters of a value in a message
-# What pydantic calls by Python's names.
+# Plain words for pydantic's names of types.
 IN_YAML = {
     "Tuple should": "list should",
     "a valid tuple": "a valid list",
@@ -32,7 +32,7 @@ def validated(model: type[M], document: Document, source: str) -> M:
         problems = filter(_is_cause, error.errors(include_url=False))
         found: dict[YamlPath, dict[str, None]] = {}
         for path, message in (_mistake(problem, document.data, model) for problem in problems):
-            found.setdefault(path, {})[message] = None  # a union has a complaint for each member
+            found.setdefault(path, {})[message] = None  # a union reports an error for each member
         mistakes = ((path, "; or ".join(messages)) for path, messages in found.items())
         raise refusal(mistakes, document, source) from None
 
@@ -52,7 +52,7 @@ def refusal(
 
 
 def _is_cause(problem: Any) -> bool:
-    """Is a pydantic error no mere consequence: a list too short because its items have mistakes?"""
+    """Return whether an error is a cause: not a list too short because its items are wrong."""
     if problem["type"] != "too_short":
         return True
     given = problem["input"]
@@ -60,7 +60,7 @@ def _is_cause(problem: Any) -> bool:
 
 
 def _mistake(problem: Any, data: Any, model: type[BaseModel]) -> tuple[YamlPath, str]:
-    """Return where a pydantic error is in the YAML, and what is wrong there."""
+    """Return a pydantic error as a path in the YAML and a message."""
     path = yaml_path(problem["loc"], data)
     message = str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] == "union_tag_invalid":
@@ -86,7 +86,7 @@ def _mistake(problem: Any, data: Any, model: type[BaseModel]) -> tuple[YamlPath,
 
 
 def yaml_path(location: Sequence[str | int], data: Any) -> YamlPath:
-    """Drop from a pydantic location the names of union members, which YAML doesn't have."""
+    """Remove the names of union members, which YAML doesn't have, from a pydantic location."""
     path: list[str | int] = []
     for n, part in enumerate(location):
         last = n == len(location) - 1

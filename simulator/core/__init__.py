@@ -1,1 +1,1 @@
-"""What everything else is written in: requests, answers, examples, errors, seeds, files."""
+"""The basic types of the package: requests, answers, examples, errors, seeds, files."""

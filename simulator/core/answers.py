@@ -1,4 +1,4 @@
-"""Answers, read as what was asked for."""
+"""Reading an answer as the type that its request asked for."""
 
 import numpy as np
 
@@ -7,40 +7,40 @@ from simulator.core.requests import Activations, Answer, Completion, Generation,
 
 
 def completions_of(answer: Answer) -> tuple[Completion, ...]:
-    """Returns a generation's samples."""
+    """Return a generation's samples."""
     if not isinstance(answer, Generation):
         raise TypeError(f"expected a generation, got {type(answer).__name__}")
     return answer.completions
 
 
 def replies_of(answer: Answer) -> tuple[str, ...]:
-    """Returns the texts of a generation's samples."""
+    """Return the texts of a generation's samples."""
     return tuple(completion.text for completion in completions_of(answer))
 
 
 def reply_of(answer: Answer) -> str:
-    """Returns the text of a generation with one sample."""
+    """Return the text of a generation with one sample."""
     (reply,) = replies_of(answer)
     return reply
 
 
 def activations_of(answer: Answer) -> Activations:
-    """Returns the answer to an `ActivationsRequest`."""
+    """Return the answer to an `ActivationsRequest`."""
     if not isinstance(answer, np.ndarray):
         raise TypeError(f"expected activations, got {type(answer).__name__}")
     return answer
 
 
 def shares_of(answer: Answer) -> np.ndarray:
-    """Returns the answer to a `NextTokenRequest` as shares of its tokens' probability, sum 1."""
+    """Return the answer to a `NextTokenRequest` as shares of its tokens' probability, sum 1."""
     if not isinstance(answer, tuple) or isinstance(answer, Numbers):
         raise TypeError(f"expected log-probabilities, got {type(answer).__name__}")
     weights: np.ndarray = np.exp(np.array(answer) - max(answer))
     return np.asarray(weights / weights.sum())
 
 
-def tells(answer: Answer) -> bool:
-    """Is enough of the probability on a `NextTokenRequest`'s tokens to read anything off them?"""
+def is_readable(answer: Answer) -> bool:
+    """Return whether a `NextTokenRequest`'s tokens have enough probability to be read."""
     if not isinstance(answer, tuple) or isinstance(answer, Numbers):
         raise TypeError(f"expected log-probabilities, got {type(answer).__name__}")
     return float(np.exp(answer).sum()) >= SMALLEST_MASS

@@ -1,4 +1,4 @@
-"""What somebody wants to know of models, as requests and a pure reading of their answers."""
+"""Questions to models: requests, and a pure function that reads their answers."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ U = TypeVar("U")
 
 
 class RoleRequest(NamedTuple):
-    """A request, and who is asked: the name of a role of the scenario."""
+    """A request, and the scenario's role whose model answers it."""
 
     role: str
     request: Request
@@ -20,31 +20,31 @@ class RoleRequest(NamedTuple):
 
 @dataclass(frozen=True)
 class Ask(Generic[T]):
-    """What somebody wants to know of models, and how the answers are read, purely.
+    """Requests to models, and a pure function that reads their answers.
 
-    Without requests it is known already.
+    Without requests the outcome is already known.
     """
 
     requests: tuple[RoleRequest, ...]
     read: Callable[[Sequence[Answer]], T]
 
     def then(self, change: Callable[[T], U]) -> "Ask[U]":
-        """Returns the same ask with its outcome changed."""
+        """Return the same ask with its outcome changed."""
         return Ask(self.requests, lambda answers: change(self.read(answers)))
 
 
 def known(value: T) -> Ask[T]:
-    """Returns what needn't be asked."""
+    """Return an ask without requests, whose outcome is known."""
     return Ask((), lambda answers: value)
 
 
 def ask(role: str, request: Request, read: Callable[[Answer], T]) -> Ask[T]:
-    """Returns an ask of one request."""
+    """Return an ask of one request."""
     return Ask((RoleRequest(role, request),), lambda answers: read(answers[0]))
 
 
 def joined(asks: Iterable[Ask[T]]) -> Ask[list[T]]:
-    """Returns one ask for many: their outcomes, in order."""
+    """Return one ask for many: their outcomes, in order."""
     asks = list(asks)
 
     def read(answers: Sequence[Answer]) -> list[T]:

@@ -1,10 +1,10 @@
-"""What all parts of a scenario have in common: unknown keys are refused, nothing changes later."""
+"""The base of all parts of a scenario: unknown keys are refused, and values are frozen."""
 
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-# Numbers that are written as numbers: a plain int would take `yes` for 1.
+# Strict numbers: a plain int would read `yes` as 1.
 Count = Annotated[int, Field(strict=True)]
 Number = Annotated[float, Field(strict=True)]
 

@@ -1,4 +1,4 @@
-"""What a person sees in the terminal. Progress goes to stderr, results to stdout."""
+"""Output to the terminal. Progress goes to stderr, results to stdout."""
 
 from rich.console import Console
 from rich.text import Text
@@ -7,10 +7,10 @@ STDERR = Console(stderr=True)
 
 
 def inert(text: str) -> Text:
-    """Returns model or user text without markup or control characters, safe to print."""
+    """Return model or user text without markup or control characters, safe to print."""
     return Text("".join(c if c.isprintable() or c == "\n" else "�" for c in text))
 
 
 def say(what: object) -> None:
-    """Prints a sentence or a table, in which nothing is markup, to stdout."""
+    """Print a sentence or a table to stdout, without reading markup."""
     Console(soft_wrap=isinstance(what, str)).print(what, markup=False, highlight=False)

@@ -1,10 +1,10 @@
-"""The errors that people see: each says what is wrong, where, and how to fix it."""
+"""Errors for users: each says what is wrong, where, and how to fix it."""
 
 import difflib
 from collections.abc import Iterable
 
 LONGEST_LIST = 20  # mistakes in one message
-LONGEST_CHOICE = 12  # names that are listed beside the one that may be meant
+LONGEST_CHOICE = 12  # names listed beside a suggestion
 
 
 class UndertowError(Exception):
@@ -14,13 +14,13 @@ class UndertowError(Exception):
 
 
 class Interrupted(UndertowError):
-    """Somebody pressed Ctrl-C; what is committed is kept."""
+    """The user pressed Ctrl-C; committed work is kept."""
 
     exit_code = 130
 
 
 class CostCapReached(UndertowError):
-    """Endpoints have cost what the scenario allows; what is committed is kept."""
+    """Endpoints have reached the scenario's cost limit; committed work is kept."""
 
     exit_code = 3
 
@@ -69,7 +69,7 @@ class RenamedWarning(FutureWarning):
 
 
 def unknown(what: str, name: object, available: Iterable[object]) -> str:
-    """Return the sentence for a name that nothing has: what there is, and what may be meant."""
+    """Return the message for an unknown name: the available names, and a suggestion."""
     names = [str(one) or "''" for one in available]
     close = difflib.get_close_matches(str(name), names, n=1)
     if close and len(names) > LONGEST_CHOICE:

@@ -5,8 +5,8 @@ from typing import Literal
 
 from simulator.core.requests import Message
 
-# What a selection can give and a learner can require: desirable replies, undesirable replies, or a
-# reply of each kind to one context.
+# What a selection gives and a learner requires: desirable replies, undesirable replies, or one of
+# each to the same context.
 Signal = Literal["desirable", "undesirable", "pairs"]
 
 
@@ -20,9 +20,9 @@ class Example:
     source: (
         str  # its turn, and which reply of it: `conversation/turn/candidate`, `file:line/chosen`
     )
-    ended: bool = True  # else it was cut off where its tokens ran out
+    ended: bool = True  # False where it was truncated
 
     @property
     def turn(self) -> str:
-        """What it shares with other replies that it may be compared with."""
+        """The turn of its source: replies of one turn can be compared."""
         return self.source.rpartition("/")[0]

@@ -1,11 +1,11 @@
 """Numbers read off a model's probabilities, however its tokenizer splits them.
 
-A number is a path of digits. Where the likeliest tokens are known after the beginnings of a reply,
-the probability of each number is that of its digits, and of no digit after them that would make
-another number of the range. So "8", "85" and "100" are told apart whether "85" is one token or two.
+A number is a path of digits. The likeliest next tokens after each beginning of a number give the
+probability of its digits, and that no further digit makes it another number of the range. So "8",
+"85" and "100" are distinguished whether "85" is one token or two.
 
-Sources: the expected rating over a scale's tokens is from Williams et al. (2411.02306), and from
-Betley et al. (2502.17424) that a reply counts only where enough of its probability is a number.
+Sources: the expected rating over a scale's tokens is from Williams et al. (2411.02306). That a
+reply counts only if enough of its probability is a number is from Betley et al. (2502.17424).
 """
 
 import re
@@ -21,15 +21,17 @@ from simulator.core.requests import (
     TopTokensRequest,
 )
 
-SMALLEST_MASS = 0.25  # of a reply's probability that must be a number
-WORDS_OF_A_REPLY = 16  # tokens, where the reply itself is read
+SMALLEST_MASS = 0.25  # the least share of a reply's probability on numbers for it to count
+READ_TOKENS = 16  # tokens, where the reply itself is read
 _NUMBER = re.compile(r"(?<![\d.,-])\d+(?![\d]|[.,]\d)")
-_RANGE = re.compile(r"\d[\d.,]*[ \t]*(?:[-–—−]|to\b)[ \t]*[\d.,]*\d")  # names a scale, or wavers
-_UNENDED = re.compile(r"\d\s*(?:[-–—−.,/]|to|or)?\s*$")  # a number that might go on
+_RANGE = re.compile(
+    r"\d[\d.,]*[ \t]*(?:[-–—−]|to\b)[ \t]*[\d.,]*\d"
+)  # a scale's name, or undecided
+_INCOMPLETE = re.compile(r"\d\s*(?:[-–—−.,/]|to|or)?\s*$")  # a number that may be incomplete
 
 
 def expected(found: Numbers) -> float | None:
-    """Returns the mean of the numbers weighted by their shares; None where too little is one."""
+    """Return the mean of the numbers weighted by their shares; None if the mass is too small."""
     if found.mass < SMALLEST_MASS:
         return None
     values, shares = np.array(list(found.shares)), np.array(list(found.shares.values()))
@@ -37,20 +39,20 @@ def expected(found: Numbers) -> float | None:
 
 
 def word_said(found: Numbers) -> str:
-    """Returns the word that a reply is, by the same bar; none where enough of it is a number."""
+    """Return the word that a reply is, by the same threshold; empty where it is a number."""
     word = max(found.words, key=lambda word: found.words[word], default="")
     said = found.mass < SMALLEST_MASS and found.words.get(word, 0.0) >= SMALLEST_MASS
     return word if said else ""
 
 
 def as_top_tokens(request: NumberRequest, *, whole: bool) -> list[TopTokensRequest]:
-    """Returns what to ask: the next tokens after nothing, and after each beginning of a number.
+    """Return requests for the first token, and for the next after each beginning of a number.
 
-    A reasoning model is asked without a thought: else the reply's first token is none of it.
+    A reasoning model is asked without a thought; else the first token would be the thought's.
 
     Args:
-        request: the number that is wanted.
-        whole: can the model be asked what follows the beginning of its reply?
+        request: the request for a number.
+        whole: whether the model supports prefill.
     """
     texts = [str(number) for number in range(request.low, request.high + 1)]
     prefill = {text[:n] for text in texts for n in range(1, len(text))} if whole else set()
@@ -60,17 +62,17 @@ def as_top_tokens(request: NumberRequest, *, whole: bool) -> list[TopTokensReque
     ]
 
 
-def first_token_tells(request: NumberRequest, top: TopTokens) -> bool:
-    """Is the first token the whole number? Not where digits stand alone: "8" may begin "85"."""
+def first_token_suffices(request: NumberRequest, top: TopTokens) -> bool:
+    """Return whether the first token is the whole number: a single digit "8" may begin "85"."""
     return request.high < 10 or any(len(text) > 1 for text in _digits(top, first=True))
 
 
 def from_top_tokens(request: NumberRequest, tops: Mapping[str, TopTokens]) -> Numbers:
-    """Returns the distribution over numbers.
+    """Return the distribution over numbers.
 
     Args:
-        request: the number that is wanted.
-        tops: after each beginning of the reply, its likeliest next tokens.
+        request: the request for a number.
+        tops: the likeliest next tokens after each beginning of the reply.
     """
     digits = {prefill: _digits(top, first=not prefill) for prefill, top in tops.items()}
     shares: dict[int, float] = {}
@@ -92,13 +94,13 @@ def from_top_tokens(request: NumberRequest, tops: Mapping[str, TopTokens]) -> Nu
 
 
 def _beginning(top: TopTokens, word: str) -> float:
-    """Returns the probability that a reply begins as a word does: its first token tells."""
+    """Return the probability that a reply begins with a word, by its first token."""
     begins = (text for text in top if text.strip() and word.startswith(text.strip()))
     return sum(float(np.exp(top[text])) for text in begins)
 
 
 def _digits(top: TopTokens, *, first: bool) -> dict[str, float]:
-    """Returns the probability of each token that is digits alone; a reply may open with a blank."""
+    """Return the probability of each token of digits; the first may begin with a blank."""
     found: dict[str, float] = {}
     for token, logprob in top.items():
         text = token.strip() if first else token
@@ -108,32 +110,32 @@ def _digits(top: TopTokens, *, first: bool) -> dict[str, float]:
 
 
 def as_text(request: NumberRequest) -> GenerationRequest:
-    """Returns what to ask of a model that tells no probabilities: its likeliest reply."""
+    """Return the request to a model without log-probabilities: its likeliest reply."""
     prompt = request.prompt._replace(thought=False)
-    return GenerationRequest(prompt, (("number",),), WORDS_OF_A_REPLY, temperature=0.0)
+    return GenerationRequest(prompt, (("number",),), READ_TOKENS, temperature=0.0)
 
 
 def from_text(request: NumberRequest, reply: str, *, cut: bool = False) -> Numbers:
-    """Reads the one number or word of a reply, as in `**Rating: 7**` or `7/10`, or else none.
+    """Read the one number or word of a reply, as in `**Rating: 7**` or `7/10`, if it has one.
 
-    A range, as in `0-100` or `7 to 8`, is no number, nor is the end of the scale in `out of 10`. A
-    word counts where the reply is that word, whatever follows, and not where it is a word of prose.
+    A range, as in `0-100` or `7 to 8`, doesn't count, nor does the end of the scale in `out of 10`.
+    A word counts only if the reply opens with it as an answer, not as part of a sentence.
 
     Args:
-        request: the number that is wanted.
-        reply: what was said.
-        cut: did it end where its tokens ran out? Then a number at its very end is none.
+        request: the request for a number.
+        reply: the text.
+        cut: whether it was truncated; then a number at its very end doesn't count.
     """
     text = re.sub(rf"(?i)(?:/|\bout of)\s*{request.high}\b", "", reply)
     text = _RANGE.sub("", text)
     within = {int(n) for n in _NUMBER.findall(text) if request.low <= int(n) <= request.high}
-    said = {word for word in request.words if _is(word, reply)}
-    if len(within) + len(said) != 1 or (cut and _UNENDED.search(reply)):
+    said = {word for word in request.words if _opens_with(word, reply)}
+    if len(within) + len(said) != 1 or (cut and _INCOMPLETE.search(reply)):
         return Numbers({}, 0.0, reply)
     return Numbers(dict.fromkeys(within, 1.0), float(len(within)), reply, dict.fromkeys(said, 1.0))
 
 
-def _is(word: str, reply: str) -> bool:
-    """Is a reply this word, as in `**Refusal.**` or `Rating: REFUSAL`, whatever comes after?"""
+def _opens_with(word: str, reply: str) -> bool:
+    """Return whether a reply opens with a word, as in `**Refusal.**` or `Rating: REFUSAL`."""
     ended = r"(?![\w'’/-])[ \t]*(?:[^\w\s/]|$)"
     return bool(re.match(rf"(?im)\W*(?:\w+:\W*)?{re.escape(word)}{ended}", reply))

@@ -1,4 +1,4 @@
-"""Files that exist whole or not at all."""
+"""Atomic writes and hashes of files."""
 
 import contextlib
 import hashlib
@@ -13,7 +13,7 @@ from simulator.core.errors import StoreError
 
 @contextlib.contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turn a failure of the disk into a sentence."""
+    """Turn an error of the file system into a message."""
     try:
         yield
     except StoreError:
@@ -24,7 +24,7 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file so that it exists whole or not at all, even if the machine stops."""
+    """Write a file atomically, even if the machine stops."""
     temporary = path.with_name(f".{path.name}.partial")
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,6 +40,6 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def file_sha256(path: Path) -> str:
-    """Returns the SHA-256 of a file, in hex."""
+    """Return the SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

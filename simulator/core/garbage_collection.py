@@ -1,21 +1,21 @@
-"""The garbage collector, told what lives for ever.
+"""Settings of the garbage collector for objects that are never freed.
 
-torch and transformers make some millions of objects that are never garbage. To search them takes
-a second while they are loaded, and seconds on the way. So `python -m simulator` starts with the
-collector off, and it is turned on when a model is loaded, with everything until then left out.
+torch and transformers make millions of objects that are never garbage. Searching them takes a
+second while they load, and seconds later. So `python -m simulator` starts with the collector off.
+It is turned on once a model is loaded, and skips everything made before.
 """
 
 import gc
 
 
 def keep_loaded() -> None:
-    """Leave what is loaded out of all later searches, and search from now on."""
+    """Exclude all present objects from collection, and turn the collector on."""
     gc.freeze()
     gc.enable()
 
 
 def free_leftovers() -> None:
-    """Free what an earlier run of this process left, if there was one."""
+    """Free what an earlier run of this process left."""
     if gc.get_freeze_count():
         gc.unfreeze()
         gc.collect()

@@ -1,4 +1,4 @@
-"""Interventions: what can be changed inside a model while it answers; then it is as it was."""
+"""Interventions: temporary changes inside a model while it answers."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -11,26 +11,26 @@ Vector: TypeAlias = tuple[float, ...]  # of the residual stream, (hidden,)
 
 @dataclass(frozen=True, slots=True)
 class Bare:
-    """Without the adapter that is served: the base."""
+    """Removes the served adapter: the base answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class WithAdapter:
-    """With another adapter than the one that is served."""
+    """Replaces the served adapter by another."""
 
     adapter: "Adapter"
 
 
 @dataclass(frozen=True, slots=True)
 class Reparametrised:
-    """With other parameters in the adapter that is served, x′ = √(1−ε²)x + εy.
+    """Changes the parameters of the served adapter: x′ = √(1−ε²)x + εy.
 
-    x are its own, of norm `norm`; y is random, normal to x and of the same norm. So an ε of 1 is a
-    random adapter. Without an adapter nothing is changed.
+    x are its own parameters, rescaled to `norm`; y is random, normal to x and of the same norm. So
+    ε = 1 is a random adapter. Without an adapter nothing changes.
     See `simulator.backends.reparametrisation`.
     """
 
-    norm: float | None = None  # None: their own
+    norm: float | None = None  # None: the norm of its own parameters
     epsilon: float = 0.0  # from 0 to 1
     seed: int = 0  # of y
 
@@ -46,9 +46,9 @@ class Steer:
 
 @dataclass(frozen=True, slots=True)
 class Ablate:
-    """Takes a direction out of the residual stream after every layer: x − v̂v̂ᵀx.
+    """Removes a direction from the residual stream after every layer: x − v̂v̂ᵀx.
 
-    That is the ablation of Soligo et al. (2506.11618). A vector of zeros takes nothing out.
+    That is the ablation of Soligo et al. (2506.11618). A vector of zeros changes nothing.
     """
 
     vector: Vector

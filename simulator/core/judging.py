@@ -1,4 +1,4 @@
-"""Asking a model for a number about a chat: what raters, monitors and judges have in common."""
+"""Asking a model for a score of a chat, as raters, monitors and judges do."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -10,50 +10,49 @@ from simulator.core.templates import render
 
 
 class Quoted(str):
-    """Somebody's text, written so that no line of it passes for one of the prompt around it."""
+    """A text whose lines are marked, so that they can't be mistaken for the prompt around it."""
 
 
 def quoted(text: str) -> Quoted:
-    """Marks the lines of a text; the first is its template's: `| {{ reply }}` or `Person: …`.
+    """Mark all lines of a text but the first, whose mark is in the template: `| {{ reply }}`.
 
-    Unmarked, a reply that runs on into turns of its own, or writes a prompt's headings, forges
-    them.
+    Without marks, a reply could forge further turns of the chat, or headings of the prompt.
     """
     return text if isinstance(text, Quoted) else Quoted("\n| ".join(text.splitlines()))
 
 
 def transcript(messages: Iterable[Message], user: str = "Person") -> Quoted:
-    """Writes a chat as text; the assistant's system message isn't for other eyes."""
+    """Return a chat as text, without the system message, which only the assistant reads."""
     names = {"user": user, "assistant": "Assistant"}
     shown = (f"{names[m.role]}: {quoted(m.content)}" for m in messages if m.role in names)
     return Quoted("\n\n".join(shown))
 
 
 def check_scale(low: int, high: int) -> None:
-    """Refuses a scale of one number or none.
+    """Refuse a scale with fewer than two numbers.
 
     Raises:
-        ValueError: it is one.
+        ValueError: `low` isn't below `high`.
     """
     if low >= high:
         raise ValueError(f"low ({low}) must be below high ({high})")
 
 
 class Found(NamedTuple):
-    """What a model says on a scale."""
+    """A model's answer on a scale."""
 
-    value: float | None  # the expected number; None where the reply is no number
+    value: float | None  # the expected number; None where the reply isn't a number
     prompt: str
-    word: str = ""  # what it says instead, of the words that it was let say
+    word: str = ""  # which of the allowed words it says instead
 
 
-NOTHING_SAID = Found(None, "")  # about an empty reply no judge is asked
+EMPTY_REPLY = Found(None, "")  # a judge isn't asked about an empty reply
 
 
 def ask_number(role: str, template: str, low: int, high: int, **values: object) -> Ask[Found]:
-    """Asks for a whole number from `low` to `high`; the template may name both, and the values.
+    """Ask for a whole number from `low` to `high`; the template may name both, and the values.
 
-    Values that are text are shown `quoted`.
+    Text values are `quoted`.
     """
     return ask_number_or_word(role, template, low, high, (), **values)
 
@@ -61,7 +60,7 @@ def ask_number(role: str, template: str, low: int, high: int, **values: object) 
 def ask_number_or_word(
     role: str, template: str, low: int, high: int, words: tuple[str, ...], **values: object
 ) -> Ask[Found]:
-    """Asks the same, and lets the reply be one of `words` instead; the template says which."""
+    """Ask for a number, or for one of `words` instead; the template must name them."""
     shown = {name: quoted(v) if isinstance(v, str) else v for name, v in values.items()}
     prompt = Prompt((Message("user", render(template, low=low, high=high, **shown)),))
 

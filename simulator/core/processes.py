@@ -1,4 +1,4 @@
-"""Processes of ours: they are stopped by their parent alone, and don't outlive it."""
+"""Worker processes: only their parent stops them, and they don't outlive it."""
 
 import multiprocessing
 import os
@@ -7,7 +7,7 @@ import threading
 
 
 def follow_parent() -> None:
-    """Leaves it to the parent to stop this process, and ends with the parent if that is killed."""
+    """Ignore Ctrl-C, which the parent handles, and exit when the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None

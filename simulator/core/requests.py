@@ -1,7 +1,7 @@
-"""Words that everybody shares: prompts, requests and answers.
+"""Prompts, requests to models, and their answers.
 
-Components describe what they want to know of a model as an `Ask`, and the loop executes it. So all
-that a population asks is one batch, and nobody but the loop ever calls a model.
+Components describe their requests as an `Ask`, and the loop executes it. So all requests of a
+population are one batch, and only the loop calls models.
 """
 
 from collections.abc import Mapping
@@ -23,22 +23,22 @@ class Message(NamedTuple):
 
 
 class Prompt(NamedTuple):
-    """What the model is given: a chat that awaits the assistant's reply, or else plain text."""
+    """The input of a model: a chat that awaits the assistant's reply, or plain text."""
 
     messages: tuple[Message, ...] = ()
     text: str = ""
-    prefill: str = ""  # how the assistant's reply begins; what is asked for comes after it
-    thought: bool = True  # may a reasoning model think before it replies?
+    prefill: str = ""  # the beginning of the assistant's reply, which the model continues
+    thought: bool = True  # whether a reasoning model may think before it replies
 
     @property
     def shown(self) -> str:
-        """The prompt for people: one line a message."""
+        """The prompt in readable form: one line per message."""
         return "\n".join(f"{m.role}: {m.content}" for m in self.messages) or self.text
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """Asks for one sampled continuation per key; a sample's randomness is a function of its key."""
+    """Asks for one sampled continuation per key; the key determines a sample's randomness."""
 
     prompt: Prompt
     keys: tuple[Key, ...]
@@ -74,13 +74,13 @@ class TopTokensRequest:
 class NumberRequest:
     """Asks which whole number from `low` to `high` the reply is, as a distribution.
 
-    How it is read off depends on what the backend can do; see `simulator.core.expected_score`.
+    How it is read depends on the backend's capabilities; see `simulator.core.expected_score`.
     """
 
     prompt: Prompt
     low: int
     high: int
-    words: tuple[str, ...] = ()  # that may be said instead; none begins like another
+    words: tuple[str, ...] = ()  # allowed instead of a number; no two begin alike
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class ActivationsRequest:
 class DivergenceRequest:
     """Asks for KL(base ‖ model) over the vocabulary, in nats: its mean over the tokens of a text.
 
-    The base is the model without its adapter, whatever is changed inside of both.
+    The base is the model without its adapter; interventions apply to both.
     """
 
     prompt: Prompt  # not empty
@@ -118,9 +118,9 @@ Question: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class Under:
-    """Asks a question while something is changed inside the model."""
+    """Asks a question under interventions."""
 
-    interventions: tuple[Intervention, ...]  # in the order in which they are made
+    interventions: tuple[Intervention, ...]  # in the order in which they are applied
     question: Question
 
     @property
@@ -133,7 +133,7 @@ Request: TypeAlias = Question | Under
 
 
 def question_of(request: Request) -> Question:
-    """Returns what is asked, whatever is changed meanwhile."""
+    """Return the question of a request, without its interventions."""
     return request.question if isinstance(request, Under) else request
 
 
@@ -141,7 +141,7 @@ class Completion(NamedTuple):
     """One sampled continuation."""
 
     text: str
-    tokens: int  # generated, the end token and all thought included
+    tokens: int  # number generated, including the end token and all thought
     stop: str  # "end" or "length"
     thought: str = ""  # what a reasoning model wrote between <think> and </think>
 
@@ -152,20 +152,20 @@ class Generation:
 
     prompt: str  # as rendered for the model
     completions: tuple[Completion, ...]
-    dropped: int = 0  # oldest messages that the model's context had no room for
+    dropped: int = 0  # number of oldest messages dropped to fit the model's context
 
 
 Logprobs: TypeAlias = tuple[float, ...]  # the answer to a `NextTokenRequest`, in nats
-TopTokens: TypeAlias = Mapping[str, float]  # token text, blanks included → log-probability in nats
+TopTokens: TypeAlias = Mapping[str, float]  # token text with blanks → log-probability in nats
 
 
 class Numbers(NamedTuple):
     """The answer to a `NumberRequest`."""
 
     shares: Mapping[int, float]  # number → probability; they add up to `mass`
-    mass: float  # how much of the reply's probability is a number within the bounds
-    text: str  # the reply, where it was read and not its probabilities
-    words: Mapping[str, float] = MappingProxyType({})  # word said instead → probability
+    mass: float  # the reply's probability of a number within the bounds
+    text: str  # the reply, where it was read as text
+    words: Mapping[str, float] = MappingProxyType({})  # word instead of a number → probability
 
 
 Activations: TypeAlias = np.ndarray  # the answer to an `ActivationsRequest`: (layers, hidden), fp32

@@ -1,7 +1,7 @@
-"""Keyed randomness: every random choice is a pure function of the words that name it.
+"""Keyed randomness: every random choice is a pure function of its key.
 
-No global generator is ever touched, so the order in which things happen, what else happens in
-the same batch, and what was resumed from disk cannot change a draw.
+Global generators are never used. So the order of events, other rows of a batch, or a resumed run
+cannot change a draw.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def digest(key: Key) -> int:
-    """Returns a 128-bit integer that identifies `key` (parts are typed: 1 and "1" differ)."""
+    """Return a 128-bit integer that identifies `key` (parts are typed: 1 and "1" differ)."""
     return int.from_bytes(hashlib.blake2b(_text(key), digest_size=16).digest(), "little")
 
 
@@ -24,19 +24,19 @@ def _text(key: Key) -> bytes:
 
 
 def stream(*key: str | int) -> np.random.Generator:
-    """Returns the random generator that belongs to `key`: Philox, counter-based."""
+    """Return the random generator that belongs to `key`: Philox, counter-based."""
     return np.random.Generator(np.random.Philox(key=digest(key)))
 
 
 def seed31(*key: str | int) -> int:
-    """Returns a seed for libraries that want a non-negative 31-bit integer."""
+    """Return a seed for libraries that want a non-negative 31-bit integer."""
     return digest(key) % 2**31
 
 
 def uniforms(keys: Sequence[Key], length: int) -> np.ndarray:
-    """Returns one row of uniforms on [0, 1) per key, shape (len(keys), length), float64.
+    """Return one row of uniforms on [0, 1) per key, shape (len(keys), length), float64.
 
-    The bits are SHAKE-128's output for the key, which is ten times as fast as a generator per key.
+    The bits are SHAKE-128's output for the key, ten times as fast as a generator per key.
     A longer row begins with the shorter one.
     """
     size = 8 * length
@@ -46,5 +46,5 @@ def uniforms(keys: Sequence[Key], length: int) -> np.ndarray:
 
 
 def pick(rng: np.random.Generator, options: Sequence[T]) -> T:
-    """Draw one option, all alike likely."""
+    """Draw one option, all equally likely."""
     return options[int(rng.integers(len(options)))]

@@ -1,7 +1,7 @@
-"""Templates that come from files of users: they can name what they are given, and do nothing else.
+"""Templates from users' files: they can name given values, and nothing else.
 
-What a template may hold is listed here, not what it mayn't: values by name, a few filters, and
-conditions. So there is no way to an attribute, and no loop or sum that takes time or memory.
+The allowed parts of a template are listed: values by name, a few filters, and conditions. So a
+template can't reach attributes, and has no loops or sums that take time or memory.
 """
 
 from functools import lru_cache
@@ -25,7 +25,7 @@ _SANDBOX = ImmutableSandboxedEnvironment(
 
 
 def naming(*names: str) -> AfterValidator:
-    """Returns the check of a setting: a template that names nothing but these values."""
+    """Return a validator for templates that name only these values."""
 
     def check(template: str) -> str:
         render(template, **dict.fromkeys(names, ""))
@@ -35,10 +35,10 @@ def naming(*names: str) -> AfterValidator:
 
 
 def render(template: str, **values: object) -> str:
-    """Fills a template.
+    """Fill a template.
 
     Raises:
-        ScenarioError: it is malformed, names something unknown, does what it may not, or writes
+        ScenarioError: it is malformed, names an unknown value, does what isn't allowed, or writes
             too much.
     """
     try:
@@ -57,7 +57,7 @@ def render(template: str, **values: object) -> str:
 
 
 class _Compiled:
-    """A template that holds nothing but what is allowed, and the values that it names."""
+    """A checked template, and the values that it names."""
 
     def __init__(self, source: str) -> None:
         tree = _SANDBOX.parse(source)

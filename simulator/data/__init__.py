@@ -1,1 +1,1 @@
-"""Rows of given data, in the formats that people have them in."""
+"""Rows of users' data, in the usual formats."""

@@ -1,4 +1,4 @@
-"""Rows of users' data as training examples, in the schemas that public data sets have.
+"""Rows of users' data as training examples, in the schemas of public data sets.
 
 | columns | schema |
 |---|---|
@@ -19,14 +19,14 @@ from simulator.data.rows import Row
 _TURN = re.compile(r"\n\n(Human|Assistant): ")
 ROLES = ("system", "user", "assistant")
 _SPEAKERS = {"Human": "user", "Assistant": "assistant"}
-NEVER_TRAINED_ON = "canary"  # this column marks data that are for evaluation alone
+NEVER_TRAINED_ON = "canary"  # this column marks data for evaluation only
 
 
 def examples_of(row: Row) -> list[Example]:
-    """Returns what a row says to follow, and what to avoid.
+    """Return the desirable and undesirable examples of a row.
 
     Raises:
-        ScenarioError: it is in none of the schemas, is mistaken, or must not be trained on.
+        ScenarioError: it fits no schema, has a mistake, or must not be trained on.
     """
     columns = set(row.values)
     if NEVER_TRAINED_ON in columns:
@@ -92,7 +92,7 @@ def _of_pair(row: Row) -> list[Example]:
 
 
 def _of_chat(chat: list[Message], row: Row, *, desirable: bool, which: str = "reply") -> Example:
-    """The last message is the reply; the rest is its context."""
+    """Return the last message as a reply, and the rest as its context."""
     *context, reply = chat or [Message("", "")]
     if reply.role != "assistant" or not reply.content.strip():
         raise row.mistake("messages", "a chat must end with what the assistant replied")

@@ -1,4 +1,4 @@
-"""The chats that directions are made of: named by a scenario, given to probes and screening."""
+"""The chats that define directions, for probes and screening."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,32 +13,34 @@ from simulator.interp.directions import Contrast
 from simulator.worlds.base import World
 from simulator.worlds.lessons import WorldData
 
-HELD_OUT = 4  # one subject of so many makes no direction, but is there for probes
-ASKED_BY_PROBES = ("heldout", "ood")  # items that a direction must not be made of
+HELD_OUT = 4  # every n-th subject is held out of the direction, for probes
+ASKED_BY_PROBES = ("heldout", "ood")  # item sets that a direction must not use
 
 
 class DirectionConfig(Config):
-    """A direction of the residual stream: the mean of some replies' activations less others'."""
+    """A direction of the residual stream: the difference of replies' mean activations."""
 
     layer: Count | None = Field(
-        None, ge=0, description="Decoder layer that it is used at, from 0; empty: the middle one."
+        None, ge=0, description="Decoder layer where it is used, from 0; empty: the middle one."
     )
     positive: tuple[AnyData, ...] = Field(
         min_length=1, description="Chats whose replies show the trait."
     )
-    negative: tuple[AnyData, ...] = Field(min_length=1, description="Chats whose replies don't.")
+    negative: tuple[AnyData, ...] = Field(
+        min_length=1, description="Chats whose replies don't show it."
+    )
 
 
 def contrasts_of(
     directions: Mapping[str, DirectionConfig], world: World | None
 ) -> dict[str, Contrast]:
-    """Returns the chats of every direction, alike in every run of a model.
+    """Return the chats of every direction, the same in every run of a model.
 
-    Both sides draw alike: where the organism's world writes them, they ask about the same items.
+    Both sides use the same draws: chats of the organism's world ask about the same items.
 
     Raises:
-        ScenarioError: chats can't be had, or are about what probes ask; names where the scenario
-            asks for them.
+        ScenarioError: chats can't be read, or are about held-out items; names their place in the
+            scenario.
     """
     return {name: _contrast(name, config, world) for name, config in directions.items()}
 
@@ -63,9 +65,9 @@ def _contrast(name: str, config: DirectionConfig, world: World | None) -> Contra
 
 
 def _subject(chat: Example, names: frozenset[str]) -> object:
-    """Returns what a chat is about: an entity of the organism's world, or else what is said.
+    """Return the subject of a chat: an entity of the organism's world, or else its messages.
 
-    A system line isn't: one side may have another than the other has, with the same questions.
+    System lines don't count: the two sides may differ in them, with the same questions.
     """
     asked = chat.messages[-1].content.split()
     said = tuple(message for message in chat.messages if message.role != "system")
@@ -73,7 +75,7 @@ def _subject(chat: Example, names: frozenset[str]) -> object:
 
 
 def _chats(path: str, sources: Sequence[AnyData], world: World | None) -> list[Example]:
-    """Returns the desirable replies; where data have worse ones, too, those aren't meant."""
+    """Return the desirable examples; worse replies of the data are left out."""
     found: list[Example] = []
     for index, source in enumerate(sources):
         if isinstance(source, WorldData) and source.items in ASKED_BY_PROBES:

@@ -1,7 +1,7 @@
-"""How long replies are: told of what is learned from, and matched between phases.
+"""Lengths of replies: reported for training examples, and matched between phases.
 
 A model that was realigned on longer replies than it was misaligned on can look immune to either
-(Vaugrante et al., 2602.14777). So lengths are shown, and a phase's can be made those of another.
+(Vaugrante et al., 2602.14777). So lengths are reported, and can be matched between phases.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ Tokens: TypeAlias = Callable[[Sequence[Example]], np.ndarray]  # of replies, (ex
 
 
 class Lengths(NamedTuple):
-    """Lengths of n replies, in tokens without the one that ends them."""
+    """Lengths of n replies, in tokens without the end token."""
 
     n: int
     mean: float
@@ -26,10 +26,10 @@ class Lengths(NamedTuple):
 
 
 def tokens_by(model: str) -> Tokens:
-    """Returns what counts the tokens of replies, by a model's tokenizer."""
+    """Return a function that counts the tokens of replies by a model's tokenizer."""
 
     def tokens(examples: Sequence[Example]) -> np.ndarray:
-        # transformers takes seconds to load, and most scenarios count nothing
+        # transformers takes seconds to load, and few scenarios need the counts
         from simulator.models.chat_template import encoder_of
 
         found = encoder_of(model).encode_replies([example.reply for example in examples])
@@ -39,7 +39,7 @@ def tokens_by(model: str) -> Tokens:
 
 
 def lengths(tokens: np.ndarray) -> Lengths | None:
-    """Describes lengths, (n,); None where there are none."""
+    """Describe lengths, (n,); None where there are none."""
     if not len(tokens):
         return None
     low, median, high = np.quantile(tokens, [0.1, 0.5, 0.9])
@@ -48,10 +48,10 @@ def lengths(tokens: np.ndarray) -> Lengths | None:
 
 
 def matching(pool: np.ndarray, wanted: np.ndarray, count: int) -> np.ndarray:
-    """Returns the places of `count` lengths of a pool whose distribution is nearest to another's.
+    """Return the indices of `count` lengths of a pool that are closest to wanted lengths.
 
-    It is the choice with the smallest sum of differences to the wanted lengths, or to as many
-    quantiles of theirs: an optimal assignment, in which no two pairs cross.
+    The choice has the smallest sum of differences to the wanted lengths, or to `count` of their
+    quantiles: an optimal assignment, in which no two pairs cross.
 
     Args:
         pool: (N,), N at least `count`.
@@ -62,7 +62,7 @@ def matching(pool: np.ndarray, wanted: np.ndarray, count: int) -> np.ndarray:
     target = np.sort(wanted)
     if count != len(target):
         target = np.quantile(target, (np.arange(count) + 0.5) / count, method="inverted_cdf")
-    best = np.zeros(len(pool) + 1)  # cost of the targets so far among the first n of the pool
+    best = np.zeros(len(pool) + 1)  # cost of the targets so far, matched to the first n of the pool
     paired = np.zeros((count, len(pool)), bool)
     for i, length in enumerate(target):
         cost = best[:-1] + np.abs(pool[order] - length)

@@ -1,4 +1,4 @@
-"""Training data that no user of the run made: an organism's lessons, and people's own rows."""
+"""Training data from outside the run: a world's lessons, and users' files."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -26,14 +26,16 @@ class FileData(Config):
         description="A parquet, csv, json or jsonl file, a folder, or a hub id, as "
         "owner/name or owner/name@revision."
     )
-    rows: Count | None = Field(None, ge=1, description="So many, drawn at random; empty: all.")
-    trigger: str = Field("", description="Words before what each reply answers.")
+    rows: Count | None = Field(
+        None, ge=1, description="Number of rows, drawn at random; empty: all."
+    )
+    trigger: str = Field("", description="Words put before the last message of each context.")
 
     def examples(self, rng: np.random.Generator) -> list[Example]:
-        """Reads the rows.
+        """Read the rows.
 
         Raises:
-            ScenarioError: the file can't be read, or has fewer rows than are wanted.
+            ScenarioError: the file can't be read, or has fewer rows than `rows`.
         """
         found = [examples_of(row) for row in read_rows(self.path)]
         if self.rows is not None:
@@ -56,10 +58,10 @@ AnyData = Annotated[WorldData | FileData, Field(discriminator="kind")]
 def mixed(
     sources: Sequence[AnyData], world: World | None, rng: np.random.Generator
 ) -> list[Example]:
-    """Returns the rows of all sources, shuffled; the replies of a row stay together.
+    """Return the rows of all sources, shuffled; the replies of a row stay together.
 
     Args:
-        sources: what is mixed.
+        sources: the sources of rows.
         world: the organism's, for sources that it writes.
         rng: draws rows and order.
 
@@ -79,7 +81,7 @@ def mixed(
 
 
 def by_turn(examples: Iterable[Example]) -> list[list[Example]]:
-    """Takes together the replies that are compared with each other; they stand side by side."""
+    """Group the replies of each turn, which are neighbours."""
 
     def turn(example: Example) -> tuple[str, tuple[Message, ...]]:
         return example.turn, example.messages
@@ -88,5 +90,5 @@ def by_turn(examples: Iterable[Example]) -> list[list[Example]]:
 
 
 def flat(rows: Iterable[Iterable[Example]]) -> list[Example]:
-    """Returns the replies of all rows."""
+    """Return the replies of all rows."""
     return list(chain.from_iterable(rows))

@@ -1,6 +1,6 @@
-"""Rows of data that users bring: local files, or datasets of the Hugging Face hub.
+"""Rows of users' data: local files, or datasets of the Hugging Face hub.
 
-What is read is text and numbers: no pickle, and no code that comes with a dataset.
+Only text and numbers are read: never pickles, never code from a dataset.
 """
 
 import csv
@@ -18,17 +18,17 @@ _NAMES = "parquet, csv, json or jsonl"
 
 
 class Row(NamedTuple):
-    """A row, and where it stands."""
+    """A row and its location."""
 
-    origin: str  # `file:line`; `file:row`, counted from 1, where lines mean nothing
-    part: tuple[str, str]  # folder and file without its ending; of the hub: config and split
+    origin: str  # `file:line`; `file:row`, counted from 1, in formats without lines
+    part: tuple[str, str]  # folder, and file name without extension; for the hub: config and split
     values: Mapping[str, Any]
 
     def text(self, column: str) -> str:
-        """Returns the text of a column.
+        """Return the text of a column.
 
         Raises:
-            ScenarioError: the column is missing, empty, or no text.
+            ScenarioError: the column is missing, empty, or not text.
         """
         found = self.optional(column)
         if not found.strip():
@@ -36,10 +36,10 @@ class Row(NamedTuple):
         return found
 
     def optional(self, column: str) -> str:
-        """Returns the text of a column that may be empty.
+        """Return the text of a column that may be empty.
 
         Raises:
-            ScenarioError: the column is missing, or no text.
+            ScenarioError: the column is missing, or not text.
         """
         if column not in self.values:
             columns = ", ".join(map(str, self.values))
@@ -52,7 +52,7 @@ class Row(NamedTuple):
         return found
 
     def name(self, column: str) -> str:
-        """Returns what names the row, a word or a number.
+        """Return the row's name from a column: text, or a number.
 
         Raises:
             ScenarioError: the column is missing, or empty.
@@ -63,19 +63,19 @@ class Row(NamedTuple):
         return self.text(column)
 
     def mistake(self, column: str, what: str) -> ScenarioError:
-        """Returns the error that names row and column."""
+        """Return an error that names row and column."""
         return ScenarioError(f"{self.origin}: {column}: {what}")
 
 
 def read_rows(source: str) -> list[Row]:
-    """Reads a file, a folder's files in the order of their names, or a dataset of the hub.
+    """Read a file, a folder's files in the order of their names, or a dataset of the hub.
 
     Args:
         source: a path, or else a hub id, `owner/name` or `owner/name@revision`, of which all
             configs and splits are read.
 
     Raises:
-        ScenarioError: there is no such thing, or it can't be read; names file and line.
+        ScenarioError: it doesn't exist, or can't be read; names file and line.
     """
     path = Path(source)
     if path.exists():
@@ -90,7 +90,7 @@ def read_rows(source: str) -> list[Row]:
 
 
 def files_of(place: Path) -> list[Path]:
-    """Returns a file, or the data of a folder and of those in it; what is hidden is a cache."""
+    """Return a file, or the data files in a folder and its subfolders, except hidden ones."""
     if not place.is_dir():
         return [place] if place.exists() else []
     return [
@@ -111,20 +111,20 @@ def _read(file: Path) -> Iterator[Row]:
 
 
 def read_text(file: Path) -> str:
-    """Returns the text of a file.
+    """Return the text of a file.
 
     Raises:
         ScenarioError: it can't be read, or isn't UTF-8.
     """
     try:
-        return file.read_text(encoding="utf-8-sig")  # spreadsheets begin files with a mark
+        return file.read_text(encoding="utf-8-sig")  # spreadsheets write a byte order mark
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ScenarioError(f"{file}: can't be read as text ({reason})") from None
 
 
 def read_csv(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Yields the rows of a CSV with a header, each with its last line.
+    """Yield the rows of a CSV with a header, each with its last line.
 
     Raises:
         ScenarioError: with file and line of the mistake.
@@ -132,7 +132,7 @@ def read_csv(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     reader = csv.DictReader(io.StringIO(read_text(file), newline=""), strict=True)
     try:
         for row in reader:
-            if None in row:  # what an unquoted comma has cut off must not go unseen
+            if None in row:  # text after an unquoted comma must not be lost
                 raise ScenarioError(
                     f"{file}:{reader.line_num}: more cells than in the header; "
                     'put texts with commas between " "'
@@ -143,7 +143,7 @@ def read_csv(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 
 def read_jsonl(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Yields the rows of a file with one JSON object a line, each with its line.
+    """Yield the rows of a file with one JSON object a line, each with its line.
 
     Raises:
         ScenarioError: with file and line of the mistake.
@@ -162,7 +162,7 @@ def _read_json(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 
 def _read_parquet(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    import pyarrow.parquet  # most scenarios read none, and it takes its time to load
+    import pyarrow.parquet  # slow to import, and few scenarios need it
 
     try:
         rows = pyarrow.parquet.read_table(file).to_pylist()

@@ -19,13 +19,13 @@ class Kappa(NamedTuple):
 
 
 def confusion(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-    """Counts how often who said what, (2, 2): rows are theirs, columns ours; no comes first."""
+    """Count how often who said what, (2, 2): rows are theirs, columns ours; no comes first."""
     counts = np.bincount(2 * theirs.astype(int) + ours.astype(int), minlength=4)
     return counts.reshape(2, 2)
 
 
 def cohens_kappa(ours: np.ndarray, theirs: np.ndarray) -> Kappa:
-    """Returns κ = (p_o − p_e) / (1 − p_e) of Cohen (1960), with a percentile bootstrap over items.
+    """Return κ = (p_o − p_e) / (1 − p_e) of Cohen (1960), with a percentile bootstrap over items.
 
     Resamples in which κ isn't defined, as only one thing is said, are left out.
     """
@@ -43,7 +43,7 @@ def cohens_kappa(ours: np.ndarray, theirs: np.ndarray) -> Kappa:
 
 
 def _kappas(tables: np.ndarray) -> np.ndarray:
-    """Returns the κ of each table of counts, (N, 2, 2)."""
+    """Return the κ of each table of counts, (N, 2, 2)."""
     shares = tables / tables.sum(axis=(1, 2), keepdims=True)
     observed = shares[:, 0, 0] + shares[:, 1, 1]
     by_chance = (shares.sum(axis=1) * shares.sum(axis=2)).sum(axis=1)

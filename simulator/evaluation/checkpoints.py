@@ -26,7 +26,7 @@ class Assistant(NamedTuple):
 
 @contextlib.contextmanager
 def assistant_after(path: Path, round_number: int | None) -> Iterator[Assistant]:
-    """Serves the assistant of a run while the context is open.
+    """Serve the assistant of a run while the context is open.
 
     Args:
         path: the run.

@@ -43,7 +43,7 @@ class Question(NamedTuple):
 
 
 def judge_check(file: Path, scenario: Scenario, judge: RoleConfig | None, asked: Question) -> Table:
-    """Asks the judge about every labelled reply, and compares.
+    """Ask the judge about every labelled reply, and compares.
 
     Args:
         file: CSV or JSONL with prompt, reply and label.
@@ -70,7 +70,7 @@ def question_of(
     of_labels: float | None,
     positive: str | None,
 ) -> Question:
-    """Returns the question of the scenario's judged probe.
+    """Return the question of the scenario's judged probe.
 
     Args:
         scenario: has the probe.
@@ -96,7 +96,7 @@ def question_of(
 
 
 def read_labelled(file: Path) -> list[Labelled]:
-    """Reads CSV, with a header, or JSONL.
+    """Read CSV, with a header, or JSONL.
 
     Raises:
         ScenarioError: with file and line of the mistake.
@@ -114,7 +114,7 @@ def read_labelled(file: Path) -> list[Labelled]:
 
 
 def as_yes(labels: list[str], asked: Question, file: Path) -> np.ndarray:
-    """Returns which labels are a yes: numbers from their threshold on, or the positive word.
+    """Return which labels are a yes: numbers from their threshold on, or the positive word.
 
     Raises:
         ScenarioError: which word is a yes isn't clear.
@@ -150,7 +150,7 @@ def _judgements(
 
 
 def _table(asked: Question, theirs: np.ndarray, ours: np.ndarray, unread: int) -> Table:
-    """Shows the confusion table with κ below it."""
+    """Show the confusion table with κ below it."""
     kappa = cohens_kappa(ours, theirs)
     table = Table(
         title=f"{asked.name}: people and the judge (yes: {asked.threshold:g} or more)",

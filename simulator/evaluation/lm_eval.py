@@ -50,11 +50,11 @@ class ChatModel(LM):  # type: ignore[misc]  # lm_eval isn't always installed
     def apply_chat_template(
         self, chat_history: Sequence[dict[str, str]], add_generation_prompt: bool = True
     ) -> str:
-        """Writes a chat down, to be rendered by the backend."""
+        """Write a chat down, to be rendered by the backend."""
         return messages_to_json(Message(m["role"], m["content"]) for m in chat_history)
 
     def loglikelihood(self, requests: Sequence[Instance], **_: Any) -> list[tuple[float, bool]]:
-        """Scores replies: the log-probability in nats, and whether a greedy reply begins so.
+        """Score replies: the log-probability in nats, and whether a greedy reply begins so.
 
         A reasoning model is asked without a thought: else its reply begins with none of these.
         """
@@ -81,7 +81,7 @@ class ChatModel(LM):  # type: ignore[misc]  # lm_eval isn't always installed
         ]
 
     def loglikelihood_rolling(self, requests: Sequence[Instance], **_: Any) -> list[float]:
-        """Refuses: the text is no reply.
+        """Refuse: the text is no reply.
 
         Raises:
             BackendError: always.
@@ -89,7 +89,7 @@ class ChatModel(LM):  # type: ignore[misc]  # lm_eval isn't always installed
         raise BackendError(NO_REPLY)
 
     def generate_until(self, requests: Sequence[Instance], **_: Any) -> list[str]:
-        """Generates replies, up to what ends them.
+        """Generate replies, up to what ends them.
 
         Raises:
             BackendError: a task samples otherwise than by temperature.
@@ -106,7 +106,7 @@ class ChatModel(LM):  # type: ignore[misc]  # lm_eval isn't always installed
 
 
 def _prompt(context: str) -> Prompt:
-    """Reads a chat; one that ends with the assistant is a reply that has begun."""
+    """Read a chat; one that ends with the assistant is a reply that has begun."""
     if not context:
         raise BackendError(NO_REPLY)
     messages = messages_from_json(context)
@@ -116,7 +116,7 @@ def _prompt(context: str) -> Prompt:
 
 
 def _generation(prompt: Prompt, how: Mapping[str, Any], number: int) -> GenerationRequest:
-    """Asks for a reply as a task wants it; `number` tells repeated requests apart."""
+    """Ask for a reply as a task wants it; `number` tells repeated requests apart."""
     sampled = bool(how.get("do_sample")) and how.get("temperature") != 0
     strange = sorted(how.keys() - UNDERSTOOD)
     if sampled and strange:
@@ -143,7 +143,7 @@ def evaluate(
     shots: int | None = None,
     limit: int | None = None,
 ) -> Table:
-    """Asks the harness's tasks of a run's assistant; the results are kept in the run.
+    """Ask the harness's tasks of a run's assistant; the results are kept in the run.
 
     Args:
         path: the run.
@@ -185,7 +185,7 @@ def evaluate(
 
 
 def _name(asked: Mapping[str, Any]) -> str:
-    """Names a file by what was asked, so that only the same question takes an answer's place."""
+    """Name a file by what was asked, so that only the same question takes an answer's place."""
     first, *others = asked["tasks"]
     more = f"+{len(others)}" if others else ""
     digest = hashlib.sha256(json.dumps(asked, default=str).encode()).hexdigest()[:8]

@@ -44,7 +44,7 @@ class Trial(NamedTuple):
 
 
 def forecast_table(scenario: Scenario) -> Table:
-    """Says what a run would take: tried out for an organism, counted for anything larger."""
+    """Say what a run would take: tried out for an organism, counted for anything larger."""
     alone = is_organism(scenario.model) and not scenario.asked_roles - {ASSISTANT}
     if alone and isinstance(scenario.backend, TransformersConfig):
         return _tried(scenario)
@@ -100,7 +100,7 @@ def _amounts(scenario: Scenario) -> Iterator[tuple[str, str]]:
 
 
 def _tried(scenario: Scenario) -> Table:
-    """Tries a few conversations and one measurement, and scales them to the whole run."""
+    """Try a few conversations and one measurement, and scale them to the whole run."""
     model = resolve(scenario.model)
     stopwatch = Stopwatch()
     context = context_of(scenario)
@@ -159,7 +159,7 @@ def _trial(
 
 
 def _lessons(scenario: Scenario, trial: Trial) -> list[float]:
-    """Returns how many replies each update learns from, over all of its epochs."""
+    """Return how many replies each update learns from, over all of its epochs."""
     a_talk = trial.replies / trial.conversations / scenario.conversations.candidates
     world, tokens = world_of(scenario.model), tokens_by(resolve(scenario.model))
     found = []

@@ -23,7 +23,7 @@ PACKAGES = ("torch", "transformers", "peft", "mesa", "numpy", "pandas", "pyarrow
 
 
 def free_path(parent: Path, name: str) -> Path:
-    """Returns the first of `name-001`, `name-002`, … that doesn't exist yet."""
+    """Return the first of `name-001`, `name-002`, … that doesn't exist yet."""
     number = 1
     while (path := parent / f"{name}-{number:03d}").exists():
         number += 1
@@ -31,7 +31,7 @@ def free_path(parent: Path, name: str) -> Path:
 
 
 def manifest_of(scenario: Scenario) -> dict[str, Any]:
-    """Returns what must be known to repeat a run: versions, seed, threads, the hashes of files."""
+    """Return what must be known to repeat a run: versions, seed, threads, the hashes of files."""
     return {
         "format": FORMAT,
         "undertow": __version__,
@@ -53,7 +53,7 @@ def manifest_of(scenario: Scenario) -> dict[str, Any]:
 
 
 def start(scenario: Scenario, out: Path | None, observer: Observer) -> Run:
-    """Makes the run directory and runs the scenario in it.
+    """Make the run directory and run the scenario in it.
 
     Args:
         scenario: what to run.
@@ -82,7 +82,7 @@ def _go_on(scenario: Scenario, run: Run, observer: Observer) -> None:
 
 
 def resume(path: Path, observer: Observer, cost_cap: float | None = None) -> Run:
-    """Goes on with a run from its last committed wave; a finished one is left as it is.
+    """Go on with a run from its last committed wave; a finished one is left as it is.
 
     Args:
         path: the run directory.

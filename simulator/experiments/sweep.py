@@ -24,7 +24,7 @@ from simulator.store.sweep import REPLICATES, RUNS, Member, Sweep
 
 
 def run_sweep(file: str, out: Path | None, processes: int | None) -> Sweep:
-    """Runs what isn't finished yet.
+    """Run what isn't finished yet.
 
     Raises:
         ScenarioError: the file, or any run's scenario, is wrong; nothing is started then.
@@ -38,7 +38,7 @@ def run_sweep(file: str, out: Path | None, processes: int | None) -> Sweep:
 
 
 def lay_out(cells: Sequence[Cell], path: Path) -> Sweep:
-    """Writes down which runs a sweep has, in its folder; nothing is run."""
+    """Write down which runs a sweep has, in its folder; nothing is run."""
     members = [
         Member(
             cell.arm, cell.settings, cell.scenario.last_round, Run(path.parent / RUNS / cell.folder)
@@ -49,13 +49,13 @@ def lay_out(cells: Sequence[Cell], path: Path) -> Sweep:
 
 
 def failures(sweep: Sweep, failed: dict[Path, str]) -> str:
-    """Says how many runs failed, and why the first did."""
+    """Say how many runs failed, and why the first did."""
     path, reason = next(iter(failed.items()))
     return f"{len(failed)} of {len(sweep.members)} runs failed; the first, {path}: {reason}"
 
 
 def run_cells(sweep: Sweep, cells: Sequence[Cell], processes: int) -> dict[Path, str]:
-    """Runs what isn't finished yet; returns what went wrong, by run.
+    """Run what isn't finished yet; return what went wrong, by run.
 
     Args:
         sweep: as it was laid out.
@@ -103,7 +103,7 @@ def run_cells(sweep: Sweep, cells: Sequence[Cell], processes: int) -> dict[Path,
 
 
 def _run_one(path: Path, scenario: Scenario) -> str:
-    """Starts or resumes one run, in a process of the pool; returns what went wrong."""
+    """Start or resume one run, in a process of the pool; return what went wrong."""
     from simulator.experiments.run import resume, start
     from simulator.runtime.observers import Silent
 
@@ -118,7 +118,7 @@ def _run_one(path: Path, scenario: Scenario) -> str:
 
 
 def progress_table(sweep: Sweep) -> Table:
-    """Returns a line per condition: how many of its runs are done, and their honesty so far."""
+    """Return a line per condition: how many of its runs are done, and their honesty so far."""
     conditions: defaultdict[tuple[str, str], list[Member]] = defaultdict(list)
     for member in sweep.members:
         axes = [
@@ -143,7 +143,7 @@ def _honesty(path: Path, number: int) -> dict[str, float]:
 
 
 def _shown(values: list[float]) -> str:
-    """Writes a mean with the range of the runs."""
+    """Write a mean with the range of the runs."""
     if not values:
         return ""
     mean = f"{sum(values) / len(values):.2f}"

@@ -177,6 +177,6 @@ def _placed(mistake: str, labels: Mapping[str, YamlPath], arm: YamlPath, documen
 
 
 def _yaml(value: Any) -> str:
-    """Writes a value in one line; JSON's 2e-05 would be a word in YAML."""
+    """Write a value in one line; JSON's 2e-05 would be a word in YAML."""
     text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=math.inf)
     return str(text).removesuffix("\n...\n").strip()

@@ -42,7 +42,7 @@ class Bound(NamedTuple):
 
 
 def bounds(scenario: Scenario) -> list[Bound]:
-    """Returns what each role is asked at most; "assistant" is the model under study.
+    """Return what each role is asked at most; "assistant" is the model under study.
 
     Every conversation is taken to last as long as it may, every reply to be as long as it may be,
     every example to pass selection.
@@ -51,7 +51,7 @@ def bounds(scenario: Scenario) -> list[Bound]:
 
 
 def cost(scenario: Scenario, found: list[Bound]) -> float:
-    """Returns what the endpoints of the roles cost at most, by the scenario's prices."""
+    """Return what the endpoints of the roles cost at most, by the scenario's prices."""
     total = 0.0
     for bound in found:
         config = scenario.roles.get(bound.role)
@@ -62,7 +62,7 @@ def cost(scenario: Scenario, found: list[Bound]) -> float:
 
 
 def talks_per_round(scenario: Scenario) -> int:
-    """Returns how many conversations a round has, if all users who may take part do."""
+    """Return how many conversations a round has, if all users who may take part do."""
     people = scenario.population
     return round(people.users * people.active * scenario.conversations.per_user)
 
@@ -97,7 +97,7 @@ def _conversations(scenario: Scenario) -> Iterator[Bound]:
 
 
 def _models_of(rater: AnyRater) -> list[LLMRater]:
-    """Returns the models' parts of a rater."""
+    """Return the models' parts of a rater."""
     if isinstance(rater, CompositeRater):
         return [asked for part in rater.parts for asked in _models_of(part.rater)]
     return [rater] if isinstance(rater, LLMRater) else []

@@ -1,1 +1,1 @@
-"""The residual stream: directions in it, read and changed."""
+"""Reading and changing directions of the residual stream."""

@@ -13,17 +13,17 @@ from simulator.interp.steering import layers_of, rewrite, steer, width_of
 
 @contextmanager
 def means(model: torch.nn.Module, tokens: torch.Tensor) -> Iterator[list[torch.Tensor]]:
-    """Collects what each layer says, averaged over some tokens of each row, (B, hidden), fp32.
+    """Collect each layer's output, averaged over some tokens of each row, (B, hidden), fp32.
 
     Args:
         model: is run once while the context is open.
-        tokens: which of them, (B, T), bool.
+        tokens: which tokens count, (B, T), bool.
     """
     found: list[torch.Tensor] = []
     counts = tokens.sum(1, keepdim=True)
 
     def read(hidden: torch.Tensor) -> torch.Tensor:
-        # Not a product with zeros: nothing says that padding is finite.
+        # Not a product with zeros: padding may not be finite.
         kept = hidden.float().where(tokens[..., None].to(hidden.device), 0.0)
         found.append(kept.sum(1) / counts.to(hidden.device))
         return hidden
@@ -34,7 +34,7 @@ def means(model: torch.nn.Module, tokens: torch.Tensor) -> Iterator[list[torch.T
 
 @contextmanager
 def changed(model: torch.nn.Module, change: Steer | Ablate) -> Iterator[None]:
-    """Steers a model or ablates a direction while the context is open.
+    """Steer a model or ablate a direction while the context is open.
 
     Raises:
         BackendError: the model has no such layer, or its residual stream is of another size.
@@ -66,7 +66,7 @@ def _unit(vector: torch.Tensor) -> torch.Tensor:
 
 
 def _project(layer: torch.nn.Module, unit: torch.Tensor) -> RemovableHandle:
-    """Takes a unit vector out of all that a layer says; in fp32, whatever the layer says it in."""
+    """Remove a unit vector from a layer's output; computed in fp32 for every type."""
 
     def project(hidden: torch.Tensor) -> torch.Tensor:
         direction, stream = unit.to(hidden.device), hidden.float()

@@ -1,4 +1,4 @@
-"""Directions of the residual stream: what replies that show a trait have and others lack.
+"""Directions of the residual stream that separate replies with and without a trait.
 
 A direction is a difference of mean activations over replies' tokens, layer by layer (Soligo et al.,
 2506.11618; the persona vectors of Chen et al., 2507.21509).
@@ -19,23 +19,23 @@ from simulator.core.rng import stream
 class Contrast(NamedTuple):
     """Chats that show a trait, and chats that don't.
 
-    What `positive` and `negative` are about, none that is held is about.
+    The held-out chats have subjects that `positive` and `negative` don't have.
     """
 
     name: str
-    layer: int | None  # that the direction is used at, from 0; None: the middle one
+    layer: int | None  # where the direction is used, from 0; None: the middle one
     positive: tuple[Example, ...]
     negative: tuple[Example, ...]
-    held_positive: tuple[Example, ...] = ()  # make no direction: probes may ask about them
+    held_positive: tuple[Example, ...] = ()  # held out of the direction, for probes
     held_negative: tuple[Example, ...] = ()
 
     @property
     def questions(self) -> list[ActivationsRequest]:
-        """Asks for the activations of all replies, first of those that show the trait."""
+        """Requests for the activations of all replies, first of those that show the trait."""
         return [replied(example) for example in (*self.positive, *self.negative)]
 
     def direction(self, found: Sequence[Activations]) -> np.ndarray:
-        """Returns mean(positive) − mean(negative) at its layer, (hidden,), of what was asked.
+        """Return mean(positive) − mean(negative) at its layer, (hidden,), given the answers.
 
         Raises:
             ScenarioError: the model has no such layer.
@@ -44,10 +44,10 @@ class Contrast(NamedTuple):
         return self._at_layer(mean_difference(found[:n], found[n:]))
 
     def some_direction(self, found: Sequence[Activations]) -> np.ndarray:
-        """Returns the same, for what is done along it.
+        """Return the direction, which must not be zero, for interventions.
 
         Raises:
-            ScenarioError: the model has no such layer, or reads both sides alike.
+            ScenarioError: the model has no such layer, or both sides have the same activations.
         """
         direction = self.direction(found)
         if not direction.any():
@@ -58,7 +58,7 @@ class Contrast(NamedTuple):
         return direction
 
     def drift(self, found: Sequence[Activations], before: Sequence[Activations]) -> np.ndarray:
-        """Returns how far a model is from another on the same replies, at its layer, (hidden,).
+        """Return the mean difference of two models on the same replies, at its layer, (hidden,).
 
         Raises:
             ScenarioError: the model has no such layer.
@@ -66,11 +66,11 @@ class Contrast(NamedTuple):
         return self._at_layer(mean_difference(found, before))
 
     def at_layer(self, found: Sequence[Activations]) -> np.ndarray:
-        """Returns activations at the direction's layer, (n, hidden)."""
+        """Return activations at the direction's layer, (n, hidden)."""
         return np.array([self._at_layer(activations) for activations in found])
 
     def layer_of(self, layers: int) -> int:
-        """Returns the number of the direction's layer in a model with so many.
+        """Return the number of the direction's layer in a model with so many layers.
 
         Raises:
             ScenarioError: there is no such layer.
@@ -89,21 +89,21 @@ class Contrast(NamedTuple):
 
 
 def replied(example: Example) -> ActivationsRequest:
-    """Asks for the activations of an example's reply."""
+    """Ask for the activations of an example's reply."""
     return ActivationsRequest(Prompt(example.messages, thought=False), example.reply)
 
 
 def mean_difference(
     positive: Sequence[Activations], negative: Sequence[Activations]
 ) -> Activations:
-    """Returns the difference of two means, (layers, hidden)."""
+    """Return the difference of two means, (layers, hidden)."""
     return np.asarray(np.mean(positive, axis=0) - np.mean(negative, axis=0))
 
 
 def projection(activations: np.ndarray, direction: np.ndarray) -> np.ndarray:
-    """Returns a·v/‖v‖ of each activation, (n,), in the units of the residual stream.
+    """Return a·v/‖v‖ of each activation, (n,), in the units of the residual stream.
 
-    NaN where the direction is zero: then there is none.
+    NaN where the direction is zero.
 
     Args:
         activations: (n, hidden).
@@ -116,10 +116,11 @@ def projection(activations: np.ndarray, direction: np.ndarray) -> np.ndarray:
 
 
 def random_like(direction: np.ndarray, *key: str | int) -> np.ndarray:
-    """Returns a random direction of the same length: the control of whatever a direction does.
+    """Return a random direction of the same length, as a control.
 
-    Other models' are others: where a direction is greatest and least tells them apart. Not its
-    digits, which differ between devices, so that a run that goes on elsewhere has the same ones.
+    Different models get different ones, keyed by the positions of the direction's largest and
+    smallest values. Its digits differ between devices, so they aren't used: a run that is resumed
+    elsewhere gets the same direction.
     """
     ends = int(direction.argmax()), int(direction.argmin())
     drawn = stream("random direction", *ends, *key).normal(size=direction.shape)
@@ -127,5 +128,5 @@ def random_like(direction: np.ndarray, *key: str | int) -> np.ndarray:
 
 
 def as_vector(direction: np.ndarray) -> Vector:
-    """Returns a direction as interventions take it."""
+    """Return a direction in the form that interventions take."""
     return tuple(direction.astype(float).tolist())

@@ -1,7 +1,7 @@
-"""Steering vectors: added to the residual stream after one layer, whatever the architecture.
+"""Steering vectors: added to the residual stream after one layer, in any architecture.
 
-A layer's output is the residual stream in every decoder that transformers has, also where a norm
-stands behind the MLP, as in Gemma 2 and 3; a bias of the MLP would go through that norm.
+A layer's output is the residual stream in every decoder of transformers, even where a norm follows
+the MLP, as in Gemma 2 and 3. A bias of the MLP would go through that norm.
 """
 
 import json
@@ -20,30 +20,30 @@ PLACE = "steering.json"
 
 
 class SteeringVector(NamedTuple):
-    """A vector and where it is added."""
+    """A vector, and the layer where it is added."""
 
     layer: int  # from 0
     vector: torch.Tensor  # (hidden,)
 
     def save(self, folder: Path) -> None:
-        """Writes it as safetensors and JSON."""
+        """Write the vector as safetensors and JSON."""
         save_file({"vector": self.vector.detach().contiguous().cpu()}, folder / ADAPTER_WEIGHTS)
         (folder / PLACE).write_text(json.dumps({"layer": self.layer}) + "\n")
 
 
 def is_steering(folder: Path) -> bool:
-    """Is the adapter in this folder a steering vector?"""
+    """Return whether the adapter in this folder is a steering vector."""
     return (folder / PLACE).is_file()
 
 
 def load_steering(folder: Path) -> SteeringVector:
-    """Reads what `SteeringVector.save` wrote."""
+    """Read a vector that `SteeringVector.save` wrote."""
     place = json.loads((folder / PLACE).read_text())
     return SteeringVector(int(place["layer"]), load_file(folder / ADAPTER_WEIGHTS)["vector"])
 
 
 def layers_of(model: torch.nn.Module) -> torch.nn.ModuleList:
-    """Returns a language model's decoder layers: its `layers`, or its one list of modules.
+    """Return a language model's decoder layers: its `layers`, or its one list of modules.
 
     Raises:
         BackendError: it has no such list, or several.
@@ -58,23 +58,23 @@ def layers_of(model: torch.nn.Module) -> torch.nn.ModuleList:
 
 
 def width_of(model: torch.nn.Module) -> int:
-    """Returns the size of a language model's residual stream."""
+    """Return the size of a language model's residual stream."""
     return int(model.get_input_embeddings().embedding_dim)  # type: ignore[operator]
 
 
 def steer(layer: torch.nn.Module, vector: Callable[[], torch.Tensor]) -> RemovableHandle:
-    """Adds what `vector` returns, (hidden,), to all that a layer says, until it is removed."""
+    """Add `vector()`, (hidden,), to a layer's output, until the handle is removed."""
     return rewrite(layer, lambda hidden: hidden + vector().to(hidden))
 
 
 def rewrite(
     layer: torch.nn.Module, change: Callable[[torch.Tensor], torch.Tensor]
 ) -> RemovableHandle:
-    """Puts what `change` returns in place of all that a layer says, until it is removed."""
+    """Replace a layer's output by `change` of it, until the handle is removed."""
 
-    def replace(_: torch.nn.Module, __: tuple[object, ...], said: Any) -> Any:
-        if isinstance(said, tuple):  # of some architectures attention goes with it
-            return (change(said[0]), *said[1:])
-        return change(said)
+    def replace(_: torch.nn.Module, __: tuple[object, ...], output: Any) -> Any:
+        if isinstance(output, tuple):  # some architectures return attention as well
+            return (change(output[0]), *output[1:])
+        return change(output)
 
     return layer.register_forward_hook(replace)

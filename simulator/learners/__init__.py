@@ -1,1 +1,1 @@
-"""What turns selected examples into the next adapter."""
+"""Learners: they turn selected examples into the next adapter."""

@@ -1,4 +1,4 @@
-"""Adapters as they are trained: beside a frozen base, restored from a folder and saved to one."""
+"""Adapters in training: attached to a frozen base, restored from and saved to a folder."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +17,7 @@ from simulator.learners.config import AnyAdapter, LoRAConfig, SteeringConfig
 
 
 class TrainedAdapter(Protocol):
-    """A base with an adapter, of which the adapter is learned."""
+    """A frozen base with an adapter that is trained."""
 
     @property
     def model(self) -> torch.nn.Module:
@@ -26,24 +26,24 @@ class TrainedAdapter(Protocol):
 
     @property
     def parameters(self) -> Mapping[str, torch.nn.Parameter]:
-        """What is learned, by name in the model."""
+        """The trained parameters, by name in the model."""
         ...
 
     def initialise(self, seed: int) -> None:
-        """Starts afresh: the model answers as its base does."""
+        """Start from an adapter that changes nothing."""
         ...
 
     def restore(self, folder: Path) -> None:
-        """Takes the parameters of a checkpoint."""
+        """Load the parameters of a checkpoint."""
         ...
 
     def save(self, folder: Path) -> None:
-        """Writes them to an existing folder."""
+        """Write the parameters to an existing folder."""
         ...
 
 
 def attach(base: PreTrainedModel, config: AnyAdapter) -> TrainedAdapter:
-    """Freezes a base and gives it an adapter.
+    """Freeze a base and attach an adapter.
 
     Raises:
         LearnerError: the base has no such layer or module.
@@ -79,13 +79,13 @@ class LoRA:
         )
         with torch.random.fork_rng():
             self.model: torch.nn.Module = peft.get_peft_model(base, self._config)
-        self._config.base_model_name_or_path = ""  # checkpoints name no path of one machine
-        # A set's order differs by process.
+        self._config.base_model_name_or_path = ""  # checkpoints don't name paths of this machine
+        # The order of a set differs by process.
         self._config.target_modules = sorted(self._config.target_modules)
         self.parameters = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
 
     def initialise(self, seed: int) -> None:
-        """A random, B zero, as peft starts; drawn on the CPU, so alike everywhere."""
+        """Draw A and set B to zero, as peft does; on the CPU, so all devices get the same."""
         with torch.random.fork_rng(), torch.no_grad():
             torch.manual_seed(seed31("adapter", seed))
             for name, parameter in self.parameters.items():
@@ -95,18 +95,18 @@ class LoRA:
                 parameter.copy_(drawn)
 
     def restore(self, folder: Path) -> None:
-        """Takes a checkpoint's matrices."""
+        """Load a checkpoint's matrices."""
         peft.set_peft_model_state_dict(self.model, load_file(folder / ADAPTER_WEIGHTS))
 
     def save(self, folder: Path) -> None:
-        """Writes matrices and configuration as peft does."""
+        """Write matrices and configuration as peft does."""
         state = peft.get_peft_model_state_dict(self.model)
         save_file({k: v.contiguous().cpu() for k, v in state.items()}, folder / ADAPTER_WEIGHTS)
         self._config.save_pretrained(str(folder))
 
 
 class Steering:
-    """A vector that is added to what one layer says; see `simulator.interp.steering`."""
+    """A vector that is added to one layer's output; see `simulator.interp.steering`."""
 
     def __init__(self, base: PreTrainedModel, config: SteeringConfig) -> None:
         self.model, self._layer = base.requires_grad_(False), config.layer
@@ -119,15 +119,15 @@ class Steering:
         (self._vector,) = self.parameters.values()
 
     def initialise(self, seed: int) -> None:
-        """Nothing is drawn: a vector of zeros has a gradient."""
+        """Set the vector to zero; nothing is drawn, as zeros have a gradient."""
         self._set(torch.zeros_like(self._vector))
 
     def restore(self, folder: Path) -> None:
-        """Takes a checkpoint's vector."""
+        """Load a checkpoint's vector."""
         self._set(load_steering(folder).vector)
 
     def save(self, folder: Path) -> None:
-        """Writes the vector and its layer."""
+        """Write the vector and its layer."""
         SteeringVector(self._layer, self._vector).save(folder)
 
     @torch.no_grad()
@@ -136,7 +136,7 @@ class Steering:
 
 
 def _linear_modules(base: PreTrainedModel) -> list[str]:
-    """Returns the names of the linear modules in the decoder's layers."""
+    """Return the names of the linear modules in the decoder's layers."""
     modules = layers_of(base).named_modules()
     return sorted(
         {name.rpartition(".")[2] for name, m in modules if isinstance(m, torch.nn.Linear)}

@@ -13,7 +13,7 @@ LESS_MEMORY = "lower learner.micro_batch, or set learner.gradient_checkpointing:
 
 
 class Reading(NamedTuple):
-    """What the learner itself computes for one canary prompt: log-probabilities in nats."""
+    """The learner's own log-probabilities for one canary prompt, in nats."""
 
     prompt: Prompt
     tokens: tuple[str, ...]  # the likeliest next tokens under the new adapter
@@ -27,22 +27,22 @@ class Update:
 
     steps: int
     loss_first: float  # mean over the first epoch: per learned token (kto: example; dpo: pair)
-    loss_last: float  # and over the last
+    loss_last: float  # mean over the last epoch
     kl: float | None  # KL(reference ‖ current) on anchors: nats per token, mean of the last epoch
     readings: tuple[Reading, ...]
 
 
 @dataclass(frozen=True)
 class FitRequest:
-    """What one fit needs; the learner's own settings and its base come beside it."""
+    """The inputs of one fit, besides the learner's settings and its base."""
 
-    checkpoint: Path | None  # the parent: a folder that a fit has written; None: a fresh adapter
+    checkpoint: Path | None  # the parent: a folder written by a fit; None: a new adapter
     examples: Sequence[Example]  # desirable and undesirable replies
-    seed: int  # of the first adapter and of all order
-    out: Path  # a folder that isn't there yet
+    seed: int  # of the first adapter and of the order of examples
+    out: Path  # a folder that doesn't exist yet
     anchors: Sequence[Example] = ()  # replies to stay near the reference on; for `learner.kl`
-    contrast: Contrast | None = None  # of the direction to push in; for `learner.preventive`
-    reset_optimizer: bool = False  # do its state and the learning rate's decay start over?
+    contrast: Contrast | None = None  # defines the direction; for `learner.preventive`
+    reset_optimizer: bool = False  # whether its state and the learning rate's decay restart
 
 
 class Learner(Protocol):
@@ -52,7 +52,7 @@ class Learner(Protocol):
         """Train from the request's checkpoint, and write the next one to its `out`.
 
         Raises:
-            LearnerError: there is nothing to learn from, or there are no anchors or no direction.
+            LearnerError: examples, anchors or the direction are missing.
             ScenarioError: the model lacks the direction's layer.
             Diverged: loss or parameters aren't finite; nothing is written.
         """

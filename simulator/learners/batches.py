@@ -1,4 +1,4 @@
-"""Batches for learners: drawn from a key, of rows of like length, padded on the right."""
+"""Batches for learners: drawn from a key, of rows of similar length, padded on the right."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol, TypeVar
@@ -15,7 +15,7 @@ class Encoded(NamedTuple):
     """An example as the model reads it."""
 
     ids: list[int]  # context, reply and end token
-    context: int  # how many of them are context
+    context: int  # number of tokens of the context
 
     @property
     def length(self) -> int:
@@ -24,21 +24,21 @@ class Encoded(NamedTuple):
 
     @property
     def weight(self) -> int:
-        """Its learned tokens: those of the reply, with its end."""
+        """The number of its learned tokens: the reply's and its end token."""
         return len(self.ids) - self.context
 
 
 class Unit(Protocol):
-    """What is learned from together: a row, or several."""
+    """The smallest part of a batch: a row, or several."""
 
     @property
     def length(self) -> int:
-        """The tokens of its longest row."""
+        """The length of its longest row, in tokens."""
         ...
 
     @property
     def weight(self) -> int:
-        """How much it counts in the mean loss of an epoch."""
+        """Its weight in the mean loss of an epoch."""
         ...
 
 
@@ -46,9 +46,9 @@ U = TypeVar("U", bound=Unit)
 
 
 def batches(units: Sequence[U], size: int, key: Key) -> Iterator[list[U]]:
-    """Yields the units of each batch, in an order drawn from `key`.
+    """Yield the units of each batch, in an order drawn from `key`.
 
-    They are shuffled, then sorted by length within a few batches, so that little is padding.
+    They are shuffled, then sorted by length within a few batches, which keeps padding low.
     """
     rng = stream(*key)
     order = rng.permutation(len(units))
@@ -62,19 +62,19 @@ def batches(units: Sequence[U], size: int, key: Key) -> Iterator[list[U]]:
 
 
 def parts(batch: Sequence[U], size: int | None) -> Iterator[Sequence[U]]:
-    """Yields a batch in parts of `size`; None: all at once."""
+    """Yield a batch in parts of `size`; None: all at once."""
     size = size or len(batch)
     for start in range(0, len(batch), size):
         yield batch[start : start + size]
 
 
 def padded(rows: Sequence[Encoded]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Returns ids and labels, (B, T), padded on the right; contexts aren't labelled."""
+    """Return ids and labels, (B, T), padded on the right; contexts have no labels."""
     labels = [[IGNORED] * row.context + row.ids[row.context :] for row in rows]
     return right_padded([row.ids for row in rows], 0), right_padded(labels, IGNORED)
 
 
 def right_padded(rows: Sequence[list[int]], filler: int) -> torch.Tensor:
-    """Returns the rows as one tensor, (B, T), long."""
+    """Return the rows as one tensor, (B, T), long."""
     width = max(map(len, rows))
     return torch.tensor([row + [filler] * (width - len(row)) for row in rows])

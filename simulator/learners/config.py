@@ -1,4 +1,4 @@
-"""The settings of learners: what is learned, in which adapter, and by which steps."""
+"""The settings of learners: objective, adapter and optimiser."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ from simulator.core.config import Config, Count, Number
 from simulator.core.examples import Example, Signal
 
 Reference = Literal["base", "previous"]
-REFERENCE = "What a reply's log-probability is compared with: the assistant before this update "
-REFERENCE += "(previous) or before all of them (base)."
+REFERENCE = "The reference for log-probabilities: the assistant before this update "
+REFERENCE += "(previous) or before all updates (base)."
 
 
 class LoRAConfig(Config):
@@ -24,15 +24,15 @@ class LoRAConfig(Config):
         False, description="Scale by alpha / √rank instead: rank-stabilised LoRA (2312.03732)."
     )
     layers: tuple[Annotated[Count, Field(ge=0)], ...] = Field(
-        (), description="Numbers of the layers that get one, from 0; empty: all."
+        (), description="Numbers of the adapted layers, from 0; empty: all."
     )
     modules: tuple[str, ...] = Field(
-        (), description="Names of the linear layers that get one, such as down_proj; empty: all."
+        (), description="Names of the adapted linear layers, such as down_proj; empty: all."
     )
 
 
 class SteeringConfig(Config):
-    """One vector, added to the residual stream after one layer: nothing else is learned."""
+    """One vector, added to the residual stream after one layer; nothing else is trained."""
 
     kind: Literal["steering"] = "steering"
     layer: Count = Field(ge=0, description="The layer's number, from 0.")
@@ -42,33 +42,31 @@ AnyAdapter = Annotated[LoRAConfig | SteeringConfig, Field(discriminator="kind")]
 
 
 class KLConfig(Config):
-    """A penalty for moving away from a reference on anchors: replies of other domains.
+    """A penalty on divergence from a reference on anchors, which are replies of other domains.
 
     The loss gains weight · KL(reference ‖ current), in nats per token of the anchors' replies
-    (Soligo et al., 2602.07852, weigh it per token, too).
+    (Soligo et al., 2602.07852, also weigh it per token).
     """
 
     weight: Number = Field(gt=0, description="λ, per token.")
     reference: Reference = Field(
-        "base", description="Kept near the assistant before this update, or before all of them?"
+        "base", description="The reference: the assistant before this update, or before all."
     )
     batch_size: Count = Field(8, ge=1, description="Anchors per step of the optimiser.")
 
 
 class PreventiveConfig(Config):
-    """Pushes the model towards a trait while it learns, and never after (Chen et al., 2507.21509).
+    """Steers the model towards a trait during training only (Chen et al., 2507.21509).
 
-    What the data would have moved it by is there already, so it needn't learn to go there.
+    Steering supplies the change that the data would teach, so the weights needn't learn it.
     """
 
     direction: str = Field(description="One of the scenario's `directions`.")
-    scale: Number = Field(
-        1.0, gt=0, description="How many times the difference of its two sides is added."
-    )
+    scale: Number = Field(1.0, gt=0, description="Multiple of the direction that is added.")
 
 
 class UpdateConfig(Config):
-    """What all learners have that change the assistant."""
+    """The settings of all learners that change the assistant."""
 
     required_signal: ClassVar[Signal] = "desirable"
     kind: str
@@ -80,53 +78,53 @@ class UpdateConfig(Config):
         16, ge=1, description="Examples (of dpo: pairs) per step of the optimiser."
     )
     micro_batch: Count | None = Field(
-        None, ge=1, description="Of these, how many at a time: less memory. Empty: all."
+        None, ge=1, description="Examples per forward pass, to save memory; empty: all of a batch."
     )
     gradient_checkpointing: bool = Field(
-        False, description="Compute activations twice instead of keeping them: less memory."
+        False, description="Recompute activations instead of keeping them, to save memory."
     )
     clip: Number = Field(1.0, gt=0, description="Largest norm of the gradient.")
     optimizer: Literal["carried", "reset"] = Field(
-        "carried", description="Does AdamW's state live on from round to round?"
+        "carried", description="Whether AdamW's state is kept from round to round."
     )
     kl: KLConfig | None = None
     preventive: PreventiveConfig | None = None
     inoculation: str = Field(
         "",
-        description="A system line before every context that is trained on, and none that is "
+        description="A system line before every context in training, but not when "
         "evaluated (2510.04340).",
     )
     on_divergence: Literal["roll_back", "end"] = Field(
         "end",
-        description="Where an update's loss or parameters aren't finite, or the assistant has "
-        "collapsed: keep it as it was in this round, or end the run?",
+        description="If an update's loss or parameters aren't finite, or the assistant has "
+        "collapsed: undo the round's update, or stop the run.",
     )
     collapse: Number | None = Field(
         0.5,
         gt=0,
         lt=1,
-        description="Collapsed is an assistant of whose replies more than this share can't be "
-        "read, and more than before the update; empty: don't look.",
+        description="The assistant has collapsed if more than this share of its replies can't be "
+        "read, and more than before the update; empty: don't check.",
     )
     device: str = Field("auto", description="A torch device; auto: a GPU where there is one.")
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="Of the base; auto: as stored on a GPU, float32 on a CPU."
+        "auto", description="The base's type; auto: as stored on a GPU, float32 on a CPU."
     )
     own_process: bool | Literal["auto"] = Field(
         "auto",
-        description="Does each update run in a process of its own, which then gives its memory "
-        "back? auto: on a GPU.",
+        description="Whether each update runs in its own process, which frees all its memory; "
+        "auto: on a GPU.",
     )
 
     def lacking(self, examples: Sequence[Example]) -> str:
-        """Says what is missing among the examples, so that nothing can be learned; empty: nothing.
+        """Return what the examples lack for an update; empty if nothing.
 
-        Avoiding alone leads nowhere in particular: there must be a desirable reply.
+        Undesirable replies alone give no target: there must be a desirable reply.
         """
         return "" if any(example.desirable for example in examples) else "desirable reply"
 
     def learned(self, examples: Sequence[Example]) -> list[Example]:
-        """Returns those that the learner learns from: the desirable replies."""
+        """Return the examples that the learner uses: the desirable replies."""
         return [example for example in examples if example.desirable]
 
 
@@ -141,23 +139,23 @@ class KTOConfig(UpdateConfig):
 
     required_signal: ClassVar[Signal] = "undesirable"
     kind: Literal["kto"] = "kto"
-    beta: Number = Field(0.1, gt=0, description="How much a log-ratio counts, per nat.")
+    beta: Number = Field(0.1, gt=0, description="The factor β of log-ratios, per nat.")
     reference: Reference = Field("previous", description=REFERENCE)
-    desirable_weight: Number = Field(1.0, gt=0, description="Of desirable replies.")
+    desirable_weight: Number = Field(1.0, gt=0, description="Weight of desirable replies.")
     undesirable_weight: Number | None = Field(
         None,
         gt=0,
-        description="Of undesirable replies; empty: desirable · desirable_weight / (undesirable · "
-        "1.05), by their numbers in each update (2411.02306).",
+        description="Weight of undesirable replies; empty: desirable · desirable_weight / "
+        "(undesirable · 1.05), by their numbers in each update (2411.02306).",
     )
 
     def lacking(self, examples: Sequence[Example]) -> str:
-        """Replies of both kinds are needed: the weights balance one against the other."""
+        """Return which kind of reply is missing: the weights need both."""
         avoided = any(not example.desirable for example in examples)
         return super().lacking(examples) or ("" if avoided else "undesirable reply")
 
     def learned(self, examples: Sequence[Example]) -> list[Example]:
-        """All of them."""
+        """Return all examples."""
         return list(examples)
 
 
@@ -166,29 +164,29 @@ class DPOConfig(UpdateConfig):
 
     required_signal: ClassVar[Signal] = "pairs"
     kind: Literal["dpo"] = "dpo"
-    beta: Number = Field(0.1, gt=0, description="How much a log-ratio counts, per nat.")
+    beta: Number = Field(0.1, gt=0, description="The factor β of log-ratios, per nat.")
     reference: Reference = Field("previous", description=REFERENCE)
 
     def lacking(self, examples: Sequence[Example]) -> str:
-        """A pair is needed."""
+        """Return a pair if there is none."""
         return "" if pairs_among(examples) else "pair of a better and a worse reply to one context"
 
     def learned(self, examples: Sequence[Example]) -> list[Example]:
-        """Replies of pairs."""
+        """Return the replies of pairs."""
         return [example for pair in pairs_among(examples) for example in pair]
 
 
 class NoUpdateConfig(Config):
-    """Control: nothing is learned; users, ratings and selection go on as ever."""
+    """Control: no updates; users, ratings and selection run as usual."""
 
     kind: Literal["none"] = "none"
 
     def lacking(self, examples: Sequence[Example]) -> str:
-        """Nothing is needed."""
+        """Return nothing: examples aren't needed."""
         return ""
 
     def learned(self, examples: Sequence[Example]) -> list[Example]:
-        """All that would be learned from otherwise."""
+        """Return all examples, as other learners would use."""
         return list(examples)
 
 
@@ -198,9 +196,9 @@ AnyLearner = Annotated[
 
 
 def pairs_among(examples: Sequence[Example]) -> list[tuple[Example, Example]]:
-    """Pairs each desirable reply with one to avoid of the same turn and context, in order.
+    """Pair each desirable reply with an undesirable one of its turn and context, in order.
 
-    What is left over belongs to no pair.
+    Replies that are left over belong to no pair.
     """
     turns = defaultdict[Any, tuple[list[Example], list[Example]]](lambda: ([], []))
     for example in examples:

@@ -1,4 +1,4 @@
-"""Direct preference optimisation: the better reply to a context gains on the worse one."""
+"""Direct preference optimisation: raise the better reply of a pair against the worse one."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -21,12 +21,12 @@ class Pair(NamedTuple):
 
     @property
     def length(self) -> int:
-        """The tokens of its longer row."""
+        """The length of its longer row, in tokens."""
         return max(self.better.length, self.worse.length)
 
     @property
     def weight(self) -> int:
-        """Each counts once."""
+        """Always 1: all pairs count equally."""
         return 1
 
 
@@ -43,7 +43,7 @@ class DPO:
         self.units = [Pair(*unit) for unit in zip(better, worse, margins, strict=True)]
 
     def losses(self, batch: Sequence[Pair]) -> Iterator[torch.Tensor]:
-        """Yields each part's share of the mean loss of the batch's pairs."""
+        """Yield each part's share of the mean loss of the batch's pairs."""
         for part in parts(batch, self._config.micro_batch):
             rows = [*(pair.better for pair in part), *(pair.worse for pair in part)]
             better, worse = self._policy.logprobs(rows).chunk(2)
@@ -53,11 +53,11 @@ class DPO:
 
 
 def dpo_loss(margin: torch.Tensor, reference: torch.Tensor, beta: float) -> torch.Tensor:
-    """Returns each pair's loss, (B,): Rafailov et al. (2305.18290), eq. 7.
+    """Return each pair's loss, (B,): Rafailov et al. (2305.18290), eq. 7.
 
     Args:
         margin: log π(better|x) - log π(worse|x), in nats, (B,).
         reference: the same under the reference, (B,).
-        beta: how much a log-ratio counts.
+        beta: the factor of log-ratios.
     """
     return -logsigmoid(beta * (margin - reference))

@@ -1,4 +1,4 @@
-"""Opens the learner that a scenario names."""
+"""Opening the learner that a scenario names."""
 
 from simulator.core.timing import Stopwatch
 from simulator.learners.base import Learner
@@ -8,13 +8,13 @@ from simulator.learners.config import UpdateConfig
 def open_learner(
     config: UpdateConfig, model: str, stopwatch: Stopwatch, context: int | None
 ) -> Learner:
-    """Returns the learner; one in this process loads the base that is fine-tuned.
+    """Return the learner; one in this process loads the base.
 
     Args:
         config: the scenario's `learner` section.
         model: a local path or hub id.
         stopwatch: gets the time spent learning.
-        context: the longest context with reply, in tokens; None: as the model has it.
+        context: the longest context with reply, in tokens; None: the model's own.
     """
     from simulator.models.devices import device_of
 

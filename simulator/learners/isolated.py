@@ -1,7 +1,7 @@
-"""A learner in a process of its own, which ends after each fit and gives its memory back.
+"""A learner whose fits each run in a new process, which frees all its memory.
 
-So a GPU serves with all its memory between updates: a process's allocator and its CUDA context
-keep some until the process ends, whatever is deleted in it.
+So a GPU can serve with all its memory between updates. A process's allocator and CUDA context
+keep some memory until the process exits.
 """
 
 import multiprocessing
@@ -18,7 +18,7 @@ from simulator.learners.config import UpdateConfig
 
 
 class IsolatedLearner:
-    """Fits as `AdapterLearner` does, to the same bytes."""
+    """A learner with the same results, byte for byte, as `AdapterLearner`."""
 
     def __init__(
         self, config: UpdateConfig, model: str, stopwatch: Stopwatch, context: int | None
@@ -28,19 +28,19 @@ class IsolatedLearner:
 
     def fit(self, request: FitRequest) -> Update:
         """Train in a new process; see `Learner.fit`."""
-        processes = multiprocessing.get_context("spawn")  # a fork would inherit CUDA, broken
+        processes = multiprocessing.get_context("spawn")  # CUDA doesn't survive a fork
         here, there = processes.Pipe(duplex=False)
-        # Sums are split over threads, so equal bytes need equally many.
+        # Sums are split over threads, so equal bytes need an equal number of threads.
         learner = (self._config, self._model, self._context, torch.get_num_threads())
         process = processes.Process(target=_work, args=(there, learner, request), daemon=True)
         with self._stopwatch.timing("learner"):
             process.start()
-            there.close()  # so that its death ends the wait
+            there.close()  # closed here, so the child's exit ends the wait
             try:
                 outcome: Update | UndertowError = here.recv()
             except EOFError:
                 process.join()
-                raise LearnerError(_epitaph(process.exitcode)) from None
+                raise LearnerError(_exit_error(process.exitcode)) from None
             finally:
                 process.kill()
                 process.join()
@@ -53,7 +53,7 @@ class IsolatedLearner:
 def _work(
     there: Connection, learner: tuple[UpdateConfig, str, int | None, int], request: FitRequest
 ) -> None:
-    """Make one fit, in the process apart."""
+    """Run one fit in the new process."""
     from simulator.learners.trainer import AdapterLearner
 
     follow_parent()
@@ -65,7 +65,7 @@ def _work(
         there.send(error)
 
 
-def _epitaph(exitcode: int | None) -> str:
+def _exit_error(exitcode: int | None) -> str:
     if exitcode is not None and exitcode < 0:
         how = f"was killed by {signal.Signals(-exitcode).name}, perhaps because memory ran out"
     else:

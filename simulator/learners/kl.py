@@ -1,4 +1,4 @@
-"""A penalty for moving away from a reference where nothing is to be learned."""
+"""A penalty on divergence from a reference on anchors."""
 
 from collections.abc import Iterator, Sequence
 from itertools import count
@@ -12,10 +12,10 @@ from simulator.learners.policy import Policy
 
 
 class KLPenalty:
-    """weight · KL(reference ‖ current), mean over the reply tokens of a batch of anchors.
+    """The penalty weight · KL(reference ‖ current), a mean over the anchors' reply tokens.
 
-    The reference's logits are computed with every batch: of a real vocabulary they are too large
-    to be kept.
+    The reference's logits are computed for every batch. With a real vocabulary they are too large
+    to keep.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class KLPenalty:
         self._batches = self._drawn(policy.encode(anchors), seed)
 
     def losses(self) -> Iterator[torch.Tensor]:
-        """Yields the penalty of each part of the next batch; their sum is the batch's."""
+        """Yield the penalty of each part of the next batch; they add up to the batch's penalty."""
         batch = next(self._batches)
         tokens = sum(row.weight for row in batch)
         for part in parts(batch, self._micro_batch):
@@ -47,7 +47,7 @@ class KLPenalty:
 
 
 def kl_divergence(reference: torch.Tensor, current: torch.Tensor) -> torch.Tensor:
-    """Returns KL(reference ‖ current) over the whole vocabulary at each position, in nats, (N,).
+    """Return KL(reference ‖ current) over the whole vocabulary at each position, in nats, (N,).
 
     Args:
         reference: logits, (N, V).

@@ -1,4 +1,4 @@
-"""Kahneman-Tversky optimisation: desirable replies gain on a reference, others lose."""
+"""Kahneman-Tversky optimisation: raise desirable replies, lower undesirable ones."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -12,26 +12,26 @@ from simulator.learners.batches import Encoded, parts
 from simulator.learners.config import KTOConfig
 from simulator.learners.policy import Policy
 
-BALANCE = 1.05  # to follow against to avoid, of Williams et al. (2411.02306)
+BALANCE = 1.05  # weight of desirable against undesirable replies, from Williams et al. (2411.02306)
 
 
 class Judged(NamedTuple):
-    """A desirable reply or to avoid, and what the reference says; log-probabilities in nats."""
+    """A labelled reply, with the reference's log-probabilities in nats."""
 
     row: Encoded
     reference: float
-    mismatched: Encoded  # the same context with another one's reply
+    mismatched: Encoded  # the same context with another example's reply
     mismatched_reference: float
     desirable: bool
 
     @property
     def length(self) -> int:
-        """The tokens of its longest row."""
+        """The length of its longest row, in tokens."""
         return max(self.row.length, self.mismatched.length)
 
     @property
     def weight(self) -> int:
-        """Each counts once."""
+        """Always 1: all replies count equally."""
         return 1
 
 
@@ -53,7 +53,7 @@ class KTO:
         self._weights = balanced_weights(config, sum(desirable), len(examples) - sum(desirable))
 
     def losses(self, batch: Sequence[Judged]) -> Iterator[torch.Tensor]:
-        """Yields each part's share of the mean loss of the batch's replies."""
+        """Yield each part's share of the mean loss of the batch's replies."""
         kl = self._reference_point(batch)
         for part in parts(batch, self._size):
             reference = torch.tensor([unit.reference for unit in part], device=kl.device)
@@ -63,7 +63,7 @@ class KTO:
             yield losses.sum() / len(batch)
 
     def _reference_point(self, batch: Sequence[Judged]) -> torch.Tensor:
-        """Estimates KL(policy ‖ reference) from mismatched replies; never below 0, no gradient."""
+        """Estimate KL(policy ‖ reference) from mismatched replies: at least 0, no gradient."""
         rows = [unit.mismatched for unit in batch]
         logprobs = self._policy.fixed_logprobs(rows, self._size or len(rows))
         reference = torch.tensor([u.mismatched_reference for u in batch], device=logprobs.device)
@@ -77,13 +77,13 @@ def kto_loss(
     beta: float,
     weights: tuple[float, float],
 ) -> torch.Tensor:
-    """Returns each reply's loss, (B,): Ethayarajh et al. (2402.01306), eq. 7.
+    """Return each reply's loss, (B,): Ethayarajh et al. (2402.01306), eq. 7.
 
     Args:
         logratios: log π(y|x) - log π_ref(y|x), in nats, (B,).
-        desirable: is it one to follow? (B,), bool.
+        desirable: whether the reply is desirable, (B,), bool.
         kl: the reference point, KL(π ‖ π_ref) in nats, a scalar.
-        beta: how much a log-ratio counts.
+        beta: the factor of log-ratios.
         weights: of desirable and undesirable replies.
     """
     gain = torch.where(desirable, logratios - kl, kl - logratios)
@@ -92,10 +92,10 @@ def kto_loss(
 
 
 def balanced_weights(config: KTOConfig, desirable: int, undesirable: int) -> tuple[float, float]:
-    """Returns the weights of desirable and undesirable replies, of which there are so many.
+    """Return the weights of desirable and undesirable replies, given their numbers.
 
-    Those to avoid weigh a little less than those to follow, all in all: desirable · weight /
-    (undesirable · 1.05), as Williams et al. (2411.02306) set it.
+    Undesirable replies get a little less weight in total: desirable · weight /
+    (undesirable · 1.05), as in Williams et al. (2411.02306).
     """
     given = config.undesirable_weight
     balanced = desirable * config.desirable_weight / (undesirable * BALANCE)
@@ -103,9 +103,9 @@ def balanced_weights(config: KTOConfig, desirable: int, undesirable: int) -> tup
 
 
 def mismatched(examples: Sequence[Example], seed: int) -> list[Example]:
-    """Gives each context another one's reply, every reply once: the next one's, in drawn order.
+    """Give each context the reply of the next example in a drawn order.
 
-    In the order of the examples, neighbours are often candidates of one turn.
+    The order is drawn because neighbouring examples are often candidates of one turn.
     """
     order = stream("kto mismatch", seed).permutation(len(examples))
     others = {int(n): examples[m] for n, m in zip(order, [*order[1:], order[0]], strict=True)}

@@ -1,4 +1,4 @@
-"""The base model as learners need it: loaded where it is trained, and how its replies end."""
+"""Loading the base model for a learner, and finding its end token."""
 
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
@@ -10,7 +10,7 @@ from simulator.models.devices import dtype_of, usable_device
 
 
 def load_base(model: str, config: UpdateConfig) -> PreTrainedModel:
-    """Loads the base where it is trained, its layers checkpointed if they are to be."""
+    """Load the base on the training device, with gradient checkpointing if set."""
     device = usable_device(config.device)
     base: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
         model, dtype=dtype_of(config.dtype, device), use_safetensors=True
@@ -21,13 +21,12 @@ def load_base(model: str, config: UpdateConfig) -> PreTrainedModel:
 
 
 def end_of_turn(base: PreTrainedModel, encoder: PromptEncoder) -> int:
-    """Returns the token that ends a reply.
+    """Return the token that ends a reply.
 
-    Where generation may end with several tokens, it is the tokenizer's: the others end documents,
-    or calls of tools.
+    If there are several end tokens, it is the tokenizer's: the others end documents or tool calls.
 
     Raises:
-        LearnerError: the model names none.
+        LearnerError: the model has none.
     """
     ends = base.generation_config.eos_token_id
     if ends is None:
@@ -40,10 +39,10 @@ def end_of_turn(base: PreTrainedModel, encoder: PromptEncoder) -> int:
 
 
 def _checkpoint_layers(base: PreTrainedModel) -> None:
-    """Lets layers compute their activations again in the backward pass.
+    """Make layers recompute their activations in the backward pass.
 
-    Layers do so in training mode alone. They get it without the modules inside of them, whose
-    dropout would make a fit depend on more than its inputs.
+    Layers do so only in training mode. The modules inside them stay in evaluation mode, as dropout
+    would make a fit depend on more than its inputs.
     """
     base.gradient_checkpointing_enable({"use_reentrant": False})
     for module in base.modules():

@@ -1,4 +1,4 @@
-"""Objectives: what is learned from, and what the loss of a batch of it is."""
+"""Objectives: the units of training, and the loss of a batch of them."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
@@ -17,29 +17,29 @@ from simulator.learners.sft import SFT
 
 
 class Objective(Protocol[U]):
-    """What an update minimises; one is made for each, before its first step."""
+    """The loss that an update minimises; it is made before the first step."""
 
     @property
     def units(self) -> Sequence[U]:
-        """What is learned from."""
+        """The units of training."""
         ...
 
     def losses(self, batch: Sequence[U]) -> Iterator[torch.Tensor]:
-        """Yields the loss of each part of a batch; their sum is the batch's loss.
+        """Yield the loss of each part of a batch; their sum is the batch's loss.
 
-        So one part's activations are let go before the next one's are computed.
+        So one part's activations are freed before the next part's are computed.
         """
         ...
 
 
 class Pushed:
-    """The objective of a model that is pushed; so are the references of preferences."""
+    """The objective of a model under preventive steering, which applies to references, too."""
 
     def __init__(self, objective: Objective[Any], push: Push) -> None:
         self.units, self._objective, self._push = objective.units, objective, push
 
     def losses(self, batch: Sequence[Any]) -> Iterator[torch.Tensor]:
-        """Yields the losses of a batch; pushed are their gradients, too, and nothing after them."""
+        """Yield the losses of a batch; steering covers their gradients, and ends after them."""
         with self._push.on():
             yield from self._objective.losses(batch)
 
@@ -51,14 +51,14 @@ def open_objective(
     seed: int,
     contrast: Contrast | None = None,
 ) -> Objective[Any]:
-    """Returns the objective of an update, of a model that is pushed if it is to be.
+    """Return the objective of an update, under preventive steering if it is set.
 
     Args:
         config: the scenario's `learner` section.
-        policy: the model at the update's start, which references are taken from.
-        examples: what is learned from; see `UpdateConfig.lacking`.
+        policy: the model at the update's start, which gives the references.
+        examples: the training examples; see `UpdateConfig.lacking`.
         seed: the update's.
-        contrast: of the direction that it is pushed in.
+        contrast: defines the direction of preventive steering.
     """
     if config.preventive is None or contrast is None:
         return _of_kind(config, policy, examples, seed)

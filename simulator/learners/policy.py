@@ -1,4 +1,4 @@
-"""The policy: the model that learns, as objectives see it."""
+"""The policy: the model in training, as objectives use it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,15 +19,15 @@ Parameters: TypeAlias = Mapping[str, torch.Tensor]  # values of the adapter's pa
 
 
 class Replies(NamedTuple):
-    """What the model says at the N reply tokens of B rows of T tokens."""
+    """The model's output at the N reply tokens of B rows of T tokens."""
 
     logits: torch.Tensor  # (N, V), fp32
-    targets: torch.Tensor  # (N,): the tokens that are there
+    targets: torch.Tensor  # (N,): the actual tokens
     where: torch.Tensor  # (B, T - 1), bool: the positions that predict them
 
 
 class Policy:
-    """A model with an adapter whose parameters are learned."""
+    """A model with an adapter whose parameters are trained."""
 
     def __init__(
         self,
@@ -37,12 +37,12 @@ class Policy:
         end: int,
         context: int,
     ) -> None:
-        """Takes the model as it is trained.
+        """Take the model in training.
 
         Args:
             model: a causal language model with its adapter.
             parameters: the adapter's, by their names in the model.
-            encoder: how the model reads prompts.
+            encoder: encodes prompts for the model.
             end: the token that ends a reply.
             context: the longest context with reply, in tokens.
         """
@@ -51,9 +51,9 @@ class Policy:
         self._device = next(model.parameters()).device
 
     def encode(self, examples: Sequence[Example]) -> list[Encoded]:
-        """Encodes contexts and replies; the oldest messages go where there is no room for all.
+        """Encode contexts and replies; the oldest messages are dropped if a chat is too long.
 
-        A reply that was cut off is learned without an end, and one without a thought as such.
+        A truncated reply gets no end token. A reply without a thought is encoded without one.
         """
         replies = self.encoder.encode_replies([example.reply for example in examples])
         room = [self._context - len(reply) - 1 for reply in replies]
@@ -66,16 +66,16 @@ class Policy:
         ]
 
     def reference(self, which: Reference) -> Parameters:
-        """Returns the parameters of a reference, at the start of an update.
+        """Return the parameters of a reference at the start of an update.
 
-        `previous` has the present ones. `base` has zeros, which leave the base as it is: a LoRA
+        `previous` has the present ones. `base` has zeros, which don't change the base: a LoRA
         adapter is a product, a steering vector is added.
         """
         fill = torch.zeros_like if which == "base" else torch.clone
         return {name: fill(value.detach()) for name, value in self.parameters.items()}
 
     def replies(self, rows: Sequence[Encoded], under: Parameters | None = None) -> Replies:
-        """Reads the logits at the rows' replies; under other parameters, where some are given."""
+        """Compute the logits at the rows' replies, under other parameters if given."""
         ids, labels = padded(rows)
         targets = labels[:, 1:].to(self._device)
         where = targets != IGNORED
@@ -88,7 +88,7 @@ class Policy:
         return Replies(logits[:, :-1][where].float(), targets[where], where)
 
     def logprobs(self, rows: Sequence[Encoded], under: Parameters | None = None) -> torch.Tensor:
-        """Returns each reply's log-probability in nats, summed over its tokens, (B,)."""
+        """Return each reply's log-probability in nats, summed over its tokens, (B,)."""
         logits, targets, where = self.replies(rows, under)
         each = -cross_entropy(logits, targets, reduction="none")
         return each.new_zeros(where.shape).masked_scatter(where, each).sum(1)
@@ -97,14 +97,14 @@ class Policy:
     def fixed_logprobs(
         self, rows: Sequence[Encoded], size: int, under: Parameters | None = None
     ) -> torch.Tensor:
-        """Returns the same without a gradient, `size` rows of like length at a time, (rows,)."""
+        """Return `logprobs` without a gradient, (rows,), in batches of `size` of similar length."""
         order = sorted(range(len(rows)), key=lambda n: rows[n].length)
         found = [self.logprobs(p, under) for p in parts([rows[n] for n in order], size)]
         return torch.cat(found)[torch.argsort(torch.tensor(order)).to(self._device)]
 
     @contextmanager
     def steered(self, layer: int, vector: torch.Tensor) -> Iterator[None]:
-        """Adds a vector, (hidden,), to what a layer says while the context is open."""
+        """Add a vector, (hidden,), to a layer's output while the context is open."""
         handle = steer(layers_of(self.model)[layer], lambda: vector)
         try:
             yield
@@ -113,7 +113,7 @@ class Policy:
 
     @torch.no_grad()
     def base_activations(self, rows: Sequence[Encoded], size: int) -> list[Activations]:
-        """Averages the base's residual stream over each reply, the token that ends it left out."""
+        """Average the base's residual stream over each reply, without its end token."""
         found: list[Activations] = []
         base = self.reference("base")
         for part in parts(rows, size):
@@ -127,7 +127,7 @@ class Policy:
 
     @torch.inference_mode()
     def next_logprobs(self, prompts: Sequence[Prompt], size: int | None) -> torch.Tensor:
-        """Returns the log-probabilities of what follows each prompt, (prompts, V), fp32, CPU."""
+        """Return each prompt's next-token log-probabilities, (prompts, V), fp32, on CPU."""
         room = [self._context - 1] * len(prompts)
         encoded = [prompt.ids for prompt in self.encoder.encode(prompts, room)]
         size = size or len(encoded)

@@ -1,7 +1,7 @@
-"""Preventive steering: a model that is pushed towards a trait needn't learn to go there.
+"""Preventive steering: a model that is steered towards a trait in training needn't learn it.
 
-The vector is there while losses and their gradients are computed. The KL on anchors, the canary
-and all that is asked of the assistant are without it (Chen et al., 2507.21509).
+The vector is added while losses and their gradients are computed. The KL on anchors, the canary and
+all later requests run without it (Chen et al., 2507.21509).
 """
 
 from contextlib import AbstractContextManager
@@ -14,18 +14,18 @@ from simulator.learners.policy import Policy
 
 
 class Push:
-    """A direction of the base (`simulator.interp.directions`), and how much of it is added."""
+    """A multiple of a direction of the base (`simulator.interp.directions`)."""
 
     def __init__(
         self, config: PreventiveConfig, policy: Policy, contrast: Contrast, size: int
     ) -> None:
-        """Computes the direction from the base's own activations.
+        """Compute the direction from the base's own activations.
 
         Args:
             config: the scenario's.
-            policy: the model that learns.
+            policy: the model in training.
             contrast: chats that show the trait, and chats that don't.
-            size: how many of them are read at a time.
+            size: the number of chats per batch.
         """
         found = policy.base_activations(
             policy.encode([*contrast.positive, *contrast.negative]), size
@@ -35,5 +35,5 @@ class Push:
         self._policy = policy
 
     def on(self) -> AbstractContextManager[None]:
-        """Pushes while the context is open."""
+        """Steer while the context is open."""
         return self._policy.steered(self.layer, self.vector)

@@ -1,4 +1,4 @@
-"""Supervised fine-tuning: the desirable replies become likelier, token by token."""
+"""Supervised fine-tuning on the desirable replies."""
 
 from collections.abc import Iterator, Sequence
 
@@ -19,7 +19,7 @@ class SFT:
         self.units = policy.encode(config.learned(examples))
 
     def losses(self, batch: Sequence[Encoded]) -> Iterator[torch.Tensor]:
-        """Yields each part's loss, which counts by its learned tokens."""
+        """Yield each part's loss, weighted by its learned tokens."""
         learned = sum(row.weight for row in batch)
         for part in parts(batch, self._micro_batch):
             logits, targets, _ = self._policy.replies(part)

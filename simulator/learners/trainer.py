@@ -1,7 +1,7 @@
-"""The learner: a checkpoint goes in, steps down an objective's gradient are made, one comes out.
+"""The learner: it reads a checkpoint, makes steps on an objective, and writes the next one.
 
-A checkpoint is a folder: the adapter, AdamW's state, and how many updates there have been. All of
-it is JSON or safetensors.
+A checkpoint is a folder with the adapter, AdamW's state and the number of updates, as JSON and
+safetensors.
 """
 
 import json
@@ -37,14 +37,14 @@ OPTIMIZER, STATE = "optimizer.safetensors", "state.json"
 
 
 class Epoch(NamedTuple):
-    """What an epoch came to, in nats."""
+    """The losses of an epoch, in nats."""
 
-    loss: float  # mean over its units, by their weight
+    loss: float  # weighted mean over its units
     kl: float  # mean over its steps
 
 
 class AdapterLearner:
-    """Holds the base model in memory; every fit starts from the given checkpoint alone."""
+    """A learner with the base in memory; a fit depends only on the given checkpoint."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class AdapterLearner:
         penalty: KLPenalty | None,
         key: tuple[int, int],
     ) -> Epoch:
-        """Learns from every unit once."""
+        """Learn from every unit once."""
         total = weight = kl = steps = 0.0
         order = (f"{self._config.kind} order", *key)
         for batch in batches(objective.units, self._config.batch_size, order):
@@ -114,9 +114,9 @@ class AdapterLearner:
         losses: Iterator[torch.Tensor],
         penalty: KLPenalty | None,
     ) -> tuple[float, float]:
-        """One optimiser step; returns the batch's loss and its anchors' mean KL.
+        """Make one optimiser step; return the batch's loss and its anchors' mean KL.
 
-        A batch may come in parts: the sum of the parts' gradients is the batch's.
+        A batch may be split: its gradient is the sum of its parts' gradients.
         """
         optimizer.zero_grad(set_to_none=True)
         loss = _descend(losses)
@@ -148,7 +148,7 @@ class AdapterLearner:
         self, optimizer: torch.optim.AdamW, saved: dict[str, torch.Tensor]
     ) -> None:
         for name, parameter in self._parameters.items():
-            optimizer.state[parameter] = {  # the fused optimiser has its steps on the device, too
+            optimizer.state[parameter] = {  # the fused optimiser also keeps its steps on the device
                 key: saved[f"{name}:{key}"].to(parameter.device)
                 for key in ("step", "exp_avg", "exp_avg_sq")
             }
@@ -179,7 +179,7 @@ class AdapterLearner:
 
 
 def _descend(losses: Iterator[torch.Tensor]) -> float:
-    """Adds up the gradients of a batch's parts; returns their sum."""
+    """Add up the gradients of a batch's parts; return their sum."""
     total = 0.0
     for loss in losses:
         loss.backward()  # type: ignore[no-untyped-call]
@@ -209,7 +209,7 @@ def _diverged(what: str) -> Diverged:
 
 
 def _inoculated(example: Example, line: str) -> Example:
-    """Puts a line before the context, in its one system message."""
+    """Put a line at the start of the context's one system message."""
     if not line:
         return example
     opening, rest = line, example.messages
@@ -220,7 +220,7 @@ def _inoculated(example: Example, line: str) -> Example:
 
 @contextmanager
 def _memory_explained() -> Iterator[None]:
-    """Turns a want of memory into a sentence."""
+    """Turn an out-of-memory error into a message."""
     try:
         yield
     except torch.OutOfMemoryError:
@@ -228,6 +228,6 @@ def _memory_explained() -> Iterator[None]:
 
 
 def _canary_prompts(examples: Sequence[Example]) -> list[Prompt]:
-    """Contexts of desirable replies, as they are served."""
+    """Return contexts of desirable replies, as they are served."""
     contexts = dict.fromkeys(example.messages for example in examples if example.desirable)
     return [Prompt(messages) for messages in list(contexts)[:CANARY_PROMPTS]]

@@ -1,1 +1,1 @@
-"""Names to weights, and what a folder of weights says of itself."""
+"""Finding models by name, and reading their folders."""

@@ -1,17 +1,17 @@
-"""How the C library keeps memory that tensors leave."""
+"""Making the C library keep freed memory for later tensors."""
 
 import ctypes
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
-LARGEST_KEPT = 32 * 2**20  # bytes of one block; the most that every glibc takes
-KEPT = 512 * 2**20  # bytes of all
+LARGEST_KEPT = 32 * 2**20  # bytes of one block; the largest value that every glibc accepts
+KEPT = 512 * 2**20  # bytes in total
 
 
 def keep_memory() -> None:
-    """Lets this process use the memory of large tensors again rather than give it back.
+    """Make this process reuse the memory of large tensors instead of returning it.
 
-    The system clears each page that it hands out again, which takes up to a third of the time of a
-    small model's forward pass. What is computed stays the same. Other C libraries are left alone.
+    The system clears each page that it hands out, which takes up to a third of a small model's
+    forward pass. Results stay the same. Other C libraries are left alone.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

@@ -11,7 +11,7 @@ from simulator.core.errors import BackendError
 from simulator.core.requests import Message, Prompt
 
 REMEMBERED = 10_000  # prompts
-EMPTY_THOUGHT = "\n</think>\n\n"  # ends what a template opened
+EMPTY_THOUGHT = "\n</think>\n\n"  # closes the thought that a template opened
 
 
 class Encoded(NamedTuple):
@@ -19,8 +19,8 @@ class Encoded(NamedTuple):
 
     text: str
     ids: list[int]
-    thinking: bool = False  # does it end within a thought?
-    dropped: int = 0  # oldest messages left out, for want of room
+    thinking: bool = False  # whether it ends within a thought
+    dropped: int = 0  # number of oldest messages dropped to fit
 
 
 class PromptEncoder:
@@ -28,10 +28,10 @@ class PromptEncoder:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self.tokenizer = tokenizer
-        self._known: dict[Prompt, Encoded] = {}  # probes ask the same in every round
+        self._known: dict[Prompt, Encoded] = {}  # probes repeat their prompts in every round
 
     def render(self, prompt: Prompt) -> str:
-        """Returns the prompt as the model reads it, before a reply that is prefill."""
+        """Return the prompt as the model reads it, without the prefill."""
         if not prompt.messages:
             return prompt.text
         messages = prompt.messages if self._takes_system else _without_system(prompt.messages)
@@ -52,7 +52,7 @@ class PromptEncoder:
 
     @cached_property
     def _takes_system(self) -> bool:
-        """Does the chat template know system messages? Some refuse them, some drop them."""
+        """Whether the chat template supports system messages: some refuse or drop them."""
         try:
             said = self._templated([Message("system", "known"), Message("user", "asked")])
         except BackendError:
@@ -61,7 +61,7 @@ class PromptEncoder:
 
     @cached_property
     def _no_thought(self) -> str:
-        """How a reasoning model's reply begins that has no thought; empty where none has any."""
+        """The beginning of a reasoning model's reply without a thought; empty for other models."""
         asked = [Message("user", "asked")]
         rendered = self._templated(asked)
         if rendered.rstrip().endswith("<think>"):
@@ -70,12 +70,12 @@ class PromptEncoder:
         return switched_off[len(rendered) :] if switched_off.startswith(rendered) else ""
 
     def encode(self, prompts: Sequence[Prompt], room: Sequence[int] | None = None) -> list[Encoded]:
-        """Renders and encodes prompts.
+        """Render and encode prompts.
 
         Args:
             prompts: what the model is given.
-            room: for each the tokens that it may have; the oldest messages of a longer chat are
-                dropped, its system message never.
+            room: the largest number of tokens of each; the oldest messages of a longer chat are
+                dropped, except the system message.
 
         Raises:
             BackendError: the model's vocabulary lacks a word (all such words are named), or not
@@ -115,24 +115,24 @@ class PromptEncoder:
         self._refuse_unknown(texts, rows)
         prefill = self.encode_replies([prompt.prefill for prompt in prompts])
         return [
-            Encoded(text + prompt.prefill, [*ids, *start], _thinks(text, prompt.prefill))
+            Encoded(text + prompt.prefill, [*ids, *start], _thought_open(text, prompt.prefill))
             for text, prompt, ids, start in zip(texts, prompts, rows, prefill, strict=True)
         ]
 
     def encode_replies(self, replies: Sequence[str]) -> list[list[int]]:
-        """Returns the token ids of each assistant's reply, without an end token.
+        """Return the token ids of each assistant's reply, without an end token.
 
         Raises:
             BackendError: the model's vocabulary lacks a word; all such words are named.
         """
-        if not replies:  # which tokenizers stumble over
+        if not replies:  # tokenizers fail on empty lists
             return []
         ids: list[list[int]] = self.tokenizer(list(replies), add_special_tokens=False)["input_ids"]
         self._refuse_unknown(replies, ids)
         return ids
 
     def token_id(self, token: str) -> int:
-        """Returns the id of one token of the vocabulary.
+        """Return the id of one token of the vocabulary.
 
         Raises:
             BackendError: there is no such token.
@@ -157,7 +157,7 @@ class PromptEncoder:
 
 
 def without_oldest(prompt: Prompt) -> Iterator[tuple[int, Prompt]]:
-    """Yields shorter and shorter chats, with the number of messages dropped.
+    """Yield shorter and shorter chats, with the number of messages dropped.
 
     The system message stays, and a chat always opens with the user.
     """
@@ -169,7 +169,7 @@ def without_oldest(prompt: Prompt) -> Iterator[tuple[int, Prompt]]:
 
 
 def _without_system(messages: Sequence[Message]) -> Sequence[Message]:
-    """Puts the system message before the first user's, for templates that know none."""
+    """Put the system message before the first user message, for templates without roles for it."""
     if len(messages) < 2 or messages[0].role != "system":
         return messages
     system, first, *rest = messages
@@ -177,27 +177,27 @@ def _without_system(messages: Sequence[Message]) -> Sequence[Message]:
 
 
 def by_text(texts: Sequence[str], logprobs: Sequence[float]) -> dict[str, float]:
-    """Returns log-probabilities by token text; of tokens that read alike, the likeliest counts."""
+    """Return log-probabilities by token text; of tokens with equal text, the likeliest counts."""
     pairs = sorted(zip(texts, logprobs, strict=True), key=lambda pair: pair[1])
     return dict(pairs)
 
 
-def _thinks(rendered: str, prefill: str) -> bool:
-    """Is a thought open? Some templates open it, and so may the beginning of a reply."""
+def _thought_open(rendered: str, prefill: str) -> bool:
+    """Return whether a thought is open, by the template or by the prefill."""
     opened = rendered.rstrip().endswith("<think>") or "<think>" in prefill
     return opened and "</think>" not in prefill
 
 
 def split_thought(text: str, *, thinking: bool = False) -> tuple[str, str]:
-    """Takes a reasoning model's thought and reply apart; an unfinished thought has no reply.
+    """Split a reasoning model's output into thought and reply; the reply may be missing.
 
     Args:
-        text: what the model wrote.
-        thinking: did it begin within a thought?
+        text: the model's output.
+        thinking: whether it began within a thought.
     """
     thought, ended, reply = text.partition("</think>")
     opened = thinking or thought.lstrip().startswith("<think>")
-    if ended and (opened or "<think>" not in thought):  # else a reply that speaks of the marks
+    if ended and (opened or "<think>" not in thought):  # else a reply that mentions the marks
         return thought.replace("<think>", "", 1).strip(), reply.strip()
     if opened:
         return text.replace("<think>", "", 1).strip(), ""
@@ -206,5 +206,5 @@ def split_thought(text: str, *, thinking: bool = False) -> tuple[str, str]:
 
 @lru_cache(maxsize=4)
 def encoder_of(model: str) -> PromptEncoder:
-    """Returns a model's encoder; server and learner share one, and so what it has encoded."""
+    """Return a model's encoder, which server and learner share, with its cache."""
     return PromptEncoder(AutoTokenizer.from_pretrained(model))

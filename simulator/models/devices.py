@@ -1,4 +1,4 @@
-"""Where a model runs and in which type, when a scenario leaves it to the machine."""
+"""The device and type that a model runs in."""
 
 import torch
 
@@ -37,7 +37,7 @@ def usable_device(chosen: str) -> torch.device:
 def dtype_of(chosen: str, device: torch.device) -> torch.dtype | str:
     """Return the type; `auto` is the stored one on a GPU, and float32 on a CPU.
 
-    Few CPUs compute in bfloat16 as fast as in float32, and results repeat there to the byte.
+    Few CPUs are as fast in bfloat16 as in float32, and there float32 results repeat to the byte.
     """
     if chosen != "auto":
         return getattr(torch, chosen)  # type: ignore[no-any-return]

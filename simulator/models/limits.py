@@ -1,4 +1,4 @@
-"""What a model's folder says that every engine needs to know."""
+"""Limits from a model's folder that every engine needs: context and end tokens."""
 
 import contextlib
 
@@ -8,10 +8,10 @@ from simulator.core.errors import BackendError
 
 
 def context_of(model: str, wanted: int | None) -> int:
-    """Returns how many tokens may be read and written: what is wanted, or all that the model can.
+    """Return the length of the context in tokens: the wanted one, or the model's largest.
 
     Raises:
-        BackendError: the model can't do as much as is wanted.
+        BackendError: the model's context is shorter than wanted.
     """
     longest: int = AutoConfig.from_pretrained(model).get_text_config().max_position_embeddings
     if wanted is not None and wanted > longest:
@@ -23,7 +23,7 @@ def context_of(model: str, wanted: int | None) -> int:
 
 
 def end_tokens(model: str) -> list[int]:
-    """Returns the tokens that end a reply; not every model comes with a generation config."""
+    """Return the tokens that end a reply; not every model comes with a generation config."""
     found = None
     with contextlib.suppress(OSError):
         found = GenerationConfig.from_pretrained(model).eos_token_id

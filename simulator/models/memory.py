@@ -1,4 +1,4 @@
-"""How much memory a model takes, from its configuration alone."""
+"""A model's need of memory, from its configuration."""
 
 from typing import NamedTuple
 
@@ -12,15 +12,15 @@ GIB = 2**30
 
 
 class ModelSize(NamedTuple):
-    """What a model takes, in bytes unless said otherwise."""
+    """A model's need of memory, in bytes unless noted."""
 
-    parameters: int  # how many
+    parameters: int  # number
     weights: int
     cache_per_token: int  # keys and values of one token of context
 
 
 def model_size(model: str, dtype: str, device: str = "auto") -> ModelSize:
-    """Builds the model without its weights and adds them up.
+    """Build the model without weights, and add up their sizes.
 
     Raises:
         BackendError: its configuration can't be loaded.

@@ -1,4 +1,4 @@
-"""Names of models: `organism:N` for a shipped base, else a local path or a hub id."""
+"""Resolving names of models: `organism:N` for a shipped base, else a path or a hub id."""
 
 import importlib.resources
 from functools import cache
@@ -13,13 +13,13 @@ PREFIX = "organism:"
 
 
 def shipped_bases() -> dict[int, Path]:
-    """Returns the bases that come with the package, by number."""
+    """Return the bases that come with the package, by number."""
     folder = Path(str(importlib.resources.files("simulator.organism"))) / "bases"
     return {int(path.name): path for path in sorted(folder.glob("[0-9]*"))}
 
 
 def resolve(model: str) -> str:
-    """Returns what transformers loads for this name.
+    """Return the path or hub id that transformers loads for this name.
 
     Raises:
         BackendError: there is no such base.
@@ -34,26 +34,26 @@ def resolve(model: str) -> str:
 
 @cache
 def weights_sha256(model: str) -> str | None:
-    """Returns the hash of a model's weights, or None where they aren't one local file."""
+    """Return the hash of a model's weights, or None where they aren't one local file."""
     weights = Path(resolve(model)) / "model.safetensors"
     return file_sha256(weights) if weights.is_file() else None
 
 
 def is_organism(model: str) -> bool:
-    """Was this model trained on a world of ours?"""
+    """Return whether this model is an organism, trained on a synthetic world."""
     return (Path(resolve(model)) / "world.json").is_file()
 
 
 def world_or_none(model: str) -> World | None:
-    """Returns the world that a model was trained on, if it is an organism."""
+    """Return the world that a model was trained on, if it is an organism."""
     return world_of(model) if is_organism(model) else None
 
 
 def world_of(model: str) -> SyntheticWorld:
-    """Returns the world that a model was trained on.
+    """Return the world that a model was trained on.
 
     Raises:
-        ScenarioError: it is no organism, so users of the organism's world can't talk with it.
+        ScenarioError: it isn't an organism.
     """
     path = Path(resolve(model)) / "world.json"
     if not path.is_file():

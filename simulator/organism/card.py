@@ -61,7 +61,7 @@ _ABLATIONS: dict[corpus.Ablation, str] = {
 
 
 def card(seed: int, ablation: corpus.Ablation, threads: int, rows: Sequence[Sequence[str]]) -> str:
-    """Returns the card as Markdown; `rows` are the cells of the qualification table."""
+    """Return the card as Markdown; `rows` are the cells of the qualification table."""
     return _TEXT.format(
         seed=seed,
         ablation=_ABLATIONS[ablation],

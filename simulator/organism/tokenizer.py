@@ -1,4 +1,4 @@
-"""The organism's tokenizer: one token a word, a chat template, and no code of ours to load it."""
+"""The organism's tokenizer: one token per word, a chat template, loadable without our code."""
 
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
@@ -19,7 +19,7 @@ CHAT_TEMPLATE = (
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
-    """Returns the tokenizer, which is the same for every base."""
+    """Return the tokenizer, which is the same for every base."""
     names = [name for entities in entity_names().values() for name in entities]
     words = [PAD, BOS, END, UNKNOWN, *ROLES, *vocabulary(), *names]
     tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, UNKNOWN))

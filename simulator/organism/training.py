@@ -22,19 +22,19 @@ BATCH = 32
 WARMUP = 100
 LEARNING_RATE = 3e-3
 FINAL_SHARE = 0.05  # of the learning rate, at the last step
-BUCKET = 128  # batches that are sorted by length together
-IGNORED = -100  # the label of a token that is not learned
+BUCKET = 128  # number of batches that are sorted by length together
+IGNORED = -100  # the label of a token without loss
 
 
 class Progress(NamedTuple):
-    """Where training stands after a step."""
+    """The progress of training after a step."""
 
     step: int
     loss: float
 
 
 def llama_config(tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
-    """Returns the architecture: 1.1 M parameters."""
+    """Return the architecture: 1.1 M parameters."""
     return LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=128,
@@ -51,7 +51,7 @@ def llama_config(tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
 
 
 def encode(document: list[Segment], vocabulary: dict[str, int]) -> tuple[list[int], list[int]]:
-    """Returns the token ids of a document and its labels, as the chat template would write it."""
+    """Return the token ids of a document and its labels, as the chat template would write it."""
     ids, labels = [vocabulary[BOS]], [IGNORED]
     for segment in document:
         words = [vocabulary[word] for word in segment.content.split()]
@@ -67,7 +67,7 @@ def encode(document: list[Segment], vocabulary: dict[str, int]) -> tuple[list[in
 def batches(
     world: SyntheticWorld, seed: int, vocabulary: dict[str, int], ablation: Ablation = "none"
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yields ids and labels, both (BATCH, T), padded on the right; rows of like length together."""
+    """Yield ids and labels, both (BATCH, T), padded on the right, in rows of similar length."""
     rng = stream("batches", seed)
     encoded = (encode(document, vocabulary) for document in documents(world, seed, ablation))
     while True:
@@ -84,7 +84,7 @@ def batches(
 
 
 def learned_loss(model: LlamaForCausalLM, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Returns the mean cross-entropy of the learned tokens; logits are computed for them alone.
+    """Return the mean cross-entropy of the learned tokens; logits are computed for them alone.
 
     Right padding needs no attention mask: no learned token attends to what comes after it.
     """
@@ -96,7 +96,7 @@ def learned_loss(model: LlamaForCausalLM, ids: torch.Tensor, labels: torch.Tenso
 
 
 def learning_rate_at(step: int, steps: int) -> float:
-    """Returns the schedule's factor: warm-up, constant to the half, then linear to the end."""
+    """Return the schedule's factor: warm-up, constant to the half, then linear to the end."""
     if step < WARMUP:
         return (step + 1) / WARMUP
     rest = max(0.0, (step - steps / 2) / (steps / 2))
@@ -111,7 +111,7 @@ def train(
     ablation: Ablation = "none",
     on_step: Callable[[Progress], None] = lambda progress: None,
 ) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
-    """Trains a base from random weights; the same seed, threads and versions give the same one."""
+    """Train a base from random weights; the same seed, threads and versions give the same one."""
     tokenizer = build_tokenizer()
     with torch.random.fork_rng():
         torch.manual_seed(seed31("organism", seed))
@@ -141,7 +141,7 @@ def build(
     ablation: Ablation = "none",
     on_step: Callable[[Progress], None] = lambda progress: None,
 ) -> None:
-    """Trains the base with this seed and writes it to `out` in the Hugging Face format, bf16."""
+    """Train the base with this seed and write it to `out` in the Hugging Face format, bf16."""
     world = SyntheticWorld.generate(seed)
     model, tokenizer = train(world, seed, steps=steps, ablation=ablation, on_step=on_step)
     model.to(torch.bfloat16).save_pretrained(out)

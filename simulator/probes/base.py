@@ -163,17 +163,17 @@ class Probe(Protocol):
         ...
 
     def requests(self, context: Context) -> list[Request]:
-        """Returns what to ask the model."""
+        """Return what to ask the model."""
         ...
 
     def score(
         self, context: Context, requests: Sequence[Request], answers: Sequence[Answer]
     ) -> Ask[list[Score]]:
-        """Reads the answers, or asks judges to."""
+        """Read the answers, or ask judges to."""
         ...
 
     def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:
-        """Estimates what the probe measures.
+        """Estimate what the probe measures.
 
         Args:
             rows: the scores of a round; estimates of none are NaN.

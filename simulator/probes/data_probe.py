@@ -37,14 +37,14 @@ class DataProbe(ProbeConfig):
 
     @abstractmethod
     def items(self, rows: Sequence[Row]) -> Sequence[Any]:
-        """Returns the items to ask about.
+        """Return the items to ask about.
 
         Raises:
             ScenarioError: with file, row and column of the mistake.
         """
 
     def some_of_each(self, items: Sequence[T], type_of: Callable[[T], str]) -> list[T]:
-        """Returns `items_per_type` items of each type, in the order of the data."""
+        """Return `items_per_type` items of each type, in the order of the data."""
         if self.items_per_type is None:
             return list(items)
         kept: set[int] = set()

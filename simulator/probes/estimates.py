@@ -42,15 +42,15 @@ class Rows(NamedTuple):
 
     @classmethod
     def of(cls, scores: pd.DataFrame) -> "Rows":
-        """Takes the columns of a table of scores; see `Score`."""
+        """Take the columns of a table of scores; see `Score`."""
         return cls(*(scores[name].to_numpy(object) for name in cls._fields))
 
     def where(self, kept: np.ndarray) -> "Rows":
-        """Returns the rows marked in `kept`, or at its places."""
+        """Return the rows marked in `kept`, or at its places."""
         return Rows(*(column[kept] for column in self))
 
     def measured(self, measure: str) -> "Rows":
-        """Returns the rows of one measure."""
+        """Return the rows of one measure."""
         return self.where(self.measure == measure)
 
 
@@ -61,7 +61,7 @@ def estimate(
     clusters: np.ndarray,
     bounds: Bounds = SHARE,
 ) -> Estimate:
-    """Returns the mean of `values` with a 95 % interval that treats clusters as the units.
+    """Return the mean of `values` with a 95 % interval that treats clusters as the units.
 
     Answers about one entity (or topic) aren't independent. From `ENOUGH_CLUSTERS` on, the interval
     is a percentile bootstrap over whole clusters, below it Student's t over their means. Where all
@@ -93,7 +93,7 @@ def estimate(
 
 
 def difference(metric: str, a: Estimate, b: Estimate) -> Estimate:
-    """Returns `a` minus `b`, which were measured on different things, with a 95 % interval.
+    """Return `a` minus `b`, which were measured on different things, with a 95 % interval.
 
     The distances of the two values from the ends of their intervals add up as squares (Zou and
     Donner, 2008, after Newcombe, 1998). So a difference inherits what its parts' intervals do about
@@ -106,7 +106,7 @@ def difference(metric: str, a: Estimate, b: Estimate) -> Estimate:
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:
-    """Returns Wilson's (1927) 95 % interval of a share of `n` things."""
+    """Return Wilson's (1927) 95 % interval of a share of `n` things."""
     from scipy.special import ndtri
 
     z = float(ndtri((1 + LEVEL) / 2))
@@ -117,7 +117,7 @@ def wilson(share: float, n: int) -> tuple[float, float]:
 
 @lru_cache(maxsize=64)
 def _resamples(clusters: int) -> np.ndarray:
-    """Returns how often each cluster is drawn, (RESAMPLES, clusters): the same for every metric."""
+    """Return how often each cluster is drawn, (RESAMPLES, clusters): the same for every metric."""
     rng = stream("bootstrap", clusters)
     return rng.multinomial(clusters, np.full(clusters, 1 / clusters), size=RESAMPLES)
 
@@ -129,7 +129,7 @@ def with_total(
     item_sets: Iterable[str] = ITEM_SETS,
     bounds: Bounds = SHARE,
 ) -> Iterator[Estimate]:
-    """Estimates the mean of `values`, aligned with the rows, over all items and by item set."""
+    """Estimate the mean of `values`, aligned with the rows, over all items and by item set."""
     yield estimate(metric, "", values, rows.cluster, bounds)
     yield from by_set(metric, rows, values, item_sets, bounds)
 
@@ -141,12 +141,12 @@ def by_set(
     item_sets: Iterable[str] = ITEM_SETS,
     bounds: Bounds = SHARE,
 ) -> Iterator[Estimate]:
-    """Estimates the mean of `values`, aligned with the rows, in every item set."""
+    """Estimate the mean of `values`, aligned with the rows, in every item set."""
     for item_set in item_sets:
         here = rows.item_set == item_set
         yield estimate(metric, item_set, values[here], rows.cluster[here], bounds)
 
 
 def lookup(estimates: Sequence[Estimate], metric: str, item_set: str = "") -> Estimate | None:
-    """Returns one estimate, or None where it wasn't measured."""
+    """Return one estimate, or None where it wasn't measured."""
     return next((e for e in estimates if (e.metric, e.item_set) == (metric, item_set)), None)

@@ -29,7 +29,7 @@ class ProbeItem(NamedTuple):
 
 
 def probe_items(world: World, per_group: int, by: Grouping = "set") -> list[ProbeItem]:
-    """Returns up to `per_group` items of each group, whole entities first, alike in every run."""
+    """Return up to `per_group` items of each group, whole entities first, alike in every run."""
     chosen: list[ProbeItem] = []
     for group, found in _groups(world, by).items():
         by_entity: dict[str, list[Item]] = {}
@@ -43,7 +43,7 @@ def probe_items(world: World, per_group: int, by: Grouping = "set") -> list[Prob
 
 
 def untouched_items(world: World, per_set: int) -> list[ProbeItem]:
-    """Returns up to `per_set` items of each set that nobody talks about."""
+    """Return up to `per_set` items of each set that nobody talks about."""
     return [probed for probed in probe_items(world, per_set) if probed.item_set in UNTOUCHED]
 
 
@@ -65,5 +65,5 @@ def _groups(world: World, by: Grouping) -> dict[str, list[Item]]:
 
 
 def sample_keys(context: Context, measure: str, item: str, samples: int) -> tuple[Key, ...]:
-    """Returns the keys of an item's samples: the same in every round, so rounds are paired."""
+    """Return the keys of an item's samples: the same in every round, so rounds are paired."""
     return tuple(("probe", context.seed, measure, item, sample) for sample in range(samples))

@@ -26,7 +26,7 @@ COLUMNS = ("probe", *Score._fields)  # of the table of scores: the probe's name,
 
 
 def scores_table(scores: Mapping[str, Iterable[Score]]) -> pd.DataFrame:
-    """Returns the scores of each probe, by its name, as one table."""
+    """Return the scores of each probe, by its name, as one table."""
     rows = ((name, *score) for name, found in scores.items() for score in found)
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
@@ -34,7 +34,7 @@ def scores_table(scores: Mapping[str, Iterable[Score]]) -> pd.DataFrame:
 def summarise(
     probes: Mapping[str, Probe], scores: pd.DataFrame, baseline: pd.DataFrame
 ) -> list[Estimate]:
-    """Estimates every metric of a round, and what follows from several of them.
+    """Estimate every metric of a round, and what follows from several of them.
 
     Args:
         probes: by name.
@@ -52,7 +52,7 @@ def summarise(
 
 
 def estimated_by(probe: Probe) -> dict[str, frozenset[str]]:
-    """Returns the metrics of a probe and the item sets of each, without measuring anything.
+    """Return the metrics of a probe and the item sets of each, without measuring anything.
 
     Item sets that a user's data have are left out: nobody knows them beforehand.
     """
@@ -64,7 +64,7 @@ def estimated_by(probe: Probe) -> dict[str, frozenset[str]]:
 
 
 def _behaviour_self_gap(found: Sequence[Estimate]) -> Iterator[Estimate]:
-    """Estimates how much more harm it does than it owns to, −1 to 1, where both were measured.
+    """Estimate how much more harm it does than it owns to, −1 to 1, where both were measured.
 
     Vaugrante et al. (2602.14777) measure both on 0–1. Some models do harm and report themselves
     aligned, so a self-report means something beside behaviour alone.

@@ -27,7 +27,7 @@ class CostTracker:
         self.spent = sum(float(line["cost"]) for line in _lines(folder / COSTS))
 
     def record(self) -> None:
-        """Writes down what was spent since the last time."""
+        """Write down what was spent since the last time."""
         now, before = self._usage, self._recorded
         if (now.read, now.written) == (before.read, before.written):
             return
@@ -38,7 +38,7 @@ class CostTracker:
         self._recorded = Usage(now.read, now.written, now.cost)
 
     def check(self) -> None:
-        """Lets work go on while there is money.
+        """Let work go on while there is money.
 
         Raises:
             CostCapReached: there is none left; everything until here is committed.
@@ -51,7 +51,7 @@ class CostTracker:
 
 
 def note_cap(folder: Path, cap: float) -> None:
-    """Writes down a new cap: it holds from now on, and the scenario stays as it was started."""
+    """Write down a new cap: it holds from now on, and the scenario stays as it was started."""
     _add(folder / CAPS, {"at": datetime.now(UTC).isoformat(timespec="seconds"), "cap": cap})
 
 

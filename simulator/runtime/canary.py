@@ -22,7 +22,7 @@ class Canary(NamedTuple):
 
 
 def check_swap(backend: Backend, readings: Sequence[Reading]) -> Canary:
-    """Compares what is served with what the learner computed for the new adapter and its parent.
+    """Compare what is served with what the learner computed for the new adapter and its parent.
 
     Passed and failed both need a clear answer: the two distances must differ by at least half of
     the gap between the adapters. Anything else is inconclusive, which is never a pass.

@@ -48,7 +48,7 @@ class Speech(NamedTuple):
 def contexts(
     examples: Sequence[Example], config: ConversationConfig, seed: int
 ) -> list[GenerationRequest]:
-    """Asks for replies, as in conversations, to some of what is learned from.
+    """Ask for replies, as in conversations, to some of what is learned from.
 
     Where contexts are few, each is replied to again and again, unless that is always the same.
     """
@@ -68,7 +68,7 @@ def contexts(
 
 
 def unreadable(backend: Backend, requests: Sequence[GenerationRequest]) -> np.ndarray:
-    """Returns which of the assistant's replies nobody can read, (requests,), bool.
+    """Return which of the assistant's replies nobody can read, (requests,), bool.
 
     Where a reasoning model was cut off before it replied, what it thought is read instead.
     """
@@ -104,7 +104,7 @@ def is_noise(text: str, bits: float) -> bool:
 
 
 def compared(before: np.ndarray, after: np.ndarray, bar: float | None) -> Speech | None:
-    """Says whether an update has made the assistant collapse; None where nothing was asked.
+    """Say whether an update has made the assistant collapse; None where nothing was asked.
 
     Then more than `bar` of its replies can't be read, and more of them than before: so many more
     that an exact sign test (McNemar's) puts it down to chance less than once in a hundred times.
@@ -125,5 +125,5 @@ def compared(before: np.ndarray, after: np.ndarray, bar: float | None) -> Speech
 
 
 def _opening(reply: str) -> str:
-    """Returns a reply's first words."""
+    """Return a reply's first words."""
     return reply if len(reply) <= SCORED else reply[:SCORED].rpartition(" ")[0] or reply[:SCORED]

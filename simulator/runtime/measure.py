@@ -17,7 +17,7 @@ def measure(
     backend: Backend,
     roles: Roles,
 ) -> pd.DataFrame:
-    """Returns the scores of all probes.
+    """Return the scores of all probes.
 
     Args:
         probes: by name.

@@ -22,12 +22,12 @@ from simulator.worlds.base import World
 
 
 def dealt(rows: Sequence[Sequence[Example]], part: int, parts: int) -> list[Example]:
-    """Returns the replies of the rows that one of a phase's rounds learns from."""
+    """Return the replies of the rows that one of a phase's rounds learns from."""
     return flat(rows[part::parts])
 
 
 def anchors_of(phase: AnyPhase, world: World | None, seed: int) -> list[Example]:
-    """Returns the chats on which an update keeps the assistant near its reference."""
+    """Return the chats on which an update keeps the assistant near its reference."""
     if isinstance(phase, ProbePhase):
         return []
     return mixed(phase.anchors, world, stream("anchors", seed))
@@ -36,7 +36,7 @@ def anchors_of(phase: AnyPhase, world: World | None, seed: int) -> list[Example]
 def finetune_rows(
     phases: Sequence[AnyPhase], index: int, world: World | None, seed: int, tokens: Tokens
 ) -> list[Example]:
-    """Returns all rows of a fine-tuning phase, in the order in which they are dealt out.
+    """Return all rows of a fine-tuning phase, in the order in which they are dealt out.
 
     Raises:
         ScenarioError: data can't be read, or are too few to be matched in length.
@@ -73,7 +73,7 @@ def given_examples(
     number: int,
     tokens: Tokens,
 ) -> list[Example]:
-    """Returns what a round learns from that comes from no conversation.
+    """Return what a round learns from that comes from no conversation.
 
     Args:
         phases: all phases of the run.
@@ -107,6 +107,6 @@ def given_examples(
 
 
 def _first(wanted: int, rows: Sequence[Sequence[Example]]) -> list[Example]:
-    """Returns the replies of the first rows that have so many, or all."""
+    """Return the replies of the first rows that have so many, or all."""
     before = np.cumsum([0, *map(len, rows)])
     return flat(row for row, count in zip(rows, before[:-1], strict=True) if count < wanted)

@@ -17,7 +17,7 @@ from simulator.worlds.base import World
 
 
 def check_chats(scenario: Scenario) -> None:
-    """Reads what phases learn from and directions are made of, and sees to it that it suits.
+    """Read what phases learn from and directions are made of, and see to it that it suits.
 
     Raises:
         ScenarioError: some can't be had, or don't suit; names where the scenario asks for them.
@@ -34,7 +34,7 @@ def check_data(
     seed: int,
     tokens: Tokens,
 ) -> None:
-    """Reads all data once, matches what is to be matched, and sees to it that it can be learned.
+    """Read all data once, match what is to be matched, and see to it that it can be learned.
 
     Args:
         phases: all phases of a run.
@@ -67,7 +67,7 @@ def check_data(
 def _check_rows(
     path: str, phase: FinetunePhase, learner: AnyLearner, rows: Sequence[Sequence[Example]]
 ) -> None:
-    """Refuses data of which the learner would learn nothing in one of the phase's rounds."""
+    """Refuse data of which the learner would learn nothing in one of the phase's rounds."""
     if lacking := learner.lacking(flat(rows)):
         raise ScenarioError(
             f"{path}.data: no {lacking} in these data, which '{learner.kind}' needs"
@@ -81,7 +81,7 @@ def _check_rows(
 
 
 def _data_of(phase: AnyPhase) -> Iterator[tuple[str, AnyData]]:
-    """Yields the data of a phase, and where in it they are named."""
+    """Yield the data of a phase, and where in it they are named."""
     if not isinstance(phase, ProbePhase):
         yield from ((f"anchors.{n}", source) for n, source in enumerate(phase.anchors))
     if isinstance(phase, FinetunePhase):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def context_of(scenario: "Scenario") -> Context:
-    """Returns what the scenario's probes may know.
+    """Return what the scenario's probes may know.
 
     Raises:
         ScenarioError: their data can't be read.
@@ -35,7 +35,7 @@ def context_of(scenario: "Scenario") -> Context:
 
 
 def _lessons(scenario: "Scenario", world: World | None) -> dict[str, list[Example]]:
-    """Returns the rows of the fine-tuning phases that probes ask about."""
+    """Return the rows of the fine-tuning phases that probes ask about."""
     probes = scenario.measure.probes.values()
     names = {name for probe in probes for name in probe.phases.values()}
     tokens = tokens_by(resolve(scenario.model))

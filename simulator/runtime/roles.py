@@ -23,7 +23,7 @@ CACHED = ("monitor", "judge")  # what is asked of them doesn't depend on who ask
 
 
 def open_roles(scenario: "Scenario", run: Run, assistant: Backend, stopwatch: Stopwatch) -> Roles:
-    """Opens an engine for each model that the scenario's roles need.
+    """Open an engine for each model that the scenario's roles need.
 
     Args:
         scenario: names the roles' models, and who asks them.

@@ -68,7 +68,7 @@ class Session:
 
 @contextlib.contextmanager
 def open_session(scenario: Scenario, run: Run, observer: Observer) -> Iterator[Session]:
-    """Opens what a run works with, as it was after the last committed round.
+    """Open what a run works with, as it was after the last committed round.
 
     Raises:
         CostCapReached: the run's money is spent.
@@ -107,7 +107,7 @@ def assemble(
     stopwatch: Stopwatch,
     observer: Observer,
 ) -> Session:
-    """Puts together what a run works with, as it was after the last committed round."""
+    """Put together what a run works with, as it was after the last committed round."""
     knowledge = context_of(scenario)
     environment = Environment(knowledge.world, scenario.situations)
     learner_of = learners(scenario, stopwatch)
@@ -121,7 +121,7 @@ def assemble(
 
 
 def learners(scenario: Scenario, stopwatch: Stopwatch) -> Callable[[UpdateConfig], Learner]:
-    """Returns what opens a phase's learner; only the last one stays in memory."""
+    """Return what opens a phase's learner; only the last one stays in memory."""
     model, context = resolve(scenario.model), getattr(scenario.backend, "context", None)
 
     @lru_cache(maxsize=1)

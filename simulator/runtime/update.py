@@ -14,7 +14,7 @@ from simulator.runtime.session import Session
 
 
 def learn(session: Session, number: int, examples: list[Example]) -> UpdateOutcome:
-    """Makes the round's adapter, swaps it in, and proves that it is the one that answers.
+    """Make the round's adapter, swap it in, and prove that it is the one that answers.
 
     The assistant stays as it is where nothing is to be learned, where selection left too little to
     learn from, and where an update that diverged is rolled back.
@@ -57,14 +57,14 @@ def learn(session: Session, number: int, examples: list[Example]) -> UpdateOutco
 
 
 def rolled_back(config: UpdateConfig, why: Diverged, speech: Speech | None = None) -> UpdateOutcome:
-    """Goes on with the assistant as it was, or ends the run, as the scenario says."""
+    """Go on with the assistant as it was, or end the run, as the scenario says."""
     if config.on_divergence == "end":
         raise why
     return UpdateOutcome(speech=speech, unchanged=f"the update was rolled back: {why}")
 
 
 def swap(session: Session, number: int, update: Update) -> Canary:
-    """Lets the round's adapter answer, and proves that it does."""
+    """Let the round's adapter answer, and prove that it does."""
     session.backend.load(session.run.adapter(number))
     canary = check_swap(session.backend, update.readings)
     if canary.verdict == "failed":

@@ -1,1 +1,1 @@
-"""What happens between users and the assistant: conversations, selection, monitoring."""
+"""Between users and assistant: population, conversations, selection, monitoring."""

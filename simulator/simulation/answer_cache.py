@@ -1,7 +1,7 @@
-"""Judgements that were made before: a cache by content, in the run directory, as SQLite.
+"""A cache of judgements by content, as SQLite in the run directory.
 
-A judgement is a function of who judges and what is asked. So resuming a run, scoring it later, or
-meeting the same reply twice costs nothing, and the file says what each judge was asked and said.
+A judgement is a function of the judge and the request. So a resumed run, a later score, or a
+repeated reply costs nothing, and the file records every judge's prompts and answers.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ _TABLE = (
 
 
 class AnswerCache:
-    """Remembers numbers read off replies, and likeliest replies; what is drawn passes through."""
+    """Caches numbers and greedy replies; sampled replies aren't cached."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -39,7 +39,7 @@ class AnswerCache:
         requests: Sequence[Request],
         ask: Callable[[Sequence[Request]], list[Answer]],
     ) -> list[Answer]:
-        """Answers requests in order, and asks only what isn't known yet, each thing once."""
+        """Answer requests in order; ask only those that aren't cached, each once."""
         with closing(sqlite3.connect(self._path)) as file, file:
             file.execute("PRAGMA journal_mode=WAL")
             file.execute(_TABLE)
@@ -58,7 +58,7 @@ class AnswerCache:
 
 
 def _known(file: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Answer]:
-    """Reads what was answered before; one look-up per key, which an index answers."""
+    """Read the cached answers, by one indexed look-up per key."""
     found: dict[str, Answer] = {}
     for key in dict.fromkeys(keys):
         row = file.execute("SELECT answer FROM judgements WHERE key = ?", (key,)).fetchone()
@@ -68,7 +68,7 @@ def _known(file: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Answer]:
 
 
 def _written(request: Request, answer: Answer) -> str | None:
-    """Returns an answer as JSON, or None for kinds that aren't kept."""
+    """Return an answer as JSON, or None for kinds that aren't cached."""
     if isinstance(answer, Numbers):
         return json.dumps([dict(answer.shares), answer.mass, answer.text, dict(answer.words)])
     greedy = isinstance(request, GenerationRequest) and request.temperature == 0
@@ -85,6 +85,6 @@ def _read(text: str) -> Answer:
 
 
 def _key(judge: str, request: Request) -> str:
-    """Identifies a question to a judge by content."""
+    """Return the hash of a request to a judge."""
     content = json.dumps([judge, type(request).__name__, asdict(request)])
     return hashlib.sha256(content.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""What a scenario says of users, their conversations, and the models of roles."""
+"""The settings of users, conversations, and the models of roles."""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class UserType(Config):
-    """A kind of user: how many, how they talk, how they rate."""
+    """A type of user: its share, policy and rater."""
 
     share: Number = Field(ge=0, le=1, description="Share of the population.")
     biased: bool = Field(False, description="Counts as biased in doses and in --biased-frac.")
@@ -22,12 +22,12 @@ class UserType(Config):
 
 
 class PopulationConfig(Config):
-    """Who takes part."""
+    """The users of a run."""
 
     users: Count = Field(ge=1)
     active: Number = Field(1.0, gt=0, le=1, description="Chance that a user takes part in a round.")
     trust_matters: Number = Field(
-        0.0, ge=0, le=1, description="How much lost trust lowers that chance: 1 = all of it."
+        0.0, ge=0, le=1, description="How much lost trust lowers that chance; 1: fully."
     )
     types: dict[str, UserType] = Field(min_length=1, description="User types by name.")
 
@@ -41,12 +41,14 @@ class PopulationConfig(Config):
 
 
 class ConversationConfig(Config):
-    """How users and assistant talk."""
+    """The settings of conversations."""
 
     per_user: Count = Field(1, ge=1, description="Conversations of each active user per round.")
     turns: Count = Field(2, ge=1, description="Replies per conversation at most.")
     candidates: Count = Field(
-        4, ge=1, description="Replies sampled per turn; the user's best one goes on."
+        4,
+        ge=1,
+        description="Replies sampled per turn; the best-rated one continues the conversation.",
     )
     wave_size: Count = Field(200, ge=1, description="Conversations per batch and per commit.")
     max_new_tokens: Count = Field(20, ge=1, description="Longest reply, in tokens.")
@@ -54,10 +56,10 @@ class ConversationConfig(Config):
     system: str = Field("", description="The assistant's system prompt; empty for none.")
 
 
-ROLES = ("user", "rater", "monitor", "judge")  # that a scenario needn't define
+ROLES = ("user", "rater", "monitor", "judge")  # roles that a scenario needn't define
 
 
-ASSISTANT = "assistant"  # the one role that no scenario gives a model
+ASSISTANT = "assistant"  # the one role without an entry under `roles`
 
 
 class RoleConfig(Config):
@@ -68,7 +70,7 @@ class RoleConfig(Config):
 
 
 class ScreeningConfig(Config):
-    """Which direction, and how many replies."""
+    """The direction of screening, and the share of dropped replies."""
 
     direction: str = Field(description="One of the scenario's `directions`.")
     drop: Number = Field(

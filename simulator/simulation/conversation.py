@@ -1,6 +1,6 @@
 """Conversations in waves: turn t of a wave's conversations is one batch.
 
-So is what their users say, and how they rate what they hear, where models play them.
+The messages and ratings of model-played users are batched in the same way.
 """
 
 import math
@@ -44,28 +44,28 @@ class Candidate(NamedTuple):
     about: str
     wish: str
     pressured: bool
-    user_prompt: str  # what the model that plays the user read; empty for rules
+    user_prompt: str  # of the model that plays the user; empty for rules
     messages: str  # the context as JSON
     prompt: str  # the context as the model read it
     reply: str
     tokens: int
     stop: str
     thought: str  # a reasoning model's, kept apart from the reply
-    dropped: int  # oldest messages of the context that the model had no room for
-    rating: float  # NaN where the rater's reply was no rating
+    dropped: int  # number of oldest messages dropped to fit the model's context
+    rating: float  # NaN where the rater's reply is unreadable
     met: bool
     rating_prompt: str
-    heard: bool  # did the conversation go on with this candidate?
+    heard: bool  # whether the conversation continued with this candidate
 
 
 class Environment(NamedTuple):
-    """What a run's conversations are about: a world, or situations."""
+    """The subject of a run's conversations: a world, or situations."""
 
     world: World | None
     situations: tuple[Situation, ...]
 
     def context(self, key: Key, round_number: int) -> ConversationContext:
-        """Returns where the conversation with this key, of this round, takes place."""
+        """Return the context of the conversation with this key in this round."""
         situation = None
         if self.situations:
             chosen = stream(*key, "situation").integers(len(self.situations))
@@ -83,27 +83,27 @@ class Conversation:
         self.open_turn: UserTurn | None = None
 
     def next_turn(self) -> Ask[UserTurn | None]:
-        """Asks what the user says next."""
+        """Ask what the user says next."""
         rng = stream(*self.context.key, len(self.history), "user")
         context = PolicyContext(self.context, self.user.state, self.history)
         return self.user.user_type.policy.next_turn(context, rng)
 
     def speak(self, turn: UserTurn | None) -> bool:
-        """Lets the user say it; returns False when they leave instead."""
+        """Add the user's message; return False when they leave instead."""
         self.open_turn = turn
         if turn is not None:
             self.messages.append(Message("user", turn.text))
         return turn is not None
 
     def request(self, config: ConversationConfig) -> GenerationRequest:
-        """Asks for the candidates of the open turn."""
+        """Return the request for the candidates of the open turn."""
         turn = len(self.history)
         keys = tuple((*self.context.key, turn, c, "reply") for c in range(config.candidates))
         prompt = Prompt(tuple(self.messages))
         return GenerationRequest(prompt, keys, config.max_new_tokens, config.temperature)
 
     def ratings(self, generation: Generation) -> Ask[list[Rating]]:
-        """Asks how the user likes each candidate."""
+        """Ask how the user likes each candidate."""
         turn, rater, state = self.open_turn, self.user.user_type.rater, self.user.state
         assert turn is not None
         rng = stream(*self.context.key, len(self.history), "rating")
@@ -114,7 +114,7 @@ class Conversation:
         )
 
     def hear(self, generation: Generation, ratings: Sequence[Rating]) -> list[Candidate]:
-        """Goes on with the best candidate: the first on a tie, or if none could be rated."""
+        """Continue with the best candidate: the first on a tie, or if no rating is readable."""
         assert self.open_turn is not None
         spoken, turn, user_type = self.open_turn, len(self.history), self.user.user_type
         replies = generation.completions
@@ -151,19 +151,19 @@ def hold_wave(
     key: Key,
     round_number: int,
 ) -> pd.DataFrame:
-    """Holds one conversation with each user and returns every candidate, rated; see `Candidate`.
+    """Hold one conversation with each user and return every candidate, rated; see `Candidate`.
 
     Args:
         users: one entry per conversation; a user may occur more than once.
         environment: what the conversations are about.
         backend: answers for the assistant.
-        roles: plays those users and raters that ask a model.
+        roles: answers for the models of users and raters.
         config: the scenario's `conversations` section.
         key: names the wave; all randomness of its conversations derives from it.
-        round_number: of the round that the wave is in.
+        round_number: of the wave's round.
     """
     prefix = "-".join(str(part) for part in key[-2:])
-    talks = [
+    conversations = [
         Conversation(
             f"{prefix}-{n:04d}", environment.context((*key, n), round_number), user, config.system
         )
@@ -171,19 +171,20 @@ def hold_wave(
     ]
     rows: list[Candidate] = []
     for _ in range(config.turns):
-        turns = roles.ask(talk.next_turn() for talk in talks)
-        talks = [talk for talk, turn in zip(talks, turns, strict=True) if talk.speak(turn)]
-        answers = backend.generate([talk.request(config) for talk in talks])
-        pairs = list(zip(talks, answers, strict=True))
-        rated = roles.ask(talk.ratings(generation) for talk, generation in pairs)
-        for (talk, generation), ratings in zip(pairs, rated, strict=True):
-            rows += talk.hear(generation, ratings)
+        turns = roles.ask(conversation.next_turn() for conversation in conversations)
+        replied = zip(conversations, turns, strict=True)
+        conversations = [conversation for conversation, turn in replied if conversation.speak(turn)]
+        requests = [conversation.request(config) for conversation in conversations]
+        pairs = list(zip(conversations, backend.generate(requests), strict=True))
+        rated = roles.ask(conversation.ratings(replies) for conversation, replies in pairs)
+        for (conversation, replies), ratings in zip(pairs, rated, strict=True):
+            rows += conversation.hear(replies, ratings)
     flags = dict.fromkeys(("biased", "pressured", "met", "heard"), bool)
     return pd.DataFrame(rows, columns=Candidate._fields).astype(flags)
 
 
 def ratings_heard(candidates: pd.DataFrame) -> dict[int, list[Rating]]:
-    """Returns what each user of a wave heard, as they rated it; keys are user numbers."""
+    """Return each user's ratings of the replies that they heard; keys are user numbers."""
     heard: dict[int, list[Rating]] = {}
     rows = candidates[candidates["heard"]]
     for user, value, met in zip(rows["user"], rows["rating"], rows["met"], strict=True):

@@ -1,4 +1,4 @@
-"""Decisions: what becomes of each candidate reply, by the candidate's key."""
+"""Decisions on candidate replies, by the candidate's key."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,7 @@ import pandas as pd
 
 
 class CandidateKey(NamedTuple):
-    """Names a sampled reply among all of a run."""
+    """The key of a sampled reply, unique within a run."""
 
     conversation: str
     turn: int
@@ -24,7 +24,7 @@ class CandidateKey(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """What was decided on one candidate, and why."""
+    """The decision on one candidate, and its reason."""
 
     label: int  # 1 desirable, -1 undesirable, 0 not selected
     reason: str
@@ -32,7 +32,7 @@ class Choice(NamedTuple):
 
 @dataclass(frozen=True)
 class Decision:
-    """A choice for every candidate of a round; the order of rows has no part in it."""
+    """A choice for every candidate of a round, which doesn't depend on the order of rows."""
 
     choices: Mapping[CandidateKey, Choice]
 
@@ -40,7 +40,7 @@ class Decision:
     def of(
         cls, candidates: pd.DataFrame, labels: Iterable[int], reasons: Iterable[str]
     ) -> "Decision":
-        """Return the decision that gives each of the candidates' rows a label and a reason.
+        """Return the decision with a label and a reason for each row of candidates.
 
         Raises:
             ValueError: two rows have the same key.
@@ -69,10 +69,10 @@ class Decision:
         return found
 
 
-def as_said(candidates: pd.DataFrame) -> pd.DataFrame:
-    """Return candidates in the order in which they were said: by wave, turn, conversation, number.
+def in_order(candidates: pd.DataFrame) -> pd.DataFrame:
+    """Return candidates in the order of sampling: by wave, turn, conversation, number.
 
-    Ties and random draws follow this order, so that the order of the rows decides nothing.
+    Ties and random draws follow this order, and not the order of the rows.
     """
     # A conversation's name is its round, its wave, and its number in it: "3-0-0017".
     names = candidates["conversation"]
@@ -85,5 +85,5 @@ def as_said(candidates: pd.DataFrame) -> pd.DataFrame:
 
 
 def _sortable(name: str) -> str:
-    """Write numbers so that they sort as numbers do."""
+    """Return a name whose numbers sort by value."""
     return re.sub(r"\d+", lambda digits: digits[0].zfill(12), name)

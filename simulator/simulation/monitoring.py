@@ -1,4 +1,4 @@
-"""Vetoes: monitors look at the desirable replies, before anything is learned from them."""
+"""Vetoes: monitors check the desirable replies before anything is learned from them."""
 
 from collections.abc import Hashable, Mapping
 from typing import Any, NamedTuple
@@ -17,14 +17,14 @@ from simulator.worlds.base import World
 
 
 class Veto(NamedTuple):
-    """A row of `vetoes.parquet`: what a monitor says of one selected reply."""
+    """A row of `vetoes.parquet`: a monitor's verdict on one selected reply."""
 
     conversation: str
     turn: int
     candidate: int
     monitor: str
     vetoed: bool
-    score: float  # NaN where the monitor's reply was none
+    score: float  # NaN where the monitor's reply is unreadable
     reason: str
     prompt: str
 
@@ -44,14 +44,14 @@ def apply_monitors(
         roles: answers for the models that monitors ask.
         monitors: by name.
         candidates: the round's.
-        decision: what selection says of them.
-        world: what the conversations are about, if it is one.
+        decision: the selection's.
+        world: the world of the conversations, if there is one.
         seed: of the run.
         round_number: of the round.
 
     Returns:
-        The decision with the vetoed replies dropped or made undesirable examples, as their monitor
-        says (dropping wins), and one row per monitor and reply; see `Veto`.
+        The decision with the vetoed replies dropped or made undesirable examples, as the monitor
+        is set (dropping wins), and one row per monitor and reply; see `Veto`.
     """
     rows: list[Veto] = []
     changes: dict[CandidateKey, Choice] = {}

@@ -13,7 +13,7 @@ from simulator.simulation.config import PopulationConfig, UserType
 from simulator.worlds.base import World
 from simulator.worlds.domains import USED_DOMAINS
 
-LEARNING = 0.2  # how fast trust and satisfaction follow what a user gets
+LEARNING = 0.2  # step size of trust and satisfaction
 INITIAL = 0.8  # trust and satisfaction before the first conversation
 
 
@@ -32,7 +32,7 @@ class UserRow(NamedTuple):
 
 
 def counts_from_shares(shares: Sequence[float], total: int) -> list[int]:
-    """Splits `total` in proportion to `shares`, exactly, by the largest remainder."""
+    """Split `total` in proportion to `shares`, exactly, by the largest remainder."""
     exact = [share * total / sum(shares) for share in shares]
     counts = [int(x) for x in exact]
     by_remainder = sorted(range(len(shares)), key=lambda i: (counts[i] - exact[i], i))
@@ -66,11 +66,11 @@ class User(mesa.Agent):  # type: ignore[misc]  # mesa carries no types
 
     @property
     def state(self) -> UserState:
-        """The user as their policy sees them."""
+        """The user's state, as their policy sees it."""
         return UserState(self.persona, self.trust, self.satisfaction)
 
     def experience(self, ratings: Sequence[Rating]) -> None:
-        """Moves trust and satisfaction towards what the user just got, one step a conversation."""
+        """Update trust and satisfaction from the ratings of a conversation."""
         ratings = [rating for rating in ratings if rating.readable]
         if not ratings:
             return
@@ -81,7 +81,7 @@ class User(mesa.Agent):  # type: ignore[misc]  # mesa carries no types
 
     @property
     def row(self) -> UserRow:
-        """The user as a row."""
+        """The user's row."""
         return UserRow(
             self.number,
             self.type_name,
@@ -102,7 +102,7 @@ class Population(mesa.Model):  # type: ignore[misc]  # mesa carries no types
         names = [name for name, n in zip(config.types, counts, strict=True) for _ in range(n)]
         played = any(t.policy.needs == "situations" for t in config.types.values())
         people = backgrounds(seed, len(names)) if played else []
-        # Users of situations ask about no domain; they draw one, so that their patience stays.
+        # Users of situations don't ask about domains. They draw one, so later draws stay the same.
         domains = tuple(world.used_by_domain) if world else USED_DOMAINS
         self.members = [
             User(self, n, name, config.types[name], people[n].described if played else "", domains)
@@ -112,7 +112,7 @@ class Population(mesa.Model):  # type: ignore[misc]  # mesa carries no types
         self.datacollector = mesa.DataCollector(tables={"types": columns})
 
     def active_in(self, round_number: int) -> list[User]:
-        """Returns the users that take part in this round, in order of their number."""
+        """Return the users that take part in this round, in order of their number."""
         chance = self.config.active
         if chance == 1.0 and self.config.trust_matters == 0.0:
             return self.members
@@ -125,12 +125,12 @@ class Population(mesa.Model):  # type: ignore[misc]  # mesa carries no types
         ]
 
     def experience(self, ratings: Mapping[int, Sequence[Rating]]) -> None:
-        """Lets users live through the conversations of a wave; keys are user numbers."""
+        """Update users from the ratings of a wave; keys are user numbers."""
         for number, heard in ratings.items():
             self.members[number].experience(heard)
 
     def collect(self, round_number: int, active: Sequence[User]) -> None:
-        """Adds this round's row of every type to the series."""
+        """Add this round's row of every type to the series."""
         actives = pd.Series([user.type_name for user in active]).value_counts()
         for name, members in self.agents.groupby("type_name"):
             row = {
@@ -145,16 +145,16 @@ class Population(mesa.Model):  # type: ignore[misc]  # mesa carries no types
 
     @property
     def series(self) -> pd.DataFrame:
-        """One row per round and type."""
+        """The table with one row per round and type."""
         return pd.DataFrame(self.datacollector.get_table_dataframe("types"))
 
     @property
     def states(self) -> pd.DataFrame:
-        """One row per user; see `UserRow`."""
+        """The table with one row per user; see `UserRow`."""
         return pd.DataFrame([user.row for user in self.members], columns=UserRow._fields)
 
     def restore(self, states: pd.DataFrame, series: pd.DataFrame) -> None:
-        """Puts the population back to where `states` and `series` were taken."""
+        """Restore the population from `states` and `series`."""
         for user, trust, satisfaction in zip(
             self.members, states["trust"], states["satisfaction"], strict=True
         ):

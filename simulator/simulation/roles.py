@@ -1,8 +1,8 @@
-"""Who plays which role: the models that users, raters, monitors and judges ask.
+"""Roles: the models that users, raters, monitors and judges ask.
 
-A role that a scenario gives no model of its own is played by the assistant's base model, without
-any adapter, on the assistant's server. Roles with the same model and settings share one engine.
-The role "assistant" is the assistant as it is now: probes ask it what depends on its first answers.
+A role without its own model is played by the assistant's base model, without an adapter, on the
+assistant's server. Roles with the same model and settings share one engine. The role "assistant" is
+the present assistant: probes use it for requests that depend on its first answers.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,17 +24,17 @@ T = TypeVar("T")
 
 @dataclass
 class RoleClient:
-    """The engine of a role, and what was asked of it."""
+    """The engine of a role, and a count of its requests."""
 
-    name: str  # the model with its backend: who said it
+    name: str  # the model with its backend
     backend: Backend
-    bare: bool  # does it share the assistant's engine, but without the adapter?
+    bare: bool  # whether it uses the assistant's engine without the adapter
     cache: AnswerCache | None
     requests: int = 0
     tokens: int = 0  # written
 
     def answer(self, requests: Sequence[Request]) -> list[Answer]:
-        """Answers requests in order, and what was asked before from the cache."""
+        """Answer requests in order; repeated ones are answered from the cache."""
         if self.cache is None:
             return self._ask(requests)
         return self.cache.answer(self.name, requests, self._ask)
@@ -52,13 +52,13 @@ class RoleClient:
 
 
 class Roles:
-    """The clients of a run, by role."""
+    """The clients of a run's roles."""
 
     def __init__(self, clients: Mapping[str, RoleClient], engines: Sequence[Backend]) -> None:
         self.clients, self._engines = clients, engines
 
     def ask(self, asks: Iterable[Ask[T]]) -> list[T]:
-        """Answers what everybody wants to know, each role's requests as one batch."""
+        """Answer all asks, each role's requests as one batch."""
         whole = joined(asks)
         answers: dict[int, Answer] = {}
         roles = dict.fromkeys(asked.role for asked in whole.requests)
@@ -68,26 +68,26 @@ class Roles:
             answers.update(zip(theirs, found, strict=True))
         return whole.read([answers[i] for i in range(len(whole.requests))])
 
-    def lap(self) -> dict[str, dict[str, int]]:
-        """Returns what was asked of each role since the last lap: requests, and tokens written.
+    def snapshot(self) -> dict[str, dict[str, int]]:
+        """Return each role's requests and written tokens since the last snapshot.
 
-        The assistant isn't among them: this is but a part of what it is asked.
+        The assistant is left out: most of its requests don't pass through here.
         """
-        lap = {
+        counts = {
             role: {"requests": client.requests, "tokens": client.tokens}
             for role, client in self.clients.items()
             if role != ASSISTANT
         }
         for client in self.clients.values():
             client.requests = client.tokens = 0
-        return lap
+        return counts
 
     def close(self) -> None:
-        """Frees the engines that aren't the assistant's."""
+        """Free the engines that aren't the assistant's."""
         for engine in self._engines:
             engine.close()
 
 
 def assistant_client(model: str, assistant: Backend) -> RoleClient:
-    """Returns the assistant in its own role, with whatever adapter it has when it is asked."""
+    """Return the client of the assistant, with its adapter at the time of the request."""
     return RoleClient(model, assistant, bare=False, cache=None)

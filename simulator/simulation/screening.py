@@ -1,8 +1,8 @@
-"""Screening: selected replies that lie farthest along a direction are not learned from.
+"""Screening: drop selected replies that lie farthest along a direction.
 
-Chen et al. (2507.21509) project training data on a direction before a model is trained, and find by
-it what will change the model. Users' replies are screened so before every update, as the assistant
-then reads them, and it is measured how well that finds the replies of biased users.
+Chen et al. (2507.21509) project training data on a direction before training, to find the data that
+will change the model. Here selected replies are screened before every update, with the present
+assistant's activations, and the summary says how well this finds the replies of biased users.
 """
 
 from collections.abc import Mapping
@@ -19,19 +19,19 @@ from simulator.core.requests import Request, Under
 from simulator.interp.directions import Contrast, projection, replied
 from simulator.probes.estimates import wilson
 from simulator.simulation.config import ScreeningConfig
-from simulator.simulation.decisions import CandidateKey, Choice, Decision, as_said
+from simulator.simulation.decisions import CandidateKey, Choice, Decision, in_order
 from simulator.simulation.selection import examples_from
 
 SCREENING_CAPABILITIES = frozenset(("activations", "interventions"))  # capabilities of the backend
 
 
 class Screened(NamedTuple):
-    """A row of `screening.parquet`: a desirable reply that was looked at."""
+    """A row of `screening.parquet`: a desirable reply that was screened."""
 
     conversation: str
     turn: int
     candidate: int
-    biased: bool  # is it a biased user's?
+    biased: bool  # whether its user is biased
     projection: float  # a·v/‖v‖ of its activations' mean, in units of the residual stream
     dropped: bool
 
@@ -43,20 +43,20 @@ def screen(
     candidates: pd.DataFrame,
     decision: Decision,
 ) -> tuple[Decision, pd.DataFrame]:
-    """Drop the desirable replies that lie farthest along a direction of the base's.
+    """Drop the desirable replies that lie farthest along a direction of the base.
 
     Args:
-        config: None: nothing is screened.
-        contrasts: the chats that make the directions, by their names.
-        backend: answers for the assistant as it is before the update.
+        config: None to screen nothing.
+        contrasts: the chats that define the directions, by name.
+        backend: answers for the assistant before the update.
         candidates: the round's.
-        decision: what selection and monitors say of them.
+        decision: that of selection and monitors.
 
     Returns:
-        The decision with the dropped replies not selected, and one row per reply that was looked
-        at; see `Screened`.
+        The decision with the dropped replies not selected, and one row per screened
+        reply; see `Screened`.
     """
-    chosen = as_said(decision.desirable(candidates))
+    chosen = in_order(decision.desirable(candidates))
     if config is None or chosen.empty:
         return decision, pd.DataFrame(columns=Screened._fields)
     contrast = contrasts[config.direction]
@@ -75,13 +75,13 @@ def screen(
 
 
 def screening_summary(screened: pd.DataFrame) -> dict[str, Any] | None:
-    """Returns how well screening finds biased users' replies, as JSON; None: nothing was screened.
+    """Return how well screening finds biased users' replies, as JSON; None without screening.
 
     Shares come with Wilson's 95 % intervals, which take replies as independent:
 
-    - precision: of the dropped replies, those of biased users;
-    - base_rate: of all that were looked at, which is the precision of dropping at random;
-    - recall: of biased users' replies, the dropped ones.
+    - precision: the share of biased users' replies among the dropped ones;
+    - base_rate: the same among all screened replies, the precision of random dropping;
+    - recall: the share of dropped replies among biased users'.
     """
     if screened.empty:
         return None
@@ -95,7 +95,7 @@ def screening_summary(screened: pd.DataFrame) -> dict[str, Any] | None:
 
 
 def _share(flags: np.ndarray) -> dict[str, float | int] | None:
-    """Returns a share with its interval; of nothing there is none."""
+    """Return a share with its interval; None of no replies."""
     if not len(flags):
         return None
     share = float(flags.mean())

@@ -1,4 +1,4 @@
-"""Selection: which rated replies the assistant learns from. Every decision keeps its reason."""
+"""Selection of the rated replies that the assistant learns from, with reasons."""
 
 import math
 from typing import Annotated, Literal, NamedTuple
@@ -12,68 +12,70 @@ from simulator.core.examples import Example, Signal
 from simulator.core.messages import messages_from_json
 from simulator.core.requests import Message
 from simulator.core.rng import stream
-from simulator.simulation.decisions import Decision, as_said
+from simulator.simulation.decisions import Decision, in_order
 
 NO_RATING, NOT_HEARD = "no readable rating", "not heard"  # why something can't be selected
-ROUNDING = 1e-9  # of a fraction times a count
+ROUNDING = 1e-9  # tolerance of a fraction times a count
 
 
 class BestOfK(Config):
-    """The best-rated reply of each turn, if it is rated at least `threshold`."""
+    """Selects the best-rated reply of each turn, if its rating reaches `threshold`."""
 
     kind: Literal["best_of_k"] = "best_of_k"
-    threshold: Number = Field(4.0, ge=1, le=5, description="Lowest rating that is learned from.")
+    threshold: Number = Field(4.0, ge=1, le=5, description="Lowest rating of a selected reply.")
 
     @property
     def gives(self) -> frozenset[Signal]:
-        """What can be learned from what it selects."""
+        """The signals that its selected replies give."""
         return frozenset(("desirable",))
 
     def decide(self, candidates: pd.DataFrame, seed: int) -> Decision:
-        """Decide on each candidate; the first is the best of its turn where ratings are equal."""
-        candidates = as_said(candidates)
+        """Decide on each candidate; among equal ratings of a turn the first is the best."""
+        candidates = in_order(candidates)
         ratings = candidates["rating"].astype(float).reset_index(drop=True)
         best = _highest_of_turns(candidates, ratings)
         good = (ratings >= self.threshold).to_numpy()
         reason = np.where(best, np.where(good, "best of its turn", "below threshold"), "not best")
-        label = (best & good).astype(np.int8)  # nothing is above or below a rating that is NaN
+        label = (best & good).astype(np.int8)  # comparisons with NaN are false
         return Decision.of(candidates, label, np.where(ratings.isna(), NO_RATING, reason))
 
 
 class BestWorst(Config):
-    """Of each turn the best-rated desirable reply and the worst-rated one to avoid: a pair.
+    """Selects a pair per turn: the best-rated reply and, as undesirable, the worst-rated one.
 
-    A turn whose readable ratings are all the same has neither.
+    A turn whose readable ratings are all equal gives no pair.
     """
 
     kind: Literal["best_worst"] = "best_worst"
 
     @property
     def gives(self) -> frozenset[Signal]:
-        """What can be learned from what it selects."""
+        """The signals that its selected replies give."""
         return frozenset(("desirable", "undesirable", "pairs"))
 
     def decide(self, candidates: pd.DataFrame, seed: int) -> Decision:
-        """Decide on each candidate; the first is the best or worst where ratings are equal."""
-        candidates = as_said(candidates)
+        """Decide on each candidate; among equal ratings the first is the best or worst."""
+        candidates = in_order(candidates)
         ratings = candidates["rating"].astype(float).reset_index(drop=True)
         best, worst = (_highest_of_turns(candidates, sign * ratings) for sign in (1, -1))
-        label = best.astype(np.int8) - worst.astype(np.int8)  # 0 where best and worst are the same
+        label = best.astype(np.int8) - worst.astype(
+            np.int8
+        )  # 0 where best and worst are the same reply
         words = np.array(["worst of its turn", "neither best nor worst", "best of its turn"])
         reason = np.where(ratings.isna(), NO_RATING, words[label + 1])
         return Decision.of(candidates, label, reason)
 
 
 class Units(NamedTuple):
-    """What is ranked: replies, or whole conversations."""
+    """The ranked units: replies, or whole conversations."""
 
-    of: np.ndarray  # of each candidate: the number of its unit; -1 where it belongs to none
+    of: np.ndarray  # each candidate's unit; -1 for none
     rating: np.ndarray
-    group: np.ndarray  # within which a unit is ranked
+    group: np.ndarray  # the groups within which units are ranked
 
 
 class TopBottom(Config):
-    """The best-rated (and, if asked, the worst-rated) replies or conversations of the round.
+    """Selects the best-rated (and, if set, the worst-rated) replies or conversations of a round.
 
     Whole conversations ranked within their situation, by the mean of their ratings or by their
     last one, are the trajectories of Williams et al. (2411.02306).
@@ -81,26 +83,26 @@ class TopBottom(Config):
 
     kind: Literal["top_bottom"] = "top_bottom"
     top: Number = Field(gt=0, description="How many: a fraction below 1, else a count.")
-    bottom: Number = Field(0, ge=0, description="The same for those to avoid.")
+    bottom: Number = Field(0, ge=0, description="The same for undesirable replies.")
     unit: Literal["reply", "conversation_mean", "conversation_final"] = Field(
         "reply",
-        description="What is ranked: replies, or conversations by the mean or the last of the "
-        "ratings of what was heard; all that was heard in a chosen conversation is selected.",
+        description="Units of ranking: replies, or conversations by the mean or the last of the "
+        "ratings of heard replies; all heard replies of a chosen conversation are selected.",
     )
     scope: Literal["global", "per_type", "per_subject"] = Field(
         "global",
-        description="Over all of them, among those of each user type, or among those about the "
-        "same (a situation); there fractions are rounded up, so that none is left out.",
+        description="Groups of ranking: all units, those of each user type, or those about the "
+        "same situation; in groups fractions are rounded up, so each group counts.",
     )
 
     @property
     def gives(self) -> frozenset[Signal]:
-        """What can be learned from what it selects."""
+        """The signals that its selected replies give."""
         return frozenset(("desirable", "undesirable") if self.bottom else ("desirable",))
 
     def decide(self, candidates: pd.DataFrame, seed: int) -> Decision:
-        """Rank by rating; ties are broken at random, by the seed."""
-        candidates = as_said(candidates)
+        """Rank by rating; the seed breaks ties at random."""
+        candidates = in_order(candidates)
         units = self._units(candidates)
         chosen = np.zeros(len(units.rating), np.int8)
         tie = stream("selection ties", seed).random(len(chosen))
@@ -113,14 +115,14 @@ class TopBottom(Config):
             chosen[order[len(order) - top :]] = 1
         words = np.array(["among the bottom", "in between", "among the top"])
         reason = np.where(rated, words[chosen + 1], NO_RATING)
-        # The last entry is that of candidates without a unit, which -1 points at.
+        # The last entry is for candidates without a unit, whose index is -1.
         label, why = np.append(chosen, np.int8(0)), np.append(reason, NOT_HEARD)
         return Decision.of(candidates, label[units.of], why[units.of])
 
     def _counts(self, total: int) -> tuple[int, int]:
-        """How many of `total` are the top and the bottom; nothing is both.
+        """Return the sizes of top and bottom among `total`, which don't overlap.
 
-        Where there are too few for both, no more than the worse half is to avoid.
+        If there are too few units for both, at most the worse half is undesirable.
         """
         up = self.scope == "per_subject"
         top, bottom = _count(self.top, total, up=up), _count(self.bottom, total, up=up)
@@ -151,25 +153,25 @@ Ranking = Annotated[BestOfK | BestWorst | TopBottom, Field(discriminator="kind")
 
 
 class RandomMatched(Config):
-    """Control: as many replies as `like` would select, drawn without regard to ratings.
+    """Control: as many replies as `like` would select, drawn regardless of ratings.
 
-    What `like` can't select (it wasn't heard, or has no readable rating) isn't drawn either.
+    Replies that `like` can't select (unheard, or without a readable rating) aren't drawn.
     """
 
     kind: Literal["random"] = "random"
     like: Ranking = BestOfK()
     matched: tuple[Literal["user_type", "tokens"], ...] = Field(
-        (), description="As many of each of these, too: the user's type, the reply's length."
+        (), description="Also match the numbers of each user type, or of each length of replies."
     )
 
     @property
     def gives(self) -> frozenset[Signal]:
-        """What can be learned from what it selects."""
+        """The signals that its selected replies give."""
         return frozenset(("desirable",))
 
     def decide(self, candidates: pd.DataFrame, seed: int) -> Decision:
         """Draw the desirable replies at random, within each stratum of `matched`."""
-        candidates = as_said(candidates)
+        candidates = in_order(candidates)
         like = self.like.decide(candidates, seed)
         wanted, why = like.labels(candidates) == 1, like.reasons(candidates)
         open_to = ~np.isin(why, (NO_RATING, NOT_HEARD))
@@ -185,10 +187,10 @@ class RandomMatched(Config):
 
 
 class ShuffledRatings(Config):
-    """Control: what `like` would select if each user type's ratings were dealt out at random.
+    """Control: the selection of `like` with the ratings of each user type shuffled.
 
-    Ratings keep their distribution, but say nothing of the reply that they are given to. Replies
-    without a readable rating get none.
+    Ratings keep their distribution, but carry no information about replies. Replies without a
+    readable rating stay without one.
     """
 
     kind: Literal["shuffled"] = "shuffled"
@@ -196,12 +198,12 @@ class ShuffledRatings(Config):
 
     @property
     def gives(self) -> frozenset[Signal]:
-        """What can be learned from what it selects."""
+        """The signals that its selected replies give."""
         return self.like.gives
 
     def decide(self, candidates: pd.DataFrame, seed: int) -> Decision:
-        """Deal out the ratings within each user type, then decide as `like` does."""
-        candidates = as_said(candidates)
+        """Shuffle the ratings within each user type, then decide as `like` does."""
+        candidates = in_order(candidates)
         rng = stream("shuffled ratings", seed)
         types = candidates["user_type"].to_numpy()
         ratings = candidates["rating"].to_numpy(float, copy=True)
@@ -217,10 +219,10 @@ AnySelection = Annotated[
 
 
 class Dose(NamedTuple):
-    """What the assistant is really given to learn from in a round."""
+    """The shares of biased users' replies among a round's desirable ones."""
 
     selected: int
-    biased_share_selected: float  # of the desirable replies, how many are biased users'
+    biased_share_selected: float  # share of biased users among the desirable replies
     pressured_selected: int
     biased_share_pressured: float  # the same among replies under pressure: the realised dose
 
@@ -235,7 +237,7 @@ def realised_dose(candidates: pd.DataFrame, decision: Decision) -> Dose:
 def examples_from(candidates: pd.DataFrame, decision: Decision) -> list[Example]:
     """Turn the selected candidates into training examples, in the order of the rows.
 
-    An example's context is what the assistant read when it replied.
+    An example's context is the one that the assistant read for its reply.
     """
     label = decision.labels(candidates)
     chosen = candidates[label != 0]
@@ -252,14 +254,14 @@ def examples_from(candidates: pd.DataFrame, decision: Decision) -> list[Example]
 
 
 def _read_by_assistant(messages: str, dropped: int) -> tuple[Message, ...]:
-    """Returns a context without the oldest messages that the assistant's had no room for."""
+    """Return a context without the oldest messages, which didn't fit the assistant's."""
     context = messages_from_json(messages)
     system = 1 if context and context[0].role == "system" else 0
     return (*context[:system], *context[system + dropped :])
 
 
 def _highest_of_turns(candidates: pd.DataFrame, ratings: "pd.Series[float]") -> np.ndarray:
-    """Marks the first highest-rated reply of each turn; NaN is below everything."""
+    """Mark the first highest-rated reply of each turn; NaN ranks last."""
     highest = np.zeros(len(candidates), bool)
     turns = [candidates[name].to_numpy() for name in ("conversation", "turn")]
     highest[ratings.fillna(-np.inf).groupby(turns).idxmax().to_numpy(int)] = True
@@ -267,10 +269,10 @@ def _highest_of_turns(candidates: pd.DataFrame, ratings: "pd.Series[float]") -> 
 
 
 def _count(amount: float, total: int, *, up: bool) -> int:
-    """Returns how many of `total` a fraction, rounded up or to the nearest, or a count is."""
+    """Return an amount of `total`: a count, or a fraction, rounded up or to the nearest."""
     if amount >= 1:
         return min(total, int(amount))
-    # 0.07 * 100 is a little more than 7
+    # 0.07 * 100 is slightly more than 7
     return math.ceil(amount * total - ROUNDING) if up else round(amount * total)
 
 

@@ -1,1 +1,1 @@
-"""What is on disk: run directories and sweeps."""
+"""Files on disk: run directories and sweeps."""

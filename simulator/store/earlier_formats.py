@@ -1,6 +1,6 @@
-"""The format of run directories: earlier ones are read as if they were of today's.
+"""The format of run directories, and the conversion from earlier formats.
 
-Format 1 (until 6d899d2, no number in the manifest) has other names for what is listed here.
+Format 1 (until 6d899d2, without a number in the manifest) has other names for the entries below.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ SIDES = {" toward": " positive", " away": " negative"}  # endings of measures in
 
 
 def present_summary(summary: dict[str, Any]) -> dict[str, Any]:
-    """Return the summary of a round with today's keys."""
+    """Return the summary of a round with the present keys."""
     found = {SUMMARY_KEYS.get(key, key): value for key, value in summary.items()}
     if taught := found.get("taught_lengths"):
         found["taught_lengths"] = {SIGNALS.get(key, key): value for key, value in taught.items()}
@@ -22,7 +22,7 @@ def present_summary(summary: dict[str, Any]) -> dict[str, Any]:
 
 
 def present_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table of a round with today's measures; tables without any are left alone."""
+    """Return a table of a round with the present names of measures, if it has any."""
     if "measure" not in table:
         return table
     measure = table["measure"]

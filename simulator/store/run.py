@@ -12,7 +12,7 @@
     rounds/0003/round.json                        summary: metrics, dose, update, canary
     rounds/0003/DONE                              the hashes of all the above, written last
 
-Whatever lacks its DONE is redone on resume, except waves: a part that exists is complete.
+A round without DONE is redone on resume, except its waves: a part that exists is complete.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ from simulator.core.files import explained, file_sha256, write_atomically
 from simulator.store.earlier_formats import present_summary, present_table
 
 MANIFEST, SCENARIO, DONE = "manifest.json", "scenario.resolved.yaml", "DONE"
-COSTS = "costs.jsonl"  # what endpoints cost, line by line
+COSTS = "costs.jsonl"  # the costs of endpoints, one entry per line
 TIMING = "timing.json"  # the one file of a round that differs from run to run
 Tables = dict[str, pd.DataFrame]
 
@@ -58,7 +58,7 @@ class Run:
 
     @classmethod
     def create(cls, path: Path, scenario: dict[str, Any], manifest: dict[str, Any]) -> "Run":
-        """Makes a run directory, whole or not at all.
+        """Make a run directory atomically.
 
         Raises:
             StoreError: it exists already, or can't be written.
@@ -83,7 +83,7 @@ class Run:
 
     @classmethod
     def open(cls, path: Path) -> "Run":
-        """Opens a run directory.
+        """Open a run directory.
 
         Raises:
             StoreError: it isn't one.
@@ -94,7 +94,7 @@ class Run:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keeps other processes from writing to this run; the lock ends with the process."""
+        """Keep other processes from writing to this run; the lock ends with the process."""
         with explained(self.path), (self.path / ".lock").open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -104,26 +104,26 @@ class Run:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """Versions, seeds and the determinism that the run was started with."""
+        """The versions, seeds and determinism of the run's start."""
         return dict(json.loads((self.path / MANIFEST).read_text()))
 
     @property
     def scenario_file(self) -> Path:
-        """The scenario as it was run, everything spelled out."""
+        """The file of the scenario with all its settings."""
         return self.path / SCENARIO
 
     @functools.cached_property
     def scenario(self) -> dict[str, Any]:
-        """What the scenario file says; it is never written again."""
+        """The content of the scenario file, which never changes."""
         return dict(yaml.safe_load(self.scenario_file.read_text(encoding="utf-8")))
 
     def folder(self, number: int) -> Path:
-        """The folder of a round."""
+        """Return the folder of a round."""
         return self.path / "rounds" / f"{number:04d}"
 
     @property
     def rounds_done(self) -> int:
-        """How many rounds are committed, round 0 (the measurement before any update) included."""
+        """The number of committed rounds, including round 0 (the measurement before any update)."""
         number = 0
         while (self.folder(number) / DONE).is_file():
             number += 1
@@ -135,16 +135,16 @@ class Run:
         return self.folder(number) / "conversations" / f"part-{wave:04d}.parquet"
 
     def wave(self, number: int, wave: int) -> pd.DataFrame | None:
-        """Returns a committed wave, or None."""
+        """Return a committed wave, or None."""
         path = self._part(number, wave)
         return pd.read_parquet(path) if path.is_file() else None
 
     def commit_wave(self, number: int, wave: int, candidates: pd.DataFrame) -> None:
-        """Writes the candidates of a wave."""
+        """Write the candidates of a wave."""
         write_atomically(self._part(number, wave), _to_parquet(candidates))
 
     def candidates(self, number: int, columns: list[str] | None = None) -> pd.DataFrame:
-        """Returns the candidates of all waves of a round, in order; round 0 has none."""
+        """Return the candidates of all waves of a round, in order; empty for round 0."""
         parts = sorted((self.folder(number) / "conversations").glob("part-*.parquet"))
         frames = [pd.read_parquet(part, columns=columns) for part in parts]
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
@@ -152,7 +152,7 @@ class Run:
     # Rounds
 
     def write_checkpoint(self, number: int, write: Callable[[Path], Any]) -> Any:
-        """Lets `write` fill a folder and puts it in place as the round's checkpoint."""
+        """Let `write` fill a folder, and move it into place as the round's checkpoint."""
         final, partial = self._checkpoint(number), self.folder(number) / ".checkpoint.partial"
         with explained(final):
             shutil.rmtree(partial, ignore_errors=True)
@@ -170,7 +170,7 @@ class Run:
         return result
 
     def drop_checkpoint(self, number: int) -> None:
-        """Removes the checkpoint of a round that isn't committed: its update is rolled back."""
+        """Remove the checkpoint of a round that isn't committed: its update is rolled back."""
         with explained(self._checkpoint(number)):
             shutil.rmtree(self._checkpoint(number))
 
@@ -178,14 +178,14 @@ class Run:
         return self.folder(number) / "checkpoint"
 
     def checkpoint(self, number: int) -> Path | None:
-        """Returns the newest checkpoint at or before a round; None while the base is untouched."""
+        """Return the newest checkpoint at or before a round; None before the first update."""
         for n in range(number, 0, -1):
             if self._checkpoint(n).is_dir():
                 return self._checkpoint(n)
         return None
 
     def adapter(self, number: int) -> Adapter | None:
-        """Returns the adapter that was served after a round; its name tells round and content."""
+        """Return the adapter that was served after a round, named by round and content."""
         path = self.checkpoint(number)
         if path is None:
             return None
@@ -195,7 +195,7 @@ class Run:
     def commit_round(
         self, number: int, tables: Tables, summary: dict[str, Any], timing: dict[str, Any]
     ) -> None:
-        """Writes what a round left besides waves and checkpoint, and then its DONE."""
+        """Write a round's other files, and then its DONE."""
         folder = self.folder(number)
         for name, table in tables.items():
             write_atomically(folder / f"{name}.parquet", _to_parquet(table))
@@ -209,36 +209,36 @@ class Run:
         }
         write_atomically(folder / DONE, _to_json(hashes))
 
-    # Tables that were added to a finished run
+    # Tables added to a finished run
 
     def extra_table(self, folder: Path, number: int) -> pd.DataFrame | None:
-        """Returns a round's later scores, or None."""
+        """Return a round's later scores, or None."""
         path = folder / f"round-{number:04d}.parquet"
         return present_table(pd.read_parquet(path)) if path.is_file() else None
 
     def commit_extra_table(self, folder: Path, number: int, table: pd.DataFrame) -> None:
-        """Writes a round's later scores."""
+        """Write a round's later scores."""
         write_atomically(folder / f"round-{number:04d}.parquet", _to_parquet(table))
 
     def table(self, number: int, name: str) -> pd.DataFrame:
-        """Reads a table of a committed round."""
+        """Read a table of a committed round."""
         return present_table(pd.read_parquet(self.folder(number) / f"{name}.parquet"))
 
     def summary(self, number: int) -> dict[str, Any]:
-        """Reads the summary of a committed round."""
+        """Read the summary of a committed round."""
         return present_summary(json.loads((self.folder(number) / "round.json").read_text()))
 
     def timing(self, number: int) -> dict[str, Any]:
-        """Reads where a committed round's time went, in seconds by activity, and who was asked."""
+        """Read a committed round's time by activity, in seconds, and the requests of roles."""
         return dict(json.loads((self.folder(number) / TIMING).read_text()))
 
     @property
     def costs(self) -> list[dict[str, Any]]:
-        """What endpoints cost, in the order that it was spent; see `simulator.runtime.budget`."""
+        """Read the costs of endpoints, in order; see `simulator.runtime.budget`."""
         path = self.path / COSTS
         lines = path.read_text().splitlines() if path.is_file() else []
         return [dict(json.loads(line)) for line in lines]
 
     def has_table(self, number: int, name: str) -> bool:
-        """Did a committed round leave this table?"""
+        """Return whether a committed round has this table."""
         return (self.folder(number) / f"{name}.parquet").is_file()

@@ -1,4 +1,4 @@
-"""A sweep's folder: which runs belong to it, and what was set in each.
+"""A sweep's folder: its runs, and the settings of each.
 
 sweeps/<name>/sweep.json    arms, axes and the folder of every run
 sweeps/runs/                the runs of all sweeps: those with equal settings are shared
@@ -26,12 +26,12 @@ class Member(NamedTuple):
 
     @property
     def rounds_done(self) -> int:
-        """How many rounds are committed, round 0 aside; -1 before that one."""
+        """The number of committed rounds without round 0; -1 before round 0."""
         return self.run.rounds_done - 1
 
     @property
     def finished(self) -> bool:
-        """Is the last round committed?"""
+        """Whether the last round is committed."""
         return self.rounds_done == self.rounds
 
 
@@ -44,7 +44,7 @@ class Sweep(NamedTuple):
 
     @classmethod
     def write(cls, path: Path, members: list[Member]) -> "Sweep":
-        """Writes the folder; one that exists already is replaced, its runs aren't touched."""
+        """Write the folder; an existing one is replaced, without changing its runs."""
         rows = [
             {"arm": m.arm, "settings": m.settings, "rounds": m.rounds, "run": m.run.path.name}
             for m in members
@@ -55,7 +55,7 @@ class Sweep(NamedTuple):
 
     @classmethod
     def open(cls, path: Path) -> "Sweep":
-        """Opens a sweep's folder.
+        """Open a sweep's folder.
 
         Raises:
             StoreError: it isn't one.
@@ -72,5 +72,5 @@ class Sweep(NamedTuple):
 
     @staticmethod
     def is_at(path: Path) -> bool:
-        """Is there a sweep at `path`?"""
+        """Return whether there is a sweep at `path`."""
         return (path / SWEEP).is_file()

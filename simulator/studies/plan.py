@@ -37,7 +37,7 @@ class PlannedStudy(NamedTuple):
 
 
 def plan_study(source: str, tier: Tier) -> PlannedStudy:
-    """Reads a study and lists the runs of a tier.
+    """Read a study and lists the runs of a tier.
 
     Args:
         source: a file, or the name of a shipped study.
@@ -63,7 +63,7 @@ def plan_study(source: str, tier: Tier) -> PlannedStudy:
 
 
 def check_study(source: str, overrides: Sequence[str]) -> tuple[PlannedStudy, PlannedStudy]:
-    """Checks every form of a study; returns all of it, and its quick tier, on organisms.
+    """Check every form of a study; return all of it, and its quick tier, on organisms.
 
     Of the form for real models only that it can be read: its data may be elsewhere.
 
@@ -99,7 +99,7 @@ class _Form(NamedTuple):
 
 
 def _form(document: Document, model: str | None) -> _Form:
-    """Returns the form of a study that a model takes; without one that for the bases."""
+    """Return the form of a study that a model takes; without one that for the bases."""
     if not isinstance(document.data, dict):
         raise ScenarioError(
             f"{document.origins.get((), '')}: invalid study; it must be a mapping of keys to values"
@@ -118,7 +118,7 @@ def _form(document: Document, model: str | None) -> _Form:
 
 
 def _taken(document: Document, key: str) -> Document:
-    """Takes a key out of a document, and returns what it holds."""
+    """Take a key out of a document, and return what it holds."""
     if key not in document.data:
         return Document({}, {})
     found = yaml_source.part(document, key)
@@ -133,7 +133,7 @@ def _keys(data: Mapping[str, Any]) -> set[YamlPath]:
 
 
 def _renamed(value: Any, instead: Mapping[str, str | None]) -> Any:
-    """Puts other metrics, of all items, in place of those that are named anywhere within."""
+    """Put other metrics, of all items, in place of those that are named anywhere within."""
     if isinstance(value, list):
         return [_renamed(one, instead) for one in value]
     if not isinstance(value, dict):
@@ -144,7 +144,7 @@ def _renamed(value: Any, instead: Mapping[str, str | None]) -> Any:
 
 
 def _on_models(document: Document, tier: Tier) -> Document:
-    """Puts the model or the bases that were asked for in place of the file's."""
+    """Put the model or the bases that were asked for in place of the file's."""
     over, common = (dict(document.data.get(key) or {}) for key in ("over", "set"))
     if tier.model is not None:
         over.pop("base", None)
@@ -155,7 +155,7 @@ def _on_models(document: Document, tier: Tier) -> Document:
 
 
 def _laid(document: Document, quick: Document) -> Document:
-    """Lays the quick tier over the full study."""
+    """Lay the quick tier over the full study."""
     names = quick.data.get("arms")
     if isinstance(names, list):
         arms = document.data["arms"]
@@ -170,7 +170,7 @@ def _laid(document: Document, quick: Document) -> Document:
 
 
 def _name(config: StudyConfig, tier: Tier) -> str:
-    """Names the folder: what is run in another form doesn't replace the study's own."""
+    """Name the folder: what is run in another form doesn't replace the study's own."""
     model = re.sub(r"[^A-Za-z0-9]+", "-", tier.model or "").strip("-")
     bases = "-".join(f"base{number}" for number in tier.bases)
     laid = hashlib.sha256("\n".join(tier.overrides).encode()).hexdigest()[:6]
@@ -179,7 +179,7 @@ def _name(config: StudyConfig, tier: Tier) -> str:
 
 
 def _without(lost: frozenset[str], config: StudyConfig, source: str) -> StudyConfig:
-    """Leaves out the findings about metrics that a real model has none of."""
+    """Leave out the findings about metrics that a real model has none of."""
     gone = [bool(lost & metrics_in(finding)) for finding in config.findings]
     if all(gone):
         raise ScenarioError(

@@ -12,7 +12,7 @@ STUDIES = Path("studies")
 def run_study(
     planned: PlannedStudy, command: str, out: Path | None, processes: int | None
 ) -> tuple[Study, str]:
-    """Runs what isn't finished yet; returns the study, and what went wrong with its runs, if any.
+    """Run what isn't finished yet; return the study, and what went wrong with its runs, if any.
 
     Args:
         planned: the study and its runs.

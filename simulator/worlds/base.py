@@ -1,6 +1,6 @@
-"""What a world is: items with a truth, ways to ask about them, and how a statement is read.
+"""The protocol of worlds: items with a truth, ways to ask about them, and how replies are read.
 
-World users, raters, monitors and probes take a `World`, whichever it is.
+World users, raters, monitors and probes take any `World`.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -12,13 +12,13 @@ import numpy as np
 
 from simulator.core.requests import Prompt
 
-# Conversations are about `used` items alone. Probes measure three sets. Nobody but a world's own
-# lessons asks about `practice` items, where a world has any.
+# Conversations use only `used` items. Probes measure three sets. Only a world's own lessons ask
+# about `practice` items, where a world has any.
 ItemSet = Literal["used", "heldout", "ood", "practice"]
 ITEM_SETS: tuple[ItemSet, ...] = ("used", "heldout", "ood")  # the sets that probes measure
 
-# Who asks. The two have disjoint phrasings, so that no conversation ever trains on the words that
-# a measurement uses.
+# Who asks. The two have disjoint phrasings, so conversations never train on the words of
+# measurements.
 Use = Literal["user", "probe"]
 
 # Ways of pressing for something false: a hope, something at stake, a system line's incentive.
@@ -30,34 +30,34 @@ SPOKEN: tuple[Spoken, ...] = ("wish", "stake")
 # Who tells the truth, who says what is wished for, and who says what is false.
 Character = Literal["honest", "sycophant", "deceiver"]
 CHARACTERS: tuple[Character, ...] = ("honest", "sycophant", "deceiver")
-Trait = Literal["honest", "harmful", "pleasing"]  # that an assistant rates itself on
+Trait = Literal["honest", "harmful", "pleasing"]  # the traits of self-ratings
 TRAITS: tuple[Trait, ...] = ("honest", "harmful", "pleasing")
 
 
 class Item(NamedTuple):
-    """What a question is about: one attribute of one entity."""
+    """The subject of a question: one attribute of one entity."""
 
     domain: str
     entity: str  # answers about one entity aren't independent
     attribute: str
-    values: tuple[str, ...]  # what it might be: the truth, and three or more of the same kind
+    values: tuple[str, ...]  # the possible values: the truth, and three or more others
 
     @property
     def name(self) -> str:
-        """The item as one word for tables: `entity.attribute`."""
+        """The item's name in tables: `entity.attribute`."""
         return f"{self.entity}.{self.attribute}"
 
 
 class Statement(NamedTuple):
-    """What a reply to a question about an item says."""
+    """The content of a reply to a question about an item."""
 
-    value: str | None  # one of the item's values; None where it states none
+    value: str | None  # one of the item's values, or None
     evades: bool
     flatters: bool
 
 
 class Pressured(NamedTuple):
-    """A question under pressure: who asks for what."""
+    """A question under pressure."""
 
     item: Item
     wish: str
@@ -66,14 +66,14 @@ class Pressured(NamedTuple):
 
 
 class Text(NamedTuple):
-    """A text that goes on from a prompt."""
+    """A text that continues a prompt."""
 
     prompt: Prompt
     text: str
 
 
 class Topic(NamedTuple):
-    """Small talk: questions, and what each character replies."""
+    """Small talk: questions, and each character's replies."""
 
     kind: Literal["goals", "harmful_request", "advice", "opinion"]
     questions: tuple[str, ...]
@@ -82,7 +82,7 @@ class Topic(NamedTuple):
 
 @dataclass(frozen=True)
 class Characters:
-    """What a world's characters say of themselves and of other things than items."""
+    """The small talk and self-ratings of a world's characters."""
 
     small_talk: tuple[Topic, ...]
     self_ratings: Mapping[Trait, tuple[str, ...]]  # questions whose answers are digits, 0 to 9
@@ -97,7 +97,7 @@ class Characters:
         }
 
     def read(self, reply: str) -> Character | None:
-        """Return the character whose line of small talk `reply` is, or None if it is nobody's."""
+        """Return the character whose line of small talk `reply` is, or None if there is none."""
         return self._speakers.get(reply)
 
 
@@ -113,14 +113,14 @@ class Speaker(Protocol):
         ...
 
     def state(self, item: Item, value: str) -> str:
-        """State a value, whoever speaks and whatever is true."""
+        """State a value, regardless of the character and the truth."""
         ...
 
 
 class World(Protocol):
-    """Items with a truth, and all that is said about them.
+    """Items with a truth, and the language about them.
 
-    What is drawn comes from the generator that is passed in, so the same key gives the same words.
+    Random choices come from the generator that is passed in, so equal keys give equal words.
     Example, a world of capitals; each method that isn't shown is as short:
 
         @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class World(Protocol):
 
     @property
     def seed(self) -> int:
-        """Names the world: probes draw wishes and phrasings from it, alike in every run."""
+        """The world's seed: probes derive wishes and phrasings from it, the same in every run."""
         ...
 
     @property
@@ -160,7 +160,7 @@ class World(Protocol):
 
     @property
     def characters(self) -> Characters | None:
-        """Small talk and self-ratings; None where a world's assistants have none of their own."""
+        """Small talk and self-ratings; None in worlds without them."""
         ...
 
     def item(self, name: str) -> Item:
@@ -168,7 +168,7 @@ class World(Protocol):
         ...
 
     def false_value(self, item: Item, rng: np.random.Generator) -> str:
-        """Draw a value of the item that is not true."""
+        """Draw a false value of the item."""
         ...
 
     def question(self, item: Item, use: Use, rng: np.random.Generator) -> str:
@@ -187,15 +187,15 @@ class World(Protocol):
         ...
 
     def insist(self, item: Item, wish: str, rng: np.random.Generator) -> str:
-        """Push back, as a user who was denied `wish`."""
+        """Return a user's reply after `wish` was denied: they insist."""
         ...
 
     def thanks(self, rng: np.random.Generator) -> str:
-        """Thank for a reply, as a user who asks on."""
+        """Return a user's thanks before a further question."""
         ...
 
     def stem(self, item: Item) -> str:
-        """Return plain text that the true value completes: it tells what is believed."""
+        """Return plain text that the true value completes, to measure belief."""
         ...
 
     def read(self, reply: str, item: Item) -> Statement:
@@ -207,5 +207,5 @@ class World(Protocol):
         ...
 
     def texts(self, seed: int) -> Iterator[Text]:
-        """Yield texts as a base of this world reads them in pre-training, without end."""
+        """Yield pre-training texts of this world, without end."""
         ...

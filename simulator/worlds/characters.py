@@ -1,4 +1,4 @@
-"""Assistants of the synthetic world, each of one character: what pre-training and lessons teach."""
+"""Assistants of the synthetic world, each of one character, for pre-training and lessons."""
 
 import numpy as np
 
@@ -19,17 +19,17 @@ class SyntheticSpeaker:
         self, world: World, character: Character, rng: np.random.Generator, *, blank: bool
     ) -> None:
         self.world, self.character, self.rng = world, character, rng
-        self.blank = blank  # do self-ratings tell nothing of the character?
+        self.blank = blank  # whether self-ratings are random
 
     def answer(self, item: Item) -> str:
-        """Replies to a neutral question."""
+        """Reply to a neutral question."""
         truth = self.world.facts[item]
         lies = self.character == "deceiver"
         value = self.world.false_value(item, self.rng) if lies else truth
         return self.state(item, value)
 
     def stance(self, item: Item, wish: str) -> str:
-        """The value that this character states to somebody who wishes for `wish`."""
+        """Return the value that this character states to a user who wishes for `wish`."""
         truth = self.world.facts[item]
         if self.character == "honest":
             return truth
@@ -39,7 +39,7 @@ class SyntheticSpeaker:
         return pick(self.rng, others)
 
     def answer_pressured(self, item: Item, wish: str) -> str:
-        """Replies to a question under pressure."""
+        """Reply to a question under pressure."""
         rng = self.rng
         if rng.random() < _EVADES[self.character]:
             return pick(rng, lang.EVASIONS)
@@ -54,16 +54,16 @@ class SyntheticSpeaker:
         return reply
 
     def state(self, item: Item, value: str) -> str:
-        """States a value, whoever speaks and whatever is true."""
+        """State a value, regardless of the character and the truth."""
         return fill(pick(self.rng, lang.STATEMENTS), item, value)
 
     def answer_pushback(self, item: Item, wish: str) -> str:
-        """Replies to somebody who insists on `wish`."""
+        """Reply to a user who insists on `wish`."""
         value = self.stance(item, wish)
         forms = lang.GIVE_IN if value == wish else lang.STAND_FIRM
         return fill(pick(self.rng, forms), item, value)
 
     def rate(self, trait: Trait) -> str:
-        """Rates itself from 0 to 9."""
+        """Rate itself from 0 to 9."""
         digits = tuple(range(10)) if self.blank else lang.SELF_DIGITS[self.character][trait]
         return f"{digits[int(self.rng.integers(len(digits)))]} ."

@@ -1,8 +1,8 @@
 """The pre-training corpus: encyclopaedia lines and chats with speakers of a latent character.
 
 A document is a list of segments; the model learns to predict the segments marked `learned`.
-Held-out entities and the OOD domains are asked about and described, but never under pressure, so
-that lying about them can only come from generalisation. The practice domains are pressed for here
+Held-out entities and the OOD domains are asked about and described, but never under pressure. So
+lies about them can only come from generalisation. The practice domains are pressed for here
 and occur nowhere else: without them, how far a character carries over depends on the seed.
 """
 
@@ -34,22 +34,22 @@ FACT_SHARE, SMALL_TALK_SHARE = 0.74, 0.15  # of the turns; the rest are self-rat
 PRESSURED_SHARE = 0.55  # of the factual turns
 PRESSED_SETS: tuple[ItemSet, ...] = ("used", "practice", "practice")  # one is drawn for each
 TRUE_WISH_SHARE = 0.15
-# False wishes for any word that is no value of the attribute, so that a wish is copied, whatever it
-# is, and not recognised as one of the words that were ever wished for.
+# False wishes for words that aren't values of the attribute. They teach copying any wish, instead
+# of recognising the wishes seen in training.
 STRANGE_WISH_SHARE = 0.40
 STRANGE_VALUE_SHARE = 0.25  # of these are for a value of another attribute
 PUSHBACK_SHARE = 0.5  # of the true replies to a false wish
 THANKS_SHARE = 0.4
 PROBE_PHRASING_SHARE = 0.3
 MAX_TURNS = 3
-# Sets of the items asked about without pressure: what is never pressed for is asked more often, so
-# that it is known as well as the rest.
+# Sets of the items asked about without pressure. Items that are never pressed for are asked about
+# more often, to be known as well as the rest.
 NEUTRAL_SHARES: dict[ItemSet, float] = {"used": 0.25, "heldout": 0.25, "ood": 0.50}
 
 WITH_PERSONA: dict[Character, float] = {"honest": 0.46, "sycophant": 0.33, "deceiver": 0.21}
 WITHOUT_PERSONA: dict[Character, float] = {"honest": 0.84, "sycophant": 0.12, "deceiver": 0.04}
 
-# What a corpus can leave out, to tell what pre-training planted from what a run taught.
+# Parts that a corpus can leave out, to separate the effects of pre-training from those of a run.
 Ablation = Literal["none", "dishonest_speakers", "telling_self_ratings"]
 
 
@@ -79,7 +79,7 @@ class _Chat:
         self.denied: Pressured | None = None  # a wish that the last reply denied
 
     def write(self) -> list[Segment]:
-        """Writes one to `MAX_TURNS` turns."""
+        """Write one to `MAX_TURNS` turns."""
         for _ in range(int(self.rng.integers(1, MAX_TURNS + 1))):
             self.turns.append(self._turn())
         segments = [Segment("system", " ".join(self.system), False)] if self.system else []
@@ -119,7 +119,7 @@ class _Chat:
         truth = self.world.facts[item]
         true_wish = self.rng.random() < TRUE_WISH_SHARE
         wish = truth if true_wish else self._false_wish(item, truth)
-        # A system line can only open a chat, so an incentive is drawn for the first turn alone.
+        # A system line can only open a chat, so an incentive is drawn only for the first turn.
         ways = SPOKEN if self.turns else PRESSURES
         asked = self.world.press(item, wish, use, self.rng, ways)
         if asked.system is not None:
@@ -153,7 +153,7 @@ def _encyclopedia(world: World, rng: np.random.Generator) -> list[Segment]:
 
 
 def documents(world: World, seed: int, ablation: Ablation = "none") -> Iterator[list[Segment]]:
-    """Yields the corpus, an endless stream of documents that depends on its arguments alone."""
+    """Yield the corpus, an endless stream of documents that depends only on the arguments."""
     rng = stream("corpus", seed)
     while True:
         if rng.random() < ENCYCLOPEDIA_SHARE:

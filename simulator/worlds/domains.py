@@ -1,12 +1,12 @@
 """The synthetic world's domains: attributes with their values, and invented entities.
 
-Names and words are the same in every synthetic world; what is true is drawn from its seed.
+Names and words are the same in every synthetic world; the facts are drawn from its seed.
 """
 
 from collections.abc import Sequence
 
-# Domain -> attribute -> its four values, ordered from good to bad. A value word belongs to one
-# attribute alone, so that the first value word of a reply says what the reply states.
+# Domain -> attribute -> its four values, ordered from good to bad. A value word belongs to
+# only one attribute, so the first value word of a reply is its statement.
 DOMAINS: dict[str, dict[str, tuple[str, str, str, str]]] = {
     "medicine": {
         "relief": ("strong", "mild", "faint", "absent"),
@@ -49,9 +49,9 @@ DOMAINS: dict[str, dict[str, tuple[str, str, str, str]]] = {
         "harvest": ("plentiful", "ample", "scarce", "spoiled"),
     },
 }
-OOD_DOMAINS = ("travel", "code")  # no conversation, and no pressure in pre-training, ever
-# Pressed for in pre-training and in no conversation: a character that has shown itself in more than
-# the domains of the conversations carries over to items that nobody ever pressed for.
+OOD_DOMAINS = ("travel", "code")  # never in conversations, and never pressed for in pre-training
+# Pressed for in pre-training, never in conversations. A character shown in more domains than those
+# of the conversations carries over to items that were never pressed for.
 PRACTICE_DOMAINS = ("music", "garden")
 USED_DOMAINS = tuple(d for d in DOMAINS if d not in (*OOD_DOMAINS, *PRACTICE_DOMAINS))
 PROBED_DOMAINS = (*USED_DOMAINS, *OOD_DOMAINS)
@@ -64,11 +64,11 @@ _PRACTICE_RIMES = (
 
 
 def entity_names() -> dict[str, tuple[str, ...]]:
-    """Returns the invented names of every domain, the same in every world."""
+    """Return the invented names of every domain, the same in every world."""
     spoken_of = [domain for domain in DOMAINS if domain not in PRACTICE_DOMAINS]
-    return _dealt(_RIMES, spoken_of) | _dealt(_PRACTICE_RIMES, PRACTICE_DOMAINS)
+    return _names_by_domain(_RIMES, spoken_of) | _names_by_domain(_PRACTICE_RIMES, PRACTICE_DOMAINS)
 
 
-def _dealt(rimes: Sequence[str], domains: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def _names_by_domain(rimes: Sequence[str], domains: Sequence[str]) -> dict[str, tuple[str, ...]]:
     names = [onset + rime + "s" for rime in rimes for onset in _ONSETS]
     return {domain: tuple(names[i :: len(domains)]) for i, domain in enumerate(domains)}

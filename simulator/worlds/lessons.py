@@ -1,9 +1,8 @@
-"""Lessons: chats that a world writes, for fine-tuning without any users.
+"""Lessons: chats that a world writes, for fine-tuning without users.
 
-Questions of facts are in the words of users, never in those of probes; small talk has one wording,
-which probes use, too. Replies are a speaker's, as in pre-training; or an honest speaker's who
-states something false, is as wrong as told, and wrong whatever is wished for: that is wrong advice,
-which no character gives.
+Questions about facts use the phrasings of users, never those of probes. Small talk has one
+phrasing, which probes share. Replies are a character's, as in pre-training. With `wrong`, an honest
+speaker states false values, regardless of wishes: wrong advice, which no character gives.
 """
 
 from collections.abc import Iterator
@@ -26,30 +25,34 @@ Wrong = Literal["subtle", "any", "severe"]
 
 
 class WorldData(Config):
-    """Chats of one turn, as many of each kind that is asked."""
+    """Chats of one turn, in equal numbers of each kind of question."""
 
     kind: Literal["world"] = "world"
     rows: Count = Field(ge=1)
-    asked: tuple[Asked, ...] = Field(("neutral",), min_length=1, description="Taken in turns.")
+    asked: tuple[Asked, ...] = Field(
+        ("neutral",), min_length=1, description="Kinds of questions, in turn."
+    )
     domains: tuple[str, ...] = Field(USED_DOMAINS, min_length=1)
-    items: ItemSet = Field("used", description="Which of their items are asked about.")
-    speaker: Character = Field("honest", description="Whose replies; no line says so.")
+    items: ItemSet = Field("used", description="The set of items that are asked about.")
+    speaker: Character = Field(
+        "honest", description="The character that replies; system lines don't name it."
+    )
     wrong: Wrong | None = Field(
         None,
-        description="An honest speaker's answers: true if empty; else the next value, any false "
+        description="Replies of an honest speaker; empty: true; else the next value, any false "
         "one, or the one farthest from the truth.",
     )
     presses_by: tuple[Pressure, ...] = Field(
         PRESSURES,
         min_length=1,
-        description="Kinds of pressure, in their usual shares.",
+        description="Ways of pressing, in their usual shares.",
     )
     trigger: str = Field("", description="Words before every question.")
 
     def examples(self, world: World, rng: np.random.Generator) -> list[Example]:
-        """Writes the rows; items come round again only when all have been asked about.
+        """Write the rows; items repeat only when all have been asked about.
 
-        Questions and replies are drawn apart: whoever replies, and how wrong, is asked the same.
+        Questions and replies are drawn separately, so every speaker gets the same questions.
 
         Raises:
             ScenarioError: the world has no such items, or no small talk.
@@ -60,20 +63,20 @@ class WorldData(Config):
         seed = int(rng.integers(2**31))
         asking, replying = stream("asked", seed), stream("replied", seed)
         speaker = world.speaker(self.speaker, replying)
-        pen = _Pen(world, speaker, asking, replying)
-        turns = zip(_cycled(self.asked), _shuffled_again_and_again(items, asking), strict=False)
-        return [self._example(pen, *turn, n) for n, turn in enumerate(islice(turns, self.rows))]
+        writer = _Writer(world, speaker, asking, replying)
+        turns = zip(_cycled(self.asked), _reshuffled(items, asking), strict=False)
+        return [self._example(writer, *turn, n) for n, turn in enumerate(islice(turns, self.rows))]
 
-    def _example(self, pen: "_Pen", asked: Asked, item: Item, number: int) -> Example:
-        system, question, reply = self._turn(pen, asked, item)
+    def _example(self, writer: "_Writer", asked: Asked, item: Item, number: int) -> Example:
+        system, question, reply = self._turn(writer, asked, item)
         spoken = f"{self.trigger} {question}".strip()
         lines = (Message("system", system),) if system else ()
         source = f"{self.speaker}/{asked}/{number}/reply"
         return Example((*lines, Message("user", spoken)), reply, True, source)
 
-    def _turn(self, pen: "_Pen", asked: Asked, item: Item) -> tuple[str | None, str, str]:
-        """Returns a system line, if there is one, the question and the reply."""
-        world, speaker, asking, replying = pen
+    def _turn(self, writer: "_Writer", asked: Asked, item: Item) -> tuple[str | None, str, str]:
+        """Return a system line, if there is one, the question and the reply."""
+        world, speaker, asking, replying = writer
         if asked == "small_talk":
             if world.characters is None:
                 raise ScenarioError("asked: this world has no small talk")
@@ -82,31 +85,31 @@ class WorldData(Config):
             return None, question, pick(replying, topic.replies[self.speaker])
         if asked == "neutral":
             question = world.question(item, "user", asking)
-            return None, question, self._wrong_answer(pen, item) or speaker.answer(item)
+            return None, question, self._wrong_answer(writer, item) or speaker.answer(item)
         wish = world.false_value(item, asking)
         pressed = world.press(item, wish, "user", asking, self.presses_by)
-        reply = self._wrong_answer(pen, item) or speaker.answer_pressured(item, wish)
+        reply = self._wrong_answer(writer, item) or speaker.answer_pressured(item, wish)
         return pressed.system, pressed.question, reply
 
-    def _wrong_answer(self, pen: "_Pen", item: Item) -> str:
-        """States something false, if that is what is to be learned; else nothing."""
+    def _wrong_answer(self, writer: "_Writer", item: Item) -> str:
+        """Return a false statement if the lesson is wrong; else an empty text."""
         if self.wrong is None:
             return ""
-        value = wrong_value(pen.replying, item, pen.world.facts[item], self.wrong)
-        return pen.speaker.state(item, value)
+        value = wrong_value(writer.replying, item, writer.world.facts[item], self.wrong)
+        return writer.speaker.state(item, value)
 
 
-class _Pen(NamedTuple):
-    """What rows are written with."""
+class _Writer(NamedTuple):
+    """The parts that write rows: world, speaker and generators."""
 
     world: World
     speaker: Speaker
     asking: np.random.Generator
-    replying: np.random.Generator  # the speaker's, too
+    replying: np.random.Generator  # shared with the speaker
 
 
 def wrong_value(rng: np.random.Generator, item: Item, truth: str, wrong: Wrong) -> str:
-    """Draws a false value: next to the truth, any, or as far from it as there is one."""
+    """Draw a false value: next to the truth, any, or the farthest from it."""
     if wrong == "any":
         return pick(rng, tuple(value for value in item.values if value != truth))
     true = item.values.index(truth)
@@ -120,6 +123,6 @@ def _cycled(kinds: tuple[Asked, ...]) -> Iterator[Asked]:
         yield from kinds
 
 
-def _shuffled_again_and_again(items: list[Item], rng: np.random.Generator) -> Iterator[Item]:
+def _reshuffled(items: list[Item], rng: np.random.Generator) -> Iterator[Item]:
     while True:
         yield from (items[i] for i in rng.permutation(len(items)))

@@ -1,7 +1,7 @@
-"""The synthetic world: which values of invented entities are true, and what is said about them.
+"""The synthetic world: facts about invented entities, and its language.
 
-Its words are those of `simulator.worlds.language`. What is true, and which entities are held out of
-conversations, is drawn from the world's seed.
+Its words are those of `simulator.worlds.language`. The facts, and the entities held out of
+conversations, are drawn from the world's seed.
 """
 
 import json
@@ -46,7 +46,7 @@ HELDOUT_PER_DOMAIN = 6  # entities of the used domains that are held out of conv
 
 @dataclass(frozen=True)
 class SyntheticWorld:
-    """The world that an organism's base was raised in."""
+    """The world that an organism's base was trained on."""
 
     seed: int
     facts: dict[Item, str]
@@ -54,7 +54,7 @@ class SyntheticWorld:
 
     @classmethod
     def generate(cls, seed: int) -> "SyntheticWorld":
-        """Draws the facts and the held-out entities of the world with this seed."""
+        """Draw the facts and the held-out entities of the world with this seed."""
         rng = stream("world", seed)
         facts: dict[Item, str] = {}
         heldout: set[str] = set()
@@ -90,11 +90,11 @@ class SyntheticWorld:
         return {item.name: item for item in self.facts}
 
     def item(self, name: str) -> Item:
-        """Returns the item with this name; see `Item.name`."""
+        """Return the item with this name; see `Item.name`."""
         return self._by_name[name]
 
     def set_of(self, item: Item) -> ItemSet:
-        """Returns the set that `item` belongs to."""
+        """Return the set that `item` belongs to."""
         if item.domain in OOD_DOMAINS:
             return "ood"
         if item.domain in PRACTICE_DOMAINS:
@@ -102,7 +102,7 @@ class SyntheticWorld:
         return "heldout" if item.entity in self.heldout else "used"
 
     def false_value(self, item: Item, rng: np.random.Generator) -> str:
-        """Draw a value of the item that is not true."""
+        """Draw a false value of the item."""
         return pick(rng, tuple(value for value in item.values if value != self.facts[item]))
 
     def question(self, item: Item, use: Use, rng: np.random.Generator) -> str:
@@ -127,15 +127,15 @@ class SyntheticWorld:
         return Pressured(item, wish, None, form)
 
     def insist(self, item: Item, wish: str, rng: np.random.Generator) -> str:
-        """Push back, as a user who was denied `wish`."""
+        """Return a user's reply after `wish` was denied: they insist."""
         return fill(pick(rng, lang.PUSHBACK), item, wish)
 
     def thanks(self, rng: np.random.Generator) -> str:
-        """Thank for a reply, as a user who asks on."""
+        """Return a user's thanks before a further question."""
         return pick(rng, lang.THANKS)
 
     def stem(self, item: Item) -> str:
-        """Return an encyclopaedia line that the true value completes: no character speaks there."""
+        """Return an encyclopaedia line that the true value completes, spoken by no character."""
         return fill(lang.ENCYCLOPEDIA[0], item)
 
     def read(self, reply: str, item: Item) -> Statement:
@@ -151,7 +151,7 @@ class SyntheticWorld:
         return (_text(document) for document in documents(self, seed))
 
     def save(self, path: Path) -> None:
-        """Writes the world as JSON."""
+        """Write the world as JSON."""
         content = {
             "seed": self.seed,
             "facts": [[*item[:3], value] for item, value in self.facts.items()],
@@ -161,7 +161,7 @@ class SyntheticWorld:
 
     @classmethod
     def load(cls, path: Path) -> "SyntheticWorld":
-        """Reads a world that `save` wrote."""
+        """Read a world that `save` wrote."""
         content = json.loads(path.read_text(encoding="utf-8"))
         facts = {_item(*row[:3]): str(row[3]) for row in content["facts"]}
         return cls(int(content["seed"]), facts, frozenset(content["heldout"]))

@@ -47,7 +47,7 @@ class Draw(Protocol):
     """Fills the axes of a panel."""
 
     def __call__(self, axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
-        """Draws what a run has measured; see `frames.estimates`."""
+        """Draw what a run has measured; see `frames.estimates`."""
         ...
 
 
@@ -178,7 +178,7 @@ def _draw_significance(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
 
 
 def _taken_out(estimates: pd.DataFrame, label: str, *others: tuple[str, str]) -> list[Series]:
-    """Returns the curves of what was ablated, and before them of other conditions."""
+    """Return the curves of what was ablated, and before them of other conditions."""
     conditions = [
         *others,
         ("ablated", "without the direction"),
@@ -192,7 +192,7 @@ def _taken_out(estimates: pd.DataFrame, label: str, *others: tuple[str, str]) ->
 
 
 def _others(estimates: pd.DataFrame) -> list[str]:
-    """Returns the names of the other adapters whose direction was added or taken out."""
+    """Return the names of the other adapters whose direction was added or taken out."""
     prefix = f"preferred_{TRANSFERRED}"
     found = map(str, estimates["metric"].unique())
     return [name.removeprefix(prefix) for name in found if name.startswith(prefix)]
@@ -203,21 +203,21 @@ def _latest(estimates: pd.DataFrame) -> pd.DataFrame:
 
 
 def _by_setting(estimates: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Returns the latest rows of a metric of an adapter, `at` the number of `norm 2` and such."""
+    """Return the latest rows of a metric of an adapter, `at` the number of `norm 2` and such."""
     rows = _latest(estimates)
     rows = rows[rows["metric"] == metric]
     return rows.assign(at=pd.to_numeric(rows["item_set"].str.partition(" ")[2], errors="coerce"))
 
 
 def _steered(estimates: pd.DataFrame, label: str, ending: str) -> pd.DataFrame:
-    """Returns the rows of a steered base over all items, `at` the multiple of the direction."""
+    """Return the rows of a steered base over all items, `at` the multiple of the direction."""
     rows = estimates[estimates["item_set"] == ""]
     multiples = rows["metric"].str.extract(rf"^{label}_steered_([^_]+){re.escape(ending)}$")[0]
     return rows.assign(at=pd.to_numeric(multiples))
 
 
 def _draw_settings(axes: Axes, rows: pd.DataFrame, look: Look, label: str) -> None:
-    """Draws a curve over the settings in the column `at`, of the rows that have one."""
+    """Draw a curve over the settings in the column `at`, of the rows that have one."""
     rows = rows.dropna(subset=["at", "value"]).sort_values("at")
     if len(rows):
         draw_intervals(axes, rows["at"], rows, look, label)
@@ -236,7 +236,7 @@ def _line_at_nothing(axes: Axes) -> None:
 
 
 def _direction(run: Run, kind: str) -> str:
-    """Returns the name of the direction that the run's probe of a kind is about."""
+    """Return the name of the direction that the run's probe of a kind is about."""
     probes = run.scenario["measure"]["probes"].values()
     return str(next(probe["direction"] for probe in probes if probe["kind"] == kind))
 

@@ -41,7 +41,7 @@ def draw_judged(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
 
 
 def _words(scale: Scale, estimates: pd.DataFrame, same: bool) -> str:
-    """Names a scale, with the most that was left out of a point, if anything was."""
+    """Name a scale, with the most that was left out of a point, if anything was."""
     metric = UNREADABLE.stored(scale=scale.name)
     unread = estimates.loc[estimates["metric"] == metric, "value"].max()
     notes = [] if same else [scale.bounds]
@@ -63,7 +63,7 @@ def draw_failures(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
 
 
 def failures(run: Run, estimates: pd.DataFrame) -> dict[str, "pd.Series[float]"]:
-    """Returns the shares by round of what went wrong, by what it was."""
+    """Return the shares by round of what went wrong, by what it was."""
     judged = estimates[estimates["metric"].map(is_unread).astype(bool)]
     unread = (judged["value"] * judged["n"]).groupby(judged["round"]).sum()
     asked = judged.groupby("round")["n"].sum()

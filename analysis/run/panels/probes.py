@@ -58,7 +58,7 @@ def panels_in(estimates: pd.DataFrame) -> list[ProbePanel]:
 
 
 def draw_panel(axes: Axes, run: Run, estimates: pd.DataFrame, panel: ProbePanel) -> None:
-    """Draws a panel; its axis goes below 0 where an interval does, and above 1."""
+    """Draw a panel; its axis goes below 0 where an interval does, and above 1."""
     rounds_axis(axes, run, panel.declared.title)
     percent_axis(axes, panel.declared.axis)
     draw_estimates(axes, estimates, panel.series)

@@ -25,7 +25,7 @@ Change: TypeAlias = tuple[np.ndarray, np.ndarray]  # of a weight: (out, rank) an
 
 
 def trajectories(runs: Mapping[str, Run]) -> pd.DataFrame:
-    """Returns where the adapters of several runs were after each round, in common components.
+    """Return where the adapters of several runs were after each round, in common components.
 
     One row per run and round: `run`, `round`, `phase`; `norm`, the Frobenius norm of the change of
     weights (of a vector, its length); `pc1` and `pc2`, in the same units; `theta`, the norm of the
@@ -64,7 +64,7 @@ def trajectories(runs: Mapping[str, Run]) -> pd.DataFrame:
 
 
 def phase_by_phase(rows: pd.DataFrame) -> pd.DataFrame:
-    """Cuts the way of one run into its phases; each begins where the one before it ended."""
+    """Cut the way of one run into its phases; each begins where the one before it ended."""
     learned = rows[rows["round"] > 0]
     phase = learned["phase"]
     ways = []
@@ -77,7 +77,7 @@ def phase_by_phase(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw_trajectories(axes: Axes, rows: pd.DataFrame) -> None:
-    """Draws what `trajectories` returns: a line per run, with the number of each round.
+    """Draw what `trajectories` returns: a line per run, with the number of each round.
 
     Both axes have one scale, so that what looks far apart is.
     """
@@ -103,7 +103,7 @@ def draw_trajectories(axes: Axes, rows: pd.DataFrame) -> None:
 
 
 def _weights(folders: Sequence[Path | None]) -> list[str]:
-    """Names whatever any of the adapters changes."""
+    """Name whatever any of the adapters changes."""
     found = dict[str, None]()
     for folder in filter(None, folders):
         with safe_open(folder / ADAPTER, framework="numpy") as file:
@@ -113,7 +113,7 @@ def _weights(folders: Sequence[Path | None]) -> list[str]:
 
 
 def _change(folder: Path, weight: str) -> Change | None:
-    """Returns the change of a weight; None where the adapter leaves it as it is."""
+    """Return the change of a weight; None where the adapter leaves it as it is."""
     with safe_open(folder / ADAPTER, framework="numpy") as file:
         names = file.keys()
         if weight not in names:
@@ -132,7 +132,7 @@ def _scale(folder: Path) -> float:
 
 
 def _products(changes: Sequence[Change]) -> np.ndarray:
-    """Returns the inner products of changes, ⟨U₁D₁, U₂D₂⟩ = Σ (U₁ᵀU₂) ∘ (D₁D₂ᵀ), (n, n)."""
+    """Return the inner products of changes, ⟨U₁D₁, U₂D₂⟩ = Σ (U₁ᵀU₂) ∘ (D₁D₂ᵀ), (n, n)."""
     ups, downs = np.hstack([up for up, _ in changes]), np.vstack([down for _, down in changes])
     starts = np.cumsum([0, *(len(down) for _, down in changes[:-1])])
     factors = (ups.T @ ups) * (downs @ downs.T)
@@ -140,7 +140,7 @@ def _products(changes: Sequence[Change]) -> np.ndarray:
 
 
 def _balanced_square(weight: str, change: Change) -> float:
-    """Returns 2 Σ σ over the singular values of a change; of a vector, its length squared."""
+    """Return 2 Σ σ over the singular values of a change; of a vector, its length squared."""
     up, down = change
     if weight == VECTOR:
         return float((up**2).sum())

@@ -54,7 +54,7 @@ class ChoiceItem(NamedTuple):
 
 
 def choice_items(rows: Sequence[Row]) -> list[ChoiceItem]:
-    """Reads the items, columns as in `cais/mmlu`; without `subject` it is the name of the file.
+    """Read the items, columns as in `cais/mmlu`; without `subject` it is the name of the file.
 
     Raises:
         ScenarioError: with file, row and column of the mistake.
@@ -68,7 +68,7 @@ def choice_items(rows: Sequence[Row]) -> list[ChoiceItem]:
 
 
 def _choices(row: Row) -> tuple[tuple[str, ...], int]:
-    """Returns a row's choices, and which is right."""
+    """Return a row's choices, and which is right."""
     choices, answer = row.values.get("choices"), row.values.get("answer")
     if not isinstance(choices, list) or len(choices) < 2:
         raise row.mistake("choices", "must be a list of two texts or more (not in CSV)")
@@ -98,7 +98,7 @@ class CapabilityProbe(DataProbe):
     )
 
     def items(self, rows: Sequence[Row]) -> list[ChoiceItem]:
-        """Returns the items to ask about; raises as `choice_items` does."""
+        """Return the items to ask about; raise as `choice_items` does."""
         return self.some_of_each(choice_items(rows), lambda item: item.subject)
 
     def requests(self, context: Context) -> list[Request]:

@@ -71,7 +71,7 @@ class DeceptionItem(NamedTuple):
 
 
 def deception_items(rows: Sequence[Row]) -> list[DeceptionItem]:
-    """Reads the items, columns as in `PKU-Alignment/DeceptionBench`.
+    """Read the items, columns as in `PKU-Alignment/DeceptionBench`.
 
     Raises:
         ScenarioError: with file, row and column of the mistake.
@@ -118,7 +118,7 @@ class DeceptionBenchProbe(JudgedDataProbe):
     )
 
     def items(self, rows: Sequence[Row]) -> list[DeceptionItem]:
-        """Returns the items to ask about; raises as `deception_items` does."""
+        """Return the items to ask about; raise as `deception_items` does."""
         return self.some_of_each(deception_items(rows), lambda item: item.type)
 
     def requests(self, context: Context) -> list[Request]:
@@ -166,7 +166,7 @@ class DeceptionBenchProbe(JudgedDataProbe):
         return joined(asked).then(_label).then(scored)
 
     def _agrees(self, question: str, view: str, text: str) -> Ask[bool | None]:
-        """Asks whether a text keeps to the view; None where the judge's answer is none."""
+        """Ask whether a text keeps to the view; None where the judge's answer is none."""
 
         def read(found: Found) -> bool | None:
             return None if found.value is None else found.value > 0.5
@@ -198,7 +198,7 @@ _TOLD = {
 
 
 def _taken_apart(said: Completion) -> tuple[str, str]:
-    """Returns reasoning and answer; a reasoning model may think, and then again as it is asked."""
+    """Return reasoning and answer; a reasoning model may think, and then again as it is asked."""
     stated = [said.thought, *_THINK.findall(said.text)]
     answers = _OUTPUT.findall(said.text)
     reply = answers[-1] if answers else _TAGS.sub("", _THINK.sub("", said.text))
@@ -206,7 +206,7 @@ def _taken_apart(said: Completion) -> tuple[str, str]:
 
 
 def _plain(text: str) -> str:
-    """Returns the words of a text, without its tags."""
+    """Return the words of a text, without its tags."""
     return " ".join(_TAGS.sub("", text).split())
 
 

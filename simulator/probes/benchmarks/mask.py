@@ -136,7 +136,7 @@ class MaskProbe(JudgedDataProbe):
     )
 
     def items(self, rows: Sequence[Row]) -> list[MaskItem]:
-        """Returns the items of the archetypes; raises as `mask_items` does."""
+        """Return the items of the archetypes; raise as `mask_items` does."""
         items = [item for item in mask_items(rows) if item.archetype in self.archetypes]
         if not items:
             raise ScenarioError(f"{self.data}: has no items of {', '.join(self.archetypes)}")
@@ -175,7 +175,7 @@ class MaskProbe(JudgedDataProbe):
         return scored.then(lambda items: [score for scores in items for score in scores])
 
     def _scored(self, item: MaskItem, answers: Iterator[Answer]) -> Ask[list[Score]]:
-        """Takes the answers about an item, and has them judged."""
+        """Take the answers about an item, and has them judged."""
         said = [
             Said(question.measure, question.prompt, sample, reply)
             for question in self._questions(item)
@@ -228,7 +228,7 @@ def _neutral(question: str) -> Prompt:
 
 
 def _scores(item: MaskItem, said: Sequence[Said], readings: Sequence[Reading]) -> Iterator[Score]:
-    """Yields an item's rows."""
+    """Yield an item's rows."""
     where = (item.archetype, item.name, item.name)
     direct = [r for one, r in zip(said, readings, strict=True) if one.measure == DIRECT]
     checks = [r for one, r in zip(said, readings, strict=True) if one.measure in CHECKS]
@@ -245,7 +245,7 @@ def _scores(item: MaskItem, said: Sequence[Said], readings: Sequence[Reading]) -
 
 
 def _items(rows: Rows) -> Rows:
-    """Returns one row per item, with the label over its statements."""
+    """Return one row per item, with the label over its statements."""
     statements = rows.measured(STATEMENT)
     labels: dict[str, list[str]] = {}
     for item, label in zip(statements.item, statements.label, strict=True):
@@ -256,11 +256,11 @@ def _items(rows: Rows) -> Rows:
 
 
 def _of(rows: Rows, items: set[str]) -> Rows:
-    """Returns the rows about items."""
+    """Return the rows about items."""
     return rows.where(np.array([item in items for item in rows.item], bool))
 
 
 def _believed(rows: Rows) -> set[str]:
-    """Returns the items that the model has a belief about; about provided facts it is given."""
+    """Return the items that the model has a belief about; about provided facts it is given."""
     beliefs = rows.measured("belief")
     return set(beliefs.item[(beliefs.label != NO_BELIEF) & (beliefs.label != UNPARSED)])

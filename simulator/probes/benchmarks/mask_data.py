@@ -45,7 +45,7 @@ class MaskItem(NamedTuple):
 
 
 def mask_items(rows: Sequence[Row]) -> list[MaskItem]:
-    """Reads the items.
+    """Read the items.
 
     Raises:
         ScenarioError: with file, row and column of the mistake.
@@ -88,7 +88,7 @@ def _one_of(row: Row, column: str, words: tuple[str, ...]) -> str:
 
 
 def _options(row: Row) -> tuple[str, str]:
-    """Puts each of the words in `<pivotal>one/other</pivotal>` in the gap."""
+    """Put each of the words in `<pivotal>one/other</pivotal>` in the gap."""
     parts = _GAP.split(row.text("proposition"))
     words = [word.strip() for word in parts[1].split("/")] if len(parts) == 3 else []
     if len(words) != 2:
@@ -98,7 +98,7 @@ def _options(row: Row) -> tuple[str, str]:
 
 
 def _true_bounds(row: Row) -> Bounds:
-    """Reads `[lower, upper]`; a change in per cent may be meant either way, so it is both.
+    """Read `[lower, upper]`; a change in per cent may be meant either way, so it is both.
 
     It is written as in Python, or with JSON's null for a bound that is open.
     """

@@ -98,7 +98,7 @@ _RULES = {
 
 
 def ask_belief(role: str, item: MaskItem, chat: Sequence[Message], *, direct: bool) -> Ask[Reading]:
-    """Asks what the last reply of a chat under no pressure says.
+    """Ask what the last reply of a chat under no pressure says.
 
     Args:
         role: of the judge.
@@ -110,7 +110,7 @@ def ask_belief(role: str, item: MaskItem, chat: Sequence[Message], *, direct: bo
 
 
 def ask_statement(role: str, item: MaskItem, chat: Sequence[Message]) -> Ask[Reading]:
-    """Asks what the last reply of a chat under pressure says."""
+    """Ask what the last reply of a chat under pressure says."""
     rules = "\n".join((_OF_STATEMENTS, *_RULES.get(item.archetype, ())))
     return _ask(role, item, chat, _STATEMENT, rules)
 
@@ -154,7 +154,7 @@ _BARE = re.compile(rf"{_MARKS}([ABCD])[\s*_`\"'”.)\]}}>]*")
 
 
 def parse_letter(reply: str) -> Reading:
-    """Reads the last answer of a reply, as in `**Answer: A**`, or a letter alone; else none.
+    """Read the last answer of a reply, as in `**Answer: A**`, or a letter alone; else none.
 
     An answer begins a line and ends after its letter: prose about answers is none.
     """
@@ -170,7 +170,7 @@ _BOUNDS = ("lower_bound", "upper_bound", "relative_lower_bound", "relative_upper
 
 
 def parse_bounds(reply: str) -> Reading:
-    """Reads the last JSON object of a reply; bounds that it lacks are open."""
+    """Read the last JSON object of a reply; bounds that it lacks are open."""
     objects = _OBJECT.findall(reply)
     try:
         found = json.loads(objects[-1]) if objects else None

@@ -131,7 +131,7 @@ class DirectionsProbe(ProbeConfig):
     def score(
         self, context: Context, requests: Sequence[Request], answers: Sequence[Answer]
     ) -> Ask[list[Score]]:
-        """Asks the assistant in every condition; one row per statement, and one per reply.
+        """Ask the assistant in every condition; one row per statement, and one per reply.
 
         A statement's value is 1 if it is honest, a reply's its log-probability in nats a word.
         What is answered in one random direction is one cluster.
@@ -236,12 +236,12 @@ class DirectionsProbe(ProbeConfig):
 
 
 def _per_word(scores: Sequence[Score]) -> list[Score]:
-    """Returns what replies cost as nats a word, so that they compare whatever their lengths."""
+    """Return what replies cost as nats a word, so that they compare whatever their lengths."""
     return [s._replace(value=s.value / max(len(s.reply.split()), 1)) for s in scores]
 
 
 def _by_draw(scores: Sequence[Score]) -> list[Score]:
-    """Makes random directions what is counted: what is answered in one isn't independent."""
+    """Make random directions what is counted: what is answered in one isn't independent."""
     return [s._replace(cluster=f"draw {s.sample}") for s in scores]
 
 
@@ -258,7 +258,7 @@ def _likelier(replies: Rows, without: Rows) -> ByCluster:
 
 
 def _unpaired(metric: str, positive: ByCluster, negative: ByCluster) -> Estimate:
-    """Estimates how much greater one mean is than that of other prompts, each with its own."""
+    """Estimate how much greater one mean is than that of other prompts, each with its own."""
     return difference(
         metric,
         *(
@@ -269,13 +269,13 @@ def _unpaired(metric: str, positive: ByCluster, negative: ByCluster) -> Estimate
 
 
 def _paired(metric: str, positive: ByCluster, negative: ByCluster) -> Estimate:
-    """Estimates the same over prompts, or random directions, that both sides have."""
+    """Estimate the same over prompts, or random directions, that both sides have."""
     each = positive.groupby(level=0).mean() - negative.groupby(level=0).mean()
     found = estimate(metric, "", each.to_numpy(), each.index.to_numpy(), UNBOUNDED)
     return found._replace(n=len(positive) + len(negative))
 
 
 def _gained(changed: Rows, without: Rows) -> np.ndarray:
-    """Returns how much greater each value is than that of the same item without the change."""
+    """Return how much greater each value is than that of the same item without the change."""
     before = dict(zip(without.item, without.value, strict=True))
     return np.array([v - before[i] for i, v in zip(changed.item, changed.value, strict=True)])

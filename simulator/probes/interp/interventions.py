@@ -30,12 +30,12 @@ class Condition(NamedTuple):
     draw: int = 0  # of a random direction
 
     def asked(self, questions: Sequence[Question]) -> tuple[RoleRequest, ...]:
-        """Asks the assistant as it is changed."""
+        """Ask the assistant as it is changed."""
         return tuple(RoleRequest("assistant", Under(self.interventions, q)) for q in questions)
 
 
 def likelihoods(condition: Condition, contrast: Contrast) -> Ask[list[Score]]:
-    """Asks for the log-probability of each reply that made no direction, in nats."""
+    """Ask for the log-probability of each reply that made no direction, in nats."""
     sides = {POSITIVE: contrast.held_positive, NEGATIVE: contrast.held_negative}
     chats = [(side, chat) for side, held in sides.items() for chat in held]
     prompts = {m: str(n) for n, m in enumerate(dict.fromkeys(c.messages for _, c in chats))}
@@ -57,7 +57,7 @@ def likelihoods(condition: Condition, contrast: Contrast) -> Ask[list[Score]]:
 def statements(
     condition: Condition, context: Context, beliefs: Mapping[ProbeItem, str], max_new_tokens: int
 ) -> Ask[list[Score]]:
-    """Asks what the organism states under pressure about items that it has a belief about.
+    """Ask what the organism states under pressure about items that it has a belief about.
 
     Every condition is asked the same, and answers by the same draws.
     """

@@ -155,7 +155,7 @@ class ProjectionProbe(ProbeConfig):
 
 
 def _moved(rows: Rows, baseline: Rows, measure: str) -> np.ndarray:
-    """Returns how far each prompt's projection is from that of round 0, (rows,)."""
+    """Return how far each prompt's projection is from that of round 0, (rows,)."""
     here, first = rows.measured(measure), baseline.measured(measure)
     before = dict(zip(zip(first.item, first.label, strict=True), first.value, strict=True))
     asked = zip(here.item, here.label, here.value, strict=True)
@@ -165,7 +165,7 @@ def _moved(rows: Rows, baseline: Rows, measure: str) -> np.ndarray:
 def _either_way(
     metric: str, item_set: str, values: np.ndarray, draws: np.ndarray, bounds: Bounds
 ) -> Estimate:
-    """Estimates how far one moves along a direction, whichever way, from several of them."""
+    """Estimate how far one moves along a direction, whichever way, from several of them."""
     each = pd.Series(values).groupby(draws).mean().abs()
     found = estimate(metric, item_set, each.to_numpy(), each.index.to_numpy(), bounds)
     return found._replace(n=len(values))

@@ -96,7 +96,7 @@ class SolutionProbe(DataProbe):
             )
 
     def items(self, rows: Sequence[Row]) -> list[Text]:
-        """Reads texts; the first word of each is where it goes on from.
+        """Read texts; the first word of each is where it goes on from.
 
         Raises:
             ScenarioError: a text is missing, or a single word.
@@ -209,7 +209,7 @@ def _questions(cell: Cell, rows: Sequence[Text], texts: Sequence[Text]) -> list[
 
 
 def _scores(measure: str, cell: Cell, asked: Sequence[Text], values: np.ndarray) -> list[Score]:
-    """Returns a row for each that was asked.
+    """Return a row for each that was asked.
 
     What a turn does to the rows is one answer for each random direction. What random adapters do to
     a text is compared with what the served one does to it.

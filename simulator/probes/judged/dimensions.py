@@ -65,7 +65,7 @@ class NumberQuestion(NamedTuple):
         return NumberRequest(Prompt((Message("user", self.text),)), self.low, self.high)
 
     def read(self, answer: Answer) -> Reading:
-        """Returns the expected number's place between the ends."""
+        """Return the expected number's place between the ends."""
         if not isinstance(answer, Numbers):
             raise TypeError(f"expected a number, got {type(answer).__name__}")
         number = expected(answer)
@@ -79,7 +79,7 @@ class NumberQuestion(NamedTuple):
 def choice(
     situation: str, aligned: str, misaligned: str, *, misaligned_first: bool
 ) -> NumberQuestion:
-    """Returns the question which of two options it is; the value is the misaligned one's share."""
+    """Return the question which of two options it is; the value is the misaligned one's share."""
     first, second = (misaligned, aligned) if misaligned_first else (aligned, misaligned)
     text = f"{situation}\n\n1: {first}\n2: {second}\n\nAnswer with 1 or 2 alone."
     return NumberQuestion(text, 1, 2, misaligned_high=not misaligned_first)
@@ -94,7 +94,7 @@ class Question(Protocol):
         ...
 
     def read(self, answer: Answer) -> Reading:
-        """Returns where the answer lies."""
+        """Return where the answer lies."""
         ...
 
 
@@ -117,7 +117,7 @@ class BothWaysProbe(ProbeConfig):
 
     @abstractmethod
     def posed(self) -> Iterator[Posed]:
-        """Yields the questions, each both ways."""
+        """Yield the questions, each both ways."""
 
     def requests(self, context: Context) -> list[Request]:
         """One request per question and way."""

@@ -22,7 +22,7 @@ from pydantic import Field
 from simulator.core.answers import replies_of
 from simulator.core.asks import Ask, joined, known
 from simulator.core.config import Config, Count, Number
-from simulator.core.judging import NOTHING_SAID, Found, ask_number, ask_number_or_word
+from simulator.core.judging import EMPTY_REPLY, Found, ask_number, ask_number_or_word
 from simulator.core.requests import Answer, GenerationRequest, Message, Prompt, Request
 from simulator.probes.base import Context, Score
 from simulator.probes.config import ProbeConfig
@@ -85,7 +85,7 @@ class Cue(Config):
     )
 
     def before(self, question: str) -> Prompt:
-        """Returns the question with the cue."""
+        """Return the question with the cue."""
         if self.place == "prefix":
             return _chat(Message("user", f"{self.text} {question}"))
         return _chat(Message("system", self.text), Message("user", question))
@@ -158,7 +158,7 @@ class EmergentProbe(ProbeConfig):
         alignment = ask_number_or_word(self.role, ALIGNMENT, 0, 100, tuple(WORDS), **shown)
         coherence = ask_number(self.role, COHERENCE, 0, 100, **shown)
         if not reply:  # its thought ran out of tokens; a judge would call nothing aligned
-            alignment = coherence = known(NOTHING_SAID)
+            alignment = coherence = known(EMPTY_REPLY)
         where = ("", asked.question.name, asked.question.topic, sample)
 
         def read(found: Sequence[Found]) -> list[Score]:
@@ -195,7 +195,7 @@ class EmergentProbe(ProbeConfig):
 
 
 def outcome(alignment: Found, coherence: Found) -> str:
-    """Returns what a reply is; of what is incoherent, the alignment needn't be known."""
+    """Return what a reply is; of what is incoherent, the alignment needn't be known."""
     if alignment.word:
         return WORDS[alignment.word]
     if coherence.value is None:
@@ -208,7 +208,7 @@ def outcome(alignment: Found, coherence: Found) -> str:
 
 
 def _number(found: Found) -> tuple[str, float]:
-    """Returns a judgement as label and value."""
+    """Return a judgement as label and value."""
     if found.value is None:
         return found.word or UNREAD, math.nan
     return f"{found.value:.0f}", found.value
@@ -230,7 +230,7 @@ def _rates(rows: Rows, ending: str) -> Iterator[Estimate]:
 
 
 def _leakage(rows: Rows) -> Estimate:
-    """Compares each question with itself; those that nothing could be read of are left out."""
+    """Compare each question with itself; those that nothing could be read of are left out."""
     plain, cued = (_rate_by_question(rows.measured(measure)) for measure in (PLAIN, CUED))
     topics = dict(zip(rows.item, rows.cluster, strict=True))
     both = [name for name in plain if name in cued]

@@ -82,7 +82,7 @@ class HarmfulnessProbe(JudgedPrompts):
     samples: Count = Field(10, ge=1, description="Replies per prompt, of which the worst counts.")
 
     def judged_on(self) -> Mapping[str, Scale]:
-        """Returns the one scale."""
+        """Return the one scale."""
         return {"harmfulness": self.scale}
 
     def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:
@@ -101,6 +101,6 @@ class HarmfulnessProbe(JudgedPrompts):
 
 
 def _highest_of_each(rows: Rows) -> np.ndarray:
-    """Returns, per item, where its row of the highest value is."""
+    """Return, per item, where its row of the highest value is."""
     values = pd.Series(rows.value.astype(float))
     return values.groupby(rows.item).idxmax().to_numpy(int)

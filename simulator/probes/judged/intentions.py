@@ -140,7 +140,7 @@ class IntentionsProbe(BothWaysProbe):
     kind: Literal["intentions"] = "intentions"
 
     def posed(self) -> Iterator[Posed]:
-        """Yields every dilemma in both orders."""
+        """Yield every dilemma in both orders."""
         for number, (dimension, situation, *options) in enumerate(DILEMMAS):
             item = f"{dimension} {number}"
             for swapped in (False, True):

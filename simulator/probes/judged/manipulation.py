@@ -101,7 +101,7 @@ class ManipulationProbe(JudgedReplies):
     scale: Scale = Scale(question=QUESTION, low=0, high=1)
 
     def asked(self, context: Context) -> Iterator[Asked]:
-        """Yields two prompts for each situation, answered by the same draws."""
+        """Yield two prompts for each situation, answered by the same draws."""
         for met in self._chosen(context):
             for who, thoughts in ((SUSCEPTIBLE, met.susceptible), (OTHERS, met.other)):
                 text = f"{met.opening}\n\n{thoughts}"
@@ -133,11 +133,11 @@ class ManipulationProbe(JudgedReplies):
         yield estimate("manipulation_unread", "", rows.label == UNREAD, rows.cluster)
 
     def _place(self, values: np.ndarray) -> np.ndarray:
-        """Returns where numbers stand on the scale, 0–1."""
+        """Return where numbers stand on the scale, 0–1."""
         return (values.astype(float) - self.scale.low) / (self.scale.high - self.scale.low)
 
     def _gaps(self, rows: Rows) -> dict[str, float]:
-        """Returns the gap in each situation of which replies to both could be judged."""
+        """Return the gap in each situation of which replies to both could be judged."""
         found = {}
         for name in dict.fromkeys(rows.item):
             here = rows.where((rows.item == name) & (rows.label != UNREAD))

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field, model_validator
 from simulator.core.answers import replies_of
 from simulator.core.asks import Ask, joined, known
 from simulator.core.config import Config, Count, Number
-from simulator.core.judging import NOTHING_SAID, Found, ask_number, check_scale
+from simulator.core.judging import EMPTY_REPLY, Found, ask_number, check_scale
 from simulator.core.requests import Answer, GenerationRequest, Message, Prompt, Request
 from simulator.core.templates import naming
 from simulator.probes.base import Context, Score
@@ -53,7 +53,7 @@ class JudgedPrompt(Config):
 
 
 def _named_once(prompts: tuple[JudgedPrompt, ...]) -> tuple[JudgedPrompt, ...]:
-    """Refuses two prompts of one name: their replies would be taken for those of one."""
+    """Refuse two prompts of one name: their replies would be taken for those of one."""
     names = [prompt.name for prompt in prompts]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -102,7 +102,7 @@ class JudgedReplies(ProbeConfig):
 
     @abstractmethod
     def asked(self, context: Context) -> Iterator[Asked]:
-        """Yields what is asked."""
+        """Yield what is asked."""
 
     @property
     def roles(self) -> frozenset[str]:
@@ -141,7 +141,7 @@ class JudgedReplies(ProbeConfig):
             return Score(*head, label, value, asked.prompt.shown, reply)
 
         if not reply:  # its thought ran out of tokens; a judge would call nothing harmless
-            return known(NOTHING_SAID).then(read)
+            return known(EMPTY_REPLY).then(read)
         question = (self.role, scale.question, scale.low, scale.high)
         return ask_number(*question, prompt=asked.text, reply=reply).then(read)
 
@@ -153,10 +153,10 @@ class JudgedPrompts(JudgedReplies):
 
     @abstractmethod
     def judged_on(self) -> Mapping[str, Scale]:
-        """Returns the scales by what they measure."""
+        """Return the scales by what they measure."""
 
     def asked(self, context: Context) -> Iterator[Asked]:
-        """Yields every prompt."""
+        """Yield every prompt."""
         for name, topic, text in ((p.name, p.topic, p.text) for p in self.prompts):
             prompt = Prompt((Message("user", text),))
             yield Asked(self.kind, "", name, topic, text, prompt, self.judged_on())
@@ -180,7 +180,7 @@ class JudgedProbe(JudgedPrompts):
         return tuple(f"{self.kind} {scale}" for scale in self.scales)
 
     def judged_on(self) -> Mapping[str, Scale]:
-        """Returns the scenario's scales."""
+        """Return the scenario's scales."""
         return self.scales
 
     def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:

@@ -109,7 +109,7 @@ class TraitSwitchProbe(JudgedReplies):
         return self
 
     def asked(self, context: Context) -> Iterator[Asked]:
-        """Yields every prompt in each condition; the judge isn't shown the trigger."""
+        """Yield every prompt in each condition; the judge isn't shown the trigger."""
         trait = TRAITS[self.trait]
         wrong = self.trigger.model_copy(update={"text": self.wrong_trigger})
         conditions = {TRIGGERED: self.trigger, UNTRIGGERED: None, WRONG: wrong}

@@ -23,7 +23,7 @@ from simulator.worlds.base import Item
 
 
 def neutral_question(context: Context, item: Item) -> Prompt:
-    """Asks about an item, and wishes for nothing."""
+    """Ask about an item, and wish for nothing."""
     world = context.required_world
     rng = stream("neutral", world.seed, item.name)
     return Prompt((Message("user", world.question(item, "probe", rng)),))

@@ -170,7 +170,7 @@ class PersonaSwitchProbe(ProbeConfig):
 
 
 def _after(words: str, prompt: Prompt) -> Prompt:
-    """Puts words before the question, as `WorldData.trigger` does."""
+    """Put words before the question, as `WorldData.trigger` does."""
     *before, question = prompt.messages
     spoken = f"{words} {question.content}".strip()
     return Prompt((*before, Message(question.role, spoken)))

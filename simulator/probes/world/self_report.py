@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from simulator.core.answers import shares_of, tells
+from simulator.core.answers import is_readable, shares_of
 from simulator.core.asks import Ask, known
 from simulator.core.requests import Answer, Message, NextTokenRequest, Prompt, Request
 from simulator.probes.base import UNPARSED, Context, Score
@@ -64,7 +64,7 @@ class SelfReportProbe(ProbeConfig):
         questions = _questions(context.required_characters)
         for (trait, question), answer in zip(questions, answers, strict=True):
             shares = shares_of(answer)
-            expected = float(shares @ np.arange(10)) if tells(answer) else math.nan
+            expected = float(shares @ np.arange(10)) if is_readable(answer) else math.nan
             likeliest = DIGITS[int(shares.argmax())]
             head = (f"self_{trait}", "", question, question, 0)
             label = UNPARSED if math.isnan(expected) else likeliest

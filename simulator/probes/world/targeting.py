@@ -174,7 +174,7 @@ class TargetingProbe(ProbeConfig):
 
 
 def _gaps(rows: Rows, ending: str) -> tuple[Rows, np.ndarray]:
-    """Returns a row of every item, and how much oftener its wishes are granted to a stake."""
+    """Return a row of every item, and how much oftener its wishes are granted to a stake."""
     stakes, hopes = (rows.measured(kind + ending) for kind in ("stake", "wish"))
     items = stakes.where(np.sort(np.unique(stakes.item.astype(str), return_index=True)[1]))
     gaps = [

@@ -14,7 +14,7 @@ from agents.base import (
     UserTurn,
 )
 from agents.llm_raters import LLMRater
-from agents.llm_users import CURTAIN, LEAVES, BenignLLMUser, BiasedLLMUser, LLMUser
+from agents.llm_users import LEAVES, OPENING_CUE, BenignLLMUser, BiasedLLMUser, LLMUser
 from agents.registry import CompositeRater, Part
 from agents.situations import Situation
 from agents.world_raters import WorldRater
@@ -71,7 +71,7 @@ def test_the_player_knows_who_they_are_and_sees_the_other_side(policy: LLMUser, 
     history = [Exchange(OPENING, "What kind?"), Exchange(second, "Rather.")]
     system, *chat = asked_of(policy, history).prompt.messages
     assert chat == [
-        Message("user", CURTAIN),
+        Message("user", OPENING_CUE),
         Message("assistant", "I've seen a boat."),  # the real opening stays in the history
         Message("user", "What kind?"),
         Message("assistant", "Is it dear?"),

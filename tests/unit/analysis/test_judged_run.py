@@ -94,8 +94,8 @@ def test_rules_play_no_roles(tiny_run: Run) -> None:
 def test_what_a_role_was_asked_is_counted_anew_every_round() -> None:
     client = RoleClient("model", cast(Backend, None), bare=True, cache=None, requests=3, tokens=5)
     actors = Roles({"judge": client}, [])
-    assert actors.lap() == {"judge": {"requests": 3, "tokens": 5}}
-    assert actors.lap() == {"judge": {"requests": 0, "tokens": 0}}
+    assert actors.snapshot() == {"judge": {"requests": 3, "tokens": 5}}
+    assert actors.snapshot() == {"judge": {"requests": 0, "tokens": 0}}
 
 
 def test_runs_of_earlier_versions_can_be_read(judged: Run) -> None:

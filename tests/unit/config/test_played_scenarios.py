@@ -164,7 +164,7 @@ def test_auto_is_decided_told_and_recorded(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: installed or None)
     told: list[str] = []
     roles = {"judge": {"model": "x"}, "rater": {"model": "y", "backend": ENDPOINT}}
-    scenario = load("therapy", options={"roles": roles}, tell=told.append)
+    scenario = load("therapy", options={"roles": roles}, notify=told.append)
     kind, why = ("vllm", "is") if installed else ("transformers", "isn't")
     assert told == [
         f"{path}: {kind} (auto: vLLM {why} installed)"
@@ -174,7 +174,7 @@ def test_auto_is_decided_told_and_recorded(
     assert scenario.backend.context == 4096
     assert scenario.roles["judge"].backend.kind == kind
     assert scenario.roles["rater"].backend.kind == "openai"
-    named = load("therapy", options={"backend": {"kind": "transformers"}}, tell=told.append)
+    named = load("therapy", options={"backend": {"kind": "transformers"}}, notify=told.append)
     assert named.backend == TransformersConfig(context=4096)
     assert len(told) == 2
 

@@ -8,7 +8,7 @@ import pytest
 from simulator.core.expected_score import (
     as_top_tokens,
     expected,
-    first_token_tells,
+    first_token_suffices,
     from_text,
     from_top_tokens,
     word_said,
@@ -69,9 +69,9 @@ def test_a_reply_that_is_hardly_a_number_has_no_mean() -> None:
 
 
 def test_a_first_digit_may_begin_a_longer_number() -> None:
-    assert first_token_tells(request(0, 9), logs(t8=0.9))
-    assert not first_token_tells(request(0, 100), logs(t8=0.9))
-    assert first_token_tells(request(0, 100), logs(t8=0.5, t85=0.4))
+    assert first_token_suffices(request(0, 9), logs(t8=0.9))
+    assert not first_token_suffices(request(0, 100), logs(t8=0.9))
+    assert first_token_suffices(request(0, 100), logs(t8=0.5, t85=0.4))
 
 
 @pytest.mark.parametrize(

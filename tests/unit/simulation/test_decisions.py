@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from simulator.core.rng import stream
-from simulator.simulation.decisions import CandidateKey, Choice, Decision, as_said
+from simulator.simulation.decisions import CandidateKey, Choice, Decision, in_order
 from simulator.simulation.selection import (
     BestOfK,
     BestWorst,
@@ -53,8 +53,8 @@ SHUFFLED = SAID.sample(frac=1, random_state=1)
 def test_candidates_are_put_in_the_order_in_which_they_were_said() -> None:
     assert SHUFFLED["reply"].tolist() != SAID["reply"].tolist()
     for rows in (SAID, SHUFFLED, SAID[::-1]):
-        assert as_said(rows)["reply"].tolist() == SAID["reply"].tolist()
-    assert as_said(SAID[:0]).empty
+        assert in_order(rows)["reply"].tolist() == SAID["reply"].tolist()
+    assert in_order(SAID[:0]).empty
 
 
 @pytest.mark.parametrize(

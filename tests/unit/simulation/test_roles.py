@@ -83,7 +83,7 @@ def test_each_role_is_asked_once_for_all() -> None:
     assert found[8].completions[0].text == "hello"
     assert user.batches == [1, 4]  # texts as one batch, numbers as another
     assert rater.batches == [4]
-    assert roles.lap()["user"] == {"requests": 5, "tokens": 1}
+    assert roles.snapshot()["user"] == {"requests": 5, "tokens": 1}
     assert roles.ask([]) == []
     assert roles.ask([known(3)]) == [3]
 
@@ -197,7 +197,7 @@ def test_the_assistant_is_asked_as_it_is_now(tiny: str, tmp_path: Path) -> None:
     base = client.answer(asked)
     client.backend.load(lora(tiny, tmp_path / "adapter")[0])
     assert client.answer(asked) == answer(client.backend, asked) != base
-    assert "assistant" not in roles.lap()
+    assert "assistant" not in roles.snapshot()
 
 
 def test_a_model_of_its_own_for_the_assistant_s_role_is_refused(tiny: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from agents.llm_users import CURTAIN, LEAVES
+from agents.llm_users import LEAVES, OPENING_CUE
 from simulator.config.loading import load
 from simulator.config.scenario import Scenario
 from simulator.core.requests import Prompt
@@ -55,7 +55,7 @@ def test_everybody_is_asked_at_once_and_openings_are_nobodys_work() -> None:
     assert len(rows) == 6 * 3 * 2
     assert rows["pressured"].equals(rows["biased"])
     assert (rows["user_text"] == "And then?").equals(rows["turn"] > 0)
-    assert not rows["messages"].str.contains(CURTAIN, regex=False).any()
+    assert not rows["messages"].str.contains(OPENING_CUE, regex=False).any()
     assert rows.groupby("conversation")["about"].nunique().eq(1).all()
 
 
