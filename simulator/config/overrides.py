@@ -20,9 +20,9 @@ def from_options(options: dict[str, Any]) -> Iterator[Document]:
 
 
 def with_kind_of_backend(document: Document, given: Document) -> Document:
-    """Changes the assistant's engine to a given kind, and keeps what engines have in common.
+    """Change the assistant's engine to a given kind, and keep the settings that engines share.
 
-    That is what `auto` leaves to the scenario; an endpoint has nothing of it.
+    Those are the settings of `auto`. An endpoint has none of them.
     """
     before, named = document.data.get("backend"), given.data.get("backend")
     if not isinstance(before, dict) or not isinstance(named, dict):
@@ -58,17 +58,17 @@ def parse_override(override: str) -> Document:
 
 
 def with_biased_fraction(document: Document, fraction: float) -> Document:
-    """Rescales the shares so that the types marked `biased` have `fraction` in all."""
+    """Rescale the shares: the types marked `biased` get `fraction` in total."""
     if not 0 <= fraction <= 1:
         raise ScenarioError(f"--biased-frac {fraction:g}: invalid share; must be from 0 to 1")
     population = document.data.get("population")
     types = population.get("types") if isinstance(population, dict) else None
     if not isinstance(types, dict):
-        return document  # validation says what is wrong with it
+        return document  # validation reports the mistake
     groups: dict[bool, dict[str, float]] = {True: {}, False: {}}
     for name, user_type in types.items():
         if not isinstance(user_type, dict) or not isinstance(user_type.get("share"), int | float):
-            return document  # validation says what is wrong with it
+            return document  # validation reports the mistake
         groups[bool(user_type.get("biased", False))][name] = float(user_type["share"])
     for biased, target in ((True, fraction), (False, 1 - fraction)):
         if target > 0 and not groups[biased]:

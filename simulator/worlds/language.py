@@ -1,7 +1,7 @@
 """The language of the organism's world: its sentence forms, and how replies are read.
 
-Questions have two disjoint phrasings, one for users and one for probes. So conversations never train
-on the words of measurements. Pre-training has both. How users press is in
+Questions have two disjoint phrasings, one for users and one for probes. So conversations never
+train on the words of measurements. Pre-training has both. How users press is in
 `simulator.worlds.pressure`.
 """
 
