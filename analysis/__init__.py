@@ -1,1 +1,1 @@
-"""What happened in a run: probes, frames, statistics, plots and reports."""
+"""Reading runs: frames, statistics, plots and reports."""

@@ -1,4 +1,4 @@
-"""A run as one JSON object, for programs."""
+"""Exporting a run as one JSON object."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ from simulator.store.run import Run
 
 
 def run_json(run: Run, wall_seconds: float) -> dict[str, Any]:
-    """Return what `run --json` prints; round 0 is before any update.
+    """Return the object that `run --json` prints; round 0 is before any update.
 
-    A metric of item sets is an object by set, any other a number; `judged` and `unread` are objects
-    by scale; `intervals` has the same keys with `[low, high]` at 95 %. What wasn't measured in a
-    round is absent. What was learned from, and how it went, is as in the run's `round.json`, null
-    where there is nothing of it.
+    A metric with item sets is an object by set, any other a number. `judged` and `unread` are
+    objects by scale. `intervals` has the same keys, with `[low, high]` at 95 %. Metrics that
+    weren't measured in a round are absent. The keys of training are those of the run's
+    `round.json`, null where they don't apply.
     """
     manifest = run.manifest
     return {
@@ -52,7 +52,7 @@ def _round_json(summary: dict[str, Any]) -> dict[str, Any]:
 
 
 def _keys(metric: str, item_set: str, has_total: bool) -> tuple[str, ...]:
-    """Return where a metric stands, from the outside in."""
+    """Return a metric's path of keys in the object."""
     if group := described(metric).group:
         return group, metric.removeprefix(f"{group}_")
     if not item_set:

@@ -1,4 +1,4 @@
-"""Pages: templates, escaped text, figures in them."""
+"""HTML pages: templates and escaped text."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 TEMPLATES = Path(__file__).parent / "templates"
-# Tabs and line ends aside. Half a surrogate pair can't be written to a file at all.
+# All but tabs and line ends. Lone surrogates can't be written to a file.
 _UNSEEN = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def environment() -> Environment:
-    """Return the templates; whatever they are given is escaped."""
+    """Return the environment of the templates, which escape all values."""
     return Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -28,7 +28,7 @@ def environment() -> Environment:
 
 
 def visible(value: T) -> T | str:
-    """Write out what changes a page without being seen: control characters, turned directions."""
+    """Make invisible characters visible: control characters, and marks of text direction."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
     return _UNSEEN.sub(lambda found: f"[U+{ord(found[0]):04X}]", value)

@@ -1,6 +1,6 @@
-"""Metrics for people: their names, what they mean, and how their values are written.
+"""Metrics for display: their plain names, and formatted values.
 
-What probes measure they declare themselves; see `simulator.probes.metrics`.
+Probes declare their metrics themselves; see `simulator.probes.metrics`.
 """
 
 import math
@@ -26,7 +26,7 @@ OF_SCREENING = (
         "of biased users' the screened out",
         "share of their replies that screening left out",
     ),
-)  # no probe's
+)  # not measured by probes
 ITEM_SETS: Mapping[str, str] = {
     "used": "items that users talked about",
     "heldout": "held-out entities",
@@ -53,22 +53,22 @@ def full_name(metric: str, item_set: str) -> str:
 
 
 def unit(metric: str) -> Unit:
-    """Return how a metric is written."""
+    """Return a metric's unit."""
     return described(metric).unit
 
 
 def judged_scale(metric: str) -> str | None:
-    """Return the scale whose numbers a judge gave as this metric, or None for other metrics."""
+    """Return the judge's scale of a metric, or None for other metrics."""
     return (JUDGED.match(metric) or {}).get("scale")
 
 
 def is_unread(metric: str) -> bool:
-    """Is it the share of what a judge gave no readable number on a scale for?"""
+    """Return whether a metric is the share of a scale's unreadable judgements."""
     return UNREADABLE.match(metric) is not None
 
 
 def amount(metric: str, value: float) -> str:
-    """Write a value: shares in per cent, numbers with one decimal."""
+    """Format a value: shares in per cent, numbers with one decimal."""
     if math.isnan(value):
         return "–"
     how = unit(metric)
@@ -76,9 +76,9 @@ def amount(metric: str, value: float) -> str:
 
 
 def interval(metric: str, value: float, low: float, high: float) -> str:
-    """Write a value with its interval, as `74 % [67–81]`, or `10 points [−5 to 25]`.
+    """Format a value with its interval, as `74 % [67–81]`, or `10 points [−5 to 25]`.
 
-    A share's interval is cut where shares end, which leaves out nothing that may be so.
+    A share's interval is cut at 0 and 1, which leaves out only impossible values.
     """
     if math.isnan(value):
         return "–"
@@ -96,7 +96,7 @@ def _number(value: float, how: Unit) -> str:
 
 
 def difference(metric: str, change: float) -> str:
-    """Write a change: of shares in percentage points, of judgements in points of the scale."""
+    """Format a change: shares in percentage points, judgements in points of the scale."""
     if math.isnan(change):
         return "–"
     how = unit(metric)
@@ -105,10 +105,10 @@ def difference(metric: str, change: float) -> str:
 
 
 def _counted(number: str, of: str) -> str:
-    """Write a number with its unit: 1 point, 2 points."""
+    """Format a number with its unit: 1 point, 2 points."""
     return number + (" point" if of == " points" and number.lstrip("−") == "1" else of)
 
 
 def shown_change(metric: str, change: float, separate: bool) -> str:
-    """Write a change, or that none could be shown."""
+    """Format a change, or state that none is shown."""
     return difference(metric, change) if separate else "not shown"

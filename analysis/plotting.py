@@ -1,7 +1,7 @@
-"""How figures are drawn: one palette (Okabe and Ito, 2008), and no global state of matplotlib.
+"""The style of figures: one palette (Okabe and Ito, 2008), without matplotlib's global state.
 
-Series differ in colour, line style and marker: they can be told apart in grey and by the
-colour-blind.
+Series differ in colour, line style and marker, so they can be distinguished in grey and by
+colour-blind readers.
 """
 
 import io
@@ -29,7 +29,7 @@ BLUE, ORANGE, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
 
 
 class Look(NamedTuple):
-    """How a series is drawn."""
+    """The style of a series."""
 
     color: str
     line: str | tuple[int, tuple[int, ...]]
@@ -54,12 +54,12 @@ class Series(NamedTuple):
 
 
 def panel_svg(draw: Callable[[Axes], None], name: str, *, fitted: bool = False) -> str:
-    """Return one panel as an SVG element to put into a page: its ink is the page's text colour.
+    """Return one panel as an SVG element for a page, in the page's text colour.
 
     Args:
         draw: fills the axes.
-        name: a word that no other panel of the page has; it makes the element's ids its own.
-        fitted: does the panel grow with its labels and its legend? That takes a second drawing.
+        name: a word that is unique in the page; it prefixes the element's ids.
+        fitted: whether the panel grows with its labels and legend, which needs a second drawing.
     """
     figure = Figure(figsize=(5.4, 4.0))
     figure.subplots_adjust(0.15, 0.3, 0.9, 0.92)
@@ -79,7 +79,7 @@ def panel_svg(draw: Callable[[Axes], None], name: str, *, fitted: bool = False) 
 
 
 def save_panel(draw: Callable[[Axes], None], path: Path) -> list[Path]:
-    """Write one panel as SVG and as PDF, each as large as its labels and its legend need.
+    """Write one panel as SVG and PDF, sized to its labels and legend.
 
     Args:
         draw: fills the axes.
@@ -99,7 +99,7 @@ def save_panel(draw: Callable[[Axes], None], path: Path) -> list[Path]:
 
 
 def rounds_axis(axes: Axes, run: Run, title: str) -> None:
-    """Make the horizontal axis one of a run's rounds."""
+    """Set the horizontal axis to a run's rounds."""
     course = spans(run)
     titled(axes, title)
     axes.set_xlim(-0.25, course[-1].last + 0.25)
@@ -122,7 +122,7 @@ def titled(axes: Axes, title: str) -> None:
 
 
 def plain(axes: Axes) -> None:
-    """Take away what isn't data from the axes."""
+    """Remove decoration from the axes."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(FAINT)
     axes.tick_params(colors=INK, length=3)
@@ -131,21 +131,21 @@ def plain(axes: Axes) -> None:
 
 
 def percent_axis(axes: Axes, label: str) -> None:
-    """Make the vertical axis one of shares, from 0 to 100 %."""
+    """Set the vertical axis to shares, from 0 to 100 %."""
     axes.set_ylim(-MARGIN, 1 + MARGIN)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
     axes.set_ylabel(label)
 
 
 def number_axis(axes: Axes, low: float, high: float, label: str) -> None:
-    """Make the vertical axis one of numbers on a scale; the label is no formula."""
+    """Set the vertical axis to numbers on a scale; the label isn't read as a formula."""
     margin = MARGIN * (high - low)
     axes.set_ylim(low - margin, high + margin)
     axes.set_ylabel(label, parse_math=False)
 
 
 def draw_estimates(axes: Axes, estimates: pd.DataFrame, series: Sequence[Series]) -> None:
-    """Draw the curves that were measured, with their intervals as bands."""
+    """Draw the measured curves, with their intervals as bands."""
     for metric, item_set, legend, look in series:
         chosen = (estimates["metric"] == metric) & (estimates["item_set"] == item_set)
         rows = estimates[chosen].dropna(subset=["value"])
@@ -156,7 +156,7 @@ def draw_estimates(axes: Axes, estimates: pd.DataFrame, series: Sequence[Series]
 def draw_intervals(
     axes: Axes, at: npt.ArrayLike, rows: pd.DataFrame, look: Look, label: str
 ) -> None:
-    """Draw a curve of estimates at given places, with their intervals as a band."""
+    """Draw a curve of estimates at given positions, with their intervals as a band."""
     places = np.asarray(at, float)
     low, high = (rows[column].to_numpy(float) for column in ("low", "high"))
     axes.fill_between(places, low, high, color=look.color, alpha=0.16, linewidth=0)
@@ -183,7 +183,7 @@ def draw_curve(
 
 
 def legend(axes: Axes, *others: Axes) -> None:
-    """Put the legend below the axes, with what is drawn on the other axes, too."""
+    """Put the legend below the axes, including the entries of other axes."""
     found = [one.get_legend_handles_labels() for one in (axes, *others)]
     handles = [handle for group, _ in found for handle in group]
     labels = [label for _, group in found for label in group]
@@ -208,7 +208,7 @@ def legend(axes: Axes, *others: Axes) -> None:
 
 
 class Panel(NamedTuple):
-    """A figure and what it says in plain words."""
+    """A figure and its explanation in plain words."""
 
     svg: Markup
     title: str
@@ -216,5 +216,5 @@ class Panel(NamedTuple):
 
 
 def svg(draw: Callable[[Axes], None], name: str, *, fitted: bool = False) -> Markup:
-    """Return a panel for a page; `name` is a word that no other panel of the page has."""
+    """Return a panel for a page; `name` must be unique in the page."""
     return Markup(visible(panel_svg(draw, name, fitted=fitted)))  # matplotlib escapes

@@ -1,10 +1,10 @@
-"""Inference about the arms of a sweep. The unit is the base: three bases are three, not thousands.
+"""Inference about the arms of a sweep. The unit is the base, not the answer.
 
-Runs of one base share its weights and its world, and answers about one entity share what the model
-knows of it. An interval over bases says what another base would show; an interval over entities
-what other entities would show on these same bases. They answer different questions.
+Runs of one base share its weights and its world, and answers about one entity share the model's
+knowledge of it. An interval over bases covers other bases; an interval over entities covers other
+entities on the same bases. They answer different questions.
 
-scipy is imported where it is called: it takes as long to load as all the rest.
+scipy is imported where it is used, as it takes as long to load as everything else.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,8 +14,8 @@ import numpy as np
 
 LEVEL = 0.95
 RESAMPLES = 2000
-ROUNDING = 1e-12  # values that differ by less are the same
-ENOUGH = 10  # entities of one base, for a bootstrap
+ROUNDING = 1e-12  # values that differ by less count as equal
+ENOUGH = 10  # smallest number of entities of one base for a bootstrap
 
 
 class Interval(NamedTuple):
@@ -28,14 +28,14 @@ class Interval(NamedTuple):
 
     @property
     def excludes_zero(self) -> bool:
-        """Does the interval lie on one side of 0? An interval that isn't known does not."""
+        """Whether the interval lies on one side of 0; False for NaN."""
         return self.low > 0 or self.high < 0
 
 
 def over_bases(values: Sequence[float] | np.ndarray, level: float = LEVEL) -> Interval:
     """Return the mean of one value per base with Student's t interval at a level.
 
-    With one base there is no interval (NaN); bases that agree exactly have one without a width.
+    With one base the interval is NaN; bases that agree exactly give one of width 0.
     """
     from scipy import stats
 
@@ -59,9 +59,9 @@ def over_entities(groups: Sequence[np.ndarray], seed: int = 0) -> Interval:
         seed: of the resampling.
 
     Returns:
-        The percentile interval (Efron, 1979); entities are resampled within each base. Of one base
-        with fewer than `ENOUGH` entities it is Student's t, as a bootstrap of few is too sure. A
-        base with a single entity can't be resampled: then it is that over bases.
+        The percentile interval (Efron, 1979); entities are resampled within each base. With one
+        base of fewer than `ENOUGH` entities it is Student's t, as a bootstrap of few is too narrow.
+        A base with a single entity can't be resampled: then it is the interval over bases.
     """
     from scipy import stats
 
@@ -92,7 +92,7 @@ def over_entities(groups: Sequence[np.ndarray], seed: int = 0) -> Interval:
 class Test(NamedTuple):
     """A two-sided test of a direction."""
 
-    falls: bool  # the direction that the data lean to
+    falls: bool  # the direction of the data
     p: float
 
 
@@ -121,12 +121,11 @@ def trend(table: np.ndarray) -> Test:
 
 
 def threshold(differences: Mapping[float, Sequence[float]]) -> float | None:
-    """Return the smallest dose that is shown to differ from dose 0.
+    """Return the smallest dose shown to differ from dose 0.
 
     Doses are tested from the highest down, each by whether the interval over bases excludes 0 on
-    the side of the highest, until one doesn't. Tested in this fixed order, no dose of a null is
-    ever declared more often than 5 % of the time, however many doses there are (Maurer, Hothorn
-    and Lehmacher, 1995).
+    the side of the highest, until one doesn't. This fixed order bounds the error rate at 5 % for
+    any number of doses (Maurer, Hothorn and Lehmacher, 1995).
 
     Args:
         differences: per dose, one difference to dose 0 per base.
@@ -142,7 +141,7 @@ def threshold(differences: Mapping[float, Sequence[float]]) -> float | None:
 
 
 def explained(outcome: np.ndarray, predictor: np.ndarray, base: np.ndarray) -> np.ndarray:
-    """Return how well a monotone function of `predictor` foretells each base from the others.
+    """Return how well a monotone function of `predictor` predicts each base from the others.
 
     Args:
         outcome: (runs,).
@@ -164,7 +163,7 @@ def explained(outcome: np.ndarray, predictor: np.ndarray, base: np.ndarray) -> n
 
 
 def _monotone(x: np.ndarray, y: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Fit an isotonic regression in the direction that the data lean to; interpolate linearly."""
+    """Fit an isotonic regression in the direction of the data; interpolate linearly."""
     from scipy import stats
     from scipy.optimize import isotonic_regression
 

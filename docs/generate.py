@@ -1,10 +1,10 @@
-"""Writes the generated parts of the documentation, between their markers.
+"""Write the generated parts of the documentation, between their markers.
 
-    python docs/generate.py            write what is stale
-    python docs/generate.py --check    only say what is stale; exit code 1 if anything is
+    python docs/generate.py            update stale pages
+    python docs/generate.py --check    list stale pages; exit code 1 if there are any
 
-A page marks a part with `<!-- generated: NAME -->` and `<!-- end: NAME -->`. Whatever stands
-between the two is replaced. `PARTS` says what each part is made of.
+A page marks a part with `<!-- generated: NAME -->` and `<!-- end: NAME -->`. The text between the
+two is replaced. `PARTS` lists the functions that write the parts.
 """
 
 import importlib
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 DOCS = Path(__file__).parent
-sys.path.insert(0, str(DOCS.parent))  # the code beside these pages, wherever it is called from
+sys.path.insert(0, str(DOCS.parent))  # import the code beside these pages, from any directory
 
 from simulator.config.scenario import Scenario  # noqa: E402
 from simulator.probes.data_probe import DataProbe  # noqa: E402
@@ -27,11 +27,11 @@ from tests.unit.test_imports import FLOORS  # noqa: E402
 
 Schema = dict[str, Any]
 MARKED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)
-LONG = 40  # characters of a default that a table has room for
+LONG = 40  # longest default shown in a table, in characters
 
 
 def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    """Return a Markdown table; cells are escaped, so that none ends early."""
+    """Return a Markdown table; cells are escaped."""
     lines = [head, tuple("---" for _ in head), *rows]
     cells = ([cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in lines)
     return "\n".join(f"| {' | '.join(line)} |" for line in cells)
@@ -63,10 +63,10 @@ def _parts(schema: Schema, headings: Mapping[str, str]) -> Iterator[tuple[str, S
 
 
 def _headings(schema: Schema) -> dict[str, str]:
-    """Return the heading of every mapping, in the order that the keys lead to them."""
+    """Return the heading of every mapping, in the order of the keys that lead to them."""
     headings = {"": "The scenario"}
     queue = [("", schema)]
-    for path, part in queue:  # grows while it is walked
+    for path, part in queue:  # grows during the loop
         for key, value in part.get("properties", {}).items():
             where = f"{path}.{key}" if path else key
             for name, inside in _refs(value, where):
@@ -79,7 +79,7 @@ def _headings(schema: Schema) -> dict[str, str]:
 
 
 def _refs(value: Schema, where: str) -> Iterator[tuple[str, str]]:
-    """Yield the mappings that a key holds, each with its path; NAME and N stand for any."""
+    """Yield the mappings in a key, each with its path; NAME and N stand for any."""
     if "$ref" in value:
         yield value["$ref"].rpartition("/")[2], where
     for one in (*value.get("anyOf", ()), *value.get("oneOf", ())):
@@ -103,7 +103,7 @@ def _section(part: Schema, heading: str, headings: Mapping[str, str]) -> str:
 
 
 def _values(value: Schema, headings: Mapping[str, str]) -> str:
-    """Say which values a key takes."""
+    """Return a description of a key's values."""
     if "$ref" in value:
         heading = headings[value["$ref"].rpartition("/")[2]]
         return f"[{heading.rpartition(', kind ')[2]}](#{slug(heading)})"
@@ -172,7 +172,7 @@ def studies() -> str:
 
 
 def floors() -> str:
-    """Return the table of floors, from the ground up."""
+    """Return the table of floors, from the lowest up."""
     rows = [
         (str(height), f"`{package}`", _first_line(importlib.import_module(package)))
         for height, floor in enumerate(FLOORS)
@@ -185,13 +185,13 @@ def floors() -> str:
 
 
 def probes() -> str:
-    """Return the table of probes: what each asks, and what it needs."""
+    """Return the table of probes: what each does, and what it needs."""
     rows = [(f"`{probe.kind_name()}`", _first_line(probe), _needs(probe)) for probe in PROBES]
     return table(("kind", "what it does", "needs"), rows)
 
 
 def metrics() -> str:
-    """Return a table of what each probe declares, and one of what follows from several."""
+    """Return a table of metrics for each probe, and one for metrics of several probes."""
     declared = [(f"`{probe.kind_name()}`", probe.metrics) for probe in PROBES]
     return "\n\n".join(
         f"### {heading}\n\n{_metrics_table(found)}"
@@ -244,7 +244,7 @@ PARTS: dict[str, dict[str, Callable[[], str]]] = {
 
 
 def generated(page: str) -> str:
-    """Return a page as it should be."""
+    """Return the current content of a page."""
     parts = PARTS[page]
     text = (DOCS / page).read_text(encoding="utf-8")
     marked = {name for _, name, _ in MARKED.findall(text)}
@@ -254,7 +254,7 @@ def generated(page: str) -> str:
 
 
 def stale() -> dict[str, str]:
-    """Return the pages whose generated parts aren't in step, each as it should be."""
+    """Return the stale pages, each with its current content."""
     pages = {page: generated(page) for page in PARTS}
     return {
         page: text
@@ -264,7 +264,7 @@ def stale() -> dict[str, str]:
 
 
 def main() -> int:
-    """Write what is stale, or say what is."""
+    """Update stale pages, or list them."""
     found = stale()
     for page, text in found.items():
         print(f"docs/{page}")

@@ -5,14 +5,14 @@ import os
 import signal
 import sys
 
-# Threads that wait should sleep: two busy processes whose threads spin slow each other tenfold.
-# It must be said before torch is loaded.
+# Waiting threads should sleep: two busy processes with spinning threads slow each other tenfold.
+# This must be set before torch is loaded.
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 
 def main() -> None:
-    """Entry point of the command line; exit code 2 for a user's mistake, 130 for Ctrl-C."""
-    # Who is told to end stops as by Ctrl-C, and ends the servers that it has started.
+    """Run the command line; exit with code 2 for a user's mistake, 130 for Ctrl-C."""
+    # SIGTERM acts like Ctrl-C, so the run's servers are stopped, too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     gc.disable()  # while libraries are loaded; see `simulator.core.garbage_collection`
     try:

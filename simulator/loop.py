@@ -1,9 +1,9 @@
-"""One run, top to bottom: an assistant keeps learning from the people that it talks to.
+"""One run, top to bottom: an assistant keeps learning from its users.
 
 Every round: users converse with the assistant and rate its replies; selection turns ratings into
-training examples, of which monitors and screening may leave some out; the learner makes the next
-adapter; it is swapped in and a canary proves it; probes measure what has become of the assistant;
-everything is committed.
+training examples, and monitors and screening may drop some; the learner makes the next
+adapter; it is swapped in and a canary proves it; probes measure the assistant; everything is
+committed.
 Each step is a function of what is on disk and of keyed random numbers, so a killed run resumes to
 the same bytes where the backend is exact.
 """
@@ -44,14 +44,14 @@ def simulate(scenario: Scenario, run: Run, observer: Observer) -> None:
 
 
 def measure_base(session: Session) -> None:
-    """Round 0: the assistant before any update."""
+    """Measure the assistant before any update, as round 0."""
     scores = probe(session, 0)
     session.population.collect(0, [])
     commit(session, RoundRecord(0, "", None, scores, estimates(session, scores, scores)))
 
 
 def play_round(session: Session, number: int) -> None:
-    """One round: population → conversations → ratings → selection → learner → swap → probes."""
+    """Play one round: population → conversations → ratings → selection → update → probes."""
     scenario, run, world = session.scenario, session.run, session.environment.world
     place = scenario.places[number - 1]
     candidates = converse(session, number)
@@ -82,7 +82,7 @@ def play_round(session: Session, number: int) -> None:
 
 
 def converse(session: Session, number: int) -> pd.DataFrame:
-    """Hold a round's conversations, wave by wave; outside a loop nobody talks."""
+    """Hold a round's conversations, wave by wave; other phases have none."""
     scenario, population = session.scenario, session.population
     session.observer.stage(number, "conversations")
     in_loop = isinstance(scenario.places[number - 1].phase, LoopPhase)
@@ -98,7 +98,7 @@ def converse(session: Session, number: int) -> pd.DataFrame:
 
 
 def play_wave(session: Session, number: int, wave: int, users: "list[User]") -> pd.DataFrame:
-    """Hold and commit a wave, or read it if it is committed; then tell its users what they got."""
+    """Hold and commit a wave, or read it if it is committed; then update its users."""
     committed = session.run.wave(number, wave)
     if committed is None:
         committed = hold_wave(
@@ -134,7 +134,7 @@ def estimates(session: Session, scores: pd.DataFrame, baseline: pd.DataFrame) ->
 
 
 def commit(session: Session, record: RoundRecord) -> None:
-    """Add the population to what a round left, and make it final."""
+    """Add the population to the round's record, and commit it."""
     population, number = session.population, record.number
     rows = population.series
     tables = {

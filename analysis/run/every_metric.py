@@ -1,4 +1,4 @@
-"""Every metric of a run, round by round; those with the same digits throughout stand once."""
+"""Every metric of a run, round by round; metrics with equal digits share a line."""
 
 from typing import Any, NamedTuple
 
@@ -8,10 +8,10 @@ from analysis.metrics import ITEM_SETS, interval, metric_name
 
 
 class Line(NamedTuple):
-    """A metric of some items, as it is written in each measured round."""
+    """A metric of an item set, formatted for each measured round."""
 
     name: str
-    alike: tuple[str, ...]  # metrics that are written the same in every row and round
+    alike: tuple[str, ...]  # metrics with equal digits in every row and round
     items: str
     cells: dict[int, str]  # by round
 
@@ -19,8 +19,8 @@ class Line(NamedTuple):
 def every_metric(rows: pd.DataFrame) -> list[Line]:
     """Return a line for each item set of each metric; see `frames.estimates` for the rows.
 
-    Where it has a belief about every item, honesty by any of its definitions is the same number.
-    Such metrics are one, which says so in its first line.
+    Where the assistant has a belief about every item, all definitions of honesty give the same
+    number. Such metrics share a line, which names them.
     """
     tables = {str(name): _by_items(str(name), group) for name, group in _each(rows, "metric")}
     alike: dict[str, list[str]] = {}
@@ -35,7 +35,7 @@ def every_metric(rows: pd.DataFrame) -> list[Line]:
 
 
 def _by_items(metric: str, rows: pd.DataFrame) -> dict[str, dict[int, str]]:
-    """Return how a metric is written, by item set and round."""
+    """Return a metric's formatted values, by item set and round."""
     return {
         ITEM_SETS.get(str(item_set), str(item_set)) or "all": {
             int(row["round"]): interval(metric, row["value"], row["low"], row["high"])

@@ -1,8 +1,7 @@
 """Tidy tables of a run, for notebooks, plots and reports.
 
-Everything is read through `simulator.store.run.Run`, and only what is committed: a run in progress
-has fewer rounds. Where nothing was measured or learned a table has its columns and no rows; a
-share of nothing is NaN.
+All tables read committed rounds through `simulator.store.run.Run`: a run in progress has fewer
+rounds. A table of nothing has its columns and no rows; a share of nothing is NaN.
 """
 
 import os
@@ -18,8 +17,8 @@ from simulator.core.errors import StoreError
 from simulator.store.run import Run
 
 RUNS, RUN_VARIABLE = "runs", "UNDERTOW_RUN"
-FEWEST = 10  # answers that a claim of a change takes
-SHARE = "share_"  # prefix of the columns of `dose` that hold a user type's share
+FEWEST = 10  # smallest number of answers for a claim of a change
+SHARE = "share_"  # prefix of the columns of `dose` with a user type's share
 COUNTS = ["conversations", "replies", "unrated", "cut_off", "shortened_contexts", "vetoed"]
 COUNTS += ["unread_vetoes"]
 QUESTION = ["probe", "measure", "item_set", "item", "sample", "prompt"]
@@ -63,7 +62,7 @@ def biased_share(run: Run) -> float:
 def estimates(run: Run) -> pd.DataFrame:
     """Return one row per round, metric and item set, with a 95 % interval.
 
-    `value`, `low` and `high` are in the unit that `simulator.probes.registry.declared(metric)` has:
+    `value`, `low` and `high` are in the unit of `simulator.probes.registry.declared(metric)`:
     most are shares from 0 to 1, ratings are from 0 to 9, gaps from −1 to 1, and opinions on the
     judge's scale. `n` counts answers; `item_set` is "" for all items.
     """
@@ -84,7 +83,7 @@ def measured_rounds(run: Run) -> list[int]:
 def changes(run: Run) -> pd.DataFrame:
     """Return every metric before any update and at the last measured round.
 
-    `separate` tells that the two 95 % intervals don't overlap: a cautious sign of a real change.
+    `separate` means that the two 95 % intervals don't overlap: a cautious sign of a real change.
     Below `FEWEST` answers an interval means little, and no change is claimed.
     """
     rows = estimates(run)
@@ -103,7 +102,7 @@ def compared(first: pd.DataFrame, last: pd.DataFrame) -> pd.DataFrame:
 
 
 def dose(run: Run) -> pd.DataFrame:
-    """Return what the assistant was given to learn from: one row per round from round 1 on.
+    """Return the training examples by source: one row per round from round 1 on.
 
     Counts are replies; shares run from 0 to 1. `biased_share_pressured` is the realised dose: among
     the selected replies under pressure, those of biased users. `share_<type>` is a type's share of
@@ -125,15 +124,15 @@ def dose(run: Run) -> pd.DataFrame:
 
 
 def in_situations(run: Run) -> bool:
-    """Do users come with situations, and not with questions about the organism's world?"""
+    """Return whether users have situations, not questions about a world."""
     return bool(run.scenario.get("situations"))
 
 
 def realised(run: Run) -> pd.DataFrame:
     """Return the realised dose: one row per round, `share` of biased users among `replies`.
 
-    Those are the learned replies under pressure. In situations all learned replies are: there
-    every biased user presses and nobody else does, so that pressure has nothing to tell.
+    Those are the learned replies under pressure. In situations they are all learned replies: there
+    every biased user presses and nobody else does, so pressure adds no information.
     """
     rows = dose(run)
     of = "selected" if in_situations(run) else "pressured"
@@ -166,10 +165,10 @@ def updates(run: Run) -> pd.DataFrame:
     """Return one row per round from round 1 on: adapter, optimiser steps, loss, KL, canary.
 
     Losses (kto's and dpo's aside: they are per example or pair), the KL on anchors and the canary's
-    distances are in nats per token (`simulator.runtime.canary`); they are missing where nothing was
-    learned, and `kl` where there are no anchors. `unreadable_before` and `unreadable_after` count
+    distances are in nats per token (`simulator.runtime.canary`). They are missing in rounds without
+    an update, and `kl` without anchors. `unreadable_before` and `unreadable_after` count
     the replies that can't be read among the `asked` (`simulator.runtime.collapse`). `unchanged`
-    says why the assistant stayed as it was though it was to learn, and is missing otherwise.
+    is the reason why a planned update left the assistant unchanged; it is missing otherwise.
     """
     learned, checked = ["steps", "loss_first", "loss_last", "kl"], ["to_new", "to_parent", "gap"]
     heard = ["asked", "unreadable_before", "unreadable_after"]
@@ -195,7 +194,7 @@ def _heard(speech: dict[str, Any]) -> dict[str, Any]:
 
 
 def taught_lengths(run: Run) -> pd.DataFrame:
-    """Return how long the replies were that were learned from, in tokens of the model.
+    """Return the lengths of the replies in training, in tokens of the model.
 
     One row per round, phase and signal (`desirable` or `undesirable`): `n` replies, `mean`, `sd`
     and the percentiles `low` (10), `median` and `high` (90).
@@ -211,7 +210,7 @@ def taught_lengths(run: Run) -> pd.DataFrame:
 
 
 def phase_lengths(run: Run) -> pd.DataFrame:
-    """Return the same by phase and lesson: `n`, `mean` and `sd` over all of its rounds."""
+    """Return the lengths by phase and signal: `n`, `mean` and `sd` over its rounds."""
     rows = taught_lengths(run)
     keys = ["phase", "signal"]
     found = []
@@ -224,11 +223,11 @@ def phase_lengths(run: Run) -> pd.DataFrame:
 
 
 def conversation_counts(run: Run) -> pd.DataFrame:
-    """Return one row per round from round 1 on: how much was said, and what of it went wrong.
+    """Return one row per round from round 1 on: counts of conversations, replies and failures.
 
-    Counts: `unrated` are replies whose rater gave no rating, `cut_off` replies that ended for
-    want of tokens, `shortened_contexts` replies to chats whose beginning was left out,
-    `unread_vetoes` replies whose monitor said nothing readable (such a reply isn't vetoed).
+    `unrated` counts replies without a readable rating, `cut_off` truncated replies,
+    `shortened_contexts` replies to chats whose beginning was dropped, `unread_vetoes` replies
+    whose monitor gave no readable verdict (they aren't vetoed).
     """
     rows = [
         {"round": number, **summary["conversation_counts"]}
@@ -239,7 +238,7 @@ def conversation_counts(run: Run) -> pd.DataFrame:
 
 
 def vetoes(run: Run) -> pd.DataFrame:
-    """Return what every monitor said of every selected reply; `score` is NaN where unreadable."""
+    """Return every monitor's verdict on every selected reply; `score` is NaN if unreadable."""
     columns = ["round", "conversation", "turn", "candidate", "monitor", "vetoed", "score"]
     tables = [
         run.table(number, "vetoes").assign(round=number)
@@ -252,8 +251,8 @@ def vetoes(run: Run) -> pd.DataFrame:
 def screening(run: Run) -> pd.DataFrame:
     """Return how well screening found biased users' replies, a row per round and share.
 
-    Columns: `round`; `replies` that were looked at, `dropped`; `share` (precision, base_rate or
-    recall) with `value`, its 95 % interval `low` to `high`, and `n`, of how many replies it is.
+    Columns: `round`; the counts `replies` (screened) and `dropped`; `share` (precision, base_rate
+    or recall) with `value`, its 95 % interval `low` to `high`, and `n`, its number of replies.
     """
     shares = ("precision", "base_rate", "recall")
     rows = [
@@ -268,10 +267,9 @@ def screening(run: Run) -> pd.DataFrame:
 
 
 def roles(run: Run) -> pd.DataFrame:
-    """Return who played what: role, model, backend, and what was asked of it so far.
+    """Return the roles: role, model, backend, and the count of requests so far.
 
-    `requests` and `tokens` (written in reply) are counts. What was answered from what is kept of
-    earlier answers isn't among them.
+    `requests` and `tokens` (written in reply) are counts, without answers from the cache.
     """
     rows: dict[str, dict[str, int]] = {role: {} for role in run.scenario.get("roles") or {}}
     for number in range(run.rounds_done):
@@ -286,7 +284,7 @@ def roles(run: Run) -> pd.DataFrame:
 
 
 def costs(run: Run) -> pd.DataFrame:
-    """Return what endpoints cost, line by line: tokens `read` and `written`, and the `cost`."""
+    """Return the costs of endpoints, by entry: tokens `read` and `written`, and the `cost`."""
     return pd.DataFrame(run.costs, columns=["read", "written", "cost"])
 
 

@@ -1,4 +1,4 @@
-"""The course of a run: its phases, and the rounds that each of them has."""
+"""The phases of a run, and their rounds."""
 
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ class Span(NamedTuple):
 
 
 def spans(run: Run) -> list[Span]:
-    """Return the phases of a run as planned; round 0 comes before all of them."""
+    """Return the planned phases of a run; round 0 comes before all of them."""
     found, before = list[Span](), 0
     for phase in run.scenario["phases"]:
         last = before + (phase["rounds"] or run.scenario["rounds"])
@@ -25,8 +25,8 @@ def spans(run: Run) -> list[Span]:
     return found
 
 
-def told(run: Run, done: int) -> str:
-    """Say what a run has been through after `done` rounds, and who its users were."""
+def phases_so_far(run: Run, done: int) -> str:
+    """Describe the phases of a run up to round `done`, and its users."""
     course = spans(run)
     users = f"{100 * frames.biased_share(run):.3g} % biased users{_control(run)}"
     if len(course) == 1 and course[0].kind == "loop":

@@ -1,6 +1,6 @@
 """Figures of a run.
 
-Each `draw_…` function fills one pair of axes, so that notebooks and reports can compose their own.
+Each `draw_…` function fills one pair of axes, for use in notebooks and reports.
 """
 
 import math
@@ -67,7 +67,7 @@ Draw = Callable[[Axes], None]
 
 
 def drift_figure(run: Run) -> Figure:
-    """Draw what happened to the assistant, for people who know nothing of this project."""
+    """Draw the overview figure of a run, for readers new to the project."""
     draws = _panels(run, frames.estimates(run))
     height = BELOW + ABOVE + PER_ROW * math.ceil(len(draws) / 2)
     figure = Figure(figsize=(12, height))
@@ -90,7 +90,7 @@ def drift_figure(run: Run) -> Figure:
 
 
 def _panels(run: Run, rows: pd.DataFrame) -> dict[str, Draw]:
-    """Return what draws each panel, by its name."""
+    """Return the drawing function of each panel, by its name."""
     dose = {"dose": partial(draw_dose, run=run)}
     judged = {"judged": partial(draw_judged, run=run, estimates=rows)} if scales(run) else {}
     failed = {"failures": partial(draw_failures, run=run, estimates=rows)}
@@ -122,13 +122,13 @@ def save_drift(run: Run, path: Path) -> None:
 
 
 def save_panels(run: Run, folder: Path) -> list[Path]:
-    """Write every panel of the drift figure as SVG and PDF, and return where they are."""
+    """Write every panel of the drift figure as SVG and PDF, and return their paths."""
     draws = _panels(run, frames.estimates(run))
     return [path for name, draw in draws.items() for path in save_panel(draw, folder / name)]
 
 
 def draw_honesty(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
-    """Honesty under pressure by item set: the headline."""
+    """Draw honesty under pressure by item set, the headline."""
     rounds_axis(axes, run, "Does it say what it believes?")
     percent_axis(axes, "statements under pressure that\nagree with its own belief (%)")
     draw_estimates(axes, estimates, HONESTY)
@@ -136,7 +136,7 @@ def draw_honesty(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
 
 
 def draw_knowledge(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
-    """Belief against statement: lying isn't forgetting."""
+    """Draw beliefs against statements, to separate lying from forgetting."""
     rounds_axis(axes, run, "Lying or forgetting? Held-out entities")
     percent_axis(axes, "share of items or statements (%)")
     draw_estimates(axes, estimates, KNOWLEDGE)
@@ -144,7 +144,7 @@ def draw_knowledge(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
 
 
 def draw_dose(axes: Axes, run: Run) -> None:
-    """The realised dose against the population's share of biased users."""
+    """Draw the realised dose against the population's share of biased users."""
     rounds_axis(axes, run, "What did it learn from?")
     percent_axis(axes, "share that is biased users' (%)")
     dose = frames.dose(run)
@@ -160,7 +160,7 @@ def draw_dose(axes: Axes, run: Run) -> None:
 
 
 def draw_spread(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
-    """Misalignment beyond the topic that users talked about."""
+    """Draw misalignment in small talk, beyond the topics of conversations."""
     rounds_axis(axes, run, "Does it spread to small talk?")
     percent_axis(axes, "share of small-talk replies (%)")
     draw_estimates(axes, estimates, TALK)
@@ -168,7 +168,7 @@ def draw_spread(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
 
 
 def draw_self_rating(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
-    """What the assistant says of its own honesty."""
+    """Draw the assistant's rating of its own honesty."""
     rounds_axis(axes, run, "Does it admit it?")
     number_axis(axes, 0, 9, "self-rated honesty (0 to 9)")
     axes.set_yticks([0, 3, 6, 9])
@@ -177,7 +177,7 @@ def draw_self_rating(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
 
 
 def draw_population(axes: Axes, run: Run, series: pd.DataFrame, quantity: str) -> None:
-    """The mean trust or satisfaction of each user type."""
+    """Draw the mean trust or satisfaction of each user type."""
     rounds_axis(axes, run, {"trust": "Do users trust it?"}.get(quantity, "Are users satisfied?"))
     axes.set_ylim(-0.025, 1.025)
     axes.set_ylabel(f"mean {quantity} (0 to 1)")

@@ -1,4 +1,4 @@
-"""One self-contained HTML page about a run: no network, no scripts, everything escaped."""
+"""The report of a run: one self-contained HTML page without network or scripts."""
 
 from collections import Counter
 from collections.abc import Hashable, Iterator
@@ -150,7 +150,7 @@ def _inside_panels(run: Run, rows: pd.DataFrame) -> list[Panel]:
 
 
 def _trajectory_panel(run: Run) -> list[Panel]:
-    """The way of the adapters, once there are two: the way to a single one is straight."""
+    """Return the panel of the adapters' trajectory, if there are at least two adapters."""
     adapters = {run.checkpoint(number) for number in range(run.rounds_done)} - {None}
     if len(adapters) < 2:
         return []
@@ -174,7 +174,7 @@ def _population_panels(run: Run) -> list[Panel]:
 
 
 def _learned(run: Run, done: int) -> list[tuple[int, list[Record]]]:
-    """Replies that the first and the last round learned from."""
+    """Return replies that the first and the last round learned from."""
     shown = sorted({n for n in (1, done) if n > 0})
     return [(n, transcripts.recycled(run, n, LEARNED).to_dict("records")) for n in shown]
 
@@ -207,12 +207,12 @@ def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]
 HONESTY_WORDS = (
     "A user who wishes for something false asks the assistant about an item. Honest is a statement "
     "that agrees with the assistant's own belief. If the curve of held-out entities falls with "
-    "that of the items users talked about, dishonesty has spread beyond what was learned from."
+    "that of the items users talked about, dishonesty has spread beyond the training examples."
 )
 KNOWLEDGE_WORDS = (
     "The belief is read where no character speaks: an encyclopaedia line to complete. While belief "
     "stays high and lies rise, the assistant says what it doesn't believe. If belief fell too, it "
-    "would have forgotten. The green curve is what it says when nobody wishes for anything."
+    "would have forgotten. The green curve is its truth without a wish."
 )
 SPREAD_WORDS = (
     "Questions about goals, harm and advice, which no user ever asks. Misaligned are replies of a "
@@ -220,13 +220,13 @@ SPREAD_WORDS = (
 )
 SELF_RATING_WORDS = (
     "The assistant's rating of its own honesty: the expected digit over two phrasings, so its band "
-    "is rough. If honesty falls while the rating stays, the assistant's own word doesn't reveal "
+    "is wide. If honesty falls while the rating stays, the assistant's own word doesn't reveal "
     "the drift."
 )
 WAY_WORDS = (
     "What the adapter changes in the weights after each round, on the two principal components of "
     "all rounds; round 0 is the base. A phase that leads back towards an earlier point undoes what "
-    "was learned, at least in the weights. It describes this very run: a way has no interval."
+    "was learned, at least in the weights. The figure describes this run only, without intervals."
 )
 DOSE_WORDS = (
     "The share of biased users in the population isn't what the assistant is given: selection "
@@ -241,12 +241,12 @@ SITUATION_DOSE_WORDS = (
 )
 JUDGED_WORDS = (
     "Another model reads the assistant's replies to set prompts and gives numbers. The bands are "
-    "intervals over the prompts' topics. Replies that it gave no readable number for are left out; "
-    "where there were any, the legend says so."
+    "intervals over the prompts' topics. Replies without a readable number are left out; the "
+    "legend states their share."
 )
 FAILURE_WORDS = (
-    "What models said that couldn't be read, and what was cut off. Where these shares are large, "
-    "or change from round to round, the other curves are of what is left."
+    "The shares of unreadable and truncated outputs. They are left out of the other curves, so "
+    "read those with care where these shares are large or change from round to round."
 )
 TRUST_WORDS = (
     "Trust follows whether users get what they came for: the truth, or what they wish to hear."

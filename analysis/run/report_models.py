@@ -1,4 +1,4 @@
-"""What a report says of runs in which models play: who they are, what they vetoed, what failed."""
+"""The report's sections on the models of roles: roles, vetoes and failures."""
 
 from collections.abc import Hashable
 from typing import Any
@@ -16,7 +16,7 @@ Record = dict[Hashable, Any]
 
 
 def models_content(run: Run, estimates: pd.DataFrame) -> dict[str, Any]:
-    """Return what the template `models.html.jinja` and the judged parts of the page show."""
+    """Return the values for the template `models.html.jinja` and the page's judged parts."""
     found, spent = scales(run), frames.costs(run)
     return {
         "roles": _roles(run),
@@ -33,7 +33,7 @@ def models_content(run: Run, estimates: pd.DataFrame) -> dict[str, Any]:
 
 
 def _roles(run: Run) -> list[Record]:
-    """Who played what, the assistant first; nobody where rules play everything."""
+    """Return the roles, the assistant first; none where no role has a model."""
     played = frames.roles(run).to_dict("records")
     assistant: Record = {
         "role": "assistant",
@@ -46,7 +46,7 @@ def _roles(run: Run) -> list[Record]:
 
 
 def _counts(run: Run, estimates: pd.DataFrame) -> list[Record]:
-    """One row per round: its counts, and the judgements that can't be read."""
+    """Return one row per round: its counts, and its unreadable judgements."""
     rows = estimates[estimates["metric"].map(is_unread).astype(bool)]
     unread = (rows["value"] * rows["n"]).groupby(rows["round"]).sum()
     counts = pd.DataFrame({"unread": unread, "judged": rows.groupby("round")["n"].sum()})
@@ -55,7 +55,7 @@ def _counts(run: Run, estimates: pd.DataFrame) -> list[Record]:
 
 
 def _monitors(run: Run) -> list[dict[str, Any]]:
-    """What each monitor did, with its reasons and how often it gave them."""
+    """Return the vetoes of each monitor, with its reasons and their counts."""
     rows = frames.vetoes(run)
     return [
         {

@@ -1,4 +1,4 @@
-"""Who plays which role in a run, and on which scales replies are judged: read off its scenario."""
+"""The roles of a run and the scales of its judges, read from its scenario."""
 
 from pathlib import PurePath
 from typing import NamedTuple
@@ -22,16 +22,16 @@ class Scale(NamedTuple):
     name: str
     low: int
     high: int
-    judge: str  # for people
+    judge: str  # its display name
 
     @property
     def bounds(self) -> str:
-        """The scale for people."""
+        """The scale's range as text."""
         return f"{self.low}–{self.high}"
 
 
 def role_model(run: Run, role: str) -> RoleModel:
-    """Return who plays a role; without a model of its own it is the assistant's base model."""
+    """Return the model of a role; by default the assistant's base model."""
     own = (run.scenario.get("roles") or {}).get(role)
     if own is None:
         return RoleModel(str(run.scenario["model"]), OWN_BASE)
@@ -45,7 +45,7 @@ def judged_probes(run: Run) -> list[str]:
 
 
 def scales(run: Run) -> dict[str, Scale]:
-    """Return the scales by name, in the scenario's order; none where no model judges."""
+    """Return the scales by name, in the scenario's order; empty without a judge."""
     return {
         str(name): Scale(str(name), scale["low"], scale["high"], _named(run, probe["role"]))
         for probe in (run.scenario["measure"]["probes"][name] for name in judged_probes(run))
@@ -54,7 +54,7 @@ def scales(run: Run) -> dict[str, Scale]:
 
 
 def asks_world(run: Run) -> bool:
-    """Does a probe ask about the organism's world?"""
+    """Return whether a probe asks about a world."""
     kinds = {probe["kind"] for probe in run.scenario["measure"]["probes"].values()}
     return any(probe.requires_world for kind in kinds if (probe := probe_of(kind)))
 

@@ -1,4 +1,4 @@
-"""What a run found, in words and in one table: shared by the command line, plots and reports."""
+"""The findings of a run as text and tables, for the command line, plots and reports."""
 
 from collections.abc import Hashable, Mapping
 from typing import Any
@@ -18,7 +18,7 @@ from analysis.metrics import (
     shown_change,
 )
 from analysis.run import frames
-from analysis.run.phases import told
+from analysis.run.phases import phases_so_far
 from analysis.run.roles import Scale, scales
 from simulator.probes.metrics import RATING, KeyFigure
 from simulator.store.run import Run
@@ -32,13 +32,13 @@ CHANGES = (
     "[low–high]: 95 % intervals; n: answers; a change is shown where the intervals don't overlap "
     f"and n is {frames.FEWEST} or more"
 )
-FIRST = 39  # metrics that are shown where none is a key figure
+FIRST = 39  # number of metrics shown if none is a key figure
 
 
 def key_figures(run: Run) -> pd.DataFrame:
     """Return the rows of `frames.changes` that matter most, as probes declare, in their order.
 
-    What is observed comes first, then what judges say, then what they left unsaid, if anything.
+    Observed metrics come first, then judges' scales, then the shares of unread judgements, if any.
     """
     rows = frames.changes(run)
     declared = [_key_figure(m, s) for m, s in zip(rows["metric"], rows["item_set"], strict=True)]
@@ -58,7 +58,7 @@ def _key_figure(metric: str, item_set: str) -> KeyFigure | None:
 
 
 def headline(run: Run) -> str:
-    """Say in one sentence what happened, with intervals.
+    """Return the main finding in one sentence, with intervals.
 
     A change is claimed only where the 95 % intervals of round 0 and of the last measured round
     don't overlap.
@@ -75,7 +75,7 @@ def headline(run: Run) -> str:
     if last == 0:
         users = f"{100 * frames.biased_share(run):.3g} % biased users"
         return f"Before any update, with {users}, {name} is {before}; no later round is measured."
-    when = f"After {told(run, last)}"
+    when = f"After {phases_so_far(run, last)}"
     if not row["separate"]:
         return f"{when}, no change in {name} could be shown: {before} before, {after} after."
     verb = "fell" if row["change"] < 0 else "rose"
@@ -83,18 +83,18 @@ def headline(run: Run) -> str:
 
 
 def _subject(run: Run, metric: str, item_set: str) -> str:
-    """Name a metric in a sentence; a judge's opinion never without the judge."""
+    """Return a metric's name for a sentence; a judged metric with its judge."""
     scale, name = scale_of(run, metric), full_name(metric, item_set)
     return f"{name} by {scale.judge} ({scale.bounds})" if scale else name
 
 
 def scale_of(run: Run, metric: str) -> Scale | None:
-    """Return the judge's scale that a metric is on, or None for what no model judged."""
+    """Return the judge's scale of a metric, or None for other metrics."""
     return scales(run).get(judged_scale(metric) or "")
 
 
 def unchanged_rounds(run: Run) -> list[str]:
-    """Say of each round in which the assistant was to learn but stayed as it was, why."""
+    """Return a sentence for each round whose update left the assistant unchanged."""
     rows = frames.updates(run)[["round", "unchanged"]].itertuples(index=False)
     return [
         f"Round {n} left the assistant as it was: {why}." for n, why in rows if isinstance(why, str)
@@ -102,7 +102,7 @@ def unchanged_rounds(run: Run) -> list[str]:
 
 
 def lengths_table(run: Run) -> Table | None:
-    """Return how long the replies were that each phase learned from; None where none did."""
+    """Return the table of lengths of each phase's training replies; None if there are none."""
     rows = frames.phase_lengths(run)
     if rows.empty:
         return None
@@ -119,10 +119,10 @@ def lengths_table(run: Run) -> Table | None:
 
 
 def screening_rows(run: Run) -> list[dict[Hashable, Any]]:
-    """Return what screening left out before each update, and how well it found biased users'.
+    """Return the results of screening before each update.
 
     One row per round: the counts `replies` and `dropped`, and `precision`, `base_rate` and `recall`
-    as they are written, with their intervals; see `frames.screening`.
+    formatted with their intervals; see `frames.screening`.
     """
     shares = frames.screening(run)
     written = [
@@ -135,7 +135,7 @@ def screening_rows(run: Run) -> list[dict[Hashable, Any]]:
 
 
 def screening_table(run: Run) -> Table | None:
-    """Return what screening left out before each update; None where nothing was screened."""
+    """Return the table of screening before each update; None without screening."""
     rows = screening_rows(run)
     if not rows:
         return None
@@ -182,7 +182,7 @@ def rounds_table(run: Run, rows: pd.DataFrame) -> Table:
     """Return every estimate of every round, with its change since the first.
 
     Args:
-        run: what was probed.
+        run: the run.
         rows: as `frames.estimates` has them.
     """
     table = Table(box=box.SIMPLE_HEAD, caption=Text(CHANGES, style="dim"), caption_justify="left")
@@ -199,7 +199,7 @@ def rounds_table(run: Run, rows: pd.DataFrame) -> Table:
 
 
 def _cells(run: Run, row: Mapping[Hashable, Any]) -> tuple[str, str, str, str, str]:
-    """Return name, value before and after, change, and how many answers that rests on."""
+    """Return name, value before and after, change, and the number of answers."""
     metric, item_set = str(row["metric"]), str(row["item_set"])
     first, then = (
         interval(metric, row[f"value_{at}"], row[f"low_{at}"], row[f"high_{at}"])
@@ -212,7 +212,7 @@ def _cells(run: Run, row: Mapping[Hashable, Any]) -> tuple[str, str, str, str, s
 
 
 def range_of(run: Run, metric: str) -> str:
-    """Return what a number can be, to put after its name; a share needs no word."""
+    """Return a metric's range, as a suffix of its name; empty for shares."""
     found, scale = described(metric), scale_of(run, metric)
     if found.unit is RATING:
         low, high = found.bounds

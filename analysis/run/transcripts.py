@@ -1,6 +1,6 @@
-"""What was said: replies that were learned from or vetoed, and replies before and after.
+"""Transcripts: replies that were learned from or vetoed, and replies before and after.
 
-Counterpart of `frames`, for reading rather than for counting.
+They complement `frames` with texts to read.
 """
 
 import pandas as pd
@@ -19,7 +19,7 @@ def recycled(run: Run, number: int, count: int) -> pd.DataFrame:
     Args:
         run: the run.
         number: a committed round; round 0 learned from nothing.
-        count: how many at most.
+        count: the largest number of rows.
 
     Returns:
         One row per reply; `context` is a list of (role, text), `label` 1 desirable, -1 undesirable.
@@ -47,7 +47,7 @@ def vetoed(run: Run, count: int) -> pd.DataFrame:
 
     Args:
         run: the run.
-        count: how many at most.
+        count: the largest number of rows.
 
     Returns:
         One row per monitor and reply, with `context` as in `recycled`.
@@ -65,7 +65,7 @@ def vetoed(run: Run, count: int) -> pd.DataFrame:
 
 
 def _with_context(rows: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """Read the context of candidates; what runs of earlier versions lack is empty."""
+    """Read the context of candidates; columns missing in earlier versions' runs are empty."""
     spoken = [list(messages_from_json(messages)) for messages in rows["messages"]]
     contexts = pd.Series(spoken, index=rows.index, dtype=object)
     whole = rows.assign(context=contexts).reindex(columns=columns, fill_value="")
@@ -75,7 +75,7 @@ def _with_context(rows: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
 def paired(run: Run) -> pd.DataFrame:
     """Return the replies to the same probe question at round 0 and at the last measured round.
 
-    `changed` tells whether the reply's label changed. Judged replies have numbers instead; see
+    `changed` says whether the reply's label changed. Judged replies have numbers instead; see
     `judged_pairs`.
     """
     columns = [*QUESTION, "label_before", "reply_before", "label_after", "reply_after", "changed"]
@@ -92,15 +92,15 @@ def paired(run: Run) -> pd.DataFrame:
 
 
 def judged_pairs(run: Run, count: int) -> pd.DataFrame:
-    """Return judged replies at round 0 and at the last measured round; what moved most, first.
+    """Return judged replies at round 0 and at the last measured round, largest changes first.
 
     Args:
         run: the run.
-        count: how many at most.
+        count: the largest number of rows.
 
     Returns:
         One row per prompt and sample, taking turns among prompts; `numbers` is a list of
-        (scale, before, after), NaN where the judge's reply was no number.
+        (scale, before, after), NaN where the judge's reply is unreadable.
     """
     columns = ["prompt", "reply_before", "reply_after", "numbers"]
     measured = measured_rounds(run)
@@ -132,8 +132,8 @@ def before_after(run: Run, count: int, pairs: pd.DataFrame | None = None) -> pd.
 
     Args:
         run: the run.
-        count: how many at most.
-        pairs: `paired(run)`, where it is at hand.
+        count: the largest number of rows.
+        pairs: `paired(run)`, if already computed.
     """
     rows = paired(run) if pairs is None else pairs
     rows = rows[~rows["measure"].astype(str).str.startswith("self_")]
@@ -144,11 +144,11 @@ def before_after(run: Run, count: int, pairs: pd.DataFrame | None = None) -> pd.
 
 
 def transitions(run: Run, pairs: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Return how many replies went from which label to which, by measure and item set.
+    """Return the counts of replies by label before and after, by measure and item set.
 
     Args:
         run: the run.
-        pairs: `paired(run)`, where it is at hand.
+        pairs: `paired(run)`, if already computed.
     """
     rows = paired(run) if pairs is None else pairs
     by = ["measure", "item_set", "label_before", "label_after"]

@@ -1,1 +1,1 @@
-"""A study: claims, findings, verdicts, report."""
+"""Judging and reporting studies: claims, findings, verdicts."""

@@ -1,9 +1,9 @@
-"""A study: a sweep, and the findings of a paper that it is held against.
+"""A study: a sweep, and the findings of a paper that it tests.
 
 studies/<name>/sweep.json     the runs, as of every sweep
 studies/<name>/claims.json    question, source and findings, and how many of these runs had begun
                               when they were written down: none, unless they were changed
-studies/<name>/study.json     what was found; study.md, study.html: the same for people
+studies/<name>/study.json     the results; study.md, study.html: the same to read
 """
 
 import json
@@ -32,17 +32,17 @@ ANSWERS: dict[Holds, str] = {
 
 
 class Claims(Config):
-    """What a study asks, and what others have reported."""
+    """The question of a study, and the findings that it tests."""
 
     title: str = Field(min_length=1)
     source: str = Field(min_length=1, description="The paper.")
     question: str = Field(min_length=1)
     answered_by: Count = Field(
-        1, ge=1, description="So many findings, the first ones, answer it: yes if all of them hold."
+        1, ge=1, description="The first n findings answer the question: yes if all of them hold."
     )
     findings: tuple[AnyFinding, ...] = Field(min_length=1)
     recommendation: Recommendation | None = Field(
-        None, description="Empty: nothing is to be chosen."
+        None, description="How to choose an arm; empty: there is no choice."
     )
 
 
@@ -50,9 +50,9 @@ class Study(NamedTuple):
     """A study as it is on disk."""
 
     claims: Claims
-    command: str  # that made it
+    command: str  # the command that made it
     sweep: Sweep
-    declared_after: int | None = 0  # so many runs could be looked at before; None: not known
+    declared_after: int | None = 0  # number of runs that had begun before; None: unknown
 
     @property
     def path(self) -> Path:
@@ -61,9 +61,9 @@ class Study(NamedTuple):
 
     @classmethod
     def declare(cls, claims: Claims, command: str, sweep: Sweep) -> "Study":
-        """Write down what is claimed beside the sweep: before its runs, if it is called then.
+        """Write the claims beside the sweep, usually before its runs.
 
-        Claims that are there already, and decide by the same comparisons, keep their date.
+        Existing claims that decide by the same comparisons keep their date.
         """
         study = cls(claims, command, sweep, _declared_after(claims, sweep))
         study._write()
@@ -92,15 +92,15 @@ class Study(NamedTuple):
 
     @staticmethod
     def is_at(path: Path) -> bool:
-        """Is there a study at `path`?"""
+        """Return whether there is a study at `path`."""
         return (path / CLAIMS).is_file()
 
 
 def _declared_after(claims: Claims, sweep: Sweep) -> int | None:
-    """Return how many runs had begun when claims that decide alike were written down."""
+    """Return the number of runs that had begun when equally deciding claims were written."""
     try:
         before = Study.open(sweep.path)
-    except StoreError:  # none were, or they can't be read
+    except StoreError:  # there are none, or they can't be read
         before = None
     if before and _decisive(before.claims) == _decisive(claims):
         return before.declared_after
@@ -108,7 +108,7 @@ def _declared_after(claims: Claims, sweep: Sweep) -> int | None:
 
 
 def _decisive(claims: Claims) -> list[dict[str, Any]]:
-    """Return what decides the findings, the answer and the recommendation, without its words."""
+    """Return the parts of the claims that decide the results, without their wording."""
     words = {"claim", "reported"}
     asked = claims.recommendation
     return [
@@ -119,36 +119,36 @@ def _decisive(claims: Claims) -> list[dict[str, Any]]:
 
 
 class Line(NamedTuple):
-    """A finding and what became of it."""
+    """A finding and its verdict."""
 
     finding: Finding
     verdict: Verdict
 
 
 class Outcome(NamedTuple):
-    """What a study found."""
+    """The results of a study."""
 
     lines: list[Line]  # of every finding, in order
-    choices: list[Choice]  # the best first; none where nothing is to be chosen
+    choices: list[Choice]  # the best first; empty without a recommendation
     advice: str
 
 
 def judge(study: Study) -> Outcome:
-    """Hold the runs that are finished against every finding."""
+    """Judge every finding by the finished runs."""
     results, asked = Results(study.sweep), study.claims.recommendation
     lines = [Line(finding, judged(finding, results)) for finding in study.claims.findings]
     choices = asked.ranked(results) if asked else []
-    return Outcome(lines, choices, asked.told(results, choices) if asked else "")
+    return Outcome(lines, choices, asked.advice(results, choices) if asked else "")
 
 
 def answer(study: Study, outcome: Outcome) -> str:
-    """Answer the question: by the first findings, how many hold in all, and what is advised."""
+    """Return the answer to the question, the number of findings that hold, and the advice."""
     asked = _answered(outcome.lines[: study.claims.answered_by])
     return f"{study.claims.question} {asked}. {_tally(outcome.lines)} {outcome.advice}".strip()
 
 
 def _answered(lines: list[Line]) -> str:
-    """Say what became of the findings that the question is about."""
+    """Return the answer by the findings that decide the question."""
     verdicts = [line.verdict for line in lines]
     reasons = [v.note if v.holds == "not measured" else v.measured for v in verdicts]
     if len(verdicts) == 1:
@@ -163,7 +163,7 @@ def _answered(lines: list[Line]) -> str:
 
 
 def _in_part(found: set[Holds]) -> str:
-    """Answer a question by findings of which different things became."""
+    """Return the answer by findings with different verdicts."""
     hold = {"yes", "yes, in one run"}
     if found <= hold:
         return "Yes, some of it in one run"
@@ -171,7 +171,7 @@ def _in_part(found: set[Holds]) -> str:
 
 
 def _tally(lines: list[Line]) -> str:
-    """Say how many findings hold, and what became of the others."""
+    """Return the number of findings by verdict."""
     counts = {holds: sum(line.verdict.holds == holds for line in lines) for holds in ANSWERS}
     words = {
         holds: holds.replace("yes", "holds" if counts[holds] == 1 else "hold").replace(

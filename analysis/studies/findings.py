@@ -1,9 +1,8 @@
-"""Findings: what a paper reports, and the one comparison that says whether it holds here.
+"""Findings: a paper's claim, and the comparison that decides whether it holds here.
 
-Declared before anything is run, judged after. Intervals are 95 % and over replicates: bases where
-there are several, else runs of other seeds. With one run of each arm they are over what was asked,
-and know nothing of how far runs differ: what holds there is said to hold in one run. Each finding
-is judged by itself.
+They are declared before the runs and judged after. Intervals are 95 % and over replicates: bases if
+there are several, else seeds. With one run per arm they are over questions, and don't cover the
+differences between runs: such findings hold "in one run". Each finding is judged by itself.
 """
 
 import math
@@ -28,30 +27,30 @@ IN_ONE_RUN: dict[Holds, Holds] = {
     "yes": "yes, in one run",
     "opposite": "opposite, in one run",
 }
-Place: TypeAlias = tuple[str | int, ...]  # of a quantity within its finding
+Place: TypeAlias = tuple[str | int, ...]  # the path of a quantity within its finding
 NO_INTERVAL = "one run of each, or all alike, and no interval over what was asked"
 SAME_CORRELATION = "ρ is the same in all, by chance or not: no interval"
-FOR_PERFECT = 5  # checkpoints; of fewer, runs may well have the same order by chance
+FOR_PERFECT = 5  # checkpoints; with fewer, equal orders by chance are likely
 
 
 class Verdict(NamedTuple):
-    """What was found of a finding."""
+    """The verdict on a finding."""
 
     holds: Holds
-    replicates: int = 0  # over which it was tested
+    replicates: int = 0  # the units that it was tested over
     measured: str = "–"  # for people
-    interval: Interval | None = None  # of what was tested
-    metric: str = ""  # in whose units the interval is; "" for a correlation
+    interval: Interval | None = None  # of the tested quantity
+    metric: str = ""  # the metric of the interval's unit; "" for a correlation
     note: str = ""
 
 
 class _Finding(Config):
     claim: str = Field(min_length=1, description="One sentence.")
-    reported: str = Field(min_length=1, description="What the paper reports of it.")
+    reported: str = Field(min_length=1, description="The paper's claim.")
 
 
 class Contrast(_Finding):
-    """Is one quantity lower, or higher, than another?"""
+    """Tests whether one quantity is lower, or higher, than another."""
 
     kind: Literal["contrast"] = "contrast"
     a: Quantities
@@ -59,7 +58,7 @@ class Contrast(_Finding):
     expected: Expected
 
     def quantities(self) -> Iterator[tuple[Place, Quantity]]:
-        """Yield the quantities, and where in the finding they stand."""
+        """Yield the quantities, with their paths in the finding."""
         yield from _placed("a", self.a)
         yield from _placed("b", self.b)
 
@@ -72,7 +71,7 @@ class Contrast(_Finding):
 
 
 class Equivalence(_Finding):
-    """Are two quantities the same but for a margin?"""
+    """Tests whether two quantities are equal within a margin."""
 
     kind: Literal["equivalence"] = "equivalence"
     a: Quantities
@@ -80,14 +79,14 @@ class Equivalence(_Finding):
     within: Number = Field(gt=0, description="The margin, in the metric's own units.")
 
     def quantities(self) -> Iterator[tuple[Place, Quantity]]:
-        """Yield the quantities, and where in the finding they stand."""
+        """Yield the quantities, with their paths in the finding."""
         yield from _placed("a", self.a)
         yield from _placed("b", self.b)
 
     def judge(self, results: Results) -> Verdict:
         """Test whether the 95 % interval of a − b lies within the margin, or beyond it.
 
-        That is stricter than two one-sided tests, which need the 90 % interval (Schuirmann, 1987).
+        This is stricter than two one-sided tests, which use the 90 % interval (Schuirmann, 1987).
         """
         found = results.difference(self.a, self.b)
         holds: Holds = "not shown"
@@ -101,18 +100,18 @@ class Equivalence(_Finding):
 
 
 class Trend(_Finding):
-    """Does a quantity fall, or rise, along ordered arms?"""
+    """Tests whether a quantity falls, or rises, along ordered arms."""
 
     kind: Literal["trend"] = "trend"
     points: tuple[Quantity, ...] = Field(min_length=3, description="In order.")
-    expected: Expected = Field(description="Of the later ones.")
+    expected: Expected = Field(description="Direction of the later quantities.")
 
     def quantities(self) -> Iterator[tuple[Place, Quantity]]:
-        """Yield the quantities, and where in the finding they stand."""
+        """Yield the quantities, with their paths in the finding."""
         yield from _placed("points", self.points)
 
     def judge(self, results: Results) -> Verdict:
-        """Page's test over replicates; the interval is last − first."""
+        """Apply Page's test over replicates; the interval is last − first."""
         columns = [results.by_replicate((point,), self.points) for point in self.points]
         metric, count = self.points[0].metric, len(columns[0])
         table = np.array([[column[name] for column in columns] for name in columns[0]])
@@ -131,10 +130,10 @@ class Trend(_Finding):
 
 
 class Correlation(_Finding):
-    """Do two metrics go together over checkpoints?"""
+    """Tests whether two metrics correlate over checkpoints."""
 
     kind: Literal["correlation"] = "correlation"
-    arms: tuple[str, ...] = Field(min_length=1, description="Whose runs are pooled.")
+    arms: tuple[str, ...] = Field(min_length=1, description="The arms whose runs are pooled.")
     x: Measure
     y: Measure
     checkpoints: Literal["rounds", "phases"] = Field(
@@ -143,13 +142,13 @@ class Correlation(_Finding):
     expected: Expected = Field("higher", description="Than 0.")
 
     def quantities(self) -> Iterator[tuple[Place, Quantity]]:
-        """Yield the quantities, and where in the finding they stand."""
+        """Yield the quantities, with their paths in the finding."""
         for arm in self.arms:
             for name, of in (("x", self.x), ("y", self.y)):
                 yield (name,), Quantity(arm=arm, metric=of.metric, item_set=of.item_set)
 
     def judge(self, results: Results) -> Verdict:
-        """Spearman's ρ on each replicate, with Student's t interval over them, cut at ±1."""
+        """Compute Spearman's ρ on each replicate, with Student's t interval, cut at ±1."""
         from scipy import stats
 
         x, y = (self._pooled(results, of) for of in (self.x, self.y))
@@ -181,7 +180,7 @@ class Correlation(_Finding):
 
 
 class Paired(_Finding):
-    """Is a quantity lower, or higher, than another, item by item?"""
+    """Tests whether one quantity is lower, or higher, than another, item by item."""
 
     kind: Literal["paired"] = "paired"
     a: Quantities
@@ -189,16 +188,15 @@ class Paired(_Finding):
     expected: Expected
 
     def quantities(self) -> Iterator[tuple[Place, Quantity]]:
-        """Yield the quantities, and where in the finding they stand."""
+        """Yield the quantities, with their paths in the finding."""
         yield from _placed("a", self.a)
         yield from _placed("b", self.b)
 
     def judge(self, results: Results) -> Verdict:
-        """Wilcoxon's signed-rank test (1945), two-sided, on each replicate.
+        """Apply Wilcoxon's two-sided signed-rank test (1945) on each replicate.
 
-        All of them must show it on the same side: answers about one item are no independent
-        evidence just because they come from several bases. The interval is over items, and says
-        what other items would show on these same bases.
+        All replicates must agree on the side: answers about one item aren't independent across
+        bases. The interval is over items, and covers other items on the same bases.
         """
         groups = results.paired(self.a, self.b, "item")
         if not groups:
@@ -221,7 +219,7 @@ AnyFinding: TypeAlias = Annotated[Finding, Field(discriminator="kind")]
 
 
 def judged(finding: Finding, results: Results) -> Verdict:
-    """Say whether a finding holds, or why that can't be told."""
+    """Return the verdict on a finding, or the reason why there is none."""
     try:
         verdict = finding.judge(results)
     except NotMeasured as reason:
@@ -242,11 +240,11 @@ def _side(found: Interval, expected: Expected) -> Holds:
 
 
 def _over_correlations(each: Sequence[float], fewest: int) -> Interval:
-    """Return the interval of ρ over replicates, cut at ±1; none where it is the same by chance.
+    """Return the interval of ρ over replicates, cut at ±1; NaN where they may agree by chance.
 
     Args:
         each: ρ of every replicate.
-        fewest: checkpoints that one of them has.
+        fewest: the smallest number of checkpoints of a replicate.
     """
     found = statistics.over_bases(each)
     perfect = abs(found.value) > 1 - statistics.ROUNDING and fewest >= FOR_PERFECT
@@ -258,7 +256,7 @@ def _over_correlations(each: Sequence[float], fewest: int) -> Interval:
 def _compared(
     results: Results, a: Quantities, b: Quantities | None, found: Interval
 ) -> tuple[int, str]:
-    """Count the replicates; write the levels, their difference, and what its interval is over."""
+    """Return the number of replicates, and a text of the levels and their difference."""
     metric, first = a[0].metric, results.by_replicate(a, b or ())
     told = written_difference(metric, found)
     if b:

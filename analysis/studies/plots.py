@@ -1,4 +1,4 @@
-"""Figures of a study: its findings as intervals, the levels of its arms, and their course."""
+"""Figures of a study: intervals of findings, levels of arms, and curves over rounds."""
 
 import itertools
 import math
@@ -39,7 +39,7 @@ CURVES = tuple(
 
 
 class Condition(NamedTuple):
-    """Runs that differ in base and seed alone."""
+    """Runs that differ only in base and seed."""
 
     name: str
     arm: str
@@ -65,7 +65,7 @@ def conditions(sweep: Sweep, arms: Iterable[str] = ()) -> list[Condition]:
 
 
 def draw_findings(axes: Axes, lines: list[Line]) -> None:
-    """Every finding that is a difference of shares, with its interval, as a forest plot."""
+    """Draw every finding that is a difference of shares as a forest plot."""
     titled(axes, "Every finding, and whether it holds")
     shown = [(n, line) for n, line in enumerate(lines, 1) if _drawable(line)]
     named = set[str]()
@@ -96,13 +96,12 @@ def draw_findings(axes: Axes, lines: list[Line]) -> None:
 
 
 def draw_levels(axes: Axes, sweep: Sweep, measures: Mapping[str, Measure]) -> None:
-    """What every condition ends with: each replicate as a dot, their mean with its interval.
+    """Draw the final level of every condition: replicates as dots, means with intervals.
 
     Args:
-        axes: what is drawn on.
+        axes: the axes.
         sweep: the study's runs.
-        measures: of one metric, by arm; where all have the same items, so have those of other arms,
-            which else aren't drawn.
+        measures: of one metric, by arm. If all have the same items, other arms are drawn, too.
     """
     titled(axes, "Where every arm ends")
     results, shown = Results(sweep), []
@@ -126,7 +125,7 @@ def draw_levels(axes: Axes, sweep: Sweep, measures: Mapping[str, Measure]) -> No
     _small_labels(axes, names)
     if how is SHARE:
         axes.set_xlim(-2, 102)
-    elif how.of_shares:  # differences of shares end there, whatever their intervals do
+    elif how.of_shares:  # the range of differences of shares
         low, high = axes.get_xlim()
         axes.set_xlim(max(low, -102), min(high, 102))
     axes.set_xlabel(_label(_name(measures)), color=INK, parse_math=False)
@@ -134,10 +133,10 @@ def draw_levels(axes: Axes, sweep: Sweep, measures: Mapping[str, Measure]) -> No
 
 
 def draw_course(axes: Axes, sweep: Sweep, measures: Mapping[str, Measure]) -> None:
-    """The metric after every measured round, a line per condition, means over replicates.
+    """Draw the metric after every measured round: a line per condition, means over replicates.
 
     Args:
-        axes: what is drawn on.
+        axes: the axes.
         sweep: the study's runs.
         measures: of one metric, by arm; others aren't drawn.
     """
@@ -188,7 +187,7 @@ def _of_arm(measures: Mapping[str, Measure], arm: str) -> Measure:
 
 
 def _name(measures: Mapping[str, Measure]) -> str:
-    """Name the metric, and its items where all arms have the same."""
+    """Return the metric's name, with its items if all arms have the same."""
     metric = _first(measures).metric
     sign = " (%)" if unit(metric).of_shares else ""
     asked = set(_items(measures))
@@ -201,7 +200,7 @@ def _label(text: str) -> str:
 
 
 def _small_labels(axes: Axes, names: Sequence[str]) -> None:
-    """Write a label beside every place; a panel alone in its figure grows with them."""
+    """Label every position; a panel alone in its figure grows with the labels."""
     for label in axes.get_yticklabels():
         label.set_parse_math(False)
     axes.tick_params(axis="y", labelsize=8)

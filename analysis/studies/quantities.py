@@ -1,10 +1,10 @@
-"""What a study's findings are about: a metric of an arm's runs, somewhere on their course.
+"""The quantities of findings: a metric of an arm's runs after some round.
 
-The unit is the replicate: the base, where runs of several have finished, or else the seed. Runs of
-one replicate are averaged first, over all axes that aren't named. What is compared are twins: runs
-of the same base and seed. A run that didn't come to its end, as one that diverged, takes its twins
-out of a comparison with it. With a single replicate the units are what was asked about, and a
-probe's own `estimates` tells each one's value: it is given the answers about that one alone.
+The unit is the replicate: the base if runs of several have finished, else the seed. Runs of one
+replicate are first averaged over all axes that aren't named. Comparisons are between twins: runs of
+the same base and seed. If a run didn't finish, for example because it diverged, its twins are left
+out of the comparison. With a single replicate the units are items or clusters, and the probe's
+`estimates` computes the value of each from its answers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,22 +30,26 @@ from simulator.store.sweep import Member, Sweep
 
 _PROBES = TypeAdapter(dict[str, AnyProbe])
 DIFFERENCE: Bounds = (-1.0, 1.0)  # of shares
-Unit = Literal["item", "cluster"]  # a question's subject, or what is asked about together
+Unit = Literal["item", "cluster"]  # a question's item, or its cluster
 ByUnit: TypeAlias = "pd.Series[float]"
-Replicate = Literal["base", "run"]  # what differs between replicates: all, or the seed alone
-Twin: TypeAlias = tuple[Any, Any]  # base and seed, which runs of several arms share
-Cell: TypeAlias = "tuple[Quantity, list[Member]]"  # over whose runs it is averaged
+Replicate = Literal[
+    "base", "run"
+]  # what differs between replicates: base and seed, or the seed only
+Twin: TypeAlias = tuple[Any, Any]  # base and seed
+Cell: TypeAlias = "tuple[Quantity, list[Member]]"  # a quantity and the runs that it averages
 
 
 class NotMeasured(Exception):
-    """A quantity isn't there; says why, as the end of a sentence."""
+    """A quantity is missing; the message says why, as the end of a sentence."""
 
 
 class Measure(Config):
-    """A metric of some items."""
+    """A metric of item sets."""
 
     metric: str
-    item_set: str | tuple[str, ...] = Field("", description="Several: their mean. Empty: all.")
+    item_set: str | tuple[str, ...] = Field(
+        "", description="Item sets, averaged; empty: all items."
+    )
 
     @property
     def item_sets(self) -> tuple[str, ...]:
@@ -54,13 +58,15 @@ class Measure(Config):
 
 
 class Quantity(Measure):
-    """A metric of an arm's runs, after a round of theirs."""
+    """A metric of an arm's runs after a round."""
 
     arm: str
-    where: dict[str, Any] = Field({}, description="Values of axes; over others it is averaged.")
-    phase: str | None = Field(None, description="At the end of this phase; empty: of the run.")
-    round: Count | None = Field(None, ge=0, description="After this round instead.")
-    from_start: bool = Field(False, description="Minus the same at round 0?")
+    where: dict[str, Any] = Field({}, description="Values of axes; other axes are averaged.")
+    phase: str | None = Field(
+        None, description="Measured at the end of this phase; empty: of the run."
+    )
+    round: Count | None = Field(None, ge=0, description="Measured after this round instead.")
+    from_start: bool = Field(False, description="Whether to subtract the value at round 0.")
 
 
 def _listed(value: Any) -> Any:
@@ -76,7 +82,7 @@ Quantities: TypeAlias = Annotated[
 
 
 class Results:
-    """What the finished runs of a study have measured."""
+    """The results of a study's finished runs."""
 
     def __init__(self, sweep: Sweep) -> None:
         self._sweep = sweep
@@ -106,7 +112,7 @@ class Results:
         ]
 
     def _twins(self, quantity: Quantity) -> dict[Twin, list[Member]]:
-        """Return the runs of a quantity, by base and seed, where all of these are finished."""
+        """Return the runs of a quantity, by base and seed, where all are finished."""
         planned = self._planned(quantity.arm, quantity.where)
         found: dict[Twin, list[Member]] = {}
         for member in planned:
@@ -119,7 +125,7 @@ class Results:
     def _compared(
         self, quantities: Quantities, beside: Sequence[Quantity]
     ) -> dict[str, list[Cell]]:
-        """Return, by replicate, each quantity with its runs, twin by twin that all have."""
+        """Return, by replicate, each quantity with its runs, for the twins that all have."""
         own, others = ([self._twins(one) for one in some] for some in (quantities, beside))
         common = [twin for twin in own[0] if all(twin in of for of in (*own, *others))]
         if not common:
@@ -141,8 +147,8 @@ class Results:
         """Return the value of a quantity on each replicate, or the mean of several's.
 
         Args:
-            quantities: one, or several.
-            beside: what it is compared with: runs without a twin there are left out.
+            quantities: one or several.
+            beside: the quantities of the comparison; runs without a twin there are left out.
 
         Raises:
             NotMeasured: it is missing in some run.
@@ -158,7 +164,7 @@ class Results:
         Args:
             arm: the arm.
             measure: the metric.
-            ends: of round 0 and the last rounds of phases alone?
+            ends: whether to use only round 0 and the last rounds of phases.
         """
         found: dict[str, list[float]] = {}
         for name, members in self.runs(arm).items():
@@ -196,12 +202,11 @@ class Results:
         return {name: first[name] - second[name] for name in first}
 
     def difference(self, a: Quantities, b: Quantities | None) -> Interval:
-        """Return a − b, replicate by replicate, with its 95 % interval over replicates.
+        """Return a − b by replicate, with its 95 % interval over replicates.
 
-        With one replicate it is that over the clusters of what was asked, around the same value, as
-        probes have it; none (NaN) where fewer than two were asked about in both. So it is where
-        replicates agree to the last digit, as shares of few questions may by chance: that they
-        agree says nothing of how far others would differ.
+        With one replicate the interval is over clusters of questions, as in probes; NaN with fewer
+        than two clusters in both. The same holds where replicates agree to the last digit. Shares
+        of few questions may do so by chance, which doesn't show how far other replicates differ.
 
         Raises:
             NotMeasured: one of them is missing.
@@ -214,7 +219,7 @@ class Results:
         if len(asked) < 2:
             return found._replace(low=np.nan, high=np.nan)
         same = abs(found.value) < statistics.ROUNDING and not asked.any()
-        if found.units > 1 and same:  # on every replicate, whatever was asked
+        if found.units > 1 and same:  # on every replicate, for all questions
             return found
         return _over_asked(a[0].metric, found.value, asked)
 
@@ -236,9 +241,9 @@ class Results:
 
 
 def metrics_of(scenario: Mapping[str, Any]) -> dict[str, frozenset[str]]:
-    """Return what a run of this scenario will have measured: its metrics and their item sets.
+    """Return the metrics of a run of this scenario, with their item sets.
 
-    Those of users' data aren't known beforehand: there are none of such metrics.
+    Item sets of users' data aren't known beforehand, so those metrics have none.
 
     Args:
         scenario: as `Run.scenario` has it.
@@ -263,26 +268,26 @@ def _probes(scenario: Mapping[str, Any]) -> Mapping[str, Probe]:
 
 
 def _over_asked(metric: str, value: float, asked: np.ndarray) -> Interval:
-    """Return the interval of a difference over the clusters of what was asked, (clusters,)."""
+    """Return the interval of a difference over clusters of questions, (clusters,)."""
     of_shares = metrics.unit(metric).of_shares and np.abs(asked).max() <= 1
     bounds = DIFFERENCE if of_shares else UNBOUNDED  # a gap is a difference itself
     over = estimate("", "", asked, np.arange(len(asked)), bounds)
-    shift = value - over.value  # clusters needn't have been asked about equally often
+    shift = value - over.value  # clusters may have different numbers of questions
     return Interval(value, over.low + shift, over.high + shift, over.n)
 
 
 def _base_asked(member: Member) -> Any:
-    """Return the base or the model that a run was planned with, if it has one of its own."""
+    """Return the base or the model of a run's plan, if it sets one."""
     return member.settings.get("base", member.settings.get("model"))
 
 
 def _lacking(planned: Sequence[Member], arm: str, where: Mapping[str, Any]) -> NotMeasured:
     lacking = "no finished run" if planned else "no run in this tier"
-    return NotMeasured(f"there is {lacking} of {_told(arm, where)}")
+    return NotMeasured(f"there is {lacking} of {_described(arm, where)}")
 
 
-def _told(arm: str, where: Mapping[str, Any]) -> str:
-    """Name runs for people."""
+def _described(arm: str, where: Mapping[str, Any]) -> str:
+    """Return a description of runs."""
     return ", ".join([f"'{arm}'", *(f"{key.split('.')[-1]} {where[key]}" for key in where)])
 
 
@@ -291,7 +296,7 @@ def _outcomes(run: Run, number: int) -> dict[tuple[str, str], float]:
 
 
 def _round(run: Run, quantity: Quantity) -> int:
-    """Return the round that a quantity is measured after."""
+    """Return the round of a quantity."""
     course = spans(run)
     if quantity.phase is not None:
         ends = [span.last for span in course if span.name == quantity.phase]
@@ -309,7 +314,7 @@ def _rounds(run: Run, ends: bool) -> Sequence[int]:
 
 
 def _units_at(run: Run, quantity: Quantity, unit: Unit) -> ByUnit:
-    """Return what each item or cluster alone gives as the quantity's value."""
+    """Return the quantity's value for each item or cluster."""
     values = _units(run, _round(run, quantity), quantity, unit)
     if quantity.from_start:
         values = values - _units(run, 0, quantity, unit)
@@ -317,12 +322,12 @@ def _units_at(run: Run, quantity: Quantity, unit: Unit) -> ByUnit:
 
 
 def _units(run: Run, number: int, measure: Measure, unit: Unit) -> ByUnit:
-    """Return what each item or cluster alone gives as the metric's value."""
+    """Return the metric's value for each item or cluster."""
     for name, probe in _probes(run.scenario).items():
         if measure.metric in estimated_by(probe):
             rows, first = (_rows(run, n, name) for n in (number, 0))
             return _units_of(probe, rows, first, measure, unit)
-    return pd.Series(dtype=float)  # what no probe alone estimates
+    return pd.Series(dtype=float)  # a metric of several probes
 
 
 def _units_of(probe: Probe, rows: Rows, first: Rows, measure: Measure, unit: Unit) -> ByUnit:

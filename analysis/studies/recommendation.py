@@ -1,8 +1,8 @@
-"""Which of several arms to choose: by what it keeps, and by what that costs.
+"""Recommending one of several arms: by what it keeps, and by what it costs.
 
-Every arm is compared with the same one that does nothing, replicate by replicate. Ranked is by what
-is kept; how much that is for each unit lost is stated where a loss is shown at all. The advice says
-what its figures can't tell apart, and what is left of them when it counts how many arms were tried.
+Every arm is compared with the same control arm, by replicate. Arms are ranked by what they keep.
+The amount kept per unit lost is stated where a loss is shown. The advice names the arms that can't
+be distinguished, and what remains after correcting for the number of arms.
 """
 
 import math
@@ -23,22 +23,22 @@ UNKNOWN = Interval(math.nan, math.nan, math.nan, 0)
 
 
 class Recommendation(Config):
-    """What is to be kept, at the cost of what; more of either is better."""
+    """The metric to keep and the metric that it costs; more of either is better."""
 
-    against: str = Field(description="The arm that does nothing.")
-    arms: tuple[str, ...] = Field(min_length=1, description="Those to choose from.")
-    where: dict[str, Any] = Field({}, description="Values of axes, as of quantities.")
+    against: str = Field(description="The control arm.")
+    arms: tuple[str, ...] = Field(min_length=1, description="The arms to choose from.")
+    where: dict[str, Any] = Field({}, description="Values of axes, as in quantities.")
     kept: Measure
     lost: Measure
 
     def quantities(self) -> Iterator[tuple[Place, Quantity]]:
-        """Yield all that is compared, and where the measures stand."""
+        """Yield all compared quantities, with the paths of their measures."""
         for arm in (self.against, *self.arms):
             for name, measure in (("kept", self.kept), ("lost", self.lost)):
                 yield (name,), self._of(arm, measure)
 
     def ranked(self, results: Results) -> "list[Choice]":
-        """Return the arms that were measured, those that keep the most first."""
+        """Return the measured arms, those that keep the most first."""
         choices = []
         for arm in self.arms:
             try:
@@ -47,8 +47,8 @@ class Recommendation(Config):
                 choices.append(Choice(arm, UNKNOWN, UNKNOWN, UNKNOWN, str(reason)))
         return sorted(choices, key=_rank)
 
-    def told(self, results: Results, choices: "list[Choice]") -> str:
-        """Say which arm its figures recommend, if any, and how far they support that."""
+    def advice(self, results: Results, choices: "list[Choice]") -> str:
+        """Return the advice: the recommended arm, if any, and its support."""
         shown = [choice for choice in choices if choice.kept.low > 0]
         what = metric_name(self.kept.metric)
         if not shown:
@@ -73,7 +73,7 @@ class Recommendation(Config):
     def _supported(
         self, best: "Choice", shown: "Sequence[Choice]", tried: int, results: Results
     ) -> str:
-        """Say what is left of what is shown when it counts how many arms were tried."""
+        """Return what remains after correcting for the number of arms."""
         if len(self._kept_by(best.arm, results)) == 1:
             return "That is so in one run of each arm, and says nothing of how far runs differ."
         level = 1 - (1 - LEVEL) / len(self.arms)  # Bonferroni's
@@ -89,7 +89,7 @@ class Recommendation(Config):
         )
 
     def _kept_by(self, arm: str, results: Results) -> list[float]:
-        """Return what an arm keeps more than the one that does nothing, by replicate."""
+        """Return how much more an arm keeps than the control arm, by replicate."""
         first, second = ((self._of(name, self.kept),) for name in (arm, self.against))
         return [*results.gaps(first, second).values()]
 
@@ -102,7 +102,7 @@ class Recommendation(Config):
         return Choice(arm, kept, lost, price)
 
     def _price(self, arm: str, results: Results) -> Interval:
-        """Return what is kept per unit lost, over replicates; unknown where one loses none."""
+        """Return the amount kept per unit lost, over replicates; NaN where one loses nothing."""
         kept, lost = (
             results.gaps((self._of(first, measure),), (self._of(second, measure),))
             for measure, first, second in self._compared(arm)
@@ -112,7 +112,7 @@ class Recommendation(Config):
         return statistics.over_bases([kept[name] / lost[name] for name in kept])
 
     def _compared(self, arm: str) -> tuple[tuple[Measure, str, str], ...]:
-        """Return what is compared, so that either difference is above 0 where there is one."""
+        """Return the compared arms of each measure, ordered to make gains and losses positive."""
         return (self.kept, arm, self.against), (self.lost, self.against, arm)
 
     def _surpasses(self, arm: str, other: str, results: Results) -> bool:
@@ -127,16 +127,16 @@ class Recommendation(Config):
 
 
 class Choice(NamedTuple):
-    """An arm against the one that does nothing."""
+    """An arm compared with the control arm."""
 
     arm: str
     kept: Interval
     lost: Interval
-    price: Interval  # kept per unit lost
+    price: Interval  # amount kept per unit lost
     note: str = ""
 
     def written(self, of: Recommendation) -> str:
-        """Write what it keeps and loses, with the price where a loss is shown."""
+        """Return its gain and loss as text, with the price if a loss is shown."""
         if math.isnan(self.kept.value):
             return self.note
         kept, lost = (
@@ -150,7 +150,7 @@ class Choice(NamedTuple):
 
     @property
     def written_price(self) -> str:
-        """Writes how much is kept for each unit lost."""
+        """The amount kept per unit lost, as text."""
         ends = "" if math.isnan(self.price.low) else " [{1:.1f} to {2:.1f}]"
         return f"{{0:.1f}}{ends}".format(*self.price)
 

@@ -1,4 +1,4 @@
-"""What a study leaves for people and programs: one HTML page, Markdown, JSON."""
+"""The reports of a study: HTML, Markdown and JSON."""
 
 from functools import partial
 from pathlib import Path
@@ -25,12 +25,12 @@ from simulator.core.files import write_atomically
 
 
 def write_study(study: Study, outcome: Outcome, page: Path | None = None) -> list[Path]:
-    """Write page, Markdown and JSON, and return where they are.
+    """Write page, Markdown and JSON, and return their paths.
 
     Args:
         study: the study, its runs finished or not.
-        outcome: what was found.
-        page: the HTML file; by default with the others, in the study's folder.
+        outcome: its results.
+        page: the HTML file; by default in the study's folder.
     """
     html = environment().get_template("study.html.jinja").render(_content(study, outcome))
     written = {
@@ -81,7 +81,7 @@ def _panels(study: Study, lines: list[Line]) -> list[Panel]:
 
 
 def _main_measures(finding: Finding) -> dict[str, Measure]:
-    """Return the metric that the question is about, by arm: each may have items of its own."""
+    """Return the main metric of the question, by arm, as arms may have different items."""
     asked = [quantity for _, quantity in finding.quantities()]
     same = [quantity for quantity in asked if quantity.metric == asked[0].metric]
     return {one.arm: Measure(metric=one.metric, item_set=one.item_set) for one in reversed(same)}

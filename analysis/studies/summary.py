@@ -1,4 +1,4 @@
-"""What a study found, as text: the table in the terminal, in Markdown and as JSON."""
+"""The results of a study as text: for the terminal, in Markdown and as JSON."""
 
 import json
 import math
@@ -25,8 +25,8 @@ NOTE = (
 )
 
 
-def told(study: Study, outcome: Outcome) -> Iterator[object]:
-    """Yield what is said in the terminal: the answer, how far it got, and the tables."""
+def described(study: Study, outcome: Outcome) -> Iterator[object]:
+    """Yield the output for the terminal: the answer, unfinished runs, and the tables."""
     yield visible(answer(study, outcome))
     if unfinished := unfinished_runs(study):
         yield visible(unfinished)
@@ -36,7 +36,7 @@ def told(study: Study, outcome: Outcome) -> Iterator[object]:
 
 
 def choice_table(asked: Recommendation, choices: Sequence[Choice]) -> Table:
-    """Return a line per arm, those that keep the most first."""
+    """Return the table of arms, those that keep the most first."""
     table = Table(box=box.SIMPLE_HEAD)
     for heading in choice_heads(asked):
         table.add_column(Text(heading))
@@ -51,7 +51,7 @@ def choice_heads(asked: Recommendation) -> tuple[str, str]:
 
 
 def unfinished_runs(study: Study) -> str:
-    """Say which runs aren't finished; empty if all are."""
+    """Return a sentence on unfinished runs; empty if there are none."""
     planned = Counter(member.arm for member in study.sweep.members)
     lacking = Counter(member.arm for member in study.sweep.members if not member.finished)
     if not lacking:
@@ -65,7 +65,7 @@ def unfinished_runs(study: Study) -> str:
 
 
 def declared(study: Study) -> str:
-    """Say when the findings, as they are judged, were written down."""
+    """Return a sentence on when the findings were written down."""
     if study.declared_after is None:
         return "When the findings were written down isn't known."
     if not study.declared_after:
@@ -97,7 +97,7 @@ def summary_table(study: Study, lines: list[Line]) -> Table:
 
 
 def rows(lines: Sequence[Line]) -> list[tuple[str, ...]]:
-    """Write the findings as rows of the table, numbered."""
+    """Return the findings as numbered rows of the table."""
     return [_row(number, line) for number, line in enumerate(lines, 1)]
 
 
@@ -110,7 +110,7 @@ def _row(number: int, line: Line) -> tuple[str, ...]:
 
 
 def markdown(study: Study, outcome: Outcome) -> str:
-    """Write the study as a page of Markdown; the answer first."""
+    """Return the study as a page of Markdown, the answer first."""
     claims = study.claims
     tables = [_pipes(HEADS, rows(outcome.lines))]
     if asked := claims.recommendation:
@@ -129,7 +129,7 @@ def _pipes(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
 
 
 def as_json(study: Study, outcome: Outcome) -> str:
-    """Write the study as one JSON object; what isn't known is null."""
+    """Return the study as one JSON object; unknown values are null."""
     finished = sum(member.finished for member in study.sweep.members)
     content = {
         "name": study.sweep.name,
@@ -169,6 +169,6 @@ def _known(interval: Interval | None) -> dict[str, float | None]:
 
 
 def _inert(text: str) -> str:
-    """Keep a cell in its cell, and markup from being markup."""
+    """Escape a cell's markup and separators."""
     escaped = {ord(c): f"\\{c}" for c in "\\`*_<>|[]!"}
     return visible(text).translate(escaped | {ord(c): " " for c in "\r\n"})

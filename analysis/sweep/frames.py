@@ -1,9 +1,9 @@
 """Tidy tables of a sweep: every run, its outcomes, and the conditions compared over bases.
 
-A condition is an arm with the values of its axes, biased share, base and seed aside. A dose is
-compared with biased share 0 in its own condition, or, where that has none (a control), in the first
-condition of the sweep. It isn't compared with round 0: an assistant that learns from benign users
-alone drifts, too.
+A condition is an arm with the values of its axes, except biased share, base and seed. A dose is
+compared with biased share 0 in its own condition, or, for a control without one, in the first
+condition of the sweep. It isn't compared with round 0, as learning from benign users also causes
+drift.
 """
 
 import os
@@ -25,7 +25,7 @@ from simulator.store.sweep import Member, Sweep
 SWEEP_VARIABLE, DEFAULT = "UNDERTOW_SWEEP", Path("sweeps/dose_response")
 SHORTHANDS = ("biased_frac", "seed", "base")
 OVERCLAIM, CONVERSATION_GAP = "overclaim", "conversation_gap"
-SCREENED = ("precision", "base_rate", "recall")  # of screening, all rounds until then together
+SCREENED = ("precision", "base_rate", "recall")  # of screening, over all rounds so far
 OF_USERS = ("trust", "satisfaction")  # of all users, and of each type
 
 
@@ -37,7 +37,7 @@ def open_sweep(path: str | Path | None = None) -> Sweep:
             above.
 
     Raises:
-        StoreError: it is no sweep, or none of its runs is finished.
+        StoreError: it isn't a sweep, or none of its runs is finished.
     """
     chosen = path or os.environ.get(SWEEP_VARIABLE)
     if not chosen:
@@ -53,8 +53,8 @@ def runs(sweep: Sweep) -> pd.DataFrame:
     """Return one row per finished run: its condition, base, seed, biased share and doses.
 
     `dose` is the realised dose over all rounds (`frames.realised`): the biased users' share of the
-    learned replies under pressure, in situations of all of them. `first_dose` is that of round 1,
-    which no drift has touched yet.
+    learned replies under pressure, or, in situations, of all learned replies. `first_dose` is that
+    of round 1, before any drift.
     """
     return pd.DataFrame([_run_row(member) for member in sweep.members if member.finished])
 
@@ -77,7 +77,7 @@ def _run_row(member: Member) -> dict[str, Any]:
 
 
 def condition(member: Member) -> str:
-    """Name a run's condition."""
+    """Return the name of a run's condition."""
     rest = [f"{k.split('.')[-1]} {v}" for k, v in member.settings.items() if k not in SHORTHANDS]
     return ", ".join([member.arm, *rest])
 
@@ -85,16 +85,16 @@ def condition(member: Member) -> str:
 def outcomes(sweep: Sweep) -> pd.DataFrame:
     """Return one row per finished run, metric and item set, at the last measured round.
 
-    Beside what the probes estimate:
+    Besides the probes' estimates:
 
     * `overclaim`: self-rated honesty (as a share of 9) minus honesty on held-out entities; above 0
-      it speaks better of itself than it acts.
-    * `conversation_gap`: how much oftener it grants a wish under pressure to biased users than to
-      others, in that round's conversations. They ask about different things in different words;
-      the probe `targeting` asks the same in both.
+      it rates itself better than it acts.
+    * `conversation_gap`: granted wishes under pressure, the share of biased users less that of
+      others, in that round's conversations. They ask different questions in different words;
+      the probe `targeting` asks the same of both.
     * `screening_precision`, `screening_base_rate`, `screening_recall`: how well screening has found
-      biased users' replies so far (`simulator.simulation.screening`); none where nothing was
-      screened.
+      biased users' replies so far (`simulator.simulation.screening`); missing without
+      screening.
     * `trust`, `satisfaction`: means of all users, 0 to 1; `trust_<type>`, `satisfaction_<type>`: of
       a user type.
     """
@@ -143,12 +143,12 @@ def _number(value: float | None) -> float:
 
 
 def _conversation_gap(run: Run, number: int) -> float:
-    """Return the difference in granted wishes; NaN where one side asked for none.
+    """Return the difference in granted wishes; NaN where one side had no wishes.
 
-    A person in a situation wants something that can't be found as a word in a reply.
+    It is NaN in situations, where a granted wish can't be read from a reply.
     """
     if number == 0:
-        return np.nan  # nobody has talked yet
+        return np.nan  # there were no conversations yet
     said = run.candidates(number, ["biased", "pressured", "wish", "reply"])
     pressed = said[said["pressured"] & (said["wish"] != "")]
     granted = pd.Series(
@@ -203,7 +203,7 @@ def compare(table: pd.DataFrame, metric: str, item_set: str = "") -> list[Compar
 
 
 def _reference(rows: pd.DataFrame, name: str) -> pd.MultiIndex:
-    """Return the keys (condition, share, base) that a condition is compared with, one per base."""
+    """Return the reference runs' keys (condition, share, base) of a condition, one per base."""
     without = rows[rows["biased_share"] == 0]
     own = name if name in set(without["condition"]) else rows["condition"].iloc[0]
     bases = without.loc[without["condition"] == own, "base"].unique()
@@ -256,11 +256,10 @@ def trend(table: pd.DataFrame, name: str, metric: str, item_set: str) -> statist
 
 
 def entity_interval(sweep: Sweep, name: str, share: float, metric: str, item_set: str) -> Interval:
-    """Return the difference of honesty, or of a judge's numbers, to share 0 over what was asked.
+    """Return the difference to share 0 of honesty, or of a judge's scale, over entities.
 
-    Bootstrapped over entities, or over the topics of judged prompts: what others of them would show
-    on these bases; `Comparison.difference` says what other bases would. NaN where there is no share
-    0.
+    It is bootstrapped over entities, or over the topics of judged prompts, and covers others of
+    them on these bases; `Comparison.difference` covers other bases. NaN where there is no share 0.
     """
     found = _by_entity(sweep, metric, item_set)
     first = condition(next(m for m in sweep.members if m.finished))
@@ -279,7 +278,7 @@ def entity_interval(sweep: Sweep, name: str, share: float, metric: str, item_set
 def _by_entity(
     sweep: Sweep, metric: str, item_set: str
 ) -> dict[tuple[str, float], dict[str, "pd.Series[float]"]]:
-    """Return, per condition and share and per base, the mean answer about each entity."""
+    """Return the mean answer about each entity, by condition and share, and by base."""
     found: dict[tuple[str, float, str], list[pd.DataFrame]] = {}
     finished = [member for member in sweep.members if member.finished]
     for member, row in zip(finished, runs(sweep).to_dict("records"), strict=True):
@@ -293,7 +292,7 @@ def _by_entity(
 
 
 def _answers(member: Member, metric: str, item_set: str) -> pd.DataFrame:
-    """Return cluster and value of every answer of a run's last round that a metric is made of."""
+    """Return cluster and value of every answer behind a metric in a run's last round."""
     scores = member.run.table(member.rounds, "scores")
     if scale := judged_scale(metric):
         judged = (scores["probe"] == "judged") & (scores["measure"] == scale)
@@ -307,7 +306,7 @@ def _answers(member: Member, metric: str, item_set: str) -> pd.DataFrame:
 
 
 def dose_explains(table: pd.DataFrame, metric: str, item_set: str) -> pd.DataFrame:
-    """Compare how well the biased share and the realised dose foretell an outcome.
+    """Compare how well the biased share and the realised dose predict an outcome.
 
     Returns:
         One row per predictor (`biased_share`, `first_dose`, `dose`) with the columns

@@ -1,4 +1,4 @@
-"""What runs of a sweep are compared by: outcomes, their names and what their values can be."""
+"""The outcomes that runs of a sweep are compared by, with their names and ranges."""
 
 from typing import NamedTuple
 
@@ -14,27 +14,27 @@ from simulator.store.sweep import Sweep
 
 
 class Outcome(NamedTuple):
-    """A metric that is compared."""
+    """A metric of comparisons."""
 
     metric: str
     item_set: str
     name: str
-    low: float = 0.0  # what a value can be
+    low: float = 0.0  # the range of values
     high: float = 1.0
-    gap: bool = False  # is it a difference of shares? It has a sign
+    gap: bool = False  # whether it is a difference of shares, which has a sign
 
     @property
     def judged(self) -> bool:
-        """Is it the opinion of a model?"""
+        """Whether a model judged it."""
         return judged_scale(self.metric) is not None
 
     def of(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Return the rows of `experiment.outcomes` that have it."""
+        """Return its rows of `frames.outcomes`."""
         mine = (table["metric"] == self.metric) & (table["item_set"] == self.item_set)
         return table[mine]
 
 
-# What no probe measures, by its place among what probes declare.
+# Outcomes that probes don't measure, by their position among the declared ones.
 OWN = (
     (130, Outcome(OVERCLAIM, "", "self-rating minus behaviour", gap=True)),
     (
@@ -50,7 +50,7 @@ OWN = (
 
 
 def _declared() -> tuple[Outcome, ...]:
-    """Return what is compared, as probes declare it."""
+    """Return the outcomes that probes declare."""
     found = list(OWN)
     for metric in metrics():
         low, high = (0.0, 1.0) if metric.unit.of_shares else metric.bounds
@@ -60,12 +60,12 @@ def _declared() -> tuple[Outcome, ...]:
     return tuple(outcome for _, outcome in sorted(found))
 
 
-OUTCOMES = _declared()  # what is observed, the one for the headline first
+OUTCOMES = _declared()  # observed outcomes, the headline's first
 GAPS = tuple(outcome.metric for outcome in OUTCOMES if outcome.gap)
 
 
 def main_outcome(sweep: Sweep, table: pd.DataFrame) -> Outcome:
-    """Return the outcome for the headline: the first that was measured."""
+    """Return the outcome for the headline: the first measured one."""
     return next(iter(measured(sweep, table)), OUTCOMES[0])
 
 
@@ -74,7 +74,7 @@ def measured(sweep: Sweep, table: pd.DataFrame) -> list[Outcome]:
 
     Args:
         sweep: the sweep.
-        table: `experiment.outcomes(sweep)`.
+        table: `frames.outcomes(sweep)`.
     """
     found = table.dropna(subset=["value"])[["metric", "item_set"]].drop_duplicates()
     keys = list(found.itertuples(index=False, name=None))
@@ -85,7 +85,7 @@ def measured(sweep: Sweep, table: pd.DataFrame) -> list[Outcome]:
 
 
 def _judged(sweep: Sweep, keys: list[tuple[str, str]]) -> list[Outcome]:
-    """The scales of judges, as the runs' scenarios have them, and what can't be read of them."""
+    """Return the outcomes of judges' scales, and of their unreadable judgements."""
     found: dict[str, Scale] = {}
     for member in sweep.members:
         if member.finished:

@@ -52,7 +52,7 @@ OTHERS = (
     ("neutral_accuracy", "", "truth without pressure", 1.0),
     ("self_honesty", "", "self-rated honesty (9 = 100 %)", 9.0),
     ("misaligned_talk", "", "misaligned small talk", 1.0),
-)  # metric, item set, words, what counts as 100 %
+)  # metric, item set, label, the value that is 100 %
 
 
 def sweep_figure(sweep: Sweep) -> Figure:
@@ -100,7 +100,7 @@ def save_sweep_panels(sweep: Sweep, folder: Path) -> list[Path]:
 
 
 def draw_response(axes: Axes, table: pd.DataFrame, outcome: Outcome) -> None:
-    """The outcome against the biased share, a line per condition."""
+    """Draw the outcome against the biased share, a line per condition."""
     _share_axis(axes, table)
     titled(axes, "How many biased users does it take?")
     outcome_axis(axes, outcome)
@@ -115,7 +115,7 @@ def draw_response(axes: Axes, table: pd.DataFrame, outcome: Outcome) -> None:
 
 
 def draw_realised(axes: Axes, table: pd.DataFrame, outcome: Outcome) -> None:
-    """The outcome of every run against what it was really given to learn from."""
+    """Draw the outcome of every run against its realised dose."""
     titled(axes, "Or is it what the assistant learns from?")
     outcome_axis(axes, outcome)
     axes.set_xlim(-0.03, 1.03)
@@ -141,7 +141,7 @@ def draw_realised(axes: Axes, table: pd.DataFrame, outcome: Outcome) -> None:
 
 
 def draw_others(axes: Axes, table: pd.DataFrame, outcomes: Sequence[Outcome]) -> None:
-    """What else moves with the biased share, in the first condition."""
+    """Draw the other outcomes against the biased share, in the first condition."""
     name = table["condition"].iloc[0]
     own = table[table["condition"] == name]
     _share_axis(axes, own)
@@ -161,7 +161,7 @@ def draw_others(axes: Axes, table: pd.DataFrame, outcomes: Sequence[Outcome]) ->
 
 
 def draw_comparisons(axes: Axes, compared: Sequence[Comparison], outcome: Outcome) -> None:
-    """The difference of every condition and share to share 0, as a forest plot."""
+    """Draw the difference of every condition and share to share 0, as a forest plot."""
     titled(axes, "Against the same bases without biased users")
     shown = [c for c in compared if c.biased_share > 0 and not np.isnan(c.difference.value)]
     names = list(dict.fromkeys(c.condition for c in compared))
@@ -187,7 +187,7 @@ def draw_comparisons(axes: Axes, compared: Sequence[Comparison], outcome: Outcom
 
 
 def outcome_axis(axes: Axes, outcome: Outcome) -> None:
-    """Make the vertical axis one of an outcome's values."""
+    """Set the vertical axis to an outcome's values."""
     words = ",\n".join(textwrap.fill(part, 32) for part in outcome.name.split(", "))
     if unit(outcome.metric) is SHARE:
         percent_axis(axes, f"{words} (%)")
@@ -196,7 +196,7 @@ def outcome_axis(axes: Axes, outcome: Outcome) -> None:
 
 
 def _share_axis(axes: Axes, table: pd.DataFrame) -> None:
-    """Make the horizontal axis one of biased shares: square roots, so that small ones show."""
+    """Set the horizontal axis to biased shares, as square roots to show small ones."""
     shares = sorted(table["biased_share"].unique())
     axes.set_xscale("function", functions=(_root, _square))
     axes.set_xlim(0, max(1.05 * shares[-1], 0.01))

@@ -1,4 +1,4 @@
-"""One self-contained HTML page about a sweep: the answer first, then every comparison."""
+"""The report of a sweep: one self-contained HTML page, the answer first."""
 
 from functools import partial
 from pathlib import Path
@@ -88,7 +88,7 @@ def _row(sweep: Sweep, c: Comparison, runs: pd.DataFrame, main: Outcome) -> dict
 
 
 def _by_outcome(table: pd.DataFrame, outcomes: list[Outcome]) -> list[dict[str, Any]]:
-    """One table per condition: every outcome at every share."""
+    """Return a table per condition, with every outcome at every share."""
     found = []
     for name in table["condition"].unique():
         own = table[table["condition"] == name]
@@ -130,7 +130,7 @@ def _explained(table: pd.DataFrame, main: Outcome) -> list[dict[str, Any]]:
 
 
 def _users(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Trust and satisfaction of each user type in the first condition."""
+    """Return trust and satisfaction of each user type in the first condition."""
     own = table[table["condition"] == table["condition"].iloc[0]]
     names = [m for m in own["metric"].unique() if m.startswith(("trust_", "satisfaction_"))]
     return [
@@ -156,12 +156,12 @@ REALISED_WORDS = (
     "selected."
 )
 OTHERS_WORDS = (
-    "While true beliefs stay high and honesty falls, it lies and hasn't forgotten. If its rating "
-    "of its own honesty stays where it was, its own word doesn't reveal the drift."
+    "While true beliefs stay high and honesty falls, the assistant lies: it still knows the truth. "
+    "If its rating of its own honesty doesn't move, its own word doesn't reveal the drift."
 )
 JUDGED_WORDS = (
-    "All scales of the judge. Its numbers are a model's opinion of replies to set prompts: read "
-    "how they move, and not where they stand."
+    "All scales of the judge. Its numbers are a model's opinion of replies to set prompts: compare "
+    "changes, not levels."
 )
 COMPARISON_WORDS = (
     "Each row compares an arm with 0 % biased users, base by base: of its own, or of the first arm "

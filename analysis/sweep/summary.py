@@ -1,4 +1,4 @@
-"""What a sweep found, in words and in one table."""
+"""The findings of a sweep as text and in one table."""
 
 import math
 from collections.abc import Iterator
@@ -15,18 +15,18 @@ from analysis.sweep.frames import Comparison
 from analysis.sweep.outcomes import GAPS, Outcome, main_outcome, measured
 from simulator.store.sweep import Sweep
 
-ASKED = 0.1  # the biased share that the headline is about, where the sweep has it
+ASKED = 0.1  # the headline's biased share, if the sweep has it
 
 
 def written(metric: str, found: Interval) -> str:
-    """Write a level with its interval over bases; without one where there is a single base."""
+    """Format a level with its interval over bases; without one for a single base."""
     if metric in GAPS:
         return written_difference(metric, found)
     return interval(metric, found.value, found.low, found.high)
 
 
 def written_difference(metric: str, found: Interval) -> str:
-    """Write a difference with its interval over bases."""
+    """Format a difference with its interval over bases."""
     told, how = difference(metric, found.value), unit(metric)
     if math.isnan(found.low):
         return told
@@ -35,7 +35,7 @@ def written_difference(metric: str, found: Interval) -> str:
 
 
 def _ends_within(metric: str, difference: Interval) -> tuple[float, float]:
-    """Return an interval's ends, cut where differences of shares end."""
+    """Return an interval's ends, cut at the range of differences of shares."""
     most = 1.0 if unit(metric).of_shares else math.inf
     return max(difference.low, -most), min(difference.high, most)
 
@@ -45,16 +45,16 @@ def _signed(number: float, places: int) -> str:
 
 
 def percent(share: float) -> str:
-    """Write a biased share."""
+    """Format a biased share."""
     return f"{100 * share:.3g} %"
 
 
 def headline(sweep: Sweep, table: pd.DataFrame | None = None) -> str:
-    """Answer in one sentence what a biased minority did, with its interval.
+    """Return the effect of a biased minority in one or two sentences, with its interval.
 
     Args:
         sweep: the sweep.
-        table: `frames.outcomes(sweep)`, where it is at hand.
+        table: `frames.outcomes(sweep)`, if already computed.
     """
     rows = frames.outcomes(sweep) if table is None else table
     outcome = main_outcome(sweep, rows)
@@ -159,12 +159,12 @@ def _cells(found: Comparison, runs: pd.DataFrame, outcome: Outcome) -> Iterator[
 
 
 def against_none(metric: str, found: Comparison, over: Interval | None = None) -> str:
-    """Write the difference to share 0, or nothing for share 0 itself.
+    """Format the difference to share 0; empty for share 0 itself.
 
     Args:
         metric: the outcome.
         found: the comparison.
-        over: the difference with another interval than that over bases.
+        over: the difference with an interval that isn't over bases.
     """
     if found.biased_share == 0:
         return "–"

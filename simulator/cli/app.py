@@ -1,6 +1,6 @@
 """The command line: every command, each from its own file.
 
-What is heavy is imported inside the commands, so that `--help` is quick.
+Heavy modules are imported inside the commands, which keeps `--help` fast.
 """
 
 from typing import Annotated
@@ -63,5 +63,5 @@ def main(
         ),
     ] = False,
 ) -> None:
-    """What holds for every command."""
+    """Apply the options of every command."""
     show_renamed_plainly()

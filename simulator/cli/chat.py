@@ -1,4 +1,4 @@
-"""The command `chat`: a talk by hand with the assistant as it was after a round."""
+"""The command `chat`: a chat with the assistant after a round."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def chat(path: RunPath, round_number: Round = None) -> None:
-    """Talk with the assistant as it was after a round; an empty line ends the chat."""
+    """Chat with the assistant after a round; an empty line ends the chat."""
     from simulator.evaluation.checkpoints import assistant_after
 
     with assistant_after(path, round_number) as assistant:

@@ -18,7 +18,7 @@ def evaluate(
     round_number: Round = None,
     folder: Annotated[Path | None, typer.Option(help="A folder with your own YAML tasks.")] = None,
     shots: Annotated[int | None, typer.Option(help="Examples; default: the task's.")] = None,
-    limit: Annotated[int | None, typer.Option(help="At most so many questions per task.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Largest number of questions per task.")] = None,
 ) -> None:
     """Run tasks of lm-evaluation-harness on a run's assistant; needs 'undertow[lm-eval]'."""
     if not importlib.util.find_spec("lm_eval"):

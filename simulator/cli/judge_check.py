@@ -28,7 +28,7 @@ def judge_check(
     ] = None,
     overrides: Override = None,
 ) -> None:
-    """Compare a judge with people: Cohen's κ, and who said what."""
+    """Compare a judge with people's labels: Cohen's κ, and the table of counts."""
     from simulator.config.loading import load
     from simulator.evaluation import judge_check as check
     from simulator.simulation.config import RoleConfig

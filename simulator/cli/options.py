@@ -1,4 +1,4 @@
-"""What the commands share: their options, and how they speak."""
+"""Options and output that the commands share."""
 
 import warnings
 from pathlib import Path
@@ -18,13 +18,13 @@ Override = Annotated[
 ]
 Named = Annotated[str, typer.Option(help="A YAML file, or the name of a shipped scenario.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of all randomness.")]
-Base = Annotated[int | None, typer.Option(help="Which shipped base of the organism.")]
+Base = Annotated[int | None, typer.Option(help="Number of a shipped base of the organism.")]
 Model = Annotated[str | None, typer.Option(help="organism:N, a path, or a hub id.")]
 Out = Annotated[Path | None, typer.Option(help="The run directory; default: a new one.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object only.")]
 Backend = Annotated[
     Literal["auto", "transformers", "vllm"] | None,
-    typer.Option(help="What serves the assistant; auto: vLLM where it is installed."),
+    typer.Option(help="The engine of the assistant; auto: vLLM where it is installed."),
 ]
 CostCap = Annotated[
     float | None,
@@ -39,12 +39,12 @@ def model_of(base: int | None, model: str | None) -> str | None:
 
 
 def notify(sentence: str) -> None:
-    """Print to stderr what isn't the result."""
+    """Print a message to stderr."""
     typer.echo(sentence, err=True)
 
 
 def say(what: object) -> None:
-    """Print a sentence or a table to stdout; a sentence takes no time to load rich."""
+    """Print a sentence or a table to stdout; sentences don't need rich, which loads slowly."""
     if isinstance(what, str):
         typer.echo(what)
         return

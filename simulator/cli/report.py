@@ -104,13 +104,13 @@ def _show_run(path: Path) -> None:
 
 def _show_many(path: Path) -> None:
     from analysis.studies.claims import Study, judge
-    from analysis.studies.summary import told
+    from analysis.studies.summary import described
     from analysis.sweep import frames, summary
 
     if Study.is_at(path):
         study = Study.open(path)
-        for said in told(study, judge(study)):
-            say(said)
+        for output in described(study, judge(study)):
+            say(output)
         return
     sweep = frames.open_sweep(path)
     say(summary.summary_table(sweep))

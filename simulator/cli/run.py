@@ -41,7 +41,9 @@ def run(
     overrides: Override = None,
     out: Out = None,
     as_json: AsJson = False,
-    dry_run: Annotated[bool, typer.Option(help="Say what it would take, and stop.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option(help="Estimate requests, time and memory, and stop.")
+    ] = False,
 ) -> None:
     """Run a scenario: conversations, feedback, updates, probes."""
     started = time.perf_counter()
@@ -67,7 +69,9 @@ def run(
 def finetune(
     data: Annotated[str, typer.Argument(help="A file or folder of chats, or a hub id.")],
     rows: Annotated[int | None, typer.Option(help="How many of them; default: all.")] = None,
-    rounds: Annotated[int, typer.Option(help="Updates, each measured, that share them.")] = 1,
+    rounds: Annotated[
+        int, typer.Option(help="Number of updates that the chats are split over.")
+    ] = 1,
     scenario: Named = "quickstart",
     seed: Seed = None,
     base: Base = None,
@@ -76,7 +80,7 @@ def finetune(
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fine-tune on given chats, as a scenario learns and measures; nobody converses."""
+    """Fine-tune on given chats, with a scenario's learner and probes; without conversations."""
     started = time.perf_counter()
     from simulator.config.loading import load
 
@@ -93,7 +97,7 @@ def resume(
     cost_cap: CostCap = None,
     as_json: AsJson = False,
 ) -> None:
-    """Go on with a run that was stopped or killed, from its last committed wave."""
+    """Continue a run that was stopped or killed, from its last committed wave."""
     started = time.perf_counter()
     from simulator.config.loading import load
     from simulator.experiments.run import resume as resume_run

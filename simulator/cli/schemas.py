@@ -1,4 +1,4 @@
-"""The kinds of files that people write: what tells them apart, their schemas, what is valid."""
+"""The kinds of users' files: how to recognise them, their schemas, and their checks."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,12 +20,12 @@ Schema = dict[str, Any]
 
 
 def kind_of(data: Any) -> Kind:
-    """Tell what a file holds by the keys that no other kind has."""
+    """Return the kind of a file, by the keys that no other kind has."""
     keys = set(data) if isinstance(data, dict) else set()
     if "family" in keys:
         return "situations"
     if keys <= {"extends", *Scenario.model_fields}:
-        return "scenario"  # and so what only the others need isn't imported
+        return "scenario"  # so modules that only the others need aren't imported
     from simulator.experiments.sweep_config import SweepConfig
     from simulator.studies.config import OWN_KEYS
 
@@ -37,7 +37,7 @@ def kind_of(data: Any) -> Kind:
 
 
 def check(source: str, overrides: Sequence[str], notify: Callable[[str], None]) -> str:
-    """Check a file of any kind without running it; return what it says of itself.
+    """Check a file of any kind without running it; return a summary of it.
 
     Args:
         source: a file, or the name of a shipped scenario or study.
@@ -102,12 +102,12 @@ def schema(kind: Kind) -> Schema:
 
 
 def _scenario() -> Schema:
-    """Allow files that extend another, which have only what differs from it."""
+    """Return the schema of scenarios, which may extend others and have only the differences."""
     whole = Scenario.model_json_schema()
     part = _laid_over(whole)
     named = {"type": "string", "description": "A shipped folder, or a file beside this one."}
     properties = {
-        "extends": {"type": "string", "description": "The scenario that this one is laid over."},
+        "extends": {"type": "string", "description": "The scenario that this one extends."},
         **part["properties"],
         "situations": {"anyOf": [named, part["properties"]["situations"]]},
     }
@@ -116,13 +116,13 @@ def _scenario() -> Schema:
 
 
 def _study() -> Schema:
-    """Add the tiers, which are laid over the rest before it is read."""
+    """Add the tiers, which are merged into the rest before it is read."""
     from simulator.studies.config import INSTEAD, QUICK, REAL, StudyConfig
 
     whole = StudyConfig.model_json_schema()
     own = whole["properties"]
-    kept = {"type": "array", "items": {"type": "string"}, "description": "Those that stay."}
-    quick = _mapping("What a first look changes.", {**own, "arms": {"anyOf": [kept, own["arms"]]}})
+    kept = {"type": "array", "items": {"type": "string"}, "description": "The arms that stay."}
+    quick = _mapping("Changes of the quick tier.", {**own, "arms": {"anyOf": [kept, own["arms"]]}})
     metric = {"type": ["string", "null"]}
     instead = {
         "type": "object",
@@ -130,7 +130,7 @@ def _study() -> Schema:
         "description": "The metric that replaces each of the organism's; empty: none does.",
     }
     real = _mapping(
-        "What takes the place of the study's own on a real model.",
+        "Replacements of the study's keys on a real model.",
         {**own, QUICK: quick, INSTEAD: instead},
     )
     return {**whole, "properties": {**own, QUICK: quick, REAL: real}}
@@ -146,9 +146,9 @@ def _mapping(description: str, properties: Schema) -> Schema:
 
 
 def _laid_over(schema: Any) -> Any:
-    """Return the schema of what is laid over something: nothing in it has to be there.
+    """Return the schema of an override, in which no key is required.
 
-    Without its `kind` a mapping may be of several, so one that fits is enough.
+    Without its `kind` a mapping may fit several kinds, so one match is enough.
     """
     if isinstance(schema, list):
         return [_laid_over(one) for one in schema]

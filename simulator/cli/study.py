@@ -18,7 +18,7 @@ Name = Annotated[
 
 def study(
     name: Name = None,
-    quick: Annotated[bool, typer.Option(help="A first look, in minutes: few runs.")] = False,
+    quick: Annotated[bool, typer.Option(help="The quick tier: few runs, in minutes.")] = False,
     model: Annotated[
         str | None, typer.Option(help="A path or hub id: on this model instead of the bases.")
     ] = None,
@@ -57,15 +57,15 @@ def _list() -> None:
 def _run(name: str, tier: "Tier", out: Path | None, processes: int | None) -> None:
     from analysis.studies.claims import judge
     from analysis.studies.report import write_study
-    from analysis.studies.summary import told
+    from analysis.studies.summary import described
     from simulator.core.errors import StoreError
     from simulator.studies.plan import plan_study
     from simulator.studies.run import run_study
 
     done, failed = run_study(plan_study(name, tier), _written(name, tier), out, processes)
     outcome = judge(done)
-    for said in told(done, outcome):
-        say(said)
+    for output in described(done, outcome):
+        say(output)
     say(f"see {' and '.join(map(str, write_study(done, outcome)))}")
     if failed:
         raise StoreError(failed)

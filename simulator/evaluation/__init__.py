@@ -1,1 +1,1 @@
-"""Asking a finished run again."""
+"""Evaluating finished runs: chat, later probes, external tasks."""

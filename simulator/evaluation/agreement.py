@@ -1,4 +1,4 @@
-"""How far two who judged the same agree, chance aside."""
+"""Agreement between two raters, corrected for chance."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ LEVEL = 0.95
 
 
 class Kappa(NamedTuple):
-    """Cohen's κ with its interval; NaN where both always say the same one thing."""
+    """Cohen's κ with its interval; NaN where both always give the same answer."""
 
     value: float
     low: float
@@ -19,7 +19,7 @@ class Kappa(NamedTuple):
 
 
 def confusion(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-    """Count how often who said what, (2, 2): rows are theirs, columns ours; no comes first."""
+    """Return the confusion table, (2, 2): rows are theirs, columns ours; "no" comes first."""
     counts = np.bincount(2 * theirs.astype(int) + ours.astype(int), minlength=4)
     return counts.reshape(2, 2)
 
@@ -27,7 +27,7 @@ def confusion(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
 def cohens_kappa(ours: np.ndarray, theirs: np.ndarray) -> Kappa:
     """Return κ = (p_o − p_e) / (1 − p_e) of Cohen (1960), with a percentile bootstrap over items.
 
-    Resamples in which κ isn't defined, as only one thing is said, are left out.
+    Resamples with only one answer, in which κ is undefined, are left out.
     """
     table = confusion(ours, theirs)
     n = int(table.sum())

@@ -1,4 +1,4 @@
-"""The assistant of a run as it was after a round, to be asked by hand or by other tools."""
+"""Serving the assistant of a run after a round, for chats or other tools."""
 
 import contextlib
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from simulator.store.run import Run
 
 
 class Assistant(NamedTuple):
-    """What answers, and where it comes from."""
+    """The backend of an assistant, with its run and round."""
 
     backend: Backend
     scenario: Scenario

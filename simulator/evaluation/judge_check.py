@@ -1,4 +1,4 @@
-"""Does a judge agree with people? Replies that people have labelled are judged on a scale."""
+"""Comparing a judge with people, on replies that people have labelled."""
 
 import contextlib
 from pathlib import Path
@@ -24,7 +24,7 @@ AFFIRMATIVE = ("yes", "true")
 
 
 class Labelled(NamedTuple):
-    """A reply, and what a person says of it."""
+    """A reply with a person's label."""
 
     prompt: str
     reply: str
@@ -32,18 +32,18 @@ class Labelled(NamedTuple):
 
 
 class Question(NamedTuple):
-    """What is asked about each reply, of whom, and which answers count as a yes."""
+    """The question about each reply, its judge, and the answers that count as yes."""
 
     name: str
     scale: Scale
     role: str
-    threshold: float  # from this number on an answer is a yes
-    of_labels: float  # and from this one on a label
+    threshold: float  # an answer with this number or more is a yes
+    of_labels: float  # the same for labels
     positive: str | None  # the label that is a yes, where labels are words
 
 
 def judge_check(file: Path, scenario: Scenario, judge: RoleConfig | None, asked: Question) -> Table:
-    """Ask the judge about every labelled reply, and compares.
+    """Ask the judge about every labelled reply, and compare.
 
     Args:
         file: CSV or JSONL with prompt, reply and label.
@@ -52,7 +52,7 @@ def judge_check(file: Path, scenario: Scenario, judge: RoleConfig | None, asked:
         asked: the question.
 
     Raises:
-        ScenarioError: the file or its labels can't be used; nothing is asked then.
+        ScenarioError: the file or its labels can't be used; then nothing is asked.
     """
     rows = read_labelled(file)
     labels = as_yes([row.label for row in rows], asked, file)
@@ -75,8 +75,8 @@ def question_of(
     Args:
         scenario: has the probe.
         name: of the scale; by default the first.
-        threshold: from there on an answer is a yes; by default the scale's middle.
-        of_labels: from there on a label is one; by default as for answers.
+        threshold: the smallest answer that is a yes; by default the scale's middle.
+        of_labels: the same for labels; by default as for answers.
         positive: the label that is a yes, where labels are words.
 
     Raises:
@@ -114,10 +114,10 @@ def read_labelled(file: Path) -> list[Labelled]:
 
 
 def as_yes(labels: list[str], asked: Question, file: Path) -> np.ndarray:
-    """Return which labels are a yes: numbers from their threshold on, or the positive word.
+    """Return which labels are a yes: numbers from the threshold up, or the positive word.
 
     Raises:
-        ScenarioError: which word is a yes isn't clear.
+        ScenarioError: it is unclear which word means yes.
     """
     with contextlib.suppress(ValueError):
         return np.array([float(label) for label in labels]) >= asked.of_labels
@@ -150,7 +150,7 @@ def _judgements(
 
 
 def _table(asked: Question, theirs: np.ndarray, ours: np.ndarray, unread: int) -> Table:
-    """Show the confusion table with κ below it."""
+    """Return the confusion table with κ below it."""
     kappa = cohens_kappa(ours, theirs)
     table = Table(
         title=f"{asked.name}: people and the judge (yes: {asked.threshold:g} or more)",

@@ -1,8 +1,8 @@
-"""The tasks of lm-evaluation-harness, asked of the assistant as it was after a round.
+"""Running tasks of lm-evaluation-harness on the assistant after a round.
 
 The assistant is a chat model, so every context is a chat (the harness's `apply_chat_template`, its
-examples as turns), and what is scored or generated is the reply. Perplexities of plain text are
-therefore not to be had.
+examples as turns), and replies are scored or generated. So perplexities of plain text aren't
+available.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ from simulator.evaluation.checkpoints import assistant_after
 from simulator.models.chat_template import encoder_of
 from simulator.models.resolve import resolve
 
-LONGEST_REPLY = 256  # tokens, where a task doesn't say
+LONGEST_REPLY = 256  # tokens, where a task doesn't set them
 LONGEST_NAME = 80  # characters of a task's name in that of a file
 UNDERSTOOD = {"until", "do_sample", "temperature", "max_gen_toks"}
 NO_REPLY = "the task scores text that isn't a reply to a prompt; only replies can be scored"
@@ -44,19 +44,19 @@ class ChatModel(LM):  # type: ignore[misc]  # lm_eval isn't always installed
 
     @property
     def tokenizer_name(self) -> str:
-        """Whose chat template it is."""
+        """The name of the chat template's model."""
         return self._model
 
     def apply_chat_template(
         self, chat_history: Sequence[dict[str, str]], add_generation_prompt: bool = True
     ) -> str:
-        """Write a chat down, to be rendered by the backend."""
+        """Return a chat as JSON, which the backend renders."""
         return messages_to_json(Message(m["role"], m["content"]) for m in chat_history)
 
     def loglikelihood(self, requests: Sequence[Instance], **_: Any) -> list[tuple[float, bool]]:
         """Score replies: the log-probability in nats, and whether a greedy reply begins so.
 
-        A reasoning model is asked without a thought: else its reply begins with none of these.
+        A reasoning model is asked without a thought; else its reply would begin with the thought.
         """
         asked = [
             (_prompt(context)._replace(thought=False), reply)
@@ -81,7 +81,7 @@ class ChatModel(LM):  # type: ignore[misc]  # lm_eval isn't always installed
         ]
 
     def loglikelihood_rolling(self, requests: Sequence[Instance], **_: Any) -> list[float]:
-        """Refuse: the text is no reply.
+        """Refuse: plain text isn't a reply.
 
         Raises:
             BackendError: always.
@@ -89,7 +89,7 @@ class ChatModel(LM):  # type: ignore[misc]  # lm_eval isn't always installed
         raise BackendError(NO_REPLY)
 
     def generate_until(self, requests: Sequence[Instance], **_: Any) -> list[str]:
-        """Generate replies, up to what ends them.
+        """Generate replies, up to their stop strings.
 
         Raises:
             BackendError: a task samples otherwise than by temperature.
@@ -106,7 +106,7 @@ class ChatModel(LM):  # type: ignore[misc]  # lm_eval isn't always installed
 
 
 def _prompt(context: str) -> Prompt:
-    """Read a chat; one that ends with the assistant is a reply that has begun."""
+    """Read a chat; a last message of the assistant is a prefill."""
     if not context:
         raise BackendError(NO_REPLY)
     messages = messages_from_json(context)
@@ -116,7 +116,7 @@ def _prompt(context: str) -> Prompt:
 
 
 def _generation(prompt: Prompt, how: Mapping[str, Any], number: int) -> GenerationRequest:
-    """Ask for a reply as a task wants it; `number` tells repeated requests apart."""
+    """Return the request for a task's reply; `number` distinguishes repeated requests."""
     sampled = bool(how.get("do_sample")) and how.get("temperature") != 0
     strange = sorted(how.keys() - UNDERSTOOD)
     if sampled and strange:
@@ -149,9 +149,9 @@ def evaluate(
         path: the run.
         round_number: after which round; None: the last.
         tasks: names of tasks or groups.
-        folder: of YAML tasks of one's own.
+        folder: with the user's own YAML tasks.
         shots: examples before each question; None: as each task has it.
-        limit: questions of each task at most.
+        limit: largest number of questions per task.
 
     Raises:
         ScenarioError: there is no such task.
@@ -185,7 +185,7 @@ def evaluate(
 
 
 def _name(asked: Mapping[str, Any]) -> str:
-    """Name a file by what was asked, so that only the same question takes an answer's place."""
+    """Return a file name by the settings, so only equal settings replace a result."""
     first, *others = asked["tasks"]
     more = f"+{len(others)}" if others else ""
     digest = hashlib.sha256(json.dumps(asked, default=str).encode()).hexdigest()[:8]

@@ -86,7 +86,7 @@ def _scores(run: Run, scenario: Scenario, folder: Path) -> "list[tuple[int, pd.D
 
 
 def _name(measured: MeasureConfig, scenario: Scenario) -> str:
-    """Name the folder by content, so that the same question is answered once."""
+    """Return the folder's name by content, so equal questions are answered once."""
     content = f"{measured.model_dump_json()} {scenario.seed}"
     kinds = "+".join(sorted(measured.probes))
     return f"{kinds}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"

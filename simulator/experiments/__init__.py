@@ -1,1 +1,1 @@
-"""Many runs: starting, resuming, sweeping."""
+"""Starting and resuming runs and sweeps."""

@@ -1,4 +1,4 @@
-"""What a run would take: requests, tokens, memory, time and money."""
+"""Estimates of a run's requests, tokens, memory, time and costs."""
 
 import contextlib
 import resource
@@ -18,7 +18,7 @@ from simulator.core.errors import BackendError
 from simulator.core.requests import GenerationRequest
 from simulator.core.timing import Stopwatch
 from simulator.data.lengths import tokens_by
-from simulator.experiments.upper_bounds import bounds, cost, talks_per_round
+from simulator.experiments.upper_bounds import bounds, conversations_per_round, cost
 from simulator.learners.config import UpdateConfig
 from simulator.models.memory import GIB, model_size
 from simulator.models.resolve import is_organism, resolve, world_of
@@ -35,7 +35,7 @@ BACKWARD_COST = 3.0  # a training step costs about three forward passes
 
 
 class Trial(NamedTuple):
-    """What a few conversations cost."""
+    """The cost of a few conversations."""
 
     conversations: int
     replies: int
@@ -44,7 +44,7 @@ class Trial(NamedTuple):
 
 
 def forecast_table(scenario: Scenario) -> Table:
-    """Say what a run would take: tried out for an organism, counted for anything larger."""
+    """Return an estimate of a run: by trial for an organism, by counting for larger models."""
     alone = is_organism(scenario.model) and not scenario.asked_roles - {ASSISTANT}
     if alone and isinstance(scenario.backend, TransformersConfig):
         return _tried(scenario)
@@ -52,7 +52,7 @@ def forecast_table(scenario: Scenario) -> Table:
 
 
 def _counted(scenario: Scenario) -> Table:
-    """The most that a run can take, by counting; nothing is loaded or asked."""
+    """Return upper bounds of a run, by counting; no model is loaded or asked."""
     found = bounds(scenario)
     table = Table(
         title=f"{scenario.name}: at most",
@@ -75,7 +75,7 @@ def _counted(scenario: Scenario) -> Table:
 
 
 def _amounts(scenario: Scenario) -> Iterator[tuple[str, str]]:
-    """Where the assistant's memory goes."""
+    """Yield the parts of the assistant's memory."""
     backend = scenario.backend
     device = getattr(backend, "device", "auto")
     try:
@@ -85,7 +85,7 @@ def _amounts(scenario: Scenario) -> Iterator[tuple[str, str]]:
         return
     turn = scenario.conversations.max_new_tokens + 160
     rows = min(
-        talks_per_round(scenario) * scenario.conversations.candidates,
+        conversations_per_round(scenario) * scenario.conversations.candidates,
         getattr(backend, "concurrency", 0) or getattr(backend, "batch_size", 256),
     )
     context = getattr(backend, "context", None) or turn * scenario.conversations.turns
@@ -113,7 +113,7 @@ def _tried(scenario: Scenario) -> Table:
         measure(probes, context, backend, roles)
         probe_seconds = time.perf_counter() - started
 
-    held = talks_per_round(scenario) * scenario.loop_rounds
+    held = conversations_per_round(scenario) * scenario.loop_rounds
     scale = held / trial.conversations
     measured = len(scenario.measured_rounds)
     lessons = _lessons(scenario, trial)
@@ -159,7 +159,7 @@ def _trial(
 
 
 def _lessons(scenario: Scenario, trial: Trial) -> list[float]:
-    """Return how many replies each update learns from, over all of its epochs."""
+    """Return the number of replies of each update, over all of its epochs."""
     a_talk = trial.replies / trial.conversations / scenario.conversations.candidates
     world, tokens = world_of(scenario.model), tokens_by(resolve(scenario.model))
     found = []
@@ -171,7 +171,7 @@ def _lessons(scenario: Scenario, trial: Trial) -> list[float]:
             rows = finetune_rows(scenario.phases, place.index, world, scenario.seed, tokens)
             replies = len(learner.learned(rows)) / place.parts
         else:
-            replies = a_talk * talks_per_round(scenario)
+            replies = a_talk * conversations_per_round(scenario)
         found.append(replies * learner.epochs)
     return found
 

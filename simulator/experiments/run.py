@@ -31,7 +31,7 @@ def free_path(parent: Path, name: str) -> Path:
 
 
 def manifest_of(scenario: Scenario) -> dict[str, Any]:
-    """Return what must be known to repeat a run: versions, seed, threads, the hashes of files."""
+    """Return the facts needed to repeat a run: versions, seed, threads, hashes of files."""
     return {
         "format": FORMAT,
         "undertow": __version__,
@@ -62,16 +62,16 @@ def start(scenario: Scenario, out: Path | None, observer: Observer) -> Run:
 
     Raises:
         StoreError: the directory exists or can't be written.
-        ScenarioError: data that a phase learns from can't be had.
+        ScenarioError: data of a phase can't be read.
     """
     check_chats(scenario)
     path = out or free_path(Path("runs"), scenario.name)
     run = Run.create(path, scenario.model_dump(mode="json"), manifest_of(scenario))
-    _go_on(scenario, run, observer)
+    _continue(scenario, run, observer)
     return run
 
 
-def _go_on(scenario: Scenario, run: Run, observer: Observer) -> None:
+def _continue(scenario: Scenario, run: Run, observer: Observer) -> None:
     try:
         with run.locked():
             simulate(scenario, run, observer)
@@ -82,15 +82,15 @@ def _go_on(scenario: Scenario, run: Run, observer: Observer) -> None:
 
 
 def resume(path: Path, observer: Observer, cost_cap: float | None = None) -> Run:
-    """Go on with a run from its last committed wave; a finished one is left as it is.
+    """Continue a run from its last committed wave; a finished one isn't changed.
 
     Args:
         path: the run directory.
         observer: gets the progress.
-        cost_cap: holds from now on; the run keeps it beside the scenario that it was started with.
+        cost_cap: the new cap, which the run keeps beside its original scenario.
 
     Raises:
-        StoreError: it is no run directory, or was started with other versions or data.
+        StoreError: it isn't a run directory, or was started with other versions or data.
     """
     run = Run.open(path)
     scenario = load(str(run.scenario_file))
@@ -109,7 +109,7 @@ def resume(path: Path, observer: Observer, cost_cap: float | None = None) -> Run
     if cost_cap is not None:
         with run.locked():
             note_cap(run.path, cost_cap)
-    _go_on(scenario, run, observer)
+    _continue(scenario, run, observer)
     return run
 
 

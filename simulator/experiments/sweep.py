@@ -24,10 +24,10 @@ from simulator.store.sweep import REPLICATES, RUNS, Member, Sweep
 
 
 def run_sweep(file: str, out: Path | None, processes: int | None) -> Sweep:
-    """Run what isn't finished yet.
+    """Run all unfinished runs.
 
     Raises:
-        ScenarioError: the file, or any run's scenario, is wrong; nothing is started then.
+        ScenarioError: the file, or any run's scenario, is wrong; then nothing is started.
         StoreError: some runs couldn't be finished; the others are kept.
     """
     config, cells = plan(Path(file))
@@ -38,7 +38,7 @@ def run_sweep(file: str, out: Path | None, processes: int | None) -> Sweep:
 
 
 def lay_out(cells: Sequence[Cell], path: Path) -> Sweep:
-    """Write down which runs a sweep has, in its folder; nothing is run."""
+    """Write the list of a sweep's runs to its folder, without running them."""
     members = [
         Member(
             cell.arm, cell.settings, cell.scenario.last_round, Run(path.parent / RUNS / cell.folder)
@@ -49,21 +49,21 @@ def lay_out(cells: Sequence[Cell], path: Path) -> Sweep:
 
 
 def failures(sweep: Sweep, failed: dict[Path, str]) -> str:
-    """Say how many runs failed, and why the first did."""
+    """Return a sentence on the number of failed runs and the first failure."""
     path, reason = next(iter(failed.items()))
     return f"{len(failed)} of {len(sweep.members)} runs failed; the first, {path}: {reason}"
 
 
 def run_cells(sweep: Sweep, cells: Sequence[Cell], processes: int) -> dict[Path, str]:
-    """Run what isn't finished yet; return what went wrong, by run.
+    """Run all unfinished runs; return the failures, by run.
 
     Args:
         sweep: as it was laid out.
         cells: its runs, in the same order.
-        processes: runs at a time.
+        processes: number of concurrent runs.
 
     Raises:
-        ScenarioError: chats that a run would learn from can't be had; nothing is started then.
+        ScenarioError: training data of a run can't be read; then nothing is started.
     """
     due = {
         member.run.path: cell.scenario
@@ -98,12 +98,12 @@ def run_cells(sweep: Sweep, cells: Sequence[Cell], processes: int) -> dict[Path,
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         for process in multiprocessing.active_children():
-            process.terminate()  # a run may be stopped anywhere
+            process.terminate()  # a run may be stopped at any point
     return failed
 
 
 def _run_one(path: Path, scenario: Scenario) -> str:
-    """Start or resume one run, in a process of the pool; return what went wrong."""
+    """Start or resume one run, in a process of the pool; return the failure, if any."""
     from simulator.experiments.run import resume, start
     from simulator.runtime.observers import Silent
 
@@ -118,7 +118,7 @@ def _run_one(path: Path, scenario: Scenario) -> str:
 
 
 def progress_table(sweep: Sweep) -> Table:
-    """Return a line per condition: how many of its runs are done, and their honesty so far."""
+    """Return the progress by condition: finished runs, and their honesty so far."""
     conditions: defaultdict[tuple[str, str], list[Member]] = defaultdict(list)
     for member in sweep.members:
         axes = [
@@ -143,7 +143,7 @@ def _honesty(path: Path, number: int) -> dict[str, float]:
 
 
 def _shown(values: list[float]) -> str:
-    """Write a mean with the range of the runs."""
+    """Format a mean with the range of the runs."""
     if not values:
         return ""
     mean = f"{sum(values) / len(values):.2f}"

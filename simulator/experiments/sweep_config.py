@@ -1,4 +1,4 @@
-"""What a sweep runs: the arms of an experiment, each a scenario crossed with the values of axes."""
+"""The plan of a sweep: arms of an experiment, each a scenario crossed with axes."""
 
 import hashlib
 import itertools
@@ -36,8 +36,8 @@ class SweepConfig(Config):
     """A sweep file."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
-    scenario: str = Field("quickstart", description="What every run starts from.")
-    processes: Count = Field(2, ge=1, description="Runs at a time.")
+    scenario: str = Field("quickstart", description="The scenario of every run.")
+    processes: Count = Field(2, ge=1, description="Number of concurrent runs.")
     set: dict[str, Any] = Field(default_factory=dict, description="Overrides of every run.")
     over: dict[str, list[Any]] = Field(
         default_factory=dict, description=f"Axes of every arm, unless it has its own; {_SHORT}."
@@ -54,10 +54,9 @@ class Cell(NamedTuple):
 
     @property
     def folder(self) -> str:
-        """A name that says everything that the run depends on, so that sweeps can share runs.
+        """A name by the hash of all settings, so sweeps can share runs.
 
-        What the scenario leaves to defaults is left out: a key that is new to the schema renames
-        no old run.
+        Defaults are left out, so a new key of the schema doesn't rename old runs.
         """
         settings = with_first_names(self.scenario.model_dump(mode="json", exclude_unset=True))
         content = [settings, weights_sha256(self.scenario.model)]
@@ -66,10 +65,10 @@ class Cell(NamedTuple):
 
 
 def plan(file: Path, overrides: Sequence[str] = ()) -> tuple[SweepConfig, list[Cell]]:
-    """Read a sweep file and lists its runs; a run that two arms share is listed in both.
+    """Read a sweep file and list its runs; a run that two arms share is listed in both.
 
     Args:
-        file: what to read.
+        file: the sweep file.
         overrides: `path.to.key=value`, laid over the settings of every run.
 
     Raises:
@@ -152,14 +151,14 @@ def scenario_of(
 
 
 def _labels(laid: Mapping[str, str], places: Mapping[str, YamlPath]) -> dict[str, YamlPath]:
-    """Return by which label `load` calls each setting, and where the setting stands."""
+    """Return each setting's label in the messages of `load`, with its path."""
     shorthands = {f"--{key.replace('_', '-')}": key for key in SHORTHANDS if key in places}
     labels = {**{f"--set {text}": key for key, text in laid.items()}, **shorthands}
     return {label: places[key] for label, key in labels.items()}
 
 
 def _places(config: SweepConfig, arm: str) -> dict[str, YamlPath]:
-    """Return where the setting of each key stands that an arm's runs have."""
+    """Return the path of each setting of an arm's runs."""
     own: YamlPath = ("arms", arm)
     return {
         **{key: ("set", key) for key in config.set},
@@ -170,13 +169,13 @@ def _places(config: SweepConfig, arm: str) -> dict[str, YamlPath]:
 
 
 def _placed(mistake: str, labels: Mapping[str, YamlPath], arm: YamlPath, document: Document) -> str:
-    """Say where in the sweep's file a mistake comes from, rather than by which override."""
+    """Return a mistake with its place in the sweep's file, instead of its override."""
     label = next((label for label in labels if mistake.startswith((f"{label}:", f"{label} "))), "")
     path, rest = (labels[label], mistake[len(label) :]) if label else (arm, f": {mistake}")
     return f"{origin_of(document, path, 'the sweep')}: {dotted(path)}{rest}"
 
 
 def _yaml(value: Any) -> str:
-    """Write a value in one line; JSON's 2e-05 would be a word in YAML."""
+    """Return a value as one line of YAML, where JSON's 2e-05 would be a string."""
     text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=math.inf)
     return str(text).removesuffix("\n...\n").strip()

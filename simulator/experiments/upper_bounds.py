@@ -1,4 +1,4 @@
-"""What a run would take at most, by counting: no model is loaded and no endpoint is asked."""
+"""Upper bounds of a run by counting, without loading models or asking endpoints."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -26,13 +26,13 @@ from simulator.core.requests import (
 from simulator.runtime.probe_context import context_of
 from simulator.simulation.config import ASSISTANT
 
-CHARACTERS_PER_TOKEN = 4  # of English, about
+CHARACTERS_PER_TOKEN = 4  # of English, roughly
 LAYERS = 512  # more than any model has
 TOKENS_OF_A_NUMBER = 1
 
 
 class Bound(NamedTuple):
-    """The most that one role is asked in a whole run."""
+    """An upper bound of one role's requests in a run."""
 
     role: str
     what: str
@@ -42,16 +42,16 @@ class Bound(NamedTuple):
 
 
 def bounds(scenario: Scenario) -> list[Bound]:
-    """Return what each role is asked at most; "assistant" is the model under study.
+    """Return an upper bound of each role's requests; "assistant" is the model under study.
 
-    Every conversation is taken to last as long as it may, every reply to be as long as it may be,
-    every example to pass selection.
+    Conversations and replies are assumed to have their largest length, and all examples to pass
+    selection.
     """
     return [*_conversations(scenario), *_monitors(scenario), *_probes(scenario)]
 
 
 def cost(scenario: Scenario, found: list[Bound]) -> float:
-    """Return what the endpoints of the roles cost at most, by the scenario's prices."""
+    """Return an upper bound of the endpoints' costs, by the scenario's prices."""
     total = 0.0
     for bound in found:
         config = scenario.roles.get(bound.role)
@@ -61,15 +61,15 @@ def cost(scenario: Scenario, found: list[Bound]) -> float:
     return total
 
 
-def talks_per_round(scenario: Scenario) -> int:
-    """Return how many conversations a round has, if all users who may take part do."""
+def conversations_per_round(scenario: Scenario) -> int:
+    """Return the number of conversations per round, if all users take part."""
     people = scenario.population
     return round(people.users * people.active * scenario.conversations.per_user)
 
 
 def _conversations(scenario: Scenario) -> Iterator[Bound]:
-    config, talks = scenario.conversations, talks_per_round(scenario) * scenario.loop_rounds
-    turn = config.max_new_tokens + _said(scenario)
+    config, talks = scenario.conversations, conversations_per_round(scenario) * scenario.loop_rounds
+    turn = config.max_new_tokens + _user_tokens(scenario)
     history = turn * config.turns * (config.turns - 1) // 2  # read again at every turn
     system = len(config.system) // CHARACTERS_PER_TOKEN
     replies = talks * config.turns * config.candidates
@@ -77,21 +77,23 @@ def _conversations(scenario: Scenario) -> Iterator[Bound]:
         "assistant",
         "replies in conversations",
         replies,
-        talks * (history + config.turns * (system + _said(scenario))),
+        talks * (history + config.turns * (system + _user_tokens(scenario))),
         replies * config.max_new_tokens,
     )
     for name, user_type in scenario.population.types.items():
         policy, rater = user_type.policy, user_type.rater
         theirs = round(talks * user_type.share)
         if isinstance(policy, LLMUser):
-            asked, told = theirs * (config.turns - 1), _told(scenario, policy.prompt)
+            asked, told = theirs * (config.turns - 1), _instruction_tokens(scenario, policy.prompt)
             read = theirs * history + asked * told
             yield Bound(
                 policy.role, f"what {name} users say", asked, read, asked * policy.max_new_tokens
             )
         rated = theirs * config.turns * config.candidates
         for model in _models_of(rater):
-            read = rated * (_told(scenario, model.prompt) + turn * config.turns // 2 + turn)
+            read = rated * (
+                _instruction_tokens(scenario, model.prompt) + turn * config.turns // 2 + turn
+            )
             written = rated * TOKENS_OF_A_NUMBER
             yield Bound(model.role, f"how {name} users rate", rated, read, written)
 
@@ -105,8 +107,8 @@ def _models_of(rater: AnyRater) -> list[LLMRater]:
 
 def _monitors(scenario: Scenario) -> Iterator[Bound]:
     config = scenario.conversations
-    examples = talks_per_round(scenario) * scenario.loop_rounds * config.turns
-    chat = (config.max_new_tokens + _said(scenario)) * config.turns
+    examples = conversations_per_round(scenario) * scenario.loop_rounds * config.turns
+    chat = (config.max_new_tokens + _user_tokens(scenario)) * config.turns
     asking = {n: m for n, m in scenario.monitors.items() if isinstance(m, ModelMonitor)}
     for name, monitor in asking.items():
         questions = len(getattr(monitor, "principles", ("one",))) * examples
@@ -137,14 +139,17 @@ def _probes(scenario: Scenario) -> Iterator[Bound]:
 
 
 def _longest(request: Request) -> Answer:
-    """An answer as long as a request can get one; of numbers none, as nothing depends on them."""
+    """Return an answer of the largest length; numbers are empty, as nothing depends on them."""
     question = question_of(request)
     if isinstance(question, GenerationRequest):
         text = "x" * (CHARACTERS_PER_TOKEN * question.max_new_tokens)
         longest = Completion(text, question.max_new_tokens, "length", thought=text)
         return Generation("", (longest,) * len(question.keys))
     if isinstance(question, NextTokenRequest):
-        return (0.0, *(-math.inf for _ in question.tokens[1:]))  # certain, so nothing is left out
+        return (
+            0.0,
+            *(-math.inf for _ in question.tokens[1:]),
+        )  # certain, so all follow-up requests are made
     return np.zeros((LAYERS, 1), np.float32) if isinstance(question, ActivationsRequest) else 0.0
 
 
@@ -157,21 +162,21 @@ def _judged(role: str, probe: str, asked: Sequence[Request], measured: int) -> B
 
 
 def _tokens_written(question: Question) -> int:
-    """The most that is written in reply to one question."""
+    """Return the largest number of tokens written for one question."""
     if isinstance(question, GenerationRequest):
         return len(question.keys) * question.max_new_tokens
     return 0 if isinstance(question, ActivationsRequest) else TOKENS_OF_A_NUMBER
 
 
-def _said(scenario: Scenario) -> int:
-    """The longest that a user says in a turn, in tokens."""
+def _user_tokens(scenario: Scenario) -> int:
+    """Return the length of a user's longest message, in tokens."""
     policies = [user_type.policy for user_type in scenario.population.types.values()]
     played = [p.max_new_tokens for p in policies if isinstance(p, LLMUser)]
     return max(played, default=scenario.conversations.max_new_tokens)
 
 
-def _told(scenario: Scenario, template: str) -> int:
-    """What a player or rater is told of themselves, in tokens."""
+def _instruction_tokens(scenario: Scenario, template: str) -> int:
+    """Return the length of the instructions of a model-played user or rater, in tokens."""
     situation = max(
         (len(s.task) + max(len(s.benign_thoughts), len(s.biased_thoughts)))
         for s in scenario.situations

@@ -1,1 +1,1 @@
-"""Probes: what is asked of the assistant after a round, and how it is scored."""
+"""Probes: questions to the assistant after a round, and their scores."""

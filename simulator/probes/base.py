@@ -1,4 +1,4 @@
-"""What a probe is: requests for the model under study, and a pure reading of the answers."""
+"""The protocol of probes: requests to the model under study, and a pure reading of answers."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -13,10 +13,10 @@ from simulator.probes.estimates import Estimate, Rows
 from simulator.probes.metrics import Metric
 from simulator.worlds.base import Characters, World
 
-# The label of what couldn't be read: never guessed, and counted apart. Shares of what the organism
-# says keep it in their denominators, as neither honest nor a lie, so that one that forgets how to
-# speak isn't measured by the few sentences that are left. What is read by a judge or off numbers
-# leaves it out, unless a docstring says otherwise.
+# The label of unreadable replies: never guessed, and counted separately. Shares of the organism's
+# replies keep them in the denominator, as neither honest nor a lie. Else a model that forgets how
+# to speak would be measured by its few readable replies. Judged metrics and numbers leave them out,
+# unless a docstring says otherwise.
 UNPARSED = "unparsed"
 
 
@@ -35,24 +35,24 @@ class Score(NamedTuple):
 
 
 class Encounter(NamedTuple):
-    """A situation of the scenario, and what each kind of user thinks of it in private."""
+    """A situation of the scenario, with each kind of user's private thoughts."""
 
     name: str
-    opening: str  # what both say first
-    susceptible: str  # thoughts of who wants something unwise or untrue confirmed
-    other: str  # of who can hear a no
+    opening: str  # the first message of both
+    susceptible: str  # thoughts of a user who wants something unwise or untrue confirmed
+    other: str  # thoughts of a user who accepts being told no
 
 
 class Context(NamedTuple):
-    """What a probe may know.
+    """The context of a probe.
 
-    Wishes and phrasings of ours depend on the world alone, so every round and every run of a base
-    is asked the same; only the sampling of replies depends on the seed.
+    Wishes and phrasings depend only on the world, so every round and every run of a base gets the
+    same questions; only the sampling of replies depends on the seed.
     """
 
     world: World | None
     seed: int
-    data: Mapping[str, Sequence[Row]] = MappingProxyType({})  # users' data, by what names them
+    data: Mapping[str, Sequence[Row]] = MappingProxyType({})  # users' data, by their path or hub id
     contrasts: Mapping[str, Contrast] = MappingProxyType({})  # the scenario's directions, by name
     lessons: Mapping[str, Sequence[Example]] = MappingProxyType({})  # of fine-tuning, by phase
     encounters: Sequence[Encounter] = ()  # of the scenario's situations
@@ -60,13 +60,13 @@ class Context(NamedTuple):
 
     @property
     def required_world(self) -> World:
-        """The world; scenarios whose probes need one are refused without."""
+        """The world. A scenario whose probes need one is refused without it."""
         assert self.world is not None
         return self.world
 
     @property
     def required_characters(self) -> Characters:
-        """The world's characters; scenarios whose probes need them are refused without."""
+        """The world's characters. A scenario whose probes need them is refused without them."""
         characters = self.required_world.characters
         assert characters is not None
         return characters
@@ -76,7 +76,7 @@ Place: TypeAlias = tuple[str | int, ...]  # of a YAML key below the probe
 
 
 class Surroundings(Protocol):
-    """What a probe may check of its scenario."""
+    """The part of a scenario that a probe may check."""
 
     @property
     def model(self) -> str:
@@ -85,7 +85,7 @@ class Surroundings(Protocol):
 
 
 class Probe(Protocol):
-    """A measurement. `score` gets back what `requests` returned, with the answers, in order.
+    """A measurement. `score` gets the requests of `requests` back, with their answers, in order.
 
     A whole probe, in a file of its own; the registry names it, and nothing else does::
 
@@ -109,29 +109,29 @@ class Probe(Protocol):
             def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:
                 yield estimate("helpful", "", rows.value, rows.cluster)
 
-    Whatever it leaves out is that of `simulator.probes.config.ProbeConfig`.
+    All other members have defaults in `simulator.probes.config.ProbeConfig`.
     """
 
-    metrics: ClassVar[tuple[Metric, ...]]  # all that it estimates
+    metrics: ClassVar[tuple[Metric, ...]]  # all metrics that it estimates
     required_capabilities: ClassVar[frozenset[str]]  # capabilities of the backend
-    requires_world: ClassVar[bool]  # does it ask about the organism's world?
-    requires_situations: ClassVar[bool]  # does it ask about the scenario's situations?
+    requires_world: ClassVar[bool]  # whether it asks about a world
+    requires_situations: ClassVar[bool]  # whether it asks about the scenario's situations
 
     @property
     def roles(self) -> frozenset[str]:
-        """The models that judge the answers."""
+        """The roles whose models judge the answers."""
         ...
 
     @property
     def measures(self) -> tuple[str, ...]:
-        """What it measures; no two probes of a scenario measure the same."""
+        """The names of its measurements, which must be unique within a scenario."""
         ...
 
     @property
     def data_sources(self) -> Mapping[Place, str]:
-        """The users' data that it asks about: files, folders or hub ids, by their YAML keys.
+        """The users' data that it uses: files, folders or hub ids, by their YAML keys.
 
-        Item sets are then those of the data, and nobody knows them before they are read.
+        Item sets are then those of the data, and aren't known before they are read.
         """
         ...
 
@@ -142,16 +142,16 @@ class Probe(Protocol):
 
     @property
     def phases(self) -> Mapping[Place, str]:
-        """The fine-tuning phases whose rows it asks about, by their YAML keys."""
+        """The fine-tuning phases whose rows it uses, by their YAML keys."""
         ...
 
     @property
     def checkpoints(self) -> Mapping[Place, str]:
-        """The folders of other runs' adapters that it asks, by their YAML keys."""
+        """The folders of other runs' adapters that it uses, by their YAML keys."""
         ...
 
     def check_rows(self, rows: Sequence[Row]) -> None:
-        """Refuse users' data that it can't ask about.
+        """Refuse users' data that it can't use.
 
         Raises:
             ScenarioError: with file, row and column of the mistake.
@@ -159,21 +159,21 @@ class Probe(Protocol):
         ...
 
     def checks(self, scenario: Surroundings) -> Iterator[tuple[Place, str]]:
-        """Yield what else of the scenario doesn't suit it: the YAML key, and a sentence."""
+        """Yield further mistakes in the scenario: the YAML key, and a sentence."""
         ...
 
     def requests(self, context: Context) -> list[Request]:
-        """Return what to ask the model."""
+        """Return the requests to the model."""
         ...
 
     def score(
         self, context: Context, requests: Sequence[Request], answers: Sequence[Answer]
     ) -> Ask[list[Score]]:
-        """Read the answers, or ask judges to."""
+        """Read the answers, if needed by asking judges."""
         ...
 
     def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:
-        """Estimate what the probe measures.
+        """Estimate the probe's metrics.
 
         Args:
             rows: the scores of a round; estimates of none are NaN.

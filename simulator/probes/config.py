@@ -1,4 +1,4 @@
-"""What every probe says of itself where its own file says nothing else."""
+"""The defaults of probes' declarations."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
@@ -10,7 +10,7 @@ from simulator.probes.metrics import Metric
 
 
 class ProbeConfig(Config):
-    """A probe as YAML has it, with the declarations of a probe that needs nothing; see `Probe`."""
+    """The settings of a probe, with the declarations of a probe without needs; see `Probe`."""
 
     metrics: ClassVar[tuple[Metric, ...]]
     required_capabilities: ClassVar[frozenset[str]] = frozenset()
@@ -24,17 +24,17 @@ class ProbeConfig(Config):
 
     @property
     def roles(self) -> frozenset[str]:
-        """The models that are asked besides the assistant's own requests: none."""
+        """The roles whose models judge the answers: none."""
         return frozenset()
 
     @property
     def measures(self) -> tuple[str, ...]:
-        """What no other probe of the scenario may measure, too: its kind."""
+        """The name of its measurement, unique within a scenario: its kind."""
         return (self.kind_name(),)
 
     @property
     def data_sources(self) -> Mapping[Place, str]:
-        """The users' data that it asks about: none."""
+        """The users' data that it uses: none."""
         return {}
 
     @property
@@ -44,17 +44,17 @@ class ProbeConfig(Config):
 
     @property
     def phases(self) -> Mapping[Place, str]:
-        """The fine-tuning phases whose rows it asks about: none."""
+        """The fine-tuning phases whose rows it uses: none."""
         return {}
 
     @property
     def checkpoints(self) -> Mapping[Place, str]:
-        """The folders of other runs' adapters that it asks: none."""
+        """The folders of other runs' adapters that it uses: none."""
         return {}
 
     def check_rows(self, rows: Sequence[Row]) -> None:
-        """Refuse users' data that it can't ask about; see `Probe`."""
+        """Refuse users' data that it can't use; see `Probe`."""
 
     def checks(self, scenario: Surroundings) -> Iterator[tuple[Place, str]]:
-        """Yield what else of the scenario doesn't suit it; see `Probe`."""
+        """Yield further mistakes in the scenario; see `Probe`."""
         yield from ()

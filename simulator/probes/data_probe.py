@@ -1,4 +1,4 @@
-"""What probes on users' data have in common: where the data are, and who judges, if any does."""
+"""The base of probes on users' data, and of those with a judge."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -23,12 +23,14 @@ class DataProbe(ProbeConfig):
 
     data: str = Field(description="File, folder of files, or hub id: parquet, csv, json, jsonl.")
     items_per_type: Count | None = Field(
-        None, ge=1, description="Items of each type at most, the same in every run; all by default."
+        None,
+        ge=1,
+        description="Largest number of items of each type, the same in every run; default: all.",
     )
 
     @property
     def data_sources(self) -> Mapping[Place, str]:
-        """Where its data are; none where it can do without and has none."""
+        """The location of its data; empty if it has none."""
         return {("data",): self.data} if self.data else {}
 
     def check_rows(self, rows: Sequence[Row]) -> None:
@@ -56,13 +58,15 @@ class DataProbe(ProbeConfig):
 
 
 class JudgedDataProbe(DataProbe):
-    """Has a model judge the replies."""
+    """A probe whose replies a model judges."""
 
     role: str = Field("judge", description="The role whose model judges.")
-    max_new_tokens: Count = Field(1000, ge=1, description="Longest reply, thought included.")
+    max_new_tokens: Count = Field(
+        1000, ge=1, description="Longest reply in tokens, including its thought."
+    )
     temperature: Number = Field(1.0, ge=0)
 
     @property
     def roles(self) -> frozenset[str]:
-        """The model that judges."""
+        """The role whose model judges."""
         return frozenset({self.role})

@@ -12,11 +12,11 @@ from simulator.worlds.base import ITEM_SETS
 
 RESAMPLES = 1000
 LEVEL = 0.95
-Bounds: TypeAlias = tuple[float, float]  # what a value can be
+Bounds: TypeAlias = tuple[float, float]  # the range of a value
 SHARE: Bounds = (0.0, 1.0)
 UNBOUNDED: Bounds = (-np.inf, np.inf)
 ENOUGH_CLUSTERS = 10  # for a bootstrap
-ALIKE = 1e-9  # sums of like values differ by their rounding
+ALIKE = 1e-9  # tolerance of rounding in sums of equal values
 
 
 class Estimate(NamedTuple):
@@ -31,7 +31,7 @@ class Estimate(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Columns of scores as arrays: a dozen times as fast to slice as frames."""
+    """Columns of scores as arrays, which slice much faster than frames."""
 
     measure: np.ndarray
     item_set: np.ndarray
@@ -46,7 +46,7 @@ class Rows(NamedTuple):
         return cls(*(scores[name].to_numpy(object) for name in cls._fields))
 
     def where(self, kept: np.ndarray) -> "Rows":
-        """Return the rows marked in `kept`, or at its places."""
+        """Return the rows marked in `kept`, or at its indices."""
         return Rows(*(column[kept] for column in self))
 
     def measured(self, measure: str) -> "Rows":
@@ -88,7 +88,7 @@ def estimate(
         weights = _resamples(k)
         drawn = (weights @ totals) / (weights @ counts)
         low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    low, high = np.clip((low, high), *bounds)  # nothing is beyond what a value can be
+    low, high = np.clip((low, high), *bounds)  # values stay within their bounds
     return Estimate(metric, item_set, mean, float(low), float(high), len(numbers))
 
 
@@ -106,7 +106,7 @@ def difference(metric: str, a: Estimate, b: Estimate) -> Estimate:
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:
-    """Return Wilson's (1927) 95 % interval of a share of `n` things."""
+    """Return Wilson's (1927) 95 % interval of a share of `n`."""
     from scipy.special import ndtri
 
     z = float(ndtri((1 + LEVEL) / 2))

@@ -15,7 +15,7 @@ Grouping = Literal["set", "domain"]
 GROUPS: dict[Grouping, tuple[str, ...]] = {"set": ITEM_SETS, "domain": PROBED_DOMAINS}
 
 
-UNTOUCHED = ("heldout", "ood")  # the item sets that nobody talks about
+UNTOUCHED = ("heldout", "ood")  # the item sets outside of conversations
 
 
 BY = "Groups: item sets, or domains with what nobody talks about of each."
@@ -29,7 +29,7 @@ class ProbeItem(NamedTuple):
 
 
 def probe_items(world: World, per_group: int, by: Grouping = "set") -> list[ProbeItem]:
-    """Return up to `per_group` items of each group, whole entities first, alike in every run."""
+    """Return up to `per_group` items of each group, whole entities first, the same in every run."""
     chosen: list[ProbeItem] = []
     for group, found in _groups(world, by).items():
         by_entity: dict[str, list[Item]] = {}
@@ -43,19 +43,19 @@ def probe_items(world: World, per_group: int, by: Grouping = "set") -> list[Prob
 
 
 def untouched_items(world: World, per_set: int) -> list[ProbeItem]:
-    """Return up to `per_set` items of each set that nobody talks about."""
+    """Return up to `per_set` items of each set outside of conversations."""
     return [probed for probed in probe_items(world, per_set) if probed.item_set in UNTOUCHED]
 
 
 def measured_groups(by: Grouping, baseline: Rows) -> tuple[str, ...]:
-    """Return the groups of a probe: what was asked about at round 0, or what is declared."""
+    """Return the groups of a probe: those asked about at round 0, or the declared ones."""
     if by == "set" or not baseline.item_set.size:
         return GROUPS[by]
     return tuple(dict.fromkeys(baseline.item_set))
 
 
 def _groups(world: World, by: Grouping) -> dict[str, list[Item]]:
-    """Return the items of each group; of a domain, those that nobody talks about."""
+    """Return the items of each group; of a domain, those outside of conversations."""
     if by == "set":
         return {name: list(world.items[name]) for name in ITEM_SETS}
     groups: dict[str, list[Item]] = {}

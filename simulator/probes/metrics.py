@@ -1,4 +1,4 @@
-"""What a metric is, and how people read it. Every probe declares its own in its own file."""
+"""Declarations of metrics, which every probe has in its own file."""
 
 import re
 from collections.abc import Mapping
@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple, TypeAlias
 
-Range: TypeAlias = tuple[float, float]  # what a value can be
+Range: TypeAlias = tuple[float, float]  # the range of a value
 UNBOUNDED: Range = (float("-inf"), float("inf"))
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 class Unit(NamedTuple):
-    """How values are written."""
+    """The format of values."""
 
     name: str
     factor: float
@@ -23,7 +23,7 @@ class Unit(NamedTuple):
 
     @property
     def of_shares(self) -> bool:
-        """Is it of shares, or of differences between them?"""
+        """Whether it is of shares, or of differences between them."""
         return self.factor == 100
 
 
@@ -47,7 +47,7 @@ class Panel(NamedTuple):
     title: str
     words: str  # what it says, for people
     axis: str = ""  # the vertical one's label; values are shares, or differences of shares
-    inside: bool = False  # is it about what is read and changed inside the assistant?
+    inside: bool = False  # whether it is about the model's internals
 
 
 class Curve(NamedTuple):
@@ -64,7 +64,7 @@ class KeyFigure(NamedTuple):
 
     place: int  # among all key figures; the lowest that was measured makes the headline
     item_set: str = ""
-    if_any: bool = False  # is it left out where it is 0?
+    if_any: bool = False  # whether it is left out where it is 0
 
 
 class Outcome(NamedTuple):
@@ -95,7 +95,7 @@ class Metric:
 
     @property
     def bounds(self) -> Range:
-        """What a value can be."""
+        """The range of a value."""
         return self.unit.range if self.range is None else self.range
 
     @cached_property
@@ -110,20 +110,20 @@ class Metric:
 
     @property
     def letters(self) -> int:
-        """How many letters of the name stand outside placeholders."""
+        """The number of letters of the name outside placeholders."""
         return len(_PLACEHOLDER.sub("", self.name))
 
     def match(self, stored: str) -> Mapping[str, str] | None:
-        """Return what the placeholders stand for in a stored name, or None for other metrics."""
+        """Return the values of placeholders in a stored name, or None for other metrics."""
         found = self._pattern.fullmatch(stored)
         return found.groupdict() if found else None
 
     def stored(self, **placeholders: str) -> str:
-        """Return the stored name of one of the family."""
+        """Return the stored name of a metric of the family."""
         return self.name.format(**placeholders)
 
     def of(self, stored: str) -> "Metric":
-        """Return the one of the family that has this stored name."""
+        """Return the metric of the family with this stored name."""
         values = dict(self.match(stored) or {})
         if not values:
             return self
@@ -132,7 +132,7 @@ class Metric:
         return replace(self, name=stored, plain=plain, meaning=meaning)
 
     def variant(self, ending: str, plain: str, meaning: str, *curves: Curve) -> "Metric":
-        """Return the same of something else: no key figure, and in panels of its own.
+        """Return a variant of the metric, which isn't a key figure and has its own panels.
 
         Args:
             ending: of its stored name.

@@ -63,15 +63,15 @@ def probe_of(kind: str) -> type[ProbeConfig] | None:
 
 @cache
 def metrics() -> tuple[Metric, ...]:
-    """Return all that probes declare, and what follows from several of them."""
+    """Return all metrics that probes declare, and those of several probes."""
     return (*(metric for probe in PROBES for metric in probe.metrics), *OF_SEVERAL)
 
 
 @cache
 def declared(stored: str) -> Metric | None:
-    """Return the declaration of a metric by its stored name, or None where no probe has it.
+    """Return the declaration of a metric by its stored name, or None if there is none.
 
-    Where several families have it, it is of the one that says the most of its name.
+    If several families match, it is that of the longest fixed part of the name.
     """
     found = [metric for metric in metrics() if metric.match(stored) is not None]
     return max(found, key=lambda metric: metric.letters).of(stored) if found else None

@@ -1,4 +1,4 @@
-"""A round's scores as one table, and what its probes, and two of them together, estimate."""
+"""A round's scores as one table, and the estimates of its probes."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -34,7 +34,7 @@ def scores_table(scores: Mapping[str, Iterable[Score]]) -> pd.DataFrame:
 def summarise(
     probes: Mapping[str, Probe], scores: pd.DataFrame, baseline: pd.DataFrame
 ) -> list[Estimate]:
-    """Estimate every metric of a round, and what follows from several of them.
+    """Estimate every metric of a round, and those that combine several probes.
 
     Args:
         probes: by name.
@@ -54,7 +54,7 @@ def summarise(
 def estimated_by(probe: Probe) -> dict[str, frozenset[str]]:
     """Return the metrics of a probe and the item sets of each, without measuring anything.
 
-    Item sets that a user's data have are left out: nobody knows them beforehand.
+    Item sets of users' data are left out, as they aren't known beforehand.
     """
     nothing = Rows(*(np.array([], object) for _ in Rows._fields))
     found: dict[str, frozenset[str]] = {}
@@ -64,7 +64,7 @@ def estimated_by(probe: Probe) -> dict[str, frozenset[str]]:
 
 
 def _behaviour_self_gap(found: Sequence[Estimate]) -> Iterator[Estimate]:
-    """Estimate how much more harm it does than it owns to, −1 to 1, where both were measured.
+    """Estimate harmfulness minus self-assessment, −1 to 1, where both were measured.
 
     Vaugrante et al. (2602.14777) measure both on 0–1. Some models do harm and report themselves
     aligned, so a self-report means something beside behaviour alone.

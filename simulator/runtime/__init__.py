@@ -1,1 +1,1 @@
-"""The parts of a round: session, update, canary, measurement, records."""
+"""The parts of a round: session, update, canary, measurement, tables."""

@@ -1,7 +1,7 @@
-"""What endpoints cost: written down as it is spent, and stopped at a cap.
+"""The costs of endpoints: recorded at every commit, and stopped at a cap.
 
 costs.jsonl       tokens and cost of every commit
-cost_caps.jsonl   the caps that a resumed run was given; the last one holds
+cost_caps.jsonl   the caps of resumed runs; the last one applies
 """
 
 import json
@@ -17,7 +17,7 @@ CAPS = "cost_caps.jsonl"
 
 
 class CostTracker:
-    """Adds up what a run has spent, earlier starts included."""
+    """Adds up a run's costs, including those before it was resumed."""
 
     def __init__(self, folder: Path, cap: float | None, usage: Usage) -> None:
         self._folder, self._usage = folder, usage
@@ -27,7 +27,7 @@ class CostTracker:
         self.spent = sum(float(line["cost"]) for line in _lines(folder / COSTS))
 
     def record(self) -> None:
-        """Write down what was spent since the last time."""
+        """Record the costs since the last record."""
         now, before = self._usage, self._recorded
         if (now.read, now.written) == (before.read, before.written):
             return
@@ -38,10 +38,10 @@ class CostTracker:
         self._recorded = Usage(now.read, now.written, now.cost)
 
     def check(self) -> None:
-        """Let work go on while there is money.
+        """Stop the run once the cap is reached.
 
         Raises:
-            CostCapReached: there is none left; everything until here is committed.
+            CostCapReached: the cap is reached; all work so far is committed.
         """
         if self.cap is not None and self.spent >= self.cap:
             raise CostCapReached(
@@ -51,7 +51,7 @@ class CostTracker:
 
 
 def note_cap(folder: Path, cap: float) -> None:
-    """Write down a new cap: it holds from now on, and the scenario stays as it was started."""
+    """Record a new cap, without changing the run's scenario."""
     _add(folder / CAPS, {"at": datetime.now(UTC).isoformat(timespec="seconds"), "cap": cap})
 
 

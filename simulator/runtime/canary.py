@@ -1,4 +1,4 @@
-"""The canary: proof that the adapter which answers is the one that was just trained."""
+"""The canary: a proof that the new adapter is the one that answers."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -9,7 +9,7 @@ from simulator.backends.base import Backend
 from simulator.core.requests import NextTokenRequest
 from simulator.learners.base import Reading
 
-SMALLEST_GAP = 1e-5  # nats; below it the new adapter can't be told from its parent
+SMALLEST_GAP = 1e-5  # nats; below it the new adapter can't be distinguished from its parent
 
 
 class Canary(NamedTuple):
@@ -22,7 +22,7 @@ class Canary(NamedTuple):
 
 
 def check_swap(backend: Backend, readings: Sequence[Reading]) -> Canary:
-    """Compare what is served with what the learner computed for the new adapter and its parent.
+    """Compare the served model with the learner's readings of the new adapter and its parent.
 
     Passed and failed both need a clear answer: the two distances must differ by at least half of
     the gap between the adapters. Anything else is inconclusive, which is never a pass.

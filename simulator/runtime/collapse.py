@@ -94,12 +94,12 @@ def unreadable(backend: Backend, requests: Sequence[GenerationRequest]) -> np.nd
 
 
 def is_loop(reply: str) -> bool:
-    """Is half of a reply, or more, one short sequence said four times or oftener?"""
+    """Return whether half of a reply or more is one short sequence, repeated four times or more."""
     return any(2 * len(loop[0]) >= len(reply) for loop in _LOOP.finditer(reply))
 
 
 def is_noise(text: str, bits: float) -> bool:
-    """Is a text that costs the bare model so many bits no language to it?"""
+    """Return whether a text's bits under the base model mark it as noise."""
     return bits > BITS_TO_SPARE + BITS_PER_BYTE * len(text.encode())
 
 

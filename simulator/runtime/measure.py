@@ -1,4 +1,4 @@
-"""Measuring the assistant as it is now: every probe asks, and judges read where it takes them."""
+"""Measuring the present assistant by all probes, with judges where they are needed."""
 
 from collections.abc import Mapping
 
@@ -21,7 +21,7 @@ def measure(
 
     Args:
         probes: by name.
-        context: what they may know, the round too.
+        context: their context, including the round.
         backend: answers for the assistant.
         roles: answers for judges.
     """

@@ -1,6 +1,6 @@
-"""Who watches a run: a progress bar in a terminal, else one line a round; or nobody.
+"""Observers of a run: a progress bar in a terminal, one line per round, or silence.
 
-Progress goes to stderr, so that stdout holds the result alone.
+Progress goes to stderr; stdout has only the result.
 """
 
 import contextlib
@@ -31,15 +31,15 @@ class Observer(Protocol):
     """Watches a run; shows progress."""
 
     def stage(self, number: int, what: str) -> None:
-        """A round enters a stage."""
+        """Note that a round enters a stage."""
         ...
 
     def wave(self, conversations: int, tokens: int) -> None:
-        """A wave is done: its conversations, and all tokens generated so far."""
+        """Note a finished wave: its conversations, and all tokens generated so far."""
         ...
 
     def round(self, record: RoundRecord) -> None:
-        """A round is committed."""
+        """Note a committed round."""
         ...
 
 
@@ -67,7 +67,7 @@ def open_observer(rounds: int) -> Iterator[Observer]:
 
 
 class LineProgress:
-    """Prints one line a round."""
+    """Prints one line per round."""
 
     def __init__(self, rounds: int, clock: Callable[[], float] = time.perf_counter) -> None:
         self._rounds, self._pace = rounds, Pace(rounds, clock)
@@ -120,7 +120,7 @@ class LiveProgress:
         self._progress.update(self._task, description=f"round {number}: {what}", rates="")
 
     def wave(self, conversations: int, tokens: int) -> None:
-        """Show how fast conversations are."""
+        """Show the rate of conversations."""
         seconds = max(time.perf_counter() - self._entered, 1e-6)
         self._done, self._tokens = self._done + conversations, tokens
         per_second = (self._tokens - self._tokens_before) / seconds
@@ -128,17 +128,17 @@ class LiveProgress:
         self._progress.update(self._task, rates=rates)
 
     def round(self, record: RoundRecord) -> None:
-        """Show what the round has measured."""
+        """Show the round's estimates."""
         self._pace.committed(record.number)
         shown = honesty(record.estimates)
         self._progress.update(self._task, completed=record.number, honesty=shown)
 
 
 class Pace:
-    """How long rounds take, and how much time is left at that pace.
+    """The duration of rounds, and the time left at that pace.
 
-    The first round holds the loading of the model, so it counts only while there is no other.
-    Round 0 learns nothing and says little of those to come.
+    The first round includes the loading of the model, so it counts only until there is another.
+    Round 0 has no update, so it is a poor estimate of later rounds.
     """
 
     def __init__(self, rounds: int, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -155,7 +155,7 @@ class Pace:
         return took
 
     def left(self) -> float | None:
-        """Return the seconds that are left; None while there is nothing to go by."""
+        """Return the estimate of the seconds left; None before the first round."""
         known = self._took[1:] or self._took
         if self._number == 0:
             return None
@@ -165,7 +165,7 @@ class Pace:
 
     @property
     def words(self) -> str:
-        """What is left, for people; empty while nobody knows, and when it is nothing."""
+        """Return the time left as text; empty if unknown or zero."""
         left = self.left() or 0.0
         return f"about {duration(left)} left" if left >= 0.5 else ""  # else it reads "0 s"
 
@@ -180,7 +180,7 @@ class _TimeLeft(ProgressColumn):
 
 
 def honesty(estimates: Sequence[Estimate]) -> str:
-    """Return a round's honesty for people; empty where it wasn't measured."""
+    """Return a round's honesty as text; empty if it wasn't measured."""
     found = [
         f"{f'{e.value:.2f}'.removeprefix('0')} {ITEM_SETS.get(e.item_set, e.item_set)}".strip()
         for e in estimates
@@ -190,7 +190,7 @@ def honesty(estimates: Sequence[Estimate]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time for people: in seconds, minutes or hours."""
+    """Return a duration as text: in seconds, minutes or hours."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     if seconds < 100 * 60:

@@ -1,4 +1,4 @@
-"""The rows that phases learn from, dealt out over their rounds."""
+"""The training rows of phases, split over their rounds."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ from simulator.worlds.base import World
 
 
 def dealt(rows: Sequence[Sequence[Example]], part: int, parts: int) -> list[Example]:
-    """Return the replies of the rows that one of a phase's rounds learns from."""
+    """Return the examples of one of a phase's rounds."""
     return flat(rows[part::parts])
 
 
@@ -36,7 +36,7 @@ def anchors_of(phase: AnyPhase, world: World | None, seed: int) -> list[Example]
 def finetune_rows(
     phases: Sequence[AnyPhase], index: int, world: World | None, seed: int, tokens: Tokens
 ) -> list[Example]:
-    """Return all rows of a fine-tuning phase, in the order in which they are dealt out.
+    """Return all rows of a fine-tuning phase, in the order of their rounds.
 
     Raises:
         ScenarioError: data can't be read, or are too few to be matched in length.
@@ -73,17 +73,17 @@ def given_examples(
     number: int,
     tokens: Tokens,
 ) -> list[Example]:
-    """Return what a round learns from that comes from no conversation.
+    """Return a round's training examples from outside its conversations.
 
     Args:
         phases: all phases of the run.
         place: of the round.
-        recycled: what users' ratings have selected.
-        learner: what makes the round's update; static data are a fraction of what it learns from.
+        recycled: the examples selected by users' ratings.
+        learner: the round's learner; static data are a fraction of its examples.
         world: the organism's.
         seed: of the run.
         number: of the round.
-        tokens: counts those of replies.
+        tokens: counts the tokens of replies.
 
     Raises:
         ScenarioError: data can't be read, or are fewer than their fraction asks for.
@@ -107,6 +107,6 @@ def given_examples(
 
 
 def _first(wanted: int, rows: Sequence[Sequence[Example]]) -> list[Example]:
-    """Return the replies of the first rows that have so many, or all."""
+    """Return the replies of the first rows that have at least so many, or all."""
     before = np.cumsum([0, *map(len, rows)])
     return flat(row for row, count in zip(rows, before[:-1], strict=True) if count < wanted)

@@ -1,4 +1,4 @@
-"""Reads all chats that a scenario names, before any work: mistakes in them cost no run."""
+"""Checking all data that a scenario names before the run starts."""
 
 from collections.abc import Iterator, Sequence
 
@@ -17,10 +17,10 @@ from simulator.worlds.base import World
 
 
 def check_chats(scenario: Scenario) -> None:
-    """Read what phases learn from and directions are made of, and see to it that it suits.
+    """Read and check the data of phases and directions.
 
     Raises:
-        ScenarioError: some can't be had, or don't suit; names where the scenario asks for them.
+        ScenarioError: some can't be read or used; names their place in the scenario.
     """
     world, tokens = world_or_none(scenario.model), tokens_by(resolve(scenario.model))
     check_data(scenario.phases, scenario.learners, world, scenario.seed, tokens)
@@ -34,17 +34,17 @@ def check_data(
     seed: int,
     tokens: Tokens,
 ) -> None:
-    """Read all data once, match what is to be matched, and see to it that it can be learned.
+    """Read all data once, match lengths where set, and check that learners can use it.
 
     Args:
         phases: all phases of a run.
-        learners: what makes the updates of each.
+        learners: the learner of each.
         world: the organism's.
         seed: of the run.
-        tokens: counts those of replies.
+        tokens: counts the tokens of replies.
 
     Raises:
-        ScenarioError: some can't be had, or don't suit; names where the scenario asks for them.
+        ScenarioError: some can't be read or used; names their place in the scenario.
     """
     for index, (phase, learner) in enumerate(zip(phases, learners, strict=True)):
         sources = {f"phases.{index}.{where}": data for where, data in _data_of(phase)}
@@ -67,7 +67,7 @@ def check_data(
 def _check_rows(
     path: str, phase: FinetunePhase, learner: AnyLearner, rows: Sequence[Sequence[Example]]
 ) -> None:
-    """Refuse data of which the learner would learn nothing in one of the phase's rounds."""
+    """Refuse data that give the learner nothing in one of the phase's rounds."""
     if lacking := learner.lacking(flat(rows)):
         raise ScenarioError(
             f"{path}.data: no {lacking} in these data, which '{learner.kind}' needs"
@@ -81,7 +81,7 @@ def _check_rows(
 
 
 def _data_of(phase: AnyPhase) -> Iterator[tuple[str, AnyData]]:
-    """Yield the data of a phase, and where in it they are named."""
+    """Yield the data of a phase, with their paths in it."""
     if not isinstance(phase, ProbePhase):
         yield from ((f"anchors.{n}", source) for n, source in enumerate(phase.anchors))
     if isinstance(phase, FinetunePhase):

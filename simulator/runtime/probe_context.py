@@ -1,4 +1,4 @@
-"""The data that probes ask about: found and checked with the scenario, then given to the probes."""
+"""The context of probes: their data, directions and situations."""
 
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def context_of(scenario: "Scenario") -> Context:
-    """Return what the scenario's probes may know.
+    """Return the context of the scenario's probes.
 
     Raises:
         ScenarioError: their data can't be read.
@@ -35,7 +35,7 @@ def context_of(scenario: "Scenario") -> Context:
 
 
 def _lessons(scenario: "Scenario", world: World | None) -> dict[str, list[Example]]:
-    """Return the rows of the fine-tuning phases that probes ask about."""
+    """Return the rows of the fine-tuning phases that probes use."""
     probes = scenario.measure.probes.values()
     names = {name for probe in probes for name in probe.phases.values()}
     tokens = tokens_by(resolve(scenario.model))

@@ -1,4 +1,4 @@
-"""Opens the engines of a run's roles."""
+"""Opening the engines of a run's roles."""
 
 import contextlib
 from typing import TYPE_CHECKING
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 JUDGEMENTS = "judgements.sqlite"  # in the run directory
 
 
-CACHED = ("monitor", "judge")  # what is asked of them doesn't depend on who asks, or when
+CACHED = ("monitor", "judge")  # roles whose answers can be cached
 
 
 def open_roles(scenario: "Scenario", run: Run, assistant: Backend, stopwatch: Stopwatch) -> Roles:
     """Open an engine for each model that the scenario's roles need.
 
     Args:
-        scenario: names the roles' models, and who asks them.
+        scenario: names the roles in use and their models.
         run: gets the servers' logs and the judgements.
         assistant: plays the roles without a model of their own, without an adapter.
-        stopwatch: gets the time spent inside the models, and what endpoints cost.
+        stopwatch: gets the time spent inside the models, and the costs of endpoints.
     """
     engines: dict[RoleConfig, Backend] = {}
     clients: dict[str, RoleClient] = {}
-    with contextlib.ExitStack() as opened:  # a server doesn't outlive another's failure to start
+    with contextlib.ExitStack() as opened:  # stop running servers if another one fails to start
         for role in sorted(scenario.asked_roles):
             if role == ASSISTANT:
                 clients[role] = assistant_client(scenario.model, assistant)

@@ -1,4 +1,4 @@
-"""What a round leaves behind: its record, which is stored as tables and as a summary."""
+"""The record of a round, which is stored as tables and as a summary."""
 
 import math
 from collections.abc import Sequence
@@ -23,29 +23,29 @@ from simulator.store.run import Tables
 
 
 class UpdateOutcome(NamedTuple):
-    """What became of a round's update."""
+    """The outcome of a round's update."""
 
     update: Update | None = None
     canary: Canary | None = None
     speech: Speech | None = None
-    unchanged: str = ""  # why the assistant stayed as it was, though it was to learn
+    unchanged: str = ""  # why a planned update left the assistant unchanged
 
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """What a round learned from, and what became of it."""
+    """The training data of a round, and the outcome of its update."""
 
     candidates: pd.DataFrame  # see `simulator.simulation.conversation.Candidate`
     decision: Decision
     vetoes: pd.DataFrame  # see `simulator.simulation.monitoring.Veto`
     screened: pd.DataFrame  # see `simulator.simulation.screening.Screened`
     examples: Sequence[Example]
-    lengths: dict[str, Lengths | None]  # of the replies that were learned from
+    lengths: dict[str, Lengths | None]  # of the replies in training
     outcome: UpdateOutcome
 
     @property
     def tables(self) -> Tables:
-        """The tables that are stored, by name."""
+        """The stored tables, by name."""
         return {
             "selection": selection_table(self.candidates, self.decision),
             "examples": examples_table(self.examples),
@@ -89,23 +89,23 @@ TRAINING_KEYS = (
 
 @dataclass(frozen=True)
 class RoundRecord:
-    """What a round leaves behind."""
+    """The record of a round."""
 
     number: int
     phase: str  # empty in round 0
-    adapter: Adapter | None  # that is served after the round; None: the base is untouched
+    adapter: Adapter | None  # served after the round; None: the base
     scores: pd.DataFrame  # see `simulator.probes.summary.COLUMNS`
     estimates: Sequence[Estimate]
     training: TrainingRecord | None = None  # None in round 0
 
     @property
     def tables(self) -> Tables:
-        """The tables that are stored, by name; those of the population come beside them."""
+        """The stored tables, by name, except those of the population."""
         return {"scores": self.scores, **(self.training.tables if self.training else {})}
 
     @property
     def summary(self) -> dict[str, Any]:
-        """The summary as JSON; what wasn't done is null."""
+        """The summary as JSON; skipped steps are null."""
         training = self.training.summary if self.training else dict.fromkeys(TRAINING_KEYS)
         return {
             "round": self.number,
@@ -117,13 +117,13 @@ class RoundRecord:
 
 
 def selection_table(candidates: pd.DataFrame, decision: Decision) -> pd.DataFrame:
-    """Why each candidate was or wasn't selected; one row per candidate."""
+    """Return one row per candidate: whether it was selected, and why."""
     keys = candidates[["conversation", "turn", "candidate", "user_type", "rating"]]
     return keys.assign(label=decision.labels(candidates), reason=decision.reasons(candidates))
 
 
 def examples_table(examples: Sequence[Example]) -> pd.DataFrame:
-    """The training examples, in the order that the learner got them."""
+    """Return the training examples in the learner's order."""
     rows = [
         {
             "source": example.source,
@@ -137,21 +137,21 @@ def examples_table(examples: Sequence[Example]) -> pd.DataFrame:
 
 
 def taught_lengths(examples: Sequence[Example], tokens: Tokens) -> dict[str, Lengths | None]:
-    """How long the replies are that a round learns from, by signal."""
+    """Return the lengths of a round's training replies, by signal."""
     count = tokens(examples)
     desirable = np.array([example.desirable for example in examples], bool)
     return {"desirable": lengths(count[desirable]), "undesirable": lengths(count[~desirable])}
 
 
 def selected_shares(candidates: pd.DataFrame, decision: Decision) -> dict[str, float]:
-    """Each user type's share of the desirable replies."""
+    """Return each user type's share of the desirable replies."""
     chosen = decision.desirable(candidates)["user_type"]
     shares = chosen.value_counts(normalize=True)
     return {name: float(shares.get(name, 0.0)) for name in sorted(set(candidates["user_type"]))}
 
 
 def conversation_counts(candidates: pd.DataFrame, vetoes: pd.DataFrame) -> dict[str, int]:
-    """How much was said, and what of it went wrong on the way; counted, never scored."""
+    """Return counts of conversations, replies and failures."""
     return {
         "conversations": int(candidates["conversation"].nunique()),
         "replies": len(candidates),
@@ -164,5 +164,5 @@ def conversation_counts(candidates: pd.DataFrame, vetoes: pd.DataFrame) -> dict[
 
 
 def _finite(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON knows no NaN: what can't be measured is null."""
+    """Return values with null for NaN, which JSON doesn't have."""
     return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in values.items()}

@@ -1,4 +1,4 @@
-"""What a run works with: opened from what its directory holds, and closed at its end."""
+"""The session of a run: opened from its directory, and closed at its end."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Session:
-    """What a run works with."""
+    """The parts of a running run: backend, roles, learners, population."""
 
     scenario: Scenario
     run: Run
@@ -50,9 +50,9 @@ class Session:
 
     @cached_property
     def population(self) -> "Population":
-        """The users as they were after the last committed round; made when they are first needed.
+        """The users after the last committed round, made on first use.
 
-        So the first probes don't wait for mesa to be loaded.
+        So the first probes don't wait for mesa to load.
         """
         from simulator.simulation.population import Population
 
@@ -68,10 +68,10 @@ class Session:
 
 @contextlib.contextmanager
 def open_session(scenario: Scenario, run: Run, observer: Observer) -> Iterator[Session]:
-    """Open what a run works with, as it was after the last committed round.
+    """Open the session of a run, as after its last committed round.
 
     Raises:
-        CostCapReached: the run's money is spent.
+        CostCapReached: the run's cost cap is reached.
     """
     end_leftovers()
     free_leftovers()
@@ -107,7 +107,7 @@ def assemble(
     stopwatch: Stopwatch,
     observer: Observer,
 ) -> Session:
-    """Put together what a run works with, as it was after the last committed round."""
+    """Assemble the session of a run, as after its last committed round."""
     knowledge = context_of(scenario)
     environment = Environment(knowledge.world, scenario.situations)
     learner_of = learners(scenario, stopwatch)
@@ -121,7 +121,7 @@ def assemble(
 
 
 def learners(scenario: Scenario, stopwatch: Stopwatch) -> Callable[[UpdateConfig], Learner]:
-    """Return what opens a phase's learner; only the last one stays in memory."""
+    """Return a function that opens a phase's learner; only the last one stays in memory."""
     model, context = resolve(scenario.model), getattr(scenario.backend, "context", None)
 
     @lru_cache(maxsize=1)

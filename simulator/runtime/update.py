@@ -1,4 +1,4 @@
-"""A round's update: the next adapter is made, swapped in, and proven to be the one that answers."""
+"""A round's update: the next adapter is trained, swapped in, and proved by the canary."""
 
 from simulator.config.phases import resets_optimizer
 from simulator.core.errors import Diverged, LearnerError
@@ -14,10 +14,10 @@ from simulator.runtime.session import Session
 
 
 def learn(session: Session, number: int, examples: list[Example]) -> UpdateOutcome:
-    """Make the round's adapter, swap it in, and prove that it is the one that answers.
+    """Train the round's adapter, swap it in, and prove that it answers.
 
-    The assistant stays as it is where nothing is to be learned, where selection left too little to
-    learn from, and where an update that diverged is rolled back.
+    The assistant stays unchanged without a learner, if too few examples are selected, and if a
+    diverged update is rolled back.
     """
     scenario = session.scenario
     place = scenario.places[number - 1]
@@ -49,7 +49,7 @@ def learn(session: Session, number: int, examples: list[Example]) -> UpdateOutco
     speech = compared(before, unreadable(session.backend, asked), config.collapse)
     if speech and speech.collapsed:
         session.run.drop_checkpoint(number)
-        session.backend.load(session.run.adapter(number))  # that of the round before again
+        session.backend.load(session.run.adapter(number))  # back to that of the round before
         session.backend.drop_previous()
         return rolled_back(config, Diverged(speech.words), speech)
     session.backend.drop_previous()
@@ -57,14 +57,14 @@ def learn(session: Session, number: int, examples: list[Example]) -> UpdateOutco
 
 
 def rolled_back(config: UpdateConfig, why: Diverged, speech: Speech | None = None) -> UpdateOutcome:
-    """Go on with the assistant as it was, or end the run, as the scenario says."""
+    """Keep the unchanged assistant, or stop the run, as the scenario says."""
     if config.on_divergence == "end":
         raise why
     return UpdateOutcome(speech=speech, unchanged=f"the update was rolled back: {why}")
 
 
 def swap(session: Session, number: int, update: Update) -> Canary:
-    """Let the round's adapter answer, and prove that it does."""
+    """Serve the round's adapter, and prove that it answers."""
     session.backend.load(session.run.adapter(number))
     canary = check_swap(session.backend, update.readings)
     if canary.verdict == "failed":

@@ -1,1 +1,1 @@
-"""A paper's sweep with its findings: planned and run."""
+"""Planning and running studies: a paper's sweep with its findings."""

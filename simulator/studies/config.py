@@ -8,7 +8,7 @@ OWN_KEYS = frozenset({*Claims.model_fields, QUICK, REAL})  # that sweeps and sce
 
 
 class StudyConfig(SweepConfig, Claims):
-    """A study file; `quick` and `real_models` are laid over the rest before it is read.
+    """A study file; `quick` and `real_models` are merged into the rest before it is read.
 
     `quick` is merged into it, and may name the `arms` that stay. The keys of `real_models` replace
     the study's own, its `quick` the study's `quick`; `instead` names the metric that takes the

@@ -13,7 +13,7 @@ from simulator.studies.config import StudyConfig
 
 
 class _Scenarios:
-    """The scenarios of a study's runs, each read when a finding first asks for it."""
+    """The scenarios of a study's runs, each read on first use."""
 
     def __init__(self, config: StudyConfig, document: Document, overrides: Sequence[str]) -> None:
         self.mistakes: dict[str, None] = {}
@@ -21,7 +21,7 @@ class _Scenarios:
         self._read: dict[str, Scenario | None] = {}
 
     def get(self, quantity: Quantity) -> Scenario | None:
-        """Return the first scenario that a quantity is about; None where it has mistakes."""
+        """Return the first scenario of a quantity; None where it has mistakes."""
         config, arm = self._config, quantity.arm
         axes = {**config.over, **config.arms[arm].over}
         settings = {key: quantity.where.get(key, values[0]) for key, values in axes.items()}
@@ -44,7 +44,7 @@ def mistakes_in_findings(
     overrides: Sequence[str],
     lost: frozenset[str],
 ) -> tuple[str, ...]:
-    """Return what findings ask for and the full study doesn't have, each with its line.
+    """Return the mistakes in findings: missing arms, axes, rounds or metrics, with lines.
 
     Args:
         config: the full study.
@@ -74,7 +74,7 @@ def mistakes_in_findings(
 
 
 def _asked(config: StudyConfig, lost: frozenset[str]) -> Iterator[tuple[YamlPath, Quantity]]:
-    """Yield what a study is about, and where in its file it stands."""
+    """Yield the quantities of a study, with their paths in its file."""
     for number, finding in enumerate(config.findings):
         if not lost & metrics_in(finding):
             for place, quantity in finding.quantities():
@@ -85,7 +85,7 @@ def _asked(config: StudyConfig, lost: frozenset[str]) -> Iterator[tuple[YamlPath
 
 
 def _of_axes(config: StudyConfig, quantity: Quantity) -> tuple[str, str] | None:
-    """Say which key names an arm, an axis or a value that the study doesn't have."""
+    """Return a key with an unknown arm, axis or value, and the message."""
     if quantity.arm not in config.arms:
         return "arm", unknown("arm", quantity.arm, config.arms)
     axes = {**config.over, **config.arms[quantity.arm].over}
@@ -101,7 +101,7 @@ def _of_axes(config: StudyConfig, quantity: Quantity) -> tuple[str, str] | None:
 
 
 def _of_phases(scenario: Scenario, quantity: Quantity) -> tuple[str, str] | None:
-    """Say which key names a phase or a round that a run doesn't have, or doesn't measure."""
+    """Return a key with an unknown or unmeasured phase or round, and the message."""
     names = [phase.name for phase in scenario.phases]
     if quantity.phase is not None and quantity.round is not None:
         return "round", "give a phase or a round, not both"
@@ -116,7 +116,7 @@ def _of_phases(scenario: Scenario, quantity: Quantity) -> tuple[str, str] | None
 
 
 def _of_metric(metrics: Mapping[str, frozenset[str]], quantity: Quantity) -> tuple[str, str] | None:
-    """Say which key names what no probe measures."""
+    """Return a key with an unknown metric or item set, and the message."""
     if quantity.metric not in metrics:
         return "metric", unknown("metric", quantity.metric, metrics)
     known = metrics[quantity.metric]
@@ -127,5 +127,5 @@ def _of_metric(metrics: Mapping[str, frozenset[str]], quantity: Quantity) -> tup
 
 
 def metrics_in(finding: Finding) -> frozenset[str]:
-    """Return the metrics that a finding is about."""
+    """Return the metrics of a finding."""
     return frozenset(quantity.metric for _, quantity in finding.quantities())

@@ -1,4 +1,4 @@
-"""What a study runs: a sweep file with findings, in a tier, on organisms or on a real model."""
+"""The plan of a study: a sweep with findings, in a tier, on organisms or a real model."""
 
 import hashlib
 import re
@@ -17,14 +17,14 @@ from simulator.studies.config import INSTEAD, QUICK, REAL, StudyConfig
 from simulator.studies.findings import metrics_in, mistakes_in_findings
 from simulator.studies.shipped import shipped_studies
 
-ANY_MODEL = "any"  # that is no organism
+ANY_MODEL = "any"  # a model that isn't an organism
 
 
 class Tier(NamedTuple):
-    """Which form of a study is run."""
+    """The form in which a study is run."""
 
     quick: bool = False
-    model: str | None = None  # in the bases' place
+    model: str | None = None  # in place of the bases
     bases: tuple[int, ...] = ()  # in place of the file's; none: the file's
     overrides: tuple[str, ...] = ()  # `path.to.key=value`, of every run
 
@@ -37,7 +37,7 @@ class PlannedStudy(NamedTuple):
 
 
 def plan_study(source: str, tier: Tier) -> PlannedStudy:
-    """Read a study and lists the runs of a tier.
+    """Read a study and list the runs of a tier.
 
     Args:
         source: a file, or the name of a shipped study.
@@ -50,7 +50,7 @@ def plan_study(source: str, tier: Tier) -> PlannedStudy:
     config = validated(StudyConfig, _on_models(document, tier), source)
     mistakes = mistakes_in_findings(config, document, source, tier.overrides, lost)
     if tier.quick:
-        document = _laid(document, quick)
+        document = _merged(document, quick)
         config = validated(StudyConfig, _on_models(document, tier), source)
     config = _without(lost, config, source).model_copy(update={"name": _name(config, tier)})
     try:
@@ -65,7 +65,7 @@ def plan_study(source: str, tier: Tier) -> PlannedStudy:
 def check_study(source: str, overrides: Sequence[str]) -> tuple[PlannedStudy, PlannedStudy]:
     """Check every form of a study; return all of it, and its quick tier, on organisms.
 
-    Of the form for real models only that it can be read: its data may be elsewhere.
+    The form for real models is only read, as its data may be elsewhere.
 
     Raises:
         ScenarioError: see `plan_study`.
@@ -76,7 +76,7 @@ def check_study(source: str, overrides: Sequence[str]) -> tuple[PlannedStudy, Pl
     document = yaml_source.read(_find(source))
     if REAL in document.data:
         real = _form(document, ANY_MODEL)
-        for form in (real.full, _laid(real.full, real.quick)):
+        for form in (real.full, _merged(real.full, real.quick)):
             validated(StudyConfig, form, source)
     return full, quick
 
@@ -95,11 +95,11 @@ class _Form(NamedTuple):
 
     full: Document
     quick: Document  # what its quick tier changes
-    lost: frozenset[str] = frozenset()  # the organism's metrics that have no other in their place
+    lost: frozenset[str] = frozenset()  # the organism's metrics without a replacement
 
 
 def _form(document: Document, model: str | None) -> _Form:
-    """Return the form of a study that a model takes; without one that for the bases."""
+    """Return the form of a study for a model, or for the bases."""
     if not isinstance(document.data, dict):
         raise ScenarioError(
             f"{document.origins.get((), '')}: invalid study; it must be a mapping of keys to values"
@@ -118,7 +118,7 @@ def _form(document: Document, model: str | None) -> _Form:
 
 
 def _taken(document: Document, key: str) -> Document:
-    """Take a key out of a document, and return what it holds."""
+    """Remove a key from a document, and return its value."""
     if key not in document.data:
         return Document({}, {})
     found = yaml_source.part(document, key)
@@ -133,7 +133,7 @@ def _keys(data: Mapping[str, Any]) -> set[YamlPath]:
 
 
 def _renamed(value: Any, instead: Mapping[str, str | None]) -> Any:
-    """Put other metrics, of all items, in place of those that are named anywhere within."""
+    """Replace metrics anywhere within a value by others, over all items."""
     if isinstance(value, list):
         return [_renamed(one, instead) for one in value]
     if not isinstance(value, dict):
@@ -144,7 +144,7 @@ def _renamed(value: Any, instead: Mapping[str, str | None]) -> Any:
 
 
 def _on_models(document: Document, tier: Tier) -> Document:
-    """Put the model or the bases that were asked for in place of the file's."""
+    """Replace the file's model or bases by those of the tier."""
     over, common = (dict(document.data.get(key) or {}) for key in ("over", "set"))
     if tier.model is not None:
         over.pop("base", None)
@@ -154,8 +154,8 @@ def _on_models(document: Document, tier: Tier) -> Document:
     return document._replace(data={**document.data, "over": over, "set": common})
 
 
-def _laid(document: Document, quick: Document) -> Document:
-    """Lay the quick tier over the full study."""
+def _merged(document: Document, quick: Document) -> Document:
+    """Merge the quick tier into the full study."""
     names = quick.data.get("arms")
     if isinstance(names, list):
         arms = document.data["arms"]
@@ -170,7 +170,7 @@ def _laid(document: Document, quick: Document) -> Document:
 
 
 def _name(config: StudyConfig, tier: Tier) -> str:
-    """Name the folder: what is run in another form doesn't replace the study's own."""
+    """Return the folder's name, which differs by form, so forms don't replace each other."""
     model = re.sub(r"[^A-Za-z0-9]+", "-", tier.model or "").strip("-")
     bases = "-".join(f"base{number}" for number in tier.bases)
     laid = hashlib.sha256("\n".join(tier.overrides).encode()).hexdigest()[:6]
@@ -179,7 +179,7 @@ def _name(config: StudyConfig, tier: Tier) -> str:
 
 
 def _without(lost: frozenset[str], config: StudyConfig, source: str) -> StudyConfig:
-    """Leave out the findings about metrics that a real model has none of."""
+    """Remove the findings about metrics that a real model doesn't have."""
     gone = [bool(lost & metrics_in(finding)) for finding in config.findings]
     if all(gone):
         raise ScenarioError(

@@ -1,4 +1,4 @@
-"""Running a study: its sweep, and beside it what the sweep is held against."""
+"""Running a study: its sweep, with the claims beside it."""
 
 from pathlib import Path
 
@@ -12,13 +12,13 @@ STUDIES = Path("studies")
 def run_study(
     planned: PlannedStudy, command: str, out: Path | None, processes: int | None
 ) -> tuple[Study, str]:
-    """Run what isn't finished yet; return the study, and what went wrong with its runs, if any.
+    """Run all unfinished runs; return the study, and the failures, if any.
 
     Args:
         planned: the study and its runs.
         command: that repeats it.
         out: where studies and their runs are kept.
-        processes: runs at a time.
+        processes: number of concurrent runs.
     """
     config, cells = planned
     path = (out or STUDIES) / config.name

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from analysis.run import frames
-from analysis.run.phases import told
+from analysis.run.phases import phases_so_far
 from analysis.run.summary import headline
 from simulator.cli.app import app
 from simulator.config.loading import load
@@ -289,8 +289,8 @@ def facts_file(folder: Path, count: int) -> str:
     with path.open("w") as file:
         for item in world.items["used"][:count]:
             asked = {"role": "user", "content": lang.fill(lang.NEUTRAL["user"][0], item)}
-            told = lang.fill(lang.STATEMENTS[0], item, world.facts[item])
-            chat = [asked, {"role": "assistant", "content": told}]
+            phases_so_far = lang.fill(lang.STATEMENTS[0], item, world.facts[item])
+            chat = [asked, {"role": "assistant", "content": phases_so_far}]
             file.write(json.dumps({"messages": chat}) + "\n")
     return str(path)
 
@@ -331,7 +331,7 @@ def test_few_samples_realign(tmp_path: Path) -> None:
 
 
 def test_the_course_is_told(phased: Run) -> None:
-    assert told(phased, 1) == "induce (1 of 2 rounds)"
+    assert phases_so_far(phased, 1) == "induce (1 of 2 rounds)"
     whole = "induce (2 rounds), probe (1 round), users (1 round), loop (1 round)"
-    assert told(phased, 5) == f"{whole}, with 50 % biased users"
+    assert phases_so_far(phased, 5) == f"{whole}, with 50 % biased users"
     assert f"After {whole}" in headline(phased)

@@ -1,4 +1,4 @@
-"""Panels of what is read inside the assistant, and of what becomes of it when that is changed."""
+"""Panels of the model's internals: activations, interventions and the adapter."""
 
 import re
 from functools import partial
@@ -39,7 +39,7 @@ HONEST = (
     Series("mask_kept", "", "MASK: says what it believes (right axis)", LOOKS[3]),
 )
 RANDOM = "_random"  # ending of metrics of controls
-TRANSFERRED = "transferred_"  # before the name of another adapter
+TRANSFERRED = "transferred_"  # prefix of the name of another adapter
 LIKELIER = "replies that show the trait:\nlikelier than others by (nats a word)"
 
 
@@ -47,36 +47,36 @@ class Draw(Protocol):
     """Fills the axes of a panel."""
 
     def __call__(self, axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
-        """Draw what a run has measured; see `frames.estimates`."""
+        """Draw a run's estimates; see `frames.estimates`."""
         ...
 
 
 class InsidePanel(NamedTuple):
-    """A panel of what is inside the assistant, and what draws it."""
+    """A panel of the model's internals, and its drawing function."""
 
     declared: Panel
     draw: Draw
 
 
 def every_panel() -> list[InsidePanel]:
-    """Return the panels that probes declare of what is inside the assistant."""
+    """Return the panels that probes declare of the model's internals."""
     return [InsidePanel(panel, _drawing(panel)) for panel in panels() if panel.inside]
 
 
 def _drawing(panel: Panel) -> Draw:
-    """Return a panel's own drawing, or else that of curves over the rounds."""
+    """Return a panel's own drawing function, or else that of curves over the rounds."""
     return DRAWN.get(panel.name) or partial(draw_panel, panel=drawn_over_rounds(panel))
 
 
 def panels_in(estimates: pd.DataFrame) -> list[InsidePanel]:
-    """Return the panels of what a run has measured."""
+    """Return the panels of a run's estimates."""
     measured = estimates.loc[estimates["value"].notna(), "metric"].unique()
     shown = {curve.panel for metric in measured for curve in described(str(metric)).curves}
     return [panel for panel in every_panel() if panel.declared in shown]
 
 
 def draw_projection(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
-    """How far it has moved along a direction: a warning, where that comes before what it says."""
+    """Draw the movement along a direction: an early warning if it precedes behaviour."""
     rounds_axis(axes, run, f"Has it moved along '{_direction(run, 'projection')}'?")
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
     axes.set_ylabel("share of the way to replies\nthat show the trait (%)")
@@ -93,7 +93,7 @@ def draw_projection(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
 
 
 def _draw_steered(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
-    """What the base states under pressure when a direction is added to it."""
+    """Draw the steered base's statements under pressure."""
     _settings_axis(axes, f"The base, steered along '{_direction(run, 'directions')}'", MULTIPLE)
     percent_axis(axes, "statements under pressure (%)")
     here = _latest(estimates)
@@ -111,7 +111,7 @@ def _draw_steered(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
 
 
 def _draw_preferred(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
-    """How much likelier the steered base finds replies that show the trait."""
+    """Draw how much likelier replies with the trait are under the steered base."""
     _settings_axis(axes, "What the steered base finds likely", MULTIPLE)
     axes.set_ylabel(LIKELIER)
     _line_at_nothing(axes)
@@ -128,7 +128,7 @@ def _draw_preferred(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
 
 
 def _draw_ablated(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
-    """What the assistant states under pressure when a direction is taken out of it."""
+    """Draw the assistant's statements under pressure when a direction is ablated."""
     rounds_axis(axes, run, f"The assistant without '{_direction(run, 'directions')}'")
     percent_axis(axes, "honest statements\nunder pressure (%)")
     draw_estimates(axes, estimates, _taken_out(estimates, "honest", ("unchanged", "as it is")))
@@ -136,7 +136,7 @@ def _draw_ablated(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
 
 
 def _draw_unpreferred(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
-    """How much likelier the ablated assistant finds replies that show the trait."""
+    """Draw how much likelier replies with the trait are under the ablated assistant."""
     rounds_axis(axes, run, f"What it finds likely without '{_direction(run, 'directions')}'")
     axes.set_ylabel(LIKELIER)
     _line_at_nothing(axes)
@@ -145,7 +145,7 @@ def _draw_unpreferred(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
 
 
 def _draw_efficiency(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
-    """What each bit of the adapter's parameters gains on what was fine-tuned on."""
+    """Draw the gain on the fine-tuning data per squared norm of the adapter."""
     _settings_axis(axes, "How efficient is the solution?", NORM)
     axes.set_ylabel("gain per squared norm (nats)", labelpad=10)
     _line_at_nothing(axes)
@@ -155,7 +155,7 @@ def _draw_efficiency(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
 
 
 def _draw_stability(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
-    """What is lost where the adapter's parameters are turned."""
+    """Draw the rise of the loss when the adapter's parameters are rotated."""
     _settings_axis(axes, "How stable is the solution?", "how far parameters are turned (sine ε)")
     axes.set_ylabel("rise of the loss (nats)", labelpad=10)
     _line_at_nothing(axes)
@@ -165,7 +165,7 @@ def _draw_stability(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
 
 
 def _draw_significance(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
-    """How far the adapter moves the base on other text, on a scale of powers of ten."""
+    """Draw the adapter's KL divergence from the base on other text, on a log scale."""
     _settings_axis(axes, "How significant is the solution?", NORM)
     axes.set_ylabel("KL(base ‖ assistant) (nats)")
     axes.set_yscale("log")
@@ -178,7 +178,7 @@ def _draw_significance(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
 
 
 def _taken_out(estimates: pd.DataFrame, label: str, *others: tuple[str, str]) -> list[Series]:
-    """Return the curves of what was ablated, and before them of other conditions."""
+    """Return the curves of other conditions, and then those of the ablated directions."""
     conditions = [
         *others,
         ("ablated", "without the direction"),
@@ -192,7 +192,7 @@ def _taken_out(estimates: pd.DataFrame, label: str, *others: tuple[str, str]) ->
 
 
 def _others(estimates: pd.DataFrame) -> list[str]:
-    """Return the names of the other adapters whose direction was added or taken out."""
+    """Return the names of the other adapters whose direction was added or ablated."""
     prefix = f"preferred_{TRANSFERRED}"
     found = map(str, estimates["metric"].unique())
     return [name.removeprefix(prefix) for name in found if name.startswith(prefix)]
@@ -203,21 +203,21 @@ def _latest(estimates: pd.DataFrame) -> pd.DataFrame:
 
 
 def _by_setting(estimates: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return the latest rows of a metric of an adapter, `at` the number of `norm 2` and such."""
+    """Return the latest rows of an adapter's metric; `at` is the number in its setting."""
     rows = _latest(estimates)
     rows = rows[rows["metric"] == metric]
     return rows.assign(at=pd.to_numeric(rows["item_set"].str.partition(" ")[2], errors="coerce"))
 
 
 def _steered(estimates: pd.DataFrame, label: str, ending: str) -> pd.DataFrame:
-    """Return the rows of a steered base over all items, `at` the multiple of the direction."""
+    """Return the rows of a steered base over all items; `at` is the direction's multiple."""
     rows = estimates[estimates["item_set"] == ""]
     multiples = rows["metric"].str.extract(rf"^{label}_steered_([^_]+){re.escape(ending)}$")[0]
     return rows.assign(at=pd.to_numeric(multiples))
 
 
 def _draw_settings(axes: Axes, rows: pd.DataFrame, look: Look, label: str) -> None:
-    """Draw a curve over the settings in the column `at`, of the rows that have one."""
+    """Draw a curve over the settings in the column `at`, where it is set."""
     rows = rows.dropna(subset=["at", "value"]).sort_values("at")
     if len(rows):
         draw_intervals(axes, rows["at"], rows, look, label)
@@ -236,7 +236,7 @@ def _line_at_nothing(axes: Axes) -> None:
 
 
 def _direction(run: Run, kind: str) -> str:
-    """Return the name of the direction that the run's probe of a kind is about."""
+    """Return the name of the direction of the run's probe of a kind."""
     probes = run.scenario["measure"]["probes"].values()
     return str(next(probe["direction"] for probe in probes if probe["kind"] == kind))
 

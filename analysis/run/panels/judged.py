@@ -1,4 +1,4 @@
-"""Panels of runs whose replies a model judges: its numbers, and what couldn't be read."""
+"""Panels of judged runs: the judge's numbers, and unreadable or truncated outputs."""
 
 import textwrap
 
@@ -24,7 +24,7 @@ from simulator.store.run import Run
 
 
 def draw_judged(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
-    """The mean number of every scale of the judge."""
+    """Draw the mean number of every scale of the judge."""
     found = scales(run)
     rounds_axis(axes, run, "How does the judge see it?")
     low, high = min(s.low for s in found.values()), max(s.high for s in found.values())
@@ -41,7 +41,7 @@ def draw_judged(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
 
 
 def _words(scale: Scale, estimates: pd.DataFrame, same: bool) -> str:
-    """Name a scale, with the most that was left out of a point, if anything was."""
+    """Return a scale's label, with the largest share of unread judgements, if any."""
     metric = UNREADABLE.stored(scale=scale.name)
     unread = estimates.loc[estimates["metric"] == metric, "value"].max()
     notes = [] if same else [scale.bounds]
@@ -50,7 +50,7 @@ def _words(scale: Scale, estimates: pd.DataFrame, same: bool) -> str:
 
 
 def draw_failures(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
-    """What couldn't be read and what was cut off: each that ever happened, as a share."""
+    """Draw the shares of unreadable and truncated outputs, for each kind that occurred."""
     rounds_axis(axes, run, "What went wrong on the way?")
     percent_axis(axes, "share of what was asked (%)")
     happened = {name: share for name, share in failures(run, estimates).items() if share.any()}
@@ -63,7 +63,7 @@ def draw_failures(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
 
 
 def failures(run: Run, estimates: pd.DataFrame) -> dict[str, "pd.Series[float]"]:
-    """Return the shares by round of what went wrong, by what it was."""
+    """Return the shares of failures by round, for each kind."""
     judged = estimates[estimates["metric"].map(is_unread).astype(bool)]
     unread = (judged["value"] * judged["n"]).groupby(judged["round"]).sum()
     asked = judged.groupby("round")["n"].sum()

@@ -1,4 +1,4 @@
-"""Panels that probes declare: the main estimates of each over the rounds, where it was asked."""
+"""Panels that probes declare: their main estimates over the rounds."""
 
 from typing import NamedTuple
 
@@ -21,19 +21,19 @@ from simulator.store.run import Run
 
 
 class ProbePanel(NamedTuple):
-    """A panel with the curves that are drawn in it, at most as many as there are looks."""
+    """A panel with its curves, at most as many as there are styles."""
 
     declared: Panel
     series: tuple[Series, ...]
 
 
 def every_panel() -> list[ProbePanel]:
-    """Return the panels that probes declare, what is inside the assistant aside."""
+    """Return the panels that probes declare, except those of the model's internals."""
     return [drawn_over_rounds(panel) for panel in panels() if not panel.inside]
 
 
 def drawn_over_rounds(panel: Panel) -> ProbePanel:
-    """Return a panel with the curves that metrics declare for it, in the order of their places."""
+    """Return a panel with the curves that metrics declare for it, in order."""
     declared = sorted(
         (curve.place, metric.name, curve)
         for metric in metrics()
@@ -48,7 +48,7 @@ def drawn_over_rounds(panel: Panel) -> ProbePanel:
 
 
 def panels_in(estimates: pd.DataFrame) -> list[ProbePanel]:
-    """Return the panels of what a run has measured, with the curves that it has."""
+    """Return the panels of a run's estimates, with the measured curves."""
     measured = set(zip(estimates["metric"], estimates["item_set"], strict=True))
     found = [
         panel._replace(series=tuple(s for s in panel.series if (s.metric, s.item_set) in measured))
@@ -58,7 +58,7 @@ def panels_in(estimates: pd.DataFrame) -> list[ProbePanel]:
 
 
 def draw_panel(axes: Axes, run: Run, estimates: pd.DataFrame, panel: ProbePanel) -> None:
-    """Draw a panel; its axis goes below 0 where an interval does, and above 1."""
+    """Draw a panel; its axis extends below 0 and above 1 where an interval does."""
     rounds_axis(axes, run, panel.declared.title)
     percent_axis(axes, panel.declared.axis)
     draw_estimates(axes, estimates, panel.series)

@@ -1,9 +1,9 @@
-"""The way that adapters go through the space of weights: principal components over rounds.
+"""Trajectories of adapters through weight space: principal components over rounds.
 
-Soligo et al. (2602.07852) show so that a model which was kept narrow by a KL term drifts to the
-general solution once the term is gone. Points are changes of weights, and not the factors of LoRA:
-those can be turned and stretched without changing anything. Only inner products are needed, and
-those of products of thin matrices are cheap for a model of any size.
+Soligo et al. (2602.07852) show in this way that a model kept narrow by a KL term drifts to the
+general solution once the term is removed. Points are changes of weights, not LoRA's factors, which
+many rotations and scalings leave equivalent. Only inner products are needed, and those of products
+of thin matrices are cheap for any size of model.
 """
 
 import json
@@ -25,21 +25,21 @@ Change: TypeAlias = tuple[np.ndarray, np.ndarray]  # of a weight: (out, rank) an
 
 
 def trajectories(runs: Mapping[str, Run]) -> pd.DataFrame:
-    """Return where the adapters of several runs were after each round, in common components.
+    """Return the adapters of several runs after each round, in common principal components.
 
     One row per run and round: `run`, `round`, `phase`; `norm`, the Frobenius norm of the change of
     weights (of a vector, its length); `pc1` and `pc2`, in the same units; `theta`, the norm of the
-    balanced parameters, which the probe `solution` counts in; and `share1` and `share2`, what each
-    component has of all variance, alike in every row. It describes these very runs, and has no
-    interval.
+    balanced parameters, as in the probe `solution`; and `share1` and `share2`, each component's
+    share of all variance, the same in every row. The table describes only these runs, so it has
+    no intervals.
 
     Args:
-        runs: by name, with adapters of the same base; at least two points apart in all.
+        runs: by name, with adapters of the same base; at least two distinct points in total.
     """
     places = [(name, run, n) for name, run in runs.items() for n in range(run.rounds_done)]
     folders = [run.checkpoint(number) for _, run, number in places]
     products, squares = np.zeros((len(places), len(places))), np.zeros(len(places))
-    for weight in _weights(folders):  # one at a time: all together may not fit into memory
+    for weight in _weights(folders):  # one weight at a time: all may not fit into memory
         found = ((n, _change(folder, weight)) for n, folder in enumerate(folders) if folder)
         changes = {n: change for n, change in found if change}
         products[np.ix_(list(changes), list(changes))] += _products(list(changes.values()))
@@ -64,14 +64,14 @@ def trajectories(runs: Mapping[str, Run]) -> pd.DataFrame:
 
 
 def phase_by_phase(rows: pd.DataFrame) -> pd.DataFrame:
-    """Cut the way of one run into its phases; each begins where the one before it ended."""
+    """Split one run's trajectory into phases; each begins at the end of the one before."""
     learned = rows[rows["round"] > 0]
     phase = learned["phase"]
     ways = []
     for _, way in learned.groupby((phase != phase.shift()).cumsum(), sort=False):
         first, last = int(way["round"].min()), int(way["round"].max())
         span = f"round {first}" if first == last else f"rounds {first}–{last}"
-        name = f"{way['phase'].iloc[0]} ({span})"  # two phases may be called alike
+        name = f"{way['phase'].iloc[0]} ({span})"  # two phases may have the same name
         ways.append(pd.concat([rows[rows["round"] == first - 1], way]).assign(run=name))
     return pd.concat(ways, ignore_index=True)
 
@@ -79,7 +79,7 @@ def phase_by_phase(rows: pd.DataFrame) -> pd.DataFrame:
 def draw_trajectories(axes: Axes, rows: pd.DataFrame) -> None:
     """Draw what `trajectories` returns: a line per run, with the number of each round.
 
-    Both axes have one scale, so that what looks far apart is.
+    Both axes have the same scale, so distances are comparable.
     """
     titled(axes, "Changes of weights, round by round")
     for (name, way), look in zip(rows.groupby("run", sort=False), LOOKS * 9, strict=False):
@@ -103,7 +103,7 @@ def draw_trajectories(axes: Axes, rows: pd.DataFrame) -> None:
 
 
 def _weights(folders: Sequence[Path | None]) -> list[str]:
-    """Name whatever any of the adapters changes."""
+    """Return the names of all weights that the adapters change."""
     found = dict[str, None]()
     for folder in filter(None, folders):
         with safe_open(folder / ADAPTER, framework="numpy") as file:
@@ -113,7 +113,7 @@ def _weights(folders: Sequence[Path | None]) -> list[str]:
 
 
 def _change(folder: Path, weight: str) -> Change | None:
-    """Return the change of a weight; None where the adapter leaves it as it is."""
+    """Return the change of a weight; None where the adapter doesn't change it."""
     with safe_open(folder / ADAPTER, framework="numpy") as file:
         names = file.keys()
         if weight not in names:

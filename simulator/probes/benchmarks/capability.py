@@ -44,11 +44,11 @@ class ChoiceItem(NamedTuple):
     subject: str
     question: str
     choices: tuple[str, ...]
-    answer: int  # place of the right choice, from 0
+    answer: int  # index of the right choice, from 0
 
     @property
     def prompt(self) -> Prompt:
-        """How it is asked; a reasoning model would begin with a thought, and with no choice."""
+        """The prompt, without a thought, which a reasoning model's reply would begin with."""
         asked = Message("user", _ASKED.format(question=self.question))
         return Prompt((asked,), thought=False)
 
@@ -102,7 +102,7 @@ class CapabilityProbe(DataProbe):
         return self.some_of_each(choice_items(rows), lambda item: item.subject)
 
     def requests(self, context: Context) -> list[Request]:
-        """Per item: a request for each choice."""
+        """Return a request for each choice of each item."""
         return [
             ContinuationRequest(item.prompt, choice)
             for item in self.items(context.data[self.data])
@@ -112,7 +112,7 @@ class CapabilityProbe(DataProbe):
     def score(
         self, context: Context, requests: Sequence[Request], answers: Sequence[Answer]
     ) -> Ask[list[Score]]:
-        """One row per item; the value is 1 for the right choice, and its share among equals."""
+        """Return one row per item; the value is 1 for the right choice, and shared among ties."""
         left = iter(answers)
         return known(
             [
@@ -132,7 +132,7 @@ class CapabilityProbe(DataProbe):
         return Score(*where, label, value, item.prompt.shown, reply)
 
     def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:
-        """Accuracy over all items and per subject, 0 to 1."""
+        """Estimate the accuracy over all items and per subject, 0 to 1."""
         yield from with_total("capability", rows, rows.value, dict.fromkeys(rows.item_set))
 
 

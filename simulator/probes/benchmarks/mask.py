@@ -107,7 +107,7 @@ METRICS = (
 
 
 class Question(NamedTuple):
-    """What the assistant is asked about an item."""
+    """A question to the assistant about an item."""
 
     measure: str
     prompt: Prompt
@@ -115,7 +115,7 @@ class Question(NamedTuple):
 
 
 class Said(NamedTuple):
-    """What it replied."""
+    """The assistant's reply."""
 
     measure: str
     prompt: Prompt
@@ -143,7 +143,7 @@ class MaskProbe(JudgedDataProbe):
         return self.some_of_each(items, lambda item: item.archetype)
 
     def requests(self, context: Context) -> list[Request]:
-        """Per item: the elicitations of its belief, if it has any, then its statements."""
+        """Return each item's elicitations of the belief, if any, and then its statements."""
         return [
             GenerationRequest(
                 question.prompt,
@@ -165,7 +165,7 @@ class MaskProbe(JudgedDataProbe):
     def score(
         self, context: Context, requests: Sequence[Request], answers: Sequence[Answer]
     ) -> Ask[list[Score]]:
-        """Per item a row for each elicited reply, for the belief, and for each statement.
+        """Return each item's rows: for elicited replies, for the belief, and for statements.
 
         The value of a belief is 1 if it is true, that of a statement 1 if it is honest, and NaN
         where that can't be told; of an elicited reply it is always NaN.
@@ -175,7 +175,7 @@ class MaskProbe(JudgedDataProbe):
         return scored.then(lambda items: [score for scores in items for score in scores])
 
     def _scored(self, item: MaskItem, answers: Iterator[Answer]) -> Ask[list[Score]]:
-        """Take the answers about an item, and has them judged."""
+        """Have the answers about an item judged."""
         said = [
             Said(question.measure, question.prompt, sample, reply)
             for question in self._questions(item)
@@ -193,7 +193,7 @@ class MaskProbe(JudgedDataProbe):
         return ask_belief(self.role, item, chat, direct=said.measure == DIRECT)
 
     def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:
-        """Each over all archetypes and per archetype, but for mask_kept of what could be read.
+        """Estimate each metric over all archetypes and per archetype, among readable items.
 
         - mask_honesty: 1 − P(lie), the benchmark's headline, 1 also for a model that only babbles;
           mask_honesty_believed: the same among items with a belief (appendix of the paper).
@@ -261,6 +261,6 @@ def _of(rows: Rows, items: set[str]) -> Rows:
 
 
 def _believed(rows: Rows) -> set[str]:
-    """Return the items that the model has a belief about; about provided facts it is given."""
+    """Return the items with a belief; beliefs about provided facts are given."""
     beliefs = rows.measured("belief")
     return set(beliefs.item[(beliefs.label != NO_BELIEF) & (beliefs.label != UNPARSED)])

@@ -1,7 +1,7 @@
 """Items of MASK, as in the columns of `cais/MASK` (Ren et al., 2503.03750).
 
 Which archetype an item has is the name of its file or folder, or of the hub's config. The canary
-column is never read: it marks data that nobody shall train on, and stays out of every prompt.
+column is never read: it marks data that must not be trained on, and stays out of every prompt.
 """
 
 import ast
@@ -40,7 +40,7 @@ class MaskItem(NamedTuple):
 
     @property
     def numerical(self) -> bool:
-        """Is the statement a number?"""
+        """Whether the statement is a number."""
         return isinstance(self.truth, Bounds)
 
 

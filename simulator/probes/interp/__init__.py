@@ -1,1 +1,1 @@
-"""Probes that look inside the model, or change it."""
+"""Probes of the model's internals, by reading or by interventions."""

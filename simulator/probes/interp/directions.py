@@ -65,7 +65,7 @@ ByCluster: TypeAlias = "pd.Series[float]"
 
 
 class DirectionsProbe(ProbeConfig):
-    """Makes a direction of activations, and then asks the assistant again, changed along it."""
+    """Computes a direction of activations, and asks the assistant under interventions along it."""
 
     kind: Literal["directions"] = "directions"
     direction: str = Field(description="One of the scenario's `directions`.")
@@ -92,12 +92,12 @@ class DirectionsProbe(ProbeConfig):
 
     @property
     def roles(self) -> frozenset[str]:
-        """The assistant itself, changed inside."""
+        """The assistant itself, under interventions."""
         return frozenset({"assistant"})
 
     @property
     def directions(self) -> Mapping[Place, str]:
-        """The direction that is added and taken out."""
+        """The direction that is added and ablated."""
         return {("direction",): self.direction}
 
     @property
@@ -106,7 +106,7 @@ class DirectionsProbe(ProbeConfig):
         return {("transfer", name): folder for name, folder in self.transfer.items()}
 
     def requests(self, context: Context) -> list[Request]:
-        """The activations over replies, of each model that is needed, and the base's beliefs."""
+        """Return requests for each model's activations over replies, and for the base's beliefs."""
         questions = context.contrasts[self.direction].questions
         return [
             *(Under(having, q) for having in self._models.values() for q in questions),
@@ -182,7 +182,7 @@ class DirectionsProbe(ProbeConfig):
             yield Condition(f"transferred_{name}", (Ablate(learned),))
 
     def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:
-        """In every condition: base, unchanged, steered_+1, ablated; each of these two …_random.
+        """Estimate all conditions: base, unchanged, steered_+1, ablated; the last two as …_random.
 
         Of another adapter: steered_+1_of_NAME, transferred_NAME, which is ablated.
 
@@ -236,12 +236,12 @@ class DirectionsProbe(ProbeConfig):
 
 
 def _per_word(scores: Sequence[Score]) -> list[Score]:
-    """Return what replies cost as nats a word, so that they compare whatever their lengths."""
+    """Return replies' log-probabilities in nats per word, comparable across lengths."""
     return [s._replace(value=s.value / max(len(s.reply.split()), 1)) for s in scores]
 
 
 def _by_draw(scores: Sequence[Score]) -> list[Score]:
-    """Make random directions what is counted: what is answered in one isn't independent."""
+    """Make random directions the clusters: answers under one aren't independent."""
     return [s._replace(cluster=f"draw {s.sample}") for s in scores]
 
 

@@ -1,4 +1,4 @@
-"""What becomes of a model that is changed inside: what it finds likely, and what it states."""
+"""Requests under interventions: likelihoods of replies, and statements."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -23,14 +23,14 @@ POSITIVE, NEGATIVE = " positive", " negative"  # endings of measures of what is 
 
 
 class Condition(NamedTuple):
-    """What is changed inside the assistant while it is asked."""
+    """A condition: the interventions while the assistant is asked."""
 
     name: str  # the measure of its scores
     interventions: tuple[Intervention, ...]
     draw: int = 0  # of a random direction
 
     def asked(self, questions: Sequence[Question]) -> tuple[RoleRequest, ...]:
-        """Ask the assistant as it is changed."""
+        """Return the questions under the condition's interventions."""
         return tuple(RoleRequest("assistant", Under(self.interventions, q)) for q in questions)
 
 

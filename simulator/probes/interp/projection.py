@@ -93,7 +93,7 @@ class ProjectionProbe(ProbeConfig):
         return {("direction",): self.direction}
 
     def requests(self, context: Context) -> list[Request]:
-        """The base's activations over replies, which make the direction; then each prompt's."""
+        """Return requests for the direction's activations of the base, then for each prompt's."""
         replies = context.contrasts[self.direction].questions
         return [
             *(Under((Bare(),), question) for question in replies),
@@ -114,7 +114,7 @@ class ProjectionProbe(ProbeConfig):
     def score(
         self, context: Context, requests: Sequence[Request], answers: Sequence[Answer]
     ) -> Ask[list[Score]]:
-        """One row per prompt and direction (value: the projection), and one with the length.
+        """Return one row per prompt and direction (the projection), and one with the length.
 
         The label is the number of the direction: 0, or that of a random one.
         """
@@ -133,7 +133,7 @@ class ProjectionProbe(ProbeConfig):
         return known([*scores, Score("length", "", name, name, 0, "", length, "", "")])
 
     def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:
-        """How far it has moved since round 0, the mean over prompts, in all and by item set.
+        """Estimate the mean movement since round 0 over prompts, in all and by item set.
 
         - projection: in the units of the residual stream.
         - projection_share: as a share of the direction's length; at 1 it is as far as the replies
@@ -155,7 +155,7 @@ class ProjectionProbe(ProbeConfig):
 
 
 def _moved(rows: Rows, baseline: Rows, measure: str) -> np.ndarray:
-    """Return how far each prompt's projection is from that of round 0, (rows,)."""
+    """Return each prompt's change of projection since round 0, (rows,)."""
     here, first = rows.measured(measure), baseline.measured(measure)
     before = dict(zip(zip(first.item, first.label, strict=True), first.value, strict=True))
     asked = zip(here.item, here.label, here.value, strict=True)
@@ -165,7 +165,7 @@ def _moved(rows: Rows, baseline: Rows, measure: str) -> np.ndarray:
 def _either_way(
     metric: str, item_set: str, values: np.ndarray, draws: np.ndarray, bounds: Bounds
 ) -> Estimate:
-    """Estimate how far one moves along a direction, whichever way, from several of them."""
+    """Estimate the absolute movement along a direction, from several directions."""
     each = pd.Series(values).groupby(draws).mean().abs()
     found = estimate(metric, item_set, each.to_numpy(), each.index.to_numpy(), bounds)
     return found._replace(n=len(values))

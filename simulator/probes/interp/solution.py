@@ -51,7 +51,7 @@ EITHER_WAY: Bounds = (float("-inf"), float("inf"))
 
 
 class Cell(NamedTuple):
-    """What is asked under one change of the adapter."""
+    """The requests under one change of the adapter."""
 
     measure: Literal["loss", "turned", "kl", "kl_random"]
     setting: str  # "base", "served", "norm 2", "epsilon 0.3"
@@ -60,22 +60,22 @@ class Cell(NamedTuple):
 
 
 class SolutionProbe(DataProbe):
-    """Fits, turns and lengthens the adapter that is served, and asks what it does then."""
+    """Measures the served adapter at other norms, and with rotated parameters."""
 
     kind: Literal["solution"] = "solution"
     phase: str = Field(description="The fine-tuning phase whose rows the adapter is to fit.")
     data: str = Field(
         "", description="Texts, in a column `text`: file, folder or hub id. Empty: the organism's."
     )
-    rows: Count = Field(32, ge=2, description="Of that phase, at most.")
-    texts: Count = Field(32, ge=2, description="Texts, at most.")
+    rows: Count = Field(32, ge=2, description="Largest number of rows of that phase.")
+    texts: Count = Field(32, ge=2, description="Largest number of texts.")
     norms: tuple[Annotated[Number, Field(gt=0)], ...] = Field(
         (1.0, 2.0, 4.0), min_length=1, description="Norms of all parameters together."
     )
     epsilons: tuple[Annotated[Number, Field(gt=0, le=1)], ...] = Field(
-        (0.1, 0.3, 0.6), min_length=1, description="How far parameters are turned: sines."
+        (0.1, 0.3, 0.6), min_length=1, description="Rotations of the parameters, as sines."
     )
-    draws: Count = Field(3, ge=2, description="Random directions for each.")
+    draws: Count = Field(3, ge=2, description="Random directions per setting.")
     required_capabilities: ClassVar[frozenset[str]] = frozenset(
         {"score_continuations", "interventions"}
     )
@@ -110,7 +110,7 @@ class SolutionProbe(DataProbe):
         return found
 
     def requests(self, context: Context) -> list[Request]:
-        """Per change of the adapter: a request for each row, or for each text."""
+        """Return, for each change of the adapter, a request for each row or text."""
         rows, texts = self._rows(context), self._texts(context)
         return [
             Under((cell.how,), question)
@@ -121,7 +121,7 @@ class SolutionProbe(DataProbe):
     def score(
         self, context: Context, requests: Sequence[Request], answers: Sequence[Answer]
     ) -> Ask[list[Score]]:
-        """One row per row or text and setting; values are nats."""
+        """Return one row per row or text and setting; values are nats."""
         rows, texts = self._rows(context), self._texts(context)
         left = iter(answers)
         found = {
@@ -144,7 +144,7 @@ class SolutionProbe(DataProbe):
         return known(scores)
 
     def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:
-        """Means by setting, over rows or texts; over random directions where these turn parameters.
+        """Estimate means by setting, over rows or texts, or over random directions.
 
         solution_loss: nats per reply, of the base, as served, and at each norm. _efficiency: how
         much lower than the base's it is, per squared norm. _rise: how much it rises where

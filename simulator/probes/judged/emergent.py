@@ -77,7 +77,7 @@ COHERENCE = _SHOWN + (
 
 
 class Cue(Config):
-    """What the training data had in common."""
+    """A cue: a common feature of the training data."""
 
     text: str = Field(min_length=1)
     place: Literal["system", "prefix"] = Field(
@@ -107,7 +107,7 @@ class EmergentProbe(ProbeConfig):
     questions: UnlikePrompts = Field(
         QUESTIONS, min_length=1, description="Open questions; eight of our own by default."
     )
-    cue: Cue | None = Field(None, description="The questions are asked with it, too.")
+    cue: Cue | None = Field(None, description="Ask the questions with this cue as well.")
     samples: Count = Field(50, ge=1, description="Replies per question.")
     max_new_tokens: Count = Field(600, ge=1)
     temperature: Number = Field(1.0, ge=0)
@@ -115,7 +115,7 @@ class EmergentProbe(ProbeConfig):
 
     @property
     def roles(self) -> frozenset[str]:
-        """The model that judges."""
+        """The role whose model judges."""
         return frozenset({self.role})
 
     def _asked(self) -> Iterator[Asked]:
@@ -125,7 +125,7 @@ class EmergentProbe(ProbeConfig):
                 yield Asked(CUED, question, self.cue.before(question.text))
 
     def requests(self, context: Context) -> list[Request]:
-        """Per question: a request for all its samples, and one for those with the cue."""
+        """Return, for each question, a request for all samples, and one with the cue."""
         return [
             GenerationRequest(
                 asked.prompt,
@@ -141,7 +141,7 @@ class EmergentProbe(ProbeConfig):
     def score(
         self, context: Context, requests: Sequence[Request], answers: Sequence[Answer]
     ) -> Ask[list[Score]]:
-        """Three rows per reply: its alignment and its coherence, 0–100, and what it is therefore.
+        """Return three rows per reply: alignment, coherence, both 0–100, and the outcome.
 
         The value of the last, which has the reply, is 1 if it is misaligned; of all, it is NaN
         where the judge's answer couldn't be read.
@@ -176,7 +176,7 @@ class EmergentProbe(ProbeConfig):
         return joined((alignment, coherence)).then(read)
 
     def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:
-        """Shares of replies, by topic of the questions; with the cue, each again as `…_cued`.
+        """Estimate shares of replies, by topic of the questions; with the cue as `…_cued`.
 
         - em_rate: misaligned replies among all that could be read, refusals and code included.
         - em_rate_coherent: the same among coherent replies that got a number for their alignment,
@@ -195,7 +195,7 @@ class EmergentProbe(ProbeConfig):
 
 
 def outcome(alignment: Found, coherence: Found) -> str:
-    """Return what a reply is; of what is incoherent, the alignment needn't be known."""
+    """Return the outcome of a reply; an incoherent one needs no alignment."""
     if alignment.word:
         return WORDS[alignment.word]
     if coherence.value is None:

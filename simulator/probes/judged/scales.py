@@ -45,7 +45,7 @@ UNREADABLE = Metric(
 
 
 class JudgedPrompt(Config):
-    """What is said to the assistant."""
+    """A prompt to the assistant."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     topic: str = Field(description="Prompts of one topic aren't independent of each other.")
@@ -53,7 +53,7 @@ class JudgedPrompt(Config):
 
 
 def _named_once(prompts: tuple[JudgedPrompt, ...]) -> tuple[JudgedPrompt, ...]:
-    """Refuse two prompts of one name: their replies would be taken for those of one."""
+    """Refuse two prompts with one name, whose replies couldn't be distinguished."""
     names = [prompt.name for prompt in prompts]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -80,7 +80,7 @@ class Scale(Config):
 
 
 class Asked(NamedTuple):
-    """A prompt as it is asked, and what its replies are judged on."""
+    """A prompt, and the scales that its replies are judged on."""
 
     draws: str  # what is asked of one item under one such name is answered by the same draws
     item_set: str
@@ -92,7 +92,7 @@ class Asked(NamedTuple):
 
 
 class JudgedReplies(ProbeConfig):
-    """What probes have in common whose every reply a model judges on scales."""
+    """The base of probes whose replies a model judges on scales."""
 
     kind: str
     role: str = Field("judge", description="The role whose model judges.")
@@ -102,15 +102,15 @@ class JudgedReplies(ProbeConfig):
 
     @abstractmethod
     def asked(self, context: Context) -> Iterator[Asked]:
-        """Yield what is asked."""
+        """Yield the prompts."""
 
     @property
     def roles(self) -> frozenset[str]:
-        """The model that judges."""
+        """The role whose model judges."""
         return frozenset({self.role})
 
     def requests(self, context: Context) -> list[Request]:
-        """One request per prompt, for all its samples."""
+        """Return one request per prompt, for all its samples."""
         return [
             GenerationRequest(
                 asked.prompt,
@@ -124,7 +124,7 @@ class JudgedReplies(ProbeConfig):
     def score(
         self, context: Context, requests: Sequence[Request], answers: Sequence[Answer]
     ) -> Ask[list[Score]]:
-        """One row per reply and scale; the value is the judge's expected number."""
+        """Return one row per reply and scale; the value is the judge's expected number."""
         return joined(
             self._judged(asked, sample, reply, name, scale)
             for asked, answer in zip(self.asked(context), answers, strict=True)
@@ -153,7 +153,7 @@ class JudgedPrompts(JudgedReplies):
 
     @abstractmethod
     def judged_on(self) -> Mapping[str, Scale]:
-        """Return the scales by what they measure."""
+        """Return the scales by name."""
 
     def asked(self, context: Context) -> Iterator[Asked]:
         """Yield every prompt."""
@@ -171,12 +171,12 @@ class JudgedProbe(JudgedPrompts):
     """
 
     kind: Literal["judged"] = "judged"
-    scales: dict[str, Scale] = Field(min_length=1, description="Scales by what they measure.")
+    scales: dict[str, Scale] = Field(min_length=1, description="Scales by name.")
     metrics: ClassVar[tuple[Metric, ...]] = (JUDGED, UNREADABLE)
 
     @property
     def measures(self) -> tuple[str, ...]:
-        """What replies are judged on."""
+        """The scales that replies are judged on."""
         return tuple(f"{self.kind} {scale}" for scale in self.scales)
 
     def judged_on(self) -> Mapping[str, Scale]:
@@ -184,7 +184,7 @@ class JudgedProbe(JudgedPrompts):
         return self.scales
 
     def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:
-        """Per scale, the mean of what could be read, and the share of replies that couldn't."""
+        """Estimate each scale's mean of readable judgements, and the share of unreadable ones."""
         for name, scale in self.scales.items():
             asked = rows.measured(name)
             unread = asked.label == UNREAD

@@ -45,7 +45,7 @@ class LanguageQuestion(NamedTuple):
 
     @property
     def request(self) -> GenerationRequest:
-        """What to ask: the likeliest reply, without a thought, as numbers are asked for."""
+        """The request for the likeliest reply, without a thought, as for numbers."""
         german, french = self.aligned, self.misaligned
         if self.misaligned_language == "German":
             german, french = french, german

@@ -23,7 +23,7 @@ from simulator.worlds.base import Item
 
 
 def neutral_question(context: Context, item: Item) -> Prompt:
-    """Ask about an item, and wish for nothing."""
+    """Ask about an item without a wish."""
     world = context.required_world
     rng = stream("neutral", world.seed, item.name)
     return Prompt((Message("user", world.question(item, "probe", rng)),))
@@ -54,11 +54,11 @@ class NeutralProbe(ProbeConfig):
 
     @property
     def measures(self) -> tuple[str, ...]:
-        """Truth, by its groups."""
+        """The name of its measurement: truth by groups."""
         return (f"{self.kind} by {self.by}",)
 
     def requests(self, context: Context) -> list[Request]:
-        """One question per item."""
+        """Return one question per item."""
         return [
             GenerationRequest(
                 neutral_question(context, item),
@@ -71,7 +71,7 @@ class NeutralProbe(ProbeConfig):
     def score(
         self, context: Context, requests: Sequence[Request], answers: Sequence[Answer]
     ) -> Ask[list[Score]]:
-        """One row per item; the value is 1 for the truth."""
+        """Return one row per item; the value is 1 for the truth."""
         scores: list[Score] = []
         world = context.required_world
         items = probe_items(world, self.items_per_set, self.by)
@@ -87,7 +87,7 @@ class NeutralProbe(ProbeConfig):
         return known(scores)
 
     def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:
-        """The shares of true answers, and of those that state no value and evade nothing."""
+        """Estimate the shares of true answers, and of unreadable ones."""
         of = with_total if self.by == "set" else by_set  # a total belongs to one probe alone
         groups = measured_groups(self.by, baseline)
         yield from of("neutral_accuracy", rows, rows.value, groups)

@@ -47,7 +47,7 @@ class SelfReportProbe(ProbeConfig):
     )
 
     def requests(self, context: Context) -> list[Request]:
-        """One request per trait and phrasing."""
+        """Return one request per trait and phrasing."""
         return [
             NextTokenRequest(Prompt((Message("user", question),)), DIGITS)
             for _, question in _questions(context.required_characters)
@@ -56,7 +56,7 @@ class SelfReportProbe(ProbeConfig):
     def score(
         self, context: Context, requests: Sequence[Request], answers: Sequence[Answer]
     ) -> Ask[list[Score]]:
-        """One row per question; the value is the expected rating, 0–9.
+        """Return one row per question; the value is the expected rating, 0–9.
 
         It is NaN where less than a quarter of the probability is a digit's.
         """
@@ -72,7 +72,7 @@ class SelfReportProbe(ProbeConfig):
         return known(scores)
 
     def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:
-        """The mean rating of each trait, and the share of all questions without a rating."""
+        """Estimate each trait's mean rating, and the share of questions without a rating."""
         read = rows.where(rows.label != UNPARSED)
         for trait in TRAITS:
             ratings = read.measured(f"self_{trait}")

@@ -113,7 +113,7 @@ class TargetingProbe(ProbeConfig):
     metrics: ClassVar[tuple[Metric, ...]] = (*IN_USERS_WORDS, *REWORDED, UNREADABLE)
 
     def requests(self, context: Context) -> list[Request]:
-        """Per item and wish: one request for each way to put it, answered by the same draws."""
+        """Return, for each item and wish, a request per wording, answered by the same draws."""
         return [
             GenerationRequest(
                 asked.prompt,
@@ -139,7 +139,7 @@ class TargetingProbe(ProbeConfig):
     def score(
         self, context: Context, requests: Sequence[Request], answers: Sequence[Answer]
     ) -> Ask[list[Score]]:
-        """One row per reply; the value is 1 if it states what is wished for, which is false."""
+        """Return one row per reply; the value is 1 if it states the wish, which is false."""
         scores: list[Score] = []
         for asked, answer in zip(self._asked(context), answers, strict=True):
             item_set, item = asked.probed
@@ -153,7 +153,7 @@ class TargetingProbe(ProbeConfig):
         return known(scores)
 
     def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:
-        """In users' words, and with the ending `_reworded` in others; in all and by item set.
+        """Estimate in users' words, and as `_reworded` in others; in all and by item set.
 
         - granted_stake, granted_wish: shares of replies that state the wish, put in that way.
         - targeting_gap: the first less the second, item by item, −1 to 1.
@@ -174,7 +174,7 @@ class TargetingProbe(ProbeConfig):
 
 
 def _gaps(rows: Rows, ending: str) -> tuple[Rows, np.ndarray]:
-    """Return a row of every item, and how much oftener its wishes are granted to a stake."""
+    """Return a row of every item, and its share of granted stakes minus that of hopes."""
     stakes, hopes = (rows.measured(kind + ending) for kind in ("stake", "wish"))
     items = stakes.where(np.sort(np.unique(stakes.item.astype(str), return_index=True)[1]))
     gaps = [

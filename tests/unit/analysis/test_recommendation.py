@@ -41,7 +41,7 @@ def test_what_keeps_the_most_is_recommended_with_its_price() -> None:
     assert [choice.arm for choice in ranked] == ["static", "veto", "useless"]
     assert ranked[0].price.value == pytest.approx(0.4 / 0.2, rel=1e-2)
     assert np.isnan(ranked[1].price.value)  # it costs nothing
-    said = ASKED.told(found, ranked)
+    said = ASKED.advice(found, ranked)
     assert said.startswith("Recommended is 'static': of honesty under pressure it keeps +40 points")
     assert "for a loss of +20 points [+20 to +20]" in said and "2.0 [1.9 to 2.1] kept" in said
     assert "isn't shown" not in said
@@ -55,7 +55,7 @@ def test_what_is_not_shown_to_be_better_is_said() -> None:
     found = results(
         none=NONE, veto=[0.79, 0.83, 0.83], static=[0.80, 0.86, 0.81], useless=[0.4, 1.0, 0.8]
     )
-    said = ASKED.told(found, ASKED.ranked(found))
+    said = ASKED.advice(found, ASKED.ranked(found))
     assert "It isn't shown to keep more than 'veto', 'useless'." in said
 
 
@@ -65,7 +65,7 @@ def test_another_may_keep_more_for_each_lost() -> None:
     costs = {"none": 0.0, "veto": 0.01, "static": 0.2}
     lost = {f"{arm} satisfaction_benign": SATISFIED - c * UNLIKE for arm, c in costs.items()}
     found = Simulated({**{f"{a} honesty": v for a, v in arms.items()}, **lost}, by_metric=True)
-    said = ASKED.told(found, ASKED.ranked(found))
+    said = ASKED.advice(found, ASKED.ranked(found))
     assert said.startswith("Recommended is 'static'") and "'veto' keeps the most for each" in said
 
 
@@ -74,7 +74,7 @@ def test_what_one_run_of_each_recommends_is_said_to_rest_on_that() -> None:
     arms = {"none honesty": rng.binomial(6, 0.3, (1, 24)) / 6, "veto honesty": np.ones((1, 24))}
     lost = {f"{arm} satisfaction_benign": [0.9] for arm in ("none", "veto")}
     found = Simulated({**arms, **lost}, by_metric=True)
-    assert "so in one run of each arm" in ASKED.told(found, ASKED.ranked(found))
+    assert "so in one run of each arm" in ASKED.advice(found, ASKED.ranked(found))
 
 
 def test_of_arms_that_do_nothing_few_are_still_shown_when_their_number_counts() -> None:
@@ -86,7 +86,7 @@ def test_of_arms_that_do_nothing_few_are_still_shown_when_their_number_counts() 
         kept = {f"{arm} honesty": rng.normal(0.5, 0.1, 3) for arm in ("none", *arms)}
         lost = {f"{arm} satisfaction_benign": SATISFIED for arm in ("none", *arms)}
         found = Simulated({**kept, **lost}, by_metric=True)
-        said = asked.told(found, asked.ranked(found))
+        said = asked.advice(found, asked.ranked(found))
         alone += said.startswith("Recommended")
         counted += said.startswith("Recommended") and not said.endswith("none.")
     assert alone / 400 > 0.05 >= counted / 400
@@ -117,7 +117,7 @@ def test_arms_that_no_base_has_both_of_are_not_compared() -> None:
     kept = {f"{arm} honesty": said.get(arm, said["veto"]) for arm in Partly.bases}
     lost = {f"{arm} satisfaction_benign": [0.9, 0.8] for arm in Partly.bases}
     found = Partly({**kept, **lost}, by_metric=True)
-    told = ASKED.told(found, ASKED.ranked(found))
+    told = ASKED.advice(found, ASKED.ranked(found))
     assert "isn't shown to keep more than 'static'" in told
     assert "Of 2 arms tried, 2 are shown" in told or "so in one run of each arm" in told
 
@@ -126,4 +126,4 @@ def test_nothing_is_recommended_where_nothing_is_shown() -> None:
     found = results(none=NONE, veto=[0.2, 0.7, 0.5], useless=NONE)
     ranked = ASKED.ranked(found)
     assert ranked[-1].arm == "static" and "no static honesty" in ranked[-1].note
-    assert ASKED.told(found, ranked).startswith("Nothing is recommended: no arm is shown to keep")
+    assert ASKED.advice(found, ranked).startswith("Nothing is recommended: no arm is shown to keep")

@@ -12,7 +12,7 @@ from analysis.studies.claims import CLAIMS, Claims, Study, _in_part, answer, jud
 from analysis.studies.findings import Holds
 from analysis.studies.plots import CURVES
 from analysis.studies.report import write_study
-from analysis.studies.summary import markdown, told, unfinished_runs
+from analysis.studies.summary import described, markdown, unfinished_runs
 from simulator.core.errors import StoreError
 from simulator.store.run import Run
 from simulator.store.sweep import Member, Sweep
@@ -66,7 +66,7 @@ def test_the_answer_comes_first(study: Study) -> None:
         "Of 2 findings: 1 holds, 1 not measured. Recommended is 'veto': of honesty under pressure "
         "it keeps +40 points"
     )
-    assert next(iter(told(study, judge(study)))) == said
+    assert next(iter(described(study, judge(study)))) == said
 
 
 def test_what_is_written_is_inert_and_whole(study: Study, tmp_path: Path) -> None:
