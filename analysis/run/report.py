@@ -245,8 +245,8 @@ JUDGED_WORDS = (
     "legend states their share."
 )
 FAILURE_WORDS = (
-    "The shares of unreadable and truncated outputs. They are left out of the other curves, so "
-    "read those with care where these shares are large or change from round to round."
+    "The shares of unreadable and truncated outputs. Unreadable ones are left out elsewhere, so "
+    "read the other curves with care where these shares are large or change."
 )
 TRUST_WORDS = (
     "Trust follows whether users get what they came for: the truth, or what they wish to hear."
