@@ -1,7 +1,7 @@
 """Ways of pressing in the organism's world: how often each is drawn, and its sentence forms.
 
 A new way takes its name in `simulator.worlds.base.Pressure`, and its share and forms here. Its
-words join the vocabulary, so a base must be trained anew to know them.
+words join the vocabulary, so only newly trained bases know them.
 """
 
 from simulator.worlds.base import Pressure, Use
