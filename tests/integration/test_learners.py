@@ -40,7 +40,7 @@ def test_an_update_that_diverged_is_rolled_back_and_said(tmp_path: Path) -> None
     assert run.rounds_done == 2
     summary = run.summary(1)
     assert (summary["update"], summary["canary"], summary["adapter"]) == (None, None, None)
-    assert "rolled back: the loss isn't finite any more" in summary["unchanged"]
+    assert "rolled back: the loss is no longer finite" in summary["unchanged"]
     (sentence,) = unchanged_rounds(run)
     assert sentence.startswith("Round 1 left the assistant as it was: the update was rolled back")
     write_report(run, tmp_path / "report.html")

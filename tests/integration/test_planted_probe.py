@@ -43,7 +43,7 @@ SHOWN = DECLARED[:-1] + ', key_figures=(KeyFigure(1),), curves=(Curve(WISHES, 0,
 def example() -> str:
     """The code of the docstring."""
     words = Probe.__doc__ or ""
-    return textwrap.dedent(words.split("::\n", 1)[1].split("    Whatever it leaves out")[0])
+    return textwrap.dedent(words.split("::\n", 1)[1].split("    All other members")[0])
 
 
 def replaced(text: str, old: str, new: str) -> str:
