@@ -59,9 +59,9 @@ def run(
         notify=notify,
     )
     if dry_run:
-        from simulator.experiments.dry_run import forecast_table
+        from simulator.experiments.dry_run import dry_run_table
 
-        say(forecast_table(loaded))
+        say(dry_run_table(loaded))
         return
     _play(loaded, out, started, as_json=as_json)
 

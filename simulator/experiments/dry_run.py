@@ -43,7 +43,7 @@ class Trial(NamedTuple):
     seconds: float
 
 
-def forecast_table(scenario: Scenario) -> Table:
+def dry_run_table(scenario: Scenario) -> Table:
     """Return an estimate of a run: by trial for an organism, by counting for larger models."""
     alone = is_organism(scenario.model) and not scenario.asked_roles - {ASSISTANT}
     if alone and isinstance(scenario.backend, TransformersConfig):
@@ -121,7 +121,9 @@ def _tried(scenario: Scenario) -> Table:
     seconds = trial.seconds * scale + probe_seconds * measured + learning
     asked = chain.from_iterable(probe.requests(context) for probe in probes.values())
     samples = sum(len(r.keys) for r in asked if isinstance(r, GenerationRequest))
-    table = Table(title=f"{scenario.name}: forecast", title_justify="left")
+    table = Table(
+        title=f"{scenario.name}: dry run, estimated from a short trial", title_justify="left"
+    )
     table.add_column("what")
     table.add_column("about", justify="right")
     table.add_row("users, of which biased", _of(scenario))

@@ -18,7 +18,7 @@ from simulator.config.phases import resets_optimizer
 from simulator.core.errors import ScenarioError
 from simulator.core.examples import Example
 from simulator.core.requests import Message
-from simulator.experiments.dry_run import forecast_table
+from simulator.experiments.dry_run import dry_run_table
 from simulator.experiments.run import resume, start
 from simulator.learners.config import UpdateConfig, pairs_among
 from simulator.models.resolve import world_of
@@ -196,13 +196,13 @@ def test_what_is_taught_is_what_the_learner_learns_from(tmp_path: Path) -> None:
 
 def test_what_phases_would_take_is_forecast(tmp_path: Path) -> None:
     scenario = load(scenario_file(tmp_path, PHASES), overrides=TINY)
-    cells = dict(zip(*(list(c.cells) for c in forecast_table(scenario).columns), strict=True))
+    cells = dict(zip(*(list(c.cells) for c in dry_run_table(scenario).columns), strict=True))
     assert cells["updates"] == "4"
     assert isinstance(scenario.learner, UpdateConfig)
     given = scenario.learner.epochs * WRONG_ROWS
     assert int(cells["replies learned from, all epochs"]) > given
     alone = load(scenario_file(tmp_path, PHASES[:2]), overrides=TINY)
-    cells = dict(zip(*(list(c.cells) for c in forecast_table(alone).columns), strict=True))
+    cells = dict(zip(*(list(c.cells) for c in dry_run_table(alone).columns), strict=True))
     assert (cells["updates"], cells["replies learned from, all epochs"]) == ("2", f"{given}")
 
 
