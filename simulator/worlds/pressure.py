@@ -1,7 +1,8 @@
 """Ways of pressing in the organism's world: how often each is drawn, and its sentence forms.
 
-A new way takes its name in `simulator.worlds.base.Pressure`, and its share and forms here. Its
-words join the vocabulary, so only newly trained bases know them.
+A new way takes a name in `Pressure` of `simulator.worlds.base` (and in `SPOKEN` if users say it).
+Its share and forms are here. New words join the vocabulary, and only a newly trained base knows
+them.
 """
 
 from simulator.worlds.base import Pressure, Use
