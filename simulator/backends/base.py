@@ -28,7 +28,10 @@ REMEDY = "set backend: {kind: transformers}"
 
 
 class Backend(Protocol):
-    """Answers requests in order. The engine does the batching and the reuse of prefixes."""
+    """Answers requests in order. The engine does the batching and the reuse of prefixes.
+
+    `docs/extending.md` has a whole one; a test runs it.
+    """
 
     capabilities: frozenset[Capability]
 

@@ -46,7 +46,10 @@ class FitRequest:
 
 
 class Learner(Protocol):
-    """A function of its inputs alone: (base, config, request) → checkpoint."""
+    """A function of its inputs alone: (base, config, request) → checkpoint.
+
+    `docs/extending.md` has a whole one, with its settings and its objective; a test runs it.
+    """
 
     def fit(self, request: FitRequest) -> Update:
         """Train from the request's checkpoint, and write the next one to its `out`.

@@ -1,4 +1,7 @@
-"""Selection of the rated replies that the assistant learns from, with reasons."""
+"""Selection of the rated replies that the assistant learns from, with reasons.
+
+`docs/extending.md` has a whole selection; a test runs it.
+"""
 
 import math
 from typing import Annotated, Literal, NamedTuple

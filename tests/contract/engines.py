@@ -33,7 +33,11 @@ needs_vllm = (
     pytest.mark.xdist_group("vllm"),  # one process starts the servers, one after the other
     pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vllm isn't installed"),
 )
-LOCAL = [("transformers", model) for model in ("organism", *FAMILIES)]
+USUAL = ("organism", "llama", "gemma2")  # an untied head, sliding windows; the others are slow
+LOCAL = [
+    pytest.param(("transformers", model), marks=() if model in USUAL else pytest.mark.slow)
+    for model in ("organism", *FAMILIES)
+]
 REMOTE = [
     pytest.param((kind, model), marks=needs_vllm)
     for kind in ("vllm", "vllm_merged", "openai")
