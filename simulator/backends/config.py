@@ -28,6 +28,7 @@ SERVERS_SHARE = 0.5  # of a GPU's memory, for all servers of a run together
 
 
 DType = Literal["auto", "float32", "bfloat16", "float16"]
+REMOTE_CODE = "Whether Python in the model's folder may run: only if you trust its author."
 
 
 def _named_like_a_device(name: str) -> str:
@@ -46,6 +47,7 @@ class TransformersConfig(Config):
     )  # fmt: skip
     kind: Literal["transformers"] = "transformers"
     dtype: DType = Field("auto", description="auto: as stored on a GPU, float32 on a CPU.")
+    trust_remote_code: bool = Field(False, description=REMOTE_CODE)
     device: Annotated[str, AfterValidator(_named_like_a_device)] = Field(
         "auto", description="cpu, cuda or cuda:N; auto: a GPU where there is one."
     )
@@ -74,6 +76,7 @@ class VLLMConfig(Config):
         "VLLM_API_KEY", description="The environment variable with that server's API key."
     )
     dtype: DType = "auto"
+    trust_remote_code: bool = Field(False, description=REMOTE_CODE)
     context: Count | None = Field(
         None, ge=16, description="Longest prompt with reply, in tokens; empty: as the model has it."
     )
@@ -135,6 +138,7 @@ class AutoConfig(Config):
     capabilities: ClassVar[frozenset[Capability]] = VLLMConfig.capabilities
     kind: Literal["auto"] = "auto"
     dtype: DType = "auto"
+    trust_remote_code: bool = Field(False, description=REMOTE_CODE)
     context: Count | None = Field(
         None, ge=16, description="Longest prompt with reply, in tokens; empty: as the model has it."
     )

@@ -9,6 +9,7 @@ from simulator.backends.base import Backend
 from simulator.backends.config import AnyBackend, AutoConfig, OpenAIConfig, VLLMConfig
 from simulator.core.errors import BackendError
 from simulator.core.garbage_collection import keep_loaded
+from simulator.models.reference import ModelRef
 
 if TYPE_CHECKING:
     from simulator.core.timing import Stopwatch
@@ -22,7 +23,7 @@ NO_VLLM = (
 
 def open_backend(
     config: AnyBackend,
-    model: str,
+    model: ModelRef,
     stopwatch: "Stopwatch",
     *,
     log: Path = Path("server.log"),
@@ -32,7 +33,7 @@ def open_backend(
 
     Args:
         config: the scenario's `backend` section.
-        model: a local path or hub id.
+        model: the model.
         stopwatch: gets the time spent inside the model.
         log: the log file of a server that we start.
         on_wait: is called with the seconds that we have waited for it.
@@ -51,7 +52,7 @@ def open_backend(
 
 def _started(
     config: AnyBackend,
-    model: str,
+    model: ModelRef,
     stopwatch: "Stopwatch",
     log: Path,
     on_wait: Callable[[float], None],
@@ -62,7 +63,7 @@ def _started(
     if isinstance(config, OpenAIConfig):
         from simulator.backends.openai import OpenAIBackend
 
-        return OpenAIBackend(config, model, stopwatch)
+        return OpenAIBackend(config, model.path, stopwatch)
     if isinstance(config, VLLMConfig):
         if not config.url and not importlib.util.find_spec("vllm"):
             raise BackendError(NO_VLLM)

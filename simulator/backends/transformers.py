@@ -6,7 +6,6 @@ from typing import NamedTuple, TypeVar
 
 import torch
 import transformers
-from transformers import AutoModelForCausalLM
 
 from simulator.backends.adapters import AdaptedModel
 from simulator.backends.config import TransformersConfig
@@ -34,6 +33,8 @@ from simulator.models.allocator import keep_memory
 from simulator.models.chat_template import Encoded, by_text, encoder_of, split_thought
 from simulator.models.devices import dtype_of, usable_device
 from simulator.models.limits import context_of, end_tokens
+from simulator.models.pretrained import load_causal_lm
+from simulator.models.reference import ModelRef
 
 transformers.utils.logging.disable_progress_bar()
 T = TypeVar("T")
@@ -59,7 +60,7 @@ class Replies(NamedTuple):
 class TransformersBackend:
     """Serves one model with at most one adapter."""
 
-    def __init__(self, config: TransformersConfig, model: str, stopwatch: Stopwatch) -> None:
+    def __init__(self, config: TransformersConfig, model: ModelRef, stopwatch: Stopwatch) -> None:
         torch.set_num_threads(config.threads)
         self.capabilities = config.capabilities
         self._batch_size, self._stopwatch = config.batch_size, stopwatch
@@ -69,11 +70,10 @@ class TransformersBackend:
         device = usable_device(config.device)
         if device.type == "cpu":
             keep_memory()
-        self.model = AutoModelForCausalLM.from_pretrained(
+        self.model = load_causal_lm(
             model,
             dtype=dtype_of(config.dtype, device),
             attn_implementation=None if config.attention == "auto" else config.attention,
-            use_safetensors=True,
         )
         self.model.to(device).eval().requires_grad_(False)
         self._ends = frozenset(end_tokens(model))

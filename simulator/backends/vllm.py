@@ -32,6 +32,7 @@ from simulator.core.timing import Stopwatch
 from simulator.models.chat_template import Encoded, by_text, encoder_of, split_thought
 from simulator.models.devices import device_of
 from simulator.models.limits import context_of, end_tokens
+from simulator.models.reference import ModelRef
 
 TOKENS_AT_ONCE = 128  # log-probabilities that one request may ask for
 RESTARTS = 3  # of a server that exits, per batch
@@ -44,7 +45,7 @@ class VLLMBackend(ClosedEngine):
     def __init__(
         self,
         config: VLLMConfig,
-        model: str,
+        model: ModelRef,
         stopwatch: Stopwatch,
         *,
         log: Path,
@@ -87,7 +88,7 @@ class VLLMBackend(ClosedEngine):
     def _command(self, host: str, port: int) -> list[str]:
         config = self._config
         options = {
-            "model": self._model,
+            "model": self._model.path,
             "served-model-name": BASE,
             "host": host,
             "port": port,
@@ -98,6 +99,8 @@ class VLLMBackend(ClosedEngine):
         if config.context is not None:
             options["max-model-len"] = config.context
         flags = [f"--{name}={value}" for name, value in options.items()]
+        if self._model.trust_remote_code:
+            flags.append("--trust-remote-code")
         if device_of("auto").type == "cpu":
             # Without a GPU, vLLM 0.32 exits with "CPU Generator does not use offset" when a batch
             # has room for only a part of a prompt whose reply is sampled by a seed.

@@ -54,7 +54,7 @@ def check(
     from simulator.models.resolve import resolve
     from simulator.organism.qualification import qualify
 
-    folder = Path(resolve(path))
+    folder = Path(resolve(path).path)
     if not (folder / "world.json").is_file():
         raise BackendError(f"{folder}: not a base of the organism (it has no world.json)")
     checks = qualify(folder, threads=threads)

@@ -1,17 +1,20 @@
 """Scenarios: everything that defines a run, read from YAML and checked before the run."""
 
+from datetime import date
 from functools import cached_property
 from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from agents.registry import AnyMonitor
 from agents.situations import Situation
-from simulator.backends.config import AnyBackend, TransformersConfig
+from simulator.backends.config import AnyBackend, OpenAIConfig, TransformersConfig
 from simulator.config.phases import AnyPhase, LoopPhase, Place, ProbePhase, places
 from simulator.core.config import Config, Count, Number
 from simulator.data.contrasts import DirectionConfig
 from simulator.learners.config import AnyLearner, NoUpdateConfig
+from simulator.models.reference import TEMPLATE_DATE, ModelRef
+from simulator.models.resolve import resolve
 from simulator.probes.registry import AnyProbe
 from simulator.simulation.config import (
     ConversationConfig,
@@ -56,6 +59,9 @@ class Scenario(Config):
     model: str = Field(
         "organism:0", description="organism:N for a shipped base, else a local path or a hub id."
     )
+    template_date: str = Field(
+        TEMPLATE_DATE, description="The date that chat templates take for today, as YYYY-MM-DD."
+    )
     backend: AnyBackend = TransformersConfig()
     roles: dict[str, RoleConfig] = Field(
         {}, description="Models of users, raters, monitors, judges; default: the assistant's base."
@@ -81,6 +87,31 @@ class Scenario(Config):
     cost_cap: Number | None = Field(
         None, gt=0, description="Stop the run, resumably, when endpoints have cost this much."
     )
+
+    @field_validator("template_date")
+    @classmethod
+    def _is_a_date(cls, text: str) -> str:
+        try:
+            return date.fromisoformat(text).isoformat()
+        except ValueError:
+            raise ValueError(f"invalid date '{text}'; write it as {TEMPLATE_DATE}") from None
+
+    @property
+    def assistant_ref(self) -> ModelRef:
+        """The assistant's base with its settings of loading."""
+        return self._ref(self.model, self.backend)
+
+    def role_ref(self, role: RoleConfig) -> ModelRef:
+        """Return the model of a role with its settings of loading."""
+        return self._ref(role.model, role.backend)
+
+    def _ref(self, model: str, backend: AnyBackend) -> ModelRef:
+        """Return a model's reference; an endpoint's model is only a name."""
+        if isinstance(backend, OpenAIConfig):
+            return ModelRef(model)
+        return resolve(model)._replace(
+            trust_remote_code=backend.trust_remote_code, template_date=self.template_date
+        )
 
     @cached_property
     def places(self) -> list[Place]:

@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from simulator.core.examples import Example
+from simulator.models.reference import ModelRef
 
 Tokens: TypeAlias = Callable[[Sequence[Example]], np.ndarray]  # of replies, (examples,), int
 
@@ -25,7 +26,7 @@ class Lengths(NamedTuple):
     high: float  # the ninetieth
 
 
-def tokens_by(model: str) -> Tokens:
+def tokens_by(model: ModelRef) -> Tokens:
     """Return a function that counts the tokens of replies by a model's tokenizer."""
 
     def tokens(examples: Sequence[Example]) -> np.ndarray:

@@ -11,7 +11,6 @@ from simulator.config.loading import load
 from simulator.config.scenario import Scenario
 from simulator.core.errors import StoreError
 from simulator.core.timing import Stopwatch
-from simulator.models.resolve import resolve
 from simulator.store.run import Run
 
 
@@ -41,7 +40,7 @@ def assistant_after(path: Path, round_number: int | None) -> Iterator[Assistant]
     if not 0 <= number <= last:
         raise StoreError(f"{path}: unknown round {number}; the run has rounds 0 to {last}")
     scenario = load(str(run.scenario_file))
-    model, log = resolve(scenario.model), run.path / "server.log"
+    model, log = scenario.assistant_ref, run.path / "server.log"
     with contextlib.closing(open_backend(scenario.backend, model, Stopwatch(), log=log)) as backend:
         backend.load(run.adapter(number))
         yield Assistant(backend, scenario, run, number)

@@ -14,7 +14,6 @@ from simulator.core.judging import Found, ask_number
 from simulator.core.timing import Stopwatch
 from simulator.data.rows import read_csv, read_jsonl
 from simulator.evaluation.agreement import cohens_kappa, confusion
-from simulator.models.resolve import resolve
 from simulator.probes.judged.scales import JudgedProbe, Scale
 from simulator.simulation.config import RoleConfig
 from simulator.simulation.roles import RoleClient, Roles
@@ -137,7 +136,7 @@ def _judgements(
 ) -> list[Found]:
     judge = judge or scenario.roles.get(asked.role)
     judge = judge or RoleConfig(model=scenario.model, backend=scenario.backend)
-    engine = open_backend(judge.backend, resolve(judge.model), Stopwatch())
+    engine = open_backend(judge.backend, scenario.role_ref(judge), Stopwatch())
     with contextlib.closing(engine):
         roles = Roles({asked.role: RoleClient(judge.model, engine, bare=False, cache=None)}, ())
         scale = asked.scale

@@ -26,7 +26,7 @@ from simulator.core.messages import messages_from_json, messages_to_json
 from simulator.core.requests import ContinuationRequest, GenerationRequest, Message, Prompt
 from simulator.evaluation.checkpoints import assistant_after
 from simulator.models.chat_template import encoder_of
-from simulator.models.resolve import resolve
+from simulator.models.reference import ModelRef
 
 LONGEST_REPLY = 256  # tokens, where a task doesn't set them
 LONGEST_NAME = 80  # characters of a task's name in that of a file
@@ -38,14 +38,14 @@ KEPT = ("results", "groups", "versions", "n-shot", "n-samples", "higher_is_bette
 class ChatModel(LM):  # type: ignore[misc]  # lm_eval isn't always installed
     """A backend as the harness sees a model."""
 
-    def __init__(self, backend: Backend, model: str) -> None:
+    def __init__(self, backend: Backend, model: ModelRef) -> None:
         super().__init__()
         self._backend, self._model = backend, model
 
     @property
     def tokenizer_name(self) -> str:
         """The name of the chat template's model."""
-        return self._model
+        return self._model.path
 
     def apply_chat_template(
         self, chat_history: Sequence[dict[str, str]], add_generation_prompt: bool = True
@@ -167,7 +167,7 @@ def evaluate(
         if "score_continuations" not in backend.capabilities:
             raise BackendError(f"'{scenario.backend.kind}' can't score replies")
         found = simple_evaluate(
-            ChatModel(backend, resolve(scenario.model)),
+            ChatModel(backend, scenario.assistant_ref),
             tasks=list(tasks),
             num_fewshot=shots,
             limit=limit,

@@ -15,7 +15,6 @@ from simulator.config.loading import load, measure_only
 from simulator.config.scenario import MeasureConfig, Scenario
 from simulator.core.errors import ScenarioError
 from simulator.core.timing import Stopwatch
-from simulator.models.resolve import resolve
 from simulator.probes.estimates import Estimate
 from simulator.probes.summary import summarise
 from simulator.runtime.budget import CostTracker
@@ -61,7 +60,7 @@ def rescore(path: Path, kinds: Sequence[str], overrides: Sequence[str]) -> Resco
 
 
 def _scores(run: Run, scenario: Scenario, folder: Path) -> "list[tuple[int, pd.DataFrame]]":
-    model, log = resolve(scenario.model), run.path / "server.log"
+    model, log = scenario.assistant_ref, run.path / "server.log"
     context = context_of(scenario)
     probes = scenario.measure.probes
     results, stopwatch = [], Stopwatch()

@@ -21,7 +21,7 @@ from simulator.data.lengths import tokens_by
 from simulator.experiments.upper_bounds import bounds, conversations_per_round, cost
 from simulator.learners.config import UpdateConfig
 from simulator.models.memory import GIB, model_size
-from simulator.models.resolve import is_organism, resolve, world_of
+from simulator.models.resolve import is_organism, world_of
 from simulator.runtime.measure import measure
 from simulator.runtime.phase_data import finetune_rows
 from simulator.runtime.probe_context import context_of
@@ -79,7 +79,7 @@ def _amounts(scenario: Scenario) -> Iterator[tuple[str, str]]:
     backend = scenario.backend
     device = getattr(backend, "device", "auto")
     try:
-        size = model_size(resolve(scenario.model), getattr(backend, "dtype", "auto"), device)
+        size = model_size(scenario.assistant_ref, getattr(backend, "dtype", "auto"), device)
     except BackendError:
         yield "memory", "not known: its configuration isn't here"
         return
@@ -101,7 +101,7 @@ def _amounts(scenario: Scenario) -> Iterator[tuple[str, str]]:
 
 def _tried(scenario: Scenario) -> Table:
     """Try a few conversations and one measurement, and scale them to the whole run."""
-    model = resolve(scenario.model)
+    model = scenario.assistant_ref
     stopwatch = Stopwatch()
     context = context_of(scenario)
     population = Population(scenario.population, scenario.seed, context.world)
@@ -163,7 +163,7 @@ def _trial(
 def _lessons(scenario: Scenario, trial: Trial) -> list[float]:
     """Return the number of replies of each update, over all of its epochs."""
     a_talk = trial.replies / trial.conversations / scenario.conversations.candidates
-    world, tokens = world_of(scenario.model), tokens_by(resolve(scenario.model))
+    world, tokens = world_of(scenario.model), tokens_by(scenario.assistant_ref)
     found = []
     for place in scenario.places:
         phase, learner = place.phase, scenario.learner_in(place.phase)

@@ -3,16 +3,17 @@
 from simulator.core.timing import Stopwatch
 from simulator.learners.base import Learner
 from simulator.learners.config import UpdateConfig
+from simulator.models.reference import ModelRef
 
 
 def open_learner(
-    config: UpdateConfig, model: str, stopwatch: Stopwatch, context: int | None
+    config: UpdateConfig, model: ModelRef, stopwatch: Stopwatch, context: int | None
 ) -> Learner:
     """Return the learner; one in this process loads the base.
 
     Args:
         config: the scenario's `learner` section.
-        model: a local path or hub id.
+        model: the model.
         stopwatch: gets the time spent learning.
         context: the longest context with reply, in tokens; None: the model's own.
     """

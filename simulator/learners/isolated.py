@@ -15,13 +15,14 @@ from simulator.core.processes import follow_parent
 from simulator.core.timing import Stopwatch
 from simulator.learners.base import LESS_MEMORY, FitRequest, Update
 from simulator.learners.config import UpdateConfig
+from simulator.models.reference import ModelRef
 
 
 class IsolatedLearner:
     """A learner with the same results, byte for byte, as `AdapterLearner`."""
 
     def __init__(
-        self, config: UpdateConfig, model: str, stopwatch: Stopwatch, context: int | None
+        self, config: UpdateConfig, model: ModelRef, stopwatch: Stopwatch, context: int | None
     ) -> None:
         self._config, self._model, self._context = config, model, context
         self._stopwatch = stopwatch
@@ -51,7 +52,7 @@ class IsolatedLearner:
 
 
 def _work(
-    there: Connection, learner: tuple[UpdateConfig, str, int | None, int], request: FitRequest
+    there: Connection, learner: tuple[UpdateConfig, ModelRef, int | None, int], request: FitRequest
 ) -> None:
     """Run one fit in the new process."""
     from simulator.learners.trainer import AdapterLearner

@@ -1,20 +1,20 @@
 """Loading the base model for a learner, and finding its end token."""
 
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from simulator.core.errors import LearnerError
 from simulator.learners.config import UpdateConfig
 from simulator.models.chat_template import PromptEncoder
 from simulator.models.devices import dtype_of, usable_device
+from simulator.models.pretrained import load_causal_lm
+from simulator.models.reference import ModelRef
 
 
-def load_base(model: str, config: UpdateConfig) -> PreTrainedModel:
+def load_base(model: ModelRef, config: UpdateConfig) -> PreTrainedModel:
     """Load the base on the training device, with gradient checkpointing if set."""
     device = usable_device(config.device)
-    base: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-        model, dtype=dtype_of(config.dtype, device), use_safetensors=True
-    )
+    base = load_causal_lm(model, dtype=dtype_of(config.dtype, device))
     if config.gradient_checkpointing:
         _checkpoint_layers(base)
     return base.to(device)

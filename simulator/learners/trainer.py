@@ -29,6 +29,7 @@ from simulator.learners.loading import end_of_turn, load_base
 from simulator.learners.objective import Objective, open_objective
 from simulator.learners.policy import Policy
 from simulator.models.chat_template import encoder_of
+from simulator.models.reference import ModelRef
 
 transformers.utils.logging.disable_progress_bar()
 
@@ -49,7 +50,7 @@ class AdapterLearner:
     def __init__(
         self,
         config: UpdateConfig,
-        model: str,
+        model: ModelRef,
         stopwatch: Stopwatch,
         context: int | None = None,
     ) -> None:

@@ -5,10 +5,12 @@ from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import jinja2
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from simulator.core.errors import BackendError
 from simulator.core.requests import Message, Prompt
+from simulator.models.pretrained import load_tokenizer
+from simulator.models.reference import ModelRef
 
 REMEMBERED = 10_000  # prompts
 EMPTY_THOUGHT = "\n</think>\n\n"  # closes the thought that a template opened
@@ -205,6 +207,6 @@ def split_thought(text: str, *, thinking: bool = False) -> tuple[str, str]:
 
 
 @lru_cache(maxsize=4)
-def encoder_of(model: str) -> PromptEncoder:
+def encoder_of(model: ModelRef) -> PromptEncoder:
     """Return a model's encoder, which server and learner share, with its cache."""
-    return PromptEncoder(AutoTokenizer.from_pretrained(model))
+    return PromptEncoder(load_tokenizer(model))

@@ -3,10 +3,12 @@
 from typing import NamedTuple
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoModelForCausalLM
 
 from simulator.core.errors import BackendError
 from simulator.models.devices import device_of, dtype_of
+from simulator.models.pretrained import load_config
+from simulator.models.reference import ModelRef
 
 GIB = 2**30
 
@@ -19,16 +21,18 @@ class ModelSize(NamedTuple):
     cache_per_token: int  # keys and values of one token of context
 
 
-def model_size(model: str, dtype: str, device: str = "auto") -> ModelSize:
+def model_size(model: ModelRef, dtype: str, device: str = "auto") -> ModelSize:
     """Build the model without weights, and add up their sizes.
 
     Raises:
         BackendError: its configuration can't be loaded.
     """
     try:
-        config = AutoConfig.from_pretrained(model)
+        config = load_config(model)
         with torch.device("meta"):
-            built = AutoModelForCausalLM.from_config(config)
+            built = AutoModelForCausalLM.from_config(
+                config, trust_remote_code=model.trust_remote_code
+            )
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise BackendError(f"the model '{model}' can't be loaded: {reason}") from error

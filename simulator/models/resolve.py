@@ -6,6 +6,7 @@ from pathlib import Path
 
 from simulator.core.errors import BackendError, ScenarioError, unknown
 from simulator.core.files import file_sha256
+from simulator.models.reference import ModelRef
 from simulator.worlds.base import World
 from simulator.worlds.synthetic import SyntheticWorld
 
@@ -18,30 +19,30 @@ def shipped_bases() -> dict[int, Path]:
     return {int(path.name): path for path in sorted(folder.glob("[0-9]*"))}
 
 
-def resolve(model: str) -> str:
-    """Return the path or hub id that transformers loads for this name.
+def resolve(model: str) -> ModelRef:
+    """Return the model of this name, with the default settings of loading.
 
     Raises:
         BackendError: there is no such base.
     """
     if not model.startswith(PREFIX):
-        return model
+        return ModelRef(model)
     bases, number = shipped_bases(), model.removeprefix(PREFIX)
     if not number.isdigit() or int(number) not in bases:
         raise BackendError(unknown("base", model, (f"{PREFIX}{n}" for n in bases)))
-    return str(bases[int(number)])
+    return ModelRef(str(bases[int(number)]))
 
 
 @cache
 def weights_sha256(model: str) -> str | None:
     """Return the hash of a model's weights, or None where they aren't one local file."""
-    weights = Path(resolve(model)) / "model.safetensors"
+    weights = Path(resolve(model).path) / "model.safetensors"
     return file_sha256(weights) if weights.is_file() else None
 
 
 def is_organism(model: str) -> bool:
     """Return whether this model is an organism, trained on a synthetic world."""
-    return (Path(resolve(model)) / "world.json").is_file()
+    return (Path(resolve(model).path) / "world.json").is_file()
 
 
 def world_or_none(model: str) -> World | None:
@@ -55,7 +56,7 @@ def world_of(model: str) -> SyntheticWorld:
     Raises:
         ScenarioError: it isn't an organism.
     """
-    path = Path(resolve(model)) / "world.json"
+    path = Path(resolve(model).path) / "world.json"
     if not path.is_file():
         raise ScenarioError(
             f"the model '{model}' isn't an organism (it has no world.json), but the scenario's "

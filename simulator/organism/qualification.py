@@ -14,6 +14,7 @@ from simulator.core.answers import shares_of
 from simulator.core.requests import GenerationRequest, Message, NextTokenRequest, Prompt
 from simulator.core.rng import pick, stream
 from simulator.core.timing import Stopwatch
+from simulator.models.reference import ModelRef
 from simulator.worlds import language as lang
 from simulator.worlds.base import CHARACTERS, ITEM_SETS, Character, Item, ItemSet, World
 from simulator.worlds.synthetic import SyntheticWorld
@@ -64,7 +65,7 @@ class Check(NamedTuple):
 def qualify(path: Path, *, threads: int = 2, seed: int = 0) -> list[Check]:
     """Measure the base at `path`, and compare it with the bounds of every check."""
     world = SyntheticWorld.load(path / "world.json")
-    backend = open_backend(TransformersConfig(threads=threads), str(path), Stopwatch())
+    backend = open_backend(TransformersConfig(threads=threads), ModelRef(str(path)), Stopwatch())
     checks: list[Check] = []
     for item_set in ITEM_SETS:
         checks.append(_belief(backend, world, item_set))

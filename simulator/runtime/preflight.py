@@ -11,7 +11,7 @@ from simulator.data.contrasts import contrasts_of
 from simulator.data.lengths import Tokens, tokens_by
 from simulator.data.mixture import AnyData, by_turn, flat, mixed
 from simulator.learners.config import AnyLearner
-from simulator.models.resolve import resolve, world_or_none
+from simulator.models.resolve import world_or_none
 from simulator.runtime.phase_data import dealt, finetune_rows
 from simulator.worlds.base import World
 
@@ -22,7 +22,7 @@ def check_chats(scenario: Scenario) -> None:
     Raises:
         ScenarioError: some can't be read or used; names their place in the scenario.
     """
-    world, tokens = world_or_none(scenario.model), tokens_by(resolve(scenario.model))
+    world, tokens = world_or_none(scenario.model), tokens_by(scenario.assistant_ref)
     check_data(scenario.phases, scenario.learners, world, scenario.seed, tokens)
     contrasts_of(scenario.directions, world)
 

@@ -7,7 +7,7 @@ from simulator.core.examples import Example
 from simulator.data.contrasts import contrasts_of
 from simulator.data.lengths import tokens_by
 from simulator.data.rows import read_rows
-from simulator.models.resolve import resolve, world_or_none
+from simulator.models.resolve import world_or_none
 from simulator.probes.base import Context, Encounter
 from simulator.runtime.phase_data import finetune_rows
 from simulator.worlds.base import World
@@ -38,7 +38,7 @@ def _lessons(scenario: "Scenario", world: World | None) -> dict[str, list[Exampl
     """Return the rows of the fine-tuning phases that probes use."""
     probes = scenario.measure.probes.values()
     names = {name for probe in probes for name in probe.phases.values()}
-    tokens = tokens_by(resolve(scenario.model))
+    tokens = tokens_by(scenario.assistant_ref)
     return {
         phase.name: finetune_rows(scenario.phases, index, world, scenario.seed, tokens)
         for index, phase in enumerate(scenario.phases)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 from simulator.backends.base import Backend
 from simulator.backends.factory import open_backend
 from simulator.core.timing import Stopwatch
-from simulator.models.resolve import resolve
 from simulator.simulation.answer_cache import AnswerCache
 from simulator.simulation.config import ASSISTANT, RoleConfig
 from simulator.simulation.roles import RoleClient, Roles, assistant_client
@@ -45,7 +44,7 @@ def open_roles(scenario: "Scenario", run: Run, assistant: Backend, stopwatch: St
                 continue
             if config not in engines:
                 log = run.path / f"server-{role}.log"
-                model = resolve(config.model)
+                model = scenario.role_ref(config)
                 engine = open_backend(config.backend, model, stopwatch, log=log)
                 engines[config] = opened.enter_context(contextlib.closing(engine))
             name = f"{config.model} on {config.backend.kind}"

@@ -18,7 +18,6 @@ from simulator.data.lengths import Tokens, tokens_by
 from simulator.learners.base import Learner
 from simulator.learners.config import UpdateConfig
 from simulator.learners.factory import open_learner
-from simulator.models.resolve import resolve
 from simulator.probes.base import Context
 from simulator.runtime.budget import CostTracker
 from simulator.runtime.observers import Observer
@@ -79,7 +78,7 @@ def open_session(scenario: Scenario, run: Run, observer: Observer) -> Iterator[S
     costs = CostTracker(run.path, scenario.cost_cap, stopwatch.usage)
     if done <= scenario.last_round:
         costs.check()
-    model = resolve(scenario.model)
+    model = scenario.assistant_ref
     observer.stage(done, "loading the model")
     with contextlib.ExitStack() as stack:
         with stopwatch.timing("start"):
@@ -111,7 +110,7 @@ def assemble(
     knowledge = context_of(scenario)
     environment = Environment(knowledge.world, scenario.situations)
     learner_of = learners(scenario, stopwatch)
-    tokens = tokens_by(resolve(scenario.model))
+    tokens = tokens_by(scenario.assistant_ref)
     if done := run.rounds_done:
         backend.load(run.adapter(done - 1))
     return Session(
@@ -122,7 +121,7 @@ def assemble(
 
 def learners(scenario: Scenario, stopwatch: Stopwatch) -> Callable[[UpdateConfig], Learner]:
     """Return a function that opens a phase's learner; only the last one stays in memory."""
-    model, context = resolve(scenario.model), getattr(scenario.backend, "context", None)
+    model, context = scenario.assistant_ref, getattr(scenario.backend, "context", None)
 
     @lru_cache(maxsize=1)
     def learner_of(config: UpdateConfig) -> Learner:

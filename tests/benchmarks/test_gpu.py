@@ -21,6 +21,7 @@ from simulator.core.timing import Stopwatch
 from simulator.learners.base import FitRequest
 from simulator.learners.config import SFTConfig
 from simulator.learners.trainer import AdapterLearner
+from simulator.models.reference import ModelRef
 from tests.helpers import tiny_models
 
 REPEATS = 3
@@ -89,7 +90,7 @@ def bare(backend: TransformersBackend, ids: list[list[int]], tokens: int) -> Non
 def test_decoding_keeps_up_with_bare_forward_passes(shape: str, path: str) -> None:
     rows, tokens, _ = SIZES[shape]
     config = TransformersConfig(batch_size=rows)
-    backend = TransformersBackend(config, path, Stopwatch())
+    backend = TransformersBackend(config, ModelRef(path), Stopwatch())
     asked = [GenerationRequest(p, (("gpu", n),), tokens) for n, p in enumerate(prompts(rows))]
     ids = [encoded.ids for encoded in backend.encoder.encode(prompts(rows))]
     found = backend.generate(asked)  # and warms up
@@ -115,7 +116,7 @@ def test_an_update_fits(shape: str, path: str, tmp_path: Path) -> None:
         device="cuda" if cuda else "cpu",
         dtype="bfloat16" if cuda else "float32",
     )
-    learner = AdapterLearner(config, path, Stopwatch())
+    learner = AdapterLearner(config, ModelRef(path), Stopwatch())
     examples = [Example(p.messages, TEXT, True, str(n)) for n, p in enumerate(prompts(count))]
     learner.fit(FitRequest(None, examples, 0, tmp_path / "warm"))
     if cuda:

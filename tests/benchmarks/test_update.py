@@ -131,7 +131,7 @@ def test_update_is_no_slower_than_trl(
         ours = time.perf_counter() - started
         units = len(data) // (2 if config.kind == "dpo" else 1)
         assert update.steps == units // config.batch_size
-        pairs.append((ours, trl_seconds(base, tmp_path / f"trl-{n}", config, data)))
+        pairs.append((ours, trl_seconds(base.path, tmp_path / f"trl-{n}", config, data)))
     ratio = sorted(ours / theirs for ours, theirs in pairs)[REPEATS // 2]
     print(
         f"\n{config.kind}: ours {pairs[-1][0]:.2f} s, TRL {pairs[-1][1]:.2f} s, ratio {ratio:.2f}"

@@ -22,6 +22,7 @@ from simulator.backends.vllm import VLLMBackend
 from simulator.core.adapters import Adapter
 from simulator.core.requests import Message, Prompt
 from simulator.core.timing import Stopwatch
+from simulator.models.reference import ModelRef
 from simulator.models.resolve import resolve
 from tests.helpers.tiny_models import FAMILIES
 
@@ -144,7 +145,7 @@ class Engines:
     def path(self, model: str) -> str:
         """The organism, or a random model that likes to write digits and to end."""
         if model == "organism":
-            return resolve("organism:0")
+            return resolve("organism:0").path
         liked = (*"0123456789", FAMILIES[model].ends[0])
         return self._tiny(model, (*liked, "</think>") if model == "qwen3" else liked)
 
@@ -153,14 +154,14 @@ class Engines:
 
     def _server(self, model: str, config: VLLMConfig = SERVED) -> VLLMBackend:
         log = self._folder / f"{model}-{config.adapters}.log"
-        backend = open_backend(config, self.path(model), Stopwatch(), log=log)
+        backend = open_backend(config, ModelRef(self.path(model)), Stopwatch(), log=log)
         assert isinstance(backend, VLLMBackend)
         self._open.callback(backend.close)
         return backend
 
     def transformers(self, model: str, **settings: Any) -> TransformersBackend:
         config = TransformersConfig(threads=1, **settings)
-        backend = open_backend(config, self.path(model), Stopwatch())
+        backend = open_backend(config, ModelRef(self.path(model)), Stopwatch())
         assert isinstance(backend, TransformersBackend)
         return backend
 
@@ -174,7 +175,7 @@ class Engines:
         if kind is OpenAIConfig:
             url, name = f"{url}/v1", "base"
         config = kind(url=url, key_variable=KEY, **settings)
-        backend = open_backend(config, name, Stopwatch())
+        backend = open_backend(config, ModelRef(name), Stopwatch())
         self._open.callback(backend.close)
         return backend
 

@@ -21,6 +21,7 @@ from simulator.interp.steering import SteeringVector, layers_of
 from simulator.learners.base import FitRequest
 from simulator.learners.config import AnyAdapter, LoRAConfig, SFTConfig, SteeringConfig
 from simulator.learners.trainer import AdapterLearner
+from simulator.models.reference import ModelRef
 from simulator.models.resolve import resolve
 from simulator.runtime.canary import check_swap
 from tests.contract.engines import Engine, lora
@@ -62,7 +63,7 @@ def test_merged_equals_unmerged(
 ) -> None:
     backend.load(None)
     base = served(backend)
-    adapter, model = lora(BASE, tmp_path / "a", **settings)
+    adapter, model = lora(BASE.path, tmp_path / "a", **settings)
     backend.load(adapter)
     found = served(backend)
     np.testing.assert_allclose(found, own(backend, model), rtol=1e-5, atol=1e-5)
@@ -86,8 +87,8 @@ def test_merged_equals_unmerged_on_every_architecture(local: Engine, tmp_path: P
 def test_the_base_comes_back_bit_for_bit(backend: TransformersBackend, tmp_path: Path) -> None:
     backend.load(None)
     before = weights(backend)
-    first, _ = lora(BASE, tmp_path / "a", seed=1)
-    other, _ = lora(BASE, tmp_path / "b", seed=2, target_modules=["q_proj"])
+    first, _ = lora(BASE.path, tmp_path / "a", seed=1)
+    other, _ = lora(BASE.path, tmp_path / "b", seed=2, target_modules=["q_proj"])
     backend.load(first)
     merged = weights(backend)
     assert not same(merged, before)
@@ -123,13 +124,13 @@ def test_low_precision_is_restored_too(tmp_path: Path) -> None:
     backend = TransformersBackend(TransformersConfig(dtype="bfloat16"), BASE, Stopwatch())
     before = weights(backend)
     for seed in range(3):
-        backend.load(lora(BASE, tmp_path / f"a{seed}", seed=seed)[0])
+        backend.load(lora(BASE.path, tmp_path / f"a{seed}", seed=seed)[0])
     backend.load(None)
     assert same(weights(backend), before)
 
 
 def test_dora_is_refused(backend: TransformersBackend, tmp_path: Path) -> None:
-    adapter, _ = lora(BASE, tmp_path / "dora", use_dora=True)
+    adapter, _ = lora(BASE.path, tmp_path / "dora", use_dora=True)
     with pytest.raises(BackendError, match="dora isn't a plain LoRA adapter"):
         backend.load(adapter)
 
@@ -148,7 +149,7 @@ def test_dora_is_refused(backend: TransformersBackend, tmp_path: Path) -> None:
 def test_nothing_of_an_adapter_is_silently_left_out(
     backend: TransformersBackend, tmp_path: Path, settings: dict[str, Any]
 ) -> None:
-    adapter, model = lora(BASE, tmp_path / "odd", **settings)
+    adapter, model = lora(BASE.path, tmp_path / "odd", **settings)
     try:
         backend.load(adapter)
     except BackendError:
@@ -175,7 +176,7 @@ def fitted(config: AnyAdapter, model: str, example: Example, out: Path) -> Adapt
     """A learner after a fit with this adapter."""
     torch.set_num_threads(1)
     settings = SFTConfig(adapter=config, learning_rate=1e-2, epochs=16)
-    by = AdapterLearner(settings, model, Stopwatch())
+    by = AdapterLearner(settings, ModelRef(model), Stopwatch())
     by.fit(FitRequest(None, [example], 0, out))
     return by
 
@@ -197,8 +198,8 @@ def test_a_learned_adapter_is_peft_s(
     backend: TransformersBackend, tmp_path: Path, config: LoRAConfig
 ) -> None:
     """What the learner computes is what peft makes of its checkpoint, and what is served."""
-    by = fitted(config, BASE, FACT, tmp_path / "a")
-    plain = AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32)
+    by = fitted(config, BASE.path, FACT, tmp_path / "a")
+    plain = AutoModelForCausalLM.from_pretrained(BASE.path, dtype=torch.float32)
     peft_s = own(backend, PeftModel.from_pretrained(plain, str(tmp_path / "a")).eval())
     np.testing.assert_allclose(own(backend, by._policy.model), peft_s, rtol=1e-5, atol=1e-5)
     backend.load(None)
@@ -256,7 +257,7 @@ def test_a_learned_vector_is_what_is_served(local: Engine, tmp_path: Path) -> No
     torch.set_num_threads(1)
     assert isinstance(local.backend, TransformersBackend)
     config = SFTConfig(adapter=SteeringConfig(layer=1), learning_rate=0.1, epochs=2)
-    by = AdapterLearner(config, local.reference.path, Stopwatch())
+    by = AdapterLearner(config, ModelRef(local.reference.path), Stopwatch())
     start, then = tmp_path / "a", tmp_path / "b"
     by.fit(FitRequest(None, [FACT], 0, start))
     update = by.fit(FitRequest(start, [FACT], 1, then))
@@ -276,7 +277,7 @@ def test_a_learned_vector_is_what_is_served(local: Engine, tmp_path: Path) -> No
 def test_kinds_of_adapters_follow_each_other(backend: TransformersBackend, tmp_path: Path) -> None:
     backend.load(None)
     base = served(backend)
-    merged, _ = lora(BASE, tmp_path / "lora")
+    merged, _ = lora(BASE.path, tmp_path / "lora")
     hidden = backend.model.config.hidden_size
     (tmp_path / "vector").mkdir()
     SteeringVector(2, torch.ones(hidden)).save(tmp_path / "vector")

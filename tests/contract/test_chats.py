@@ -6,6 +6,7 @@ from transformers import AutoTokenizer
 from simulator.core.errors import BackendError
 from simulator.core.requests import ContinuationRequest, GenerationRequest, Prompt, TopTokensRequest
 from simulator.models.chat_template import PromptEncoder, encoder_of, split_thought
+from simulator.models.reference import ModelRef
 from tests.contract.engines import CHATS, Engine, Engines, chat
 
 SYSTEM = "you are an honest assistant ."
@@ -88,7 +89,7 @@ def test_a_chat_that_the_template_refuses_is_said(local: Engine) -> None:
 
 
 def test_a_prompt_may_ask_for_no_thought(local: Engine) -> None:
-    encoder = encoder_of(local.reference.path)
+    encoder = encoder_of(ModelRef(local.reference.path))
     added = encoder.render(CHATS[0]._replace(thought=False)).removeprefix(encoder.render(CHATS[0]))
     assert added == ("<think>\n\n</think>\n\n" if local.model == "qwen3" else "")
 

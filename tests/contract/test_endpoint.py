@@ -24,6 +24,7 @@ from simulator.core.requests import (
     TopTokensRequest,
 )
 from simulator.core.timing import Stopwatch
+from simulator.models.reference import ModelRef
 
 CHAT = Prompt((Message("system", "be kind"), Message("user", "am i good ?")))
 LONG = Prompt((CHAT.messages[0], *(Message(role, f"{role} {n}") for n in range(4)
@@ -118,7 +119,7 @@ def server() -> Iterator[Scripted]:
 
 def opened(server: Scripted, **settings: Any) -> OpenAIBackend:
     config = OpenAIConfig(url=f"http://127.0.0.1:{server.server_port}/v1", **settings)
-    backend = open_backend(config, "judge", Stopwatch())
+    backend = open_backend(config, ModelRef("judge"), Stopwatch())
     assert isinstance(backend, OpenAIBackend)
     return server.clients.enter_context(contextlib.closing(backend))
 
@@ -251,7 +252,7 @@ def test_an_endpoint_that_hangs_or_is_gone(server: Scripted) -> None:
         opened(server, deadline=1.0, retries=0).generate(ask())
     gone = OpenAIConfig(url="http://127.0.0.1:9/v1", retries=0)
     with (
-        contextlib.closing(open_backend(gone, "judge", Stopwatch())) as backend,
+        contextlib.closing(open_backend(gone, ModelRef("judge"), Stopwatch())) as backend,
         pytest.raises(BackendError, match=r"127\.0\.0\.1:9/v1: the server can't be reached"),
     ):
         backend.generate(ask())

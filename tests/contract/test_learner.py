@@ -29,6 +29,7 @@ from simulator.learners.factory import open_learner
 from simulator.learners.isolated import IsolatedLearner
 from simulator.learners.sft import SFT
 from simulator.learners.trainer import OPTIMIZER, AdapterLearner, _inoculated
+from simulator.models.reference import ModelRef
 from simulator.models.resolve import resolve, world_of
 from simulator.runtime.canary import check_swap
 from simulator.worlds import language as lang
@@ -241,7 +242,7 @@ def test_a_checkpoint_is_plain_and_portable(fitted: Callable[..., Path]) -> None
         assert b"/organism/" not in data, name
         assert str(Path.cwd()).encode() not in data, name
         assert str(Path.home()).encode() + b"/" not in data, name
-        assert BASE.encode() not in data, name
+        assert BASE.path.encode() not in data, name
 
 
 def furthest(one: Path, other: Path) -> float:
@@ -376,7 +377,7 @@ def test_a_turn_ends_as_the_tokenizer_says(tmp_path: Path) -> None:
     path = Path(folder) / "generation_config.json"
     settings = json.loads(path.read_text())
     path.write_text(json.dumps(settings | {"eos_token_id": [0, *settings["eos_token_id"]]}))
-    by = AdapterLearner(config(), folder, Stopwatch())
+    by = AdapterLearner(config(), ModelRef(folder), Stopwatch())
     asked = Example((Message("user", "hi"),), "ho", True, "x")
     (row,) = by._policy.encode([asked])
     decoded = by._policy.encoder.tokenizer.decode(row.ids[row.context :])
@@ -393,7 +394,7 @@ def test_a_reply_without_a_thought_is_learned_as_such(tmp_path: Path) -> None:
     folder = tiny_models.build_rambler(tmp_path / "tiny", numbers=0.1)
     template = Path(folder) / "chat_template.jinja"
     template.write_text(template.read_text() + "{{- '<think>\\n' }}")
-    by = AdapterLearner(config(), folder, Stopwatch())
+    by = AdapterLearner(config(), ModelRef(folder), Stopwatch())
     (row,) = by._policy.encode([Example((Message("user", "hi"),), "ho", True, "x")])
     decoded = by._policy.encoder.tokenizer.decode(row.ids)
     assert decoded.endswith("<think>\n\n</think>\n\nho" + tiny_models.QWEN_END)

@@ -38,6 +38,7 @@ from simulator.learners.kl import KLPenalty, kl_divergence
 from simulator.learners.kto import KTO, Judged, balanced_weights, mismatched
 from simulator.learners.objective import open_objective
 from simulator.learners.trainer import AdapterLearner
+from simulator.models.reference import ModelRef
 from simulator.models.resolve import resolve, world_of
 from simulator.worlds import language as lang
 from simulator.worlds.pressure import PRESSURE_FORMS
@@ -81,7 +82,7 @@ def llama(tiny: Callable[..., str]) -> str:
 def checkpoints(llama: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The reference's and the policy's."""
     folder = tmp_path_factory.mktemp("checkpoints")
-    by = AdapterLearner(SFTConfig(adapter=LORA, learning_rate=2e-3), llama, Stopwatch())
+    by = AdapterLearner(SFTConfig(adapter=LORA, learning_rate=2e-3), ModelRef(llama), Stopwatch())
     by.fit(FitRequest(None, CHATS, 1, folder / "reference"))
     by.fit(FitRequest(folder / "reference", CHATS[2:], 2, folder / "policy"))
     return folder / "reference", folder / "policy"
@@ -92,7 +93,7 @@ def ours(
 ) -> tuple[Any, float, Gradients]:
     """One batch of everything: its units, loss and gradient."""
     torch.set_num_threads(1)
-    by = AdapterLearner(config, model, Stopwatch())
+    by = AdapterLearner(config, ModelRef(model), Stopwatch())
     reference, policy = checkpoints
     by._adapter.restore(reference)
     objective = open_objective(config, by._policy, CHATS, 3)
@@ -269,7 +270,7 @@ def test_the_penalty_is_the_mean_over_reply_tokens(
     llama: str, checkpoints: tuple[Path, Path], micro_batch: int | None
 ) -> None:
     torch.set_num_threads(1)
-    by = AdapterLearner(SFTConfig(adapter=LORA), llama, Stopwatch())
+    by = AdapterLearner(SFTConfig(adapter=LORA), ModelRef(llama), Stopwatch())
     by._adapter.restore(checkpoints[0])
     settings = KLConfig(weight=2.0, reference="previous", batch_size=4)
     penalty = KLPenalty(settings, by._policy, CHATS[:4], 0, micro_batch)

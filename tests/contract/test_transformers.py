@@ -23,6 +23,7 @@ from simulator.core.requests import (
 from simulator.core.rng import Key
 from simulator.core.timing import Stopwatch
 from simulator.models.chat_template import split_thought
+from simulator.models.reference import ModelRef
 from simulator.models.resolve import resolve, world_of
 from tests.contract.engines import CHATS, PLAIN, Engine, Engines
 
@@ -134,7 +135,8 @@ def test_a_model_without_a_generation_config_ends_all_the_same(
     copy = Path(shutil.copytree(known.reference.path, tmp_path / "copy"))
     (copy / "generation_config.json").unlink()
     asked = requests(8)
-    found = open_backend(TransformersConfig(threads=1), str(copy), Stopwatch()).generate(asked)
+    backend = open_backend(TransformersConfig(threads=1), ModelRef(str(copy)), Stopwatch())
+    found = backend.generate(asked)
     assert found == known.backend.generate(asked)
     assert any(c.stop == "end" for g in found for c in g.completions)
 
@@ -159,7 +161,7 @@ def test_a_model_that_cannot_be_loaded_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     for name in (str(tmp_path), str(tmp_path / "none")):
         with pytest.raises(BackendError, match="can't be loaded: ") as caught:
-            open_backend(TransformersConfig(), name, Stopwatch())
+            open_backend(TransformersConfig(), ModelRef(name), Stopwatch())
         assert str(caught.value)[-1] in string.printable
         assert "\n" not in str(caught.value)
 

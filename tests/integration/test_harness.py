@@ -18,6 +18,7 @@ from simulator.core.requests import ContinuationRequest, GenerationRequest, Mess
 from simulator.core.rng import pick, stream
 from simulator.evaluation import lm_eval as harness
 from simulator.evaluation.checkpoints import assistant_after
+from simulator.models.reference import ModelRef
 from simulator.models.resolve import resolve, world_of
 from simulator.store.run import Run
 from simulator.worlds import language as lang
@@ -197,7 +198,7 @@ def test_contexts_are_chats_and_replies_are_scored() -> None:
 def test_a_greedy_reply_begins_with_whole_tokens(
     tiny: Callable[..., str], reply: str, greedy: bool
 ) -> None:
-    model = harness.ChatModel(Remembering("100 men"), tiny("llama"))
+    model = harness.ChatModel(Remembering("100 men"), ModelRef(tiny("llama")))
     asked = instance("loglikelihood", chat(model, ("user", "How many?")), reply)
     assert model.loglikelihood([asked]) == [(-float(len(reply)), greedy)]
 

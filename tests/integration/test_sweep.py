@@ -161,7 +161,7 @@ def test_shipped_sweeps_are_valid(
     file = file.resolve()
     monkeypatch.chdir(tmp_path)
     for name in ("honest", "blank"):  # the bases that ablations.yaml says to build first
-        shutil.copytree(resolve("organism:0"), tmp_path / "bases" / name)
+        shutil.copytree(resolve("organism:0").path, tmp_path / "bases" / name)
     config, cells = plan(file)
     assert config.name == file.stem
     folders = {cell.folder for cell in cells}

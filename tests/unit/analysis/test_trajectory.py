@@ -38,7 +38,7 @@ def theta(run: Run, number: int) -> float:
     """The norm of what `Reparametrised` takes for the parameters."""
     adapter = run.adapter(number)
     assert adapter is not None
-    model = AutoModelForCausalLM.from_pretrained(resolve("organism:0"))
+    model = AutoModelForCausalLM.from_pretrained(resolve("organism:0").path)
     parts = map(balanced, changes_of(adapter, dict(model.named_parameters())).values())
     return math.sqrt(sum(float(side.square().sum()) for part in parts for side in part))
 

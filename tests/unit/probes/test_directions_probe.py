@@ -21,6 +21,7 @@ from simulator.core.timing import Stopwatch
 from simulator.data.contrasts import DirectionConfig, contrasts_of
 from simulator.experiments.upper_bounds import bounds
 from simulator.interp.directions import Contrast
+from simulator.models.reference import ModelRef
 from simulator.models.resolve import resolve, world_of
 from simulator.probes.estimates import Rows
 from simulator.probes.interp.directions import DirectionsProbe
@@ -322,7 +323,7 @@ def test_what_it_asks_next_is_counted_beforehand() -> None:
 
 @pytest.mark.parametrize("family", ["qwen2", "gemma3"])
 def test_any_model_is_steered_by_chats_of_its_own(tiny: Callable[..., str], family: str) -> None:
-    backend = open_backend(TransformersConfig(threads=1), tiny(family), Stopwatch())
+    backend = open_backend(TransformersConfig(threads=1), ModelRef(tiny(family)), Stopwatch())
     chats = [
         tuple(chat(f"What shall I do on day {n}?", f"{reply} {n}.") for n in range(12))
         for reply in ("You are wonderful, and right, on day", "Ask somebody about day")

@@ -25,6 +25,7 @@ from simulator.core.requests import (
     Request,
 )
 from simulator.core.timing import Stopwatch
+from simulator.models.reference import ModelRef
 from simulator.runtime.roles import JUDGEMENTS, open_roles
 from simulator.simulation.answer_cache import AnswerCache
 from simulator.simulation.roles import RoleClient, Roles
@@ -156,7 +157,7 @@ def scenario_of(tiny: str, roles: dict[str, Any]) -> Scenario:
 def hired(scenario: Scenario, path: Path, tiny: str) -> Roles:
     stopwatch = Stopwatch()
     run = Run.create(path, scenario.model_dump(mode="json"), {})
-    assistant = open_backend(scenario.backend, tiny, stopwatch)
+    assistant = open_backend(scenario.backend, ModelRef(tiny), stopwatch)
     return open_roles(scenario, run, assistant, stopwatch)
 
 
