@@ -128,12 +128,15 @@ class TransformersBackend:
         )
         owners = [parts[row.prompt] for row in rows]
         replies = [ids[: p.request.max_new_tokens] for ids, p in zip(drawn, owners, strict=True)]
-        texts = self.tokenizer.batch_decode(replies, skip_special_tokens=True)
+        ended = [bool(ids) and ids[-1] in self._ends for ids in replies]
+        texts = self.encoder.decode(
+            [ids[:-1] if end else ids for ids, end in zip(replies, ended, strict=True)]
+        )
         self._stopwatch.tokens += sum(map(len, replies))
         completions: list[list[Completion]] = [[] for _ in parts]
-        for row, ids, text in zip(rows, replies, texts, strict=True):
+        for row, ids, end, text in zip(rows, replies, ended, texts, strict=True):
             thought, reply = split_thought(text, thinking=parts[row.prompt].prompt.thinking)
-            stop = "end" if ids and ids[-1] in self._ends else "length"
+            stop = "end" if end else "length"
             completions[row.prompt].append(Completion(reply, len(ids), stop, thought))
         return completions
 

@@ -136,12 +136,23 @@ class VLLMBackend(ClosedEngine):
         ]
         generations = []
         for prompt, request, found in zip(prompts, requests, self._ask(bodies), strict=True):
-            samples = [_completion(choice, prompt.thinking) for choice in found.choices]
+            samples = self._completions(found.choices, prompt.thinking)
             self._stopwatch.tokens += sum(sample.tokens for sample in samples)
             if request.temperature == 0:  # greedy samples are all the same
                 samples *= len(request.keys)
             generations.append(Generation(prompt.text, tuple(samples), prompt.dropped))
         return generations
+
+    def _completions(self, choices: Sequence[Any], thinking: bool) -> list[Completion]:
+        """Read samples by their tokens: a server's text keeps some end tokens."""
+        rows = [list(choice.token_ids) for choice in choices]
+        texts = self.encoder.decode([i[:-1] if i and i[-1] in self._ends else i for i in rows])
+        found = []
+        for choice, ids, text in zip(choices, rows, texts, strict=True):
+            thought, reply = split_thought(text, thinking=thinking)
+            stop = "end" if choice.finish_reason == "stop" else "length"
+            found.append(Completion(reply, len(ids), stop, thought))
+        return found
 
     def _encoded(self, prompts: Sequence[Prompt], to_come: Sequence[int]) -> list[Encoded]:
         """Encode prompts, leaving room in the model's context for what follows each."""
@@ -219,7 +230,7 @@ class VLLMBackend(ClosedEngine):
                 "top_k": 0,
                 "min_p": 0.0,
                 "repetition_penalty": 1.0,
-                "stop_token_ids": self._ends,
+                "stop_token_ids": list(self._ends),
                 "return_token_ids": True,
                 **answering.options,
             },
@@ -299,9 +310,3 @@ class VLLMBackend(ClosedEngine):
         self._endpoint.close()
         if self._server is not None:
             self._server.stop()
-
-
-def _completion(choice: Any, thinking: bool) -> Completion:
-    stop = "end" if choice.finish_reason == "stop" else "length"
-    thought, reply = split_thought(choice.text, thinking=thinking)
-    return Completion(reply, len(choice.token_ids), stop, thought)

@@ -1,11 +1,9 @@
-"""Loading the base model for a learner, and finding its end token."""
+"""Loading the base model for a learner."""
 
 from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from simulator.core.errors import LearnerError
 from simulator.learners.config import UpdateConfig
-from simulator.models.chat_template import PromptEncoder
 from simulator.models.devices import dtype_of, usable_device
 from simulator.models.pretrained import load_causal_lm
 from simulator.models.reference import ModelRef
@@ -18,24 +16,6 @@ def load_base(model: ModelRef, config: UpdateConfig) -> PreTrainedModel:
     if config.gradient_checkpointing:
         _checkpoint_layers(base)
     return base.to(device)
-
-
-def end_of_turn(base: PreTrainedModel, encoder: PromptEncoder) -> int:
-    """Return the token that ends a reply.
-
-    If there are several end tokens, it is the tokenizer's: the others end documents or tool calls.
-
-    Raises:
-        LearnerError: the model has none.
-    """
-    ends = base.generation_config.eos_token_id
-    if ends is None:
-        raise LearnerError(
-            "missing end token: the model's configuration has no eos_token_id, so no reply can end"
-        )
-    ends = ends if isinstance(ends, list) else [ends]
-    own = encoder.tokenizer.eos_token_id
-    return int(own if own in ends else ends[0])
 
 
 def _checkpoint_layers(base: PreTrainedModel) -> None:

@@ -53,16 +53,13 @@ class Policy:
     def encode(self, examples: Sequence[Example]) -> list[Encoded]:
         """Encode contexts and replies; the oldest messages are dropped if a chat is too long.
 
-        A truncated reply gets no end token. A reply without a thought is encoded without one.
+        A truncated reply gets no end token.
         """
-        replies = self.encoder.encode_replies([example.reply for example in examples])
-        room = [self._context - len(reply) - 1 for reply in replies]
-        prompts = [Prompt(example.messages, thought=False) for example in examples]
-        contexts = self.encoder.encode(prompts, room)
         ends = [[self._end] if e.ended or not e.reply else [] for e in examples]
+        found = self.encoder.encode_taught(examples, self._context - 1)
         return [
-            Encoded([*context.ids, *reply, *end], len(context.ids))
-            for context, reply, end in zip(contexts, replies, ends, strict=True)
+            Encoded([*context, *reply, *end], len(context))
+            for (context, reply), end in zip(found, ends, strict=True)
         ]
 
     def reference(self, which: Reference) -> Parameters:

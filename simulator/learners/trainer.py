@@ -25,10 +25,11 @@ from simulator.learners.base import LESS_MEMORY, FitRequest, Reading, Update
 from simulator.learners.batches import batches
 from simulator.learners.config import UpdateConfig
 from simulator.learners.kl import KLPenalty
-from simulator.learners.loading import end_of_turn, load_base
+from simulator.learners.loading import load_base
 from simulator.learners.objective import Objective, open_objective
 from simulator.learners.policy import Policy
 from simulator.models.chat_template import encoder_of
+from simulator.models.limits import end_tokens
 from simulator.models.reference import ModelRef
 
 transformers.utils.logging.disable_progress_bar()
@@ -59,9 +60,9 @@ class AdapterLearner:
         with _memory_explained():
             base = load_base(model, config)
         longest = context or base.config.get_text_config().max_position_embeddings
-        end = end_of_turn(base, encoder)
         self._adapter = attach(base, config.adapter)
         self._parameters = self._adapter.parameters
+        end, *_ = end_tokens(model)
         self._policy = Policy(self._adapter.model, self._parameters, encoder, end, longest)
 
     def fit(self, request: FitRequest) -> Update:

@@ -4,16 +4,17 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
-import jinja2
 from transformers import PreTrainedTokenizerBase
 
 from simulator.core.errors import BackendError
-from simulator.core.requests import Message, Prompt
+from simulator.core.examples import Example
+from simulator.core.requests import Prompt
+from simulator.models.control_tokens import ControlTokens, refuse_unknown
 from simulator.models.pretrained import load_tokenizer
-from simulator.models.reference import ModelRef
+from simulator.models.reference import TEMPLATE_DATE, ModelRef
+from simulator.models.rendering import CLOSED, OPENED, ChatRenderer
 
 REMEMBERED = 10_000  # prompts
-EMPTY_THOUGHT = "\n</think>\n\n"  # closes the thought that a template opened
 
 
 class Encoded(NamedTuple):
@@ -28,48 +29,29 @@ class Encoded(NamedTuple):
 class PromptEncoder:
     """Renders prompts by the model's chat template and encodes them."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, today: str = TEMPLATE_DATE) -> None:
+        """Take a tokenizer, and the date that its chat template writes for today's.
+
+        Raises:
+            BackendError: the chat template leaves out what users say.
+        """
         self.tokenizer = tokenizer
+        self.renderer = ChatRenderer(tokenizer, today)
+        self._control = ControlTokens(tokenizer, self.renderer.template)
         self._known: dict[Prompt, Encoded] = {}  # probes repeat their prompts in every round
 
     def render(self, prompt: Prompt) -> str:
         """Return the prompt as the model reads it, without the prefill."""
         if not prompt.messages:
             return prompt.text
-        messages = prompt.messages if self._takes_system else _without_system(prompt.messages)
-        return self._templated(messages) + ("" if prompt.thought else self._no_thought)
-
-    def _templated(self, messages: Sequence[Message], **switches: bool) -> str:
-        try:
-            return str(
-                self.tokenizer.apply_chat_template(
-                    [message._asdict() for message in messages],
-                    tokenize=False,
-                    add_generation_prompt=True,
-                    **switches,
-                )
-            )
-        except (jinja2.TemplateError, ValueError) as error:
-            raise BackendError(f"the model's chat template can't render a chat: {error}") from None
+        return self.renderer.render(prompt.messages, thought=prompt.thought)
 
     @cached_property
-    def _takes_system(self) -> bool:
-        """Whether the chat template supports system messages: some refuse or drop them."""
-        try:
-            said = self._templated([Message("system", "known"), Message("user", "asked")])
-        except BackendError:
-            return False
-        return "known" in said
-
-    @cached_property
-    def _no_thought(self) -> str:
-        """The beginning of a reasoning model's reply without a thought; empty for other models."""
-        asked = [Message("user", "asked")]
-        rendered = self._templated(asked)
-        if rendered.rstrip().endswith("<think>"):
-            return EMPTY_THOUGHT
-        switched_off = self._templated(asked, enable_thinking=False)
-        return switched_off[len(rendered) :] if switched_off.startswith(rendered) else ""
+    def end_of_turn(self) -> int | None:
+        """The control token that the chat template writes after a reply; None: it writes none."""
+        after = self.renderer.after_reply
+        first = next(iter(self._control.spelled_in(after)), None)
+        return first.token if first and not after[: first.start].strip() else None
 
     def encode(self, prompts: Sequence[Prompt], room: Sequence[int] | None = None) -> list[Encoded]:
         """Render and encode prompts.
@@ -112,26 +94,92 @@ class PromptEncoder:
         return [self._known[prompt] for prompt in prompts]
 
     def _encode_alike(self, prompts: list[Prompt], plain: bool) -> list[Encoded]:
-        texts = [self.render(prompt) for prompt in prompts]
+        spelling = {n for n, prompt in enumerate(prompts) if self._spells_control_tokens(prompt)}
+        texts = ["" if n in spelling else self.render(p) for n, p in enumerate(prompts)]
         rows = self.tokenizer(texts, add_special_tokens=plain)["input_ids"]
         self._refuse_unknown(texts, rows)
-        prefill = self.encode_replies([prompt.prefill for prompt in prompts])
+        for n in spelling:
+            texts[n], rows[n] = self._encode_literally(prompts[n], plain)
+        prefill = self._encode_replies(
+            [prompt.prefill for prompt in prompts],
+            [text.rstrip().endswith(OPENED) for text in texts],
+        )
         return [
             Encoded(text + prompt.prefill, [*ids, *start], _thought_open(text, prompt.prefill))
             for text, prompt, ids, start in zip(texts, prompts, rows, prefill, strict=True)
         ]
 
+    def _spells_control_tokens(self, prompt: Prompt) -> bool:
+        texts = [message.content for message in prompt.messages] or [prompt.text]
+        return any(self._control.spelled_in(text) for text in texts)
+
+    def _encode_literally(self, prompt: Prompt, plain: bool) -> tuple[str, list[int]]:
+        """Return a prompt as text and ids, in which contents that spell control tokens are text."""
+        contents = [message.content for message in prompt.messages] or [prompt.text]
+        escaped, literal = self._control.escaped(contents)
+        if prompt.messages:
+            pairs = zip(prompt.messages, escaped, strict=True)
+            prompt = prompt._replace(messages=tuple(m._replace(content=c) for m, c in pairs))
+        else:
+            prompt = prompt._replace(text=escaped[0])
+        shown = self.render(prompt)
+        ids = self._control.encode(shown, literal, add_special_tokens=plain)
+        for mark, original in literal.items():
+            shown = shown.replace(mark, original)
+        return shown, ids
+
     def encode_replies(self, replies: Sequence[str]) -> list[list[int]]:
         """Return the token ids of each assistant's reply, without an end token.
+
+        Control tokens that a reply spells are text, except for the marks of a thought before it.
 
         Raises:
             BackendError: the model's vocabulary lacks a word; all such words are named.
         """
+        return self._encode_replies(replies, [False] * len(replies))
+
+    def _encode_replies(self, replies: Sequence[str], thinking: Sequence[bool]) -> list[list[int]]:
+        """Encode replies; `thinking` says which of them begin within a thought."""
         if not replies:  # tokenizers fail on empty lists
             return []
-        ids: list[list[int]] = self.tokenizer(list(replies), add_special_tokens=False)["input_ids"]
-        self._refuse_unknown(replies, ids)
+        spelling = {n for n, reply in enumerate(replies) if self._control.spelled_in(reply)}
+        texts = ["" if n in spelling else reply for n, reply in enumerate(replies)]
+        ids: list[list[int]] = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
+        self._refuse_unknown(texts, ids)
+        for n in spelling:
+            thought, rest = marked_thought(replies[n], thinking=thinking[n])
+            (escaped,), literal = self._control.escaped([rest])
+            ids[n] = self._control.encode(thought + escaped, literal)
         return ids
+
+    def encode_taught(
+        self, examples: Sequence[Example], longest: int
+    ) -> list[tuple[list[int], list[int]]]:
+        """Return the token ids of each example's context, and of its reply without an end token.
+
+        A reply without a thought is taught as one without; one with a thought, with it.
+
+        Args:
+            examples: replies in their contexts.
+            longest: of context and reply together, in tokens; the oldest messages are dropped.
+
+        Raises:
+            BackendError: as `encode`.
+        """
+        thoughts = [example.reply.lstrip().startswith(OPENED) for example in examples]
+        opened = [thought and self.renderer.opens_thought for thought in thoughts]
+        texts = [
+            example.reply.lstrip().removeprefix(OPENED).lstrip("\n") if begun else example.reply
+            for example, begun in zip(examples, opened, strict=True)
+        ]
+        replies = self._encode_replies(texts, opened)
+        prompts = [Prompt(e.messages, thought=t) for e, t in zip(examples, thoughts, strict=True)]
+        contexts = self.encode(prompts, [longest - len(reply) for reply in replies])
+        return [(context.ids, reply) for context, reply in zip(contexts, replies, strict=True)]
+
+    def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        """Return replies as texts, without special tokens."""
+        return list(self.tokenizer.batch_decode(rows, skip_special_tokens=True))
 
     def token_id(self, token: str) -> int:
         """Return the id of one token of the vocabulary.
@@ -150,12 +198,9 @@ class PromptEncoder:
         strange = [text for text, ids in zip(texts, rows, strict=True) if unknown in ids]
         if unknown is None or not strange:
             return
-        words: dict[str, None] = {}
-        for text in strange:
-            encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-            spans = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
-            words |= dict.fromkeys(text[a:b] for i, (a, b) in spans if i == unknown)
-        raise BackendError(f"words unknown to the model: {', '.join(words)}")
+        found = self.tokenizer(strange, add_special_tokens=False, return_offsets_mapping=True)
+        rows_found = zip(strange, found["input_ids"], found["offset_mapping"], strict=True)
+        refuse_unknown(self.tokenizer, rows_found)
 
 
 def without_oldest(prompt: Prompt) -> Iterator[tuple[int, Prompt]]:
@@ -170,14 +215,6 @@ def without_oldest(prompt: Prompt) -> Iterator[tuple[int, Prompt]]:
             yield start, prompt._replace(messages=(*system, *rest[start:]))
 
 
-def _without_system(messages: Sequence[Message]) -> Sequence[Message]:
-    """Put the system message before the first user message, for templates without roles for it."""
-    if len(messages) < 2 or messages[0].role != "system":
-        return messages
-    system, first, *rest = messages
-    return [Message(first.role, f"{system.content}\n\n{first.content}"), *rest]
-
-
 def by_text(texts: Sequence[str], logprobs: Sequence[float]) -> dict[str, float]:
     """Return log-probabilities by token text; of tokens with equal text, the likeliest counts."""
     pairs = sorted(zip(texts, logprobs, strict=True), key=lambda pair: pair[1])
@@ -186,8 +223,21 @@ def by_text(texts: Sequence[str], logprobs: Sequence[float]) -> dict[str, float]
 
 def _thought_open(rendered: str, prefill: str) -> bool:
     """Return whether a thought is open, by the template or by the prefill."""
-    opened = rendered.rstrip().endswith("<think>") or "<think>" in prefill
-    return opened and "</think>" not in prefill
+    opened = rendered.rstrip().endswith(OPENED) or OPENED in prefill
+    return opened and CLOSED not in prefill
+
+
+def marked_thought(reply: str, *, thinking: bool = False) -> tuple[str, str]:
+    """Split a reply after the thought before it, whose marks are control tokens; both keep blanks.
+
+    Args:
+        reply: the text.
+        thinking: whether it began within a thought.
+    """
+    if not thinking and not reply.lstrip().startswith(OPENED):
+        return "", reply
+    thought, closed, rest = reply.partition(CLOSED)
+    return thought + closed, rest
 
 
 def split_thought(text: str, *, thinking: bool = False) -> tuple[str, str]:
@@ -197,16 +247,16 @@ def split_thought(text: str, *, thinking: bool = False) -> tuple[str, str]:
         text: the model's output.
         thinking: whether it began within a thought.
     """
-    thought, ended, reply = text.partition("</think>")
-    opened = thinking or thought.lstrip().startswith("<think>")
-    if ended and (opened or "<think>" not in thought):  # else a reply that mentions the marks
-        return thought.replace("<think>", "", 1).strip(), reply.strip()
+    thought, ended, reply = text.partition(CLOSED)
+    opened = thinking or thought.lstrip().startswith(OPENED)
+    if ended and (opened or OPENED not in thought):  # else a reply that mentions the marks
+        return thought.replace(OPENED, "", 1).strip(), reply.strip()
     if opened:
-        return text.replace("<think>", "", 1).strip(), ""
+        return text.replace(OPENED, "", 1).strip(), ""
     return "", text.strip()
 
 
 @lru_cache(maxsize=4)
 def encoder_of(model: ModelRef) -> PromptEncoder:
     """Return a model's encoder, which server and learner share, with its cache."""
-    return PromptEncoder(load_tokenizer(model))
+    return PromptEncoder(load_tokenizer(model), model.template_date)

@@ -172,7 +172,7 @@ def test_a_longer_context_than_the_model_s_is_refused(
 ) -> None:
     """Before anything is loaded, started or asked."""
     base = resolve("organism:0")
-    longest = AutoConfig.from_pretrained(base).max_position_embeddings
+    longest = AutoConfig.from_pretrained(base.path).max_position_embeddings
     address = {"url": "http://127.0.0.1:1"} if kind is VLLMConfig else {}
     open_backend(kind(context=longest, **address), base, Stopwatch()).close()
     with pytest.raises(
