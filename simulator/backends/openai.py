@@ -27,7 +27,8 @@ from simulator.core.requests import (
 )
 from simulator.core.rng import Key, seed31
 from simulator.core.timing import Stopwatch
-from simulator.models.chat_template import split_thought, without_oldest
+from simulator.models.chat_template import without_oldest
+from simulator.models.thoughts import split_thought
 
 
 class Asked(NamedTuple):

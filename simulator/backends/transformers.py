@@ -30,11 +30,12 @@ from simulator.core.rng import Key, uniforms
 from simulator.core.timing import Stopwatch
 from simulator.interp.activations import changed, means
 from simulator.models.allocator import keep_memory
-from simulator.models.chat_template import Encoded, by_text, encoder_of, split_thought
+from simulator.models.chat_template import Encoded, by_text, encoder_of
 from simulator.models.devices import dtype_of, usable_device
 from simulator.models.limits import context_of, end_tokens
 from simulator.models.pretrained import load_causal_lm
 from simulator.models.reference import ModelRef
+from simulator.models.thoughts import split_thought
 
 transformers.utils.logging.disable_progress_bar()
 T = TypeVar("T")

@@ -29,10 +29,11 @@ from simulator.core.requests import (
 )
 from simulator.core.rng import seed31
 from simulator.core.timing import Stopwatch
-from simulator.models.chat_template import Encoded, by_text, encoder_of, split_thought
+from simulator.models.chat_template import Encoded, by_text, encoder_of
 from simulator.models.devices import device_of
 from simulator.models.limits import context_of, end_tokens
 from simulator.models.reference import ModelRef
+from simulator.models.thoughts import split_thought
 
 TOKENS_AT_ONCE = 128  # log-probabilities that one request may ask for
 RESTARTS = 3  # of a server that exits, per batch

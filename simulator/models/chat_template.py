@@ -12,7 +12,8 @@ from simulator.core.requests import Prompt
 from simulator.models.control_tokens import ControlTokens, refuse_unknown
 from simulator.models.pretrained import load_tokenizer
 from simulator.models.reference import TEMPLATE_DATE, ModelRef
-from simulator.models.rendering import CLOSED, OPENED, ChatRenderer
+from simulator.models.rendering import ChatRenderer
+from simulator.models.thoughts import OPENED, around_thought, thought_open
 
 REMEMBERED = 10_000  # prompts
 
@@ -105,7 +106,7 @@ class PromptEncoder:
             [text.rstrip().endswith(OPENED) for text in texts],
         )
         return [
-            Encoded(text + prompt.prefill, [*ids, *start], _thought_open(text, prompt.prefill))
+            Encoded(text + prompt.prefill, [*ids, *start], thought_open(text, prompt.prefill))
             for text, prompt, ids, start in zip(texts, prompts, rows, prefill, strict=True)
         ]
 
@@ -147,9 +148,9 @@ class PromptEncoder:
         ids: list[list[int]] = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
         self._refuse_unknown(texts, ids)
         for n in spelling:
-            thought, rest = marked_thought(replies[n], thinking=thinking[n])
-            (escaped,), literal = self._control.escaped([rest])
-            ids[n] = self._control.encode(thought + escaped, literal)
+            parts = around_thought(replies[n], thinking=thinking[n])
+            parts[::2], literal = self._control.escaped(parts[::2])
+            ids[n] = self._control.encode("".join(parts), literal)
         return ids
 
     def encode_taught(
@@ -221,42 +222,14 @@ def by_text(texts: Sequence[str], logprobs: Sequence[float]) -> dict[str, float]
     return dict(pairs)
 
 
-def _thought_open(rendered: str, prefill: str) -> bool:
-    """Return whether a thought is open, by the template or by the prefill."""
-    opened = rendered.rstrip().endswith(OPENED) or OPENED in prefill
-    return opened and CLOSED not in prefill
-
-
-def marked_thought(reply: str, *, thinking: bool = False) -> tuple[str, str]:
-    """Split a reply after the thought before it, whose marks are control tokens; both keep blanks.
-
-    Args:
-        reply: the text.
-        thinking: whether it began within a thought.
-    """
-    if not thinking and not reply.lstrip().startswith(OPENED):
-        return "", reply
-    thought, closed, rest = reply.partition(CLOSED)
-    return thought + closed, rest
-
-
-def split_thought(text: str, *, thinking: bool = False) -> tuple[str, str]:
-    """Split a reasoning model's output into thought and reply; the reply may be missing.
-
-    Args:
-        text: the model's output.
-        thinking: whether it began within a thought.
-    """
-    thought, ended, reply = text.partition(CLOSED)
-    opened = thinking or thought.lstrip().startswith(OPENED)
-    if ended and (opened or OPENED not in thought):  # else a reply that mentions the marks
-        return thought.replace(OPENED, "", 1).strip(), reply.strip()
-    if opened:
-        return text.replace(OPENED, "", 1).strip(), ""
-    return "", text.strip()
-
-
 @lru_cache(maxsize=4)
 def encoder_of(model: ModelRef) -> PromptEncoder:
-    """Return a model's encoder, which server and learner share, with its cache."""
-    return PromptEncoder(load_tokenizer(model), model.template_date)
+    """Return a model's encoder, which server and learner share, with its cache.
+
+    Raises:
+        BackendError: its chat template leaves out what users say.
+    """
+    try:
+        return PromptEncoder(load_tokenizer(model), model.template_date)
+    except BackendError as error:
+        raise BackendError(f"the model '{model}': {error}") from None

@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
 from simulator.core.errors import BackendError
+from simulator.models.thoughts import MARKS
 
 
 class Span(NamedTuple):
@@ -26,7 +27,7 @@ class Span(NamedTuple):
 
 
 class ControlTokens:
-    """The control tokens of a tokenizer: its special tokens, and those that its template writes.
+    """A tokenizer's control tokens: special ones, marks of thoughts, those of its template.
 
     DeepSeek's templates mark turns with added tokens that aren't special.
     """
@@ -37,7 +38,9 @@ class ControlTokens:
         self._spelled = {
             number: token.content
             for number, token in added.items()
-            if token.special or (token.content.strip() and token.content in template)
+            if token.special
+            or token.content in MARKS
+            or (token.content.strip() and token.content in template)
         }
         self._first = tuple({text[0] for text in self._spelled.values()})
         # Then a text spells a token in other ways, too: as `<S>` where letters are lowered.

@@ -1,5 +1,6 @@
 """Chats as text, by a model's chat template, whatever kind of template it is."""
 
+import contextlib
 from collections.abc import Sequence
 from datetime import date
 from functools import cached_property
@@ -10,8 +11,8 @@ from transformers import PreTrainedTokenizerBase
 
 from simulator.core.errors import BackendError
 from simulator.core.requests import Message
+from simulator.models.thoughts import CLOSED, OPENED
 
-OPENED, CLOSED = "<think>", "</think>"  # the marks of a thought
 EMPTY_THOUGHT = f"\n{CLOSED}\n\n"  # closes the thought that a template opened
 PLAIN = "plain"  # the name of our template
 # For base models, which have none: a transcript, in which the end token follows every reply.
@@ -45,8 +46,8 @@ class ChatRenderer:
             self._parts = True
             if not self._keeps_chats():
                 raise BackendError(
-                    "the model's chat template leaves out what users or the assistant say, as text "
-                    "and as a list of parts; give the model a chat template that keeps it"
+                    "its chat template leaves out what users or the assistant say; "
+                    "give the model another chat template"
                 )
 
     @property
@@ -66,7 +67,7 @@ class ChatRenderer:
         """
         if not self._takes_system:
             messages = _without_system(messages)
-        return self._rendered(messages) + ("" if thought else self._no_thought)
+        return self._rendered(messages) + self._opening + ("" if thought else self._no_thought)
 
     def _rendered(
         self, messages: Sequence[Message], *, reply_follows: bool = True, **switches: bool
@@ -110,9 +111,23 @@ class ChatRenderer:
         return "known" in said
 
     @cached_property
+    def _opening(self) -> str:
+        """What opens a reply, where the template writes it only together with the reply."""
+        asked = [Message("user", ASKED)]
+        before = self._rendered(asked)
+        if before != self._rendered(asked, reply_follows=False):
+            return ""
+        with contextlib.suppress(BackendError):
+            whole = self._rendered([*asked, Message("assistant", REPLIED)], reply_follows=False)
+            if whole.startswith(before):
+                opening = whole[len(before) :].partition(REPLIED)[0]
+                return opening if opening.strip() else ""  # a reply brings its own blank
+        return ""
+
+    @cached_property
     def opens_thought(self) -> bool:
         """Whether every reply begins with a thought that the template opens."""
-        return self._rendered([Message("user", "asked")]).rstrip().endswith(OPENED)
+        return self._rendered([Message("user", ASKED)]).rstrip().endswith(OPENED)
 
     @cached_property
     def _no_thought(self) -> str:
@@ -128,7 +143,10 @@ class ChatRenderer:
     def after_reply(self) -> str:
         """What the template writes after the assistant's last reply."""
         chat = [Message("user", ASKED), Message("assistant", REPLIED)]
-        return self._rendered(chat, reply_follows=False).rpartition(REPLIED)[2]
+        try:
+            return self._rendered(chat, reply_follows=False).rpartition(REPLIED)[2]
+        except BackendError:  # some refuse chats without a next question
+            return ""
 
 
 def _template_of(tokenizer: PreTrainedTokenizerBase) -> str:
@@ -137,7 +155,7 @@ def _template_of(tokenizer: PreTrainedTokenizerBase) -> str:
         try:
             return str(tokenizer.get_chat_template())
         except ValueError as error:  # several, none of them the default
-            raise BackendError(f"the model's chat template: {error}") from None
+            raise BackendError(f"its chat template can't be used: {error}") from None
     opens = tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id]
     return f"{'{{ bos_token }}' if opens else ''}{PLAIN_TEMPLATE}"
 

@@ -19,7 +19,7 @@ from simulator.core.requests import (
     Prompt,
     TopTokensRequest,
 )
-from simulator.models.chat_template import split_thought
+from simulator.models.thoughts import split_thought
 from tests.contract.engines import CHATS, PLAIN, Engine, lora
 
 LONGEST = 12

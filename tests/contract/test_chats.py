@@ -5,8 +5,9 @@ from transformers import AutoTokenizer
 
 from simulator.core.errors import BackendError
 from simulator.core.requests import ContinuationRequest, GenerationRequest, Prompt, TopTokensRequest
-from simulator.models.chat_template import PromptEncoder, encoder_of, split_thought
+from simulator.models.chat_template import PromptEncoder, encoder_of
 from simulator.models.reference import ModelRef
+from simulator.models.thoughts import split_thought
 from tests.contract.engines import CHATS, Engine, Engines, chat
 
 SYSTEM = "you are an honest assistant ."

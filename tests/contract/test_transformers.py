@@ -22,9 +22,9 @@ from simulator.core.requests import (
 )
 from simulator.core.rng import Key
 from simulator.core.timing import Stopwatch
-from simulator.models.chat_template import split_thought
 from simulator.models.reference import ModelRef
 from simulator.models.resolve import resolve, world_of
+from simulator.models.thoughts import split_thought
 from tests.contract.engines import CHATS, PLAIN, Engine, Engines
 
 PROMPTS = (*CHATS, PLAIN)

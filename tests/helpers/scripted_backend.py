@@ -21,7 +21,7 @@ from simulator.core.requests import (
     TopTokens,
     TopTokensRequest,
 )
-from simulator.models.chat_template import split_thought
+from simulator.models.thoughts import split_thought
 
 
 class Scripted(ClosedEngine):

@@ -23,6 +23,7 @@ from transformers import (
     GemmaTokenizer,
     GenerationConfig,
     LlamaConfig,
+    MistralConfig,
     PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
@@ -183,6 +184,27 @@ def _gemma() -> PreTrainedTokenizerFast:
     return tokenizer
 
 
+def _mistral() -> PreTrainedTokenizerFast:
+    """Mistral's own: the blank before a text's first word is a letter, too; turns are marked."""
+    special = ["<unk>", "<s>", "</s>", "[INST]", "[/INST]"]
+    fallback = [f"<0x{byte:02X}>" for byte in range(256)]
+    metaspace = pre_tokenizers.Metaspace("▁", "first", split=False)
+    words = pre_tokenizers.Sequence([metaspace, pre_tokenizers.Split("▁", "merged_with_next")])
+    texts = ["".join(c for c in text if not c.isdigit()) for text in _corpus()]
+    trained, merges = _parts(_trained(words, list("0123456789\n▁"), texts))
+    vocabulary = {word: n for n, word in enumerate(dict.fromkeys([*special, *fallback, *trained]))}
+    whole = Tokenizer(BPE(vocabulary, merges, unk_token="<unk>", byte_fallback=True))
+    whole.pre_tokenizer = metaspace
+    whole.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(),
+         decoders.Strip(" ", 1, 0)]
+    )  # fmt: skip
+    return PreTrainedTokenizerFast(
+        tokenizer_object=whole, unk_token="<unk>", bos_token="<s>", eos_token="</s>",
+        pad_token="</s>", additional_special_tokens=special[3:],
+    )  # fmt: skip
+
+
 def _trained(before: Any, alphabet: list[str], texts: list[str]) -> Tokenizer:
     tokenizer = Tokenizer(BPE())
     tokenizer.pre_tokenizer = before
@@ -222,5 +244,6 @@ FAMILIES = {
                     (QWEN_END, "<|endoftext|>")),  # biases
     "qwen3": Family(Qwen3Config, {}, _qwen, "qwen3", (QWEN_END, "<|endoftext|>")),
     "gemma2": Family(Gemma2Config, WINDOW, _gemma, "gemma2", ("<eos>", "<end_of_turn>")),
+    "mistral": Family(MistralConfig, {}, _mistral, "mistral", ("</s>",)),
     "gemma3": Family(Gemma3TextConfig, WINDOW, _gemma, "gemma3", ("<eos>", "<end_of_turn>")),
 }  # fmt: skip

@@ -4,8 +4,9 @@ import pytest
 
 from simulator.core.errors import BackendError
 from simulator.core.requests import Message, Prompt
-from simulator.models.chat_template import by_text, encoder_of, split_thought, without_oldest
+from simulator.models.chat_template import by_text, encoder_of, without_oldest
 from simulator.models.resolve import resolve
+from simulator.models.thoughts import split_thought
 
 
 def chat(*roles: str) -> Prompt:
