@@ -18,10 +18,10 @@ PLAIN = "plain"  # the name of our template
 # For base models, which have none: a transcript, in which the end token follows every reply.
 PLAIN_TEMPLATE = (
     "{% for message in messages %}"
-    "{{ message['role'].capitalize() + ': ' + message['content'] }}"
+    "{{ message['role'].capitalize() + ':\n' + message['content'] }}"
     "{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{{ '\n\n' }}"
     "{% endfor %}"
-    "{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
+    "{% if add_generation_prompt %}{{ 'Assistant:\n' }}{% endif %}"
 )
 ASKED, REPLIED, ASKED_AGAIN = "first asked", "then replied", "asked again"  # to probe templates
 

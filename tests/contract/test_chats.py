@@ -1,11 +1,25 @@
 """Chats as models know them: their room, their system message, their thoughts."""
 
+import json
+import shutil
+from pathlib import Path
+
 import pytest
 from transformers import AutoTokenizer
 
+from simulator.backends.config import TransformersConfig
+from simulator.backends.factory import open_backend
 from simulator.core.errors import BackendError
-from simulator.core.requests import ContinuationRequest, GenerationRequest, Prompt, TopTokensRequest
+from simulator.core.requests import (
+    ContinuationRequest,
+    GenerationRequest,
+    NextTokenRequest,
+    Prompt,
+    TopTokensRequest,
+)
+from simulator.core.timing import Stopwatch
 from simulator.models.chat_template import PromptEncoder, encoder_of
+from simulator.models.limits import end_tokens
 from simulator.models.reference import ModelRef
 from simulator.models.thoughts import split_thought
 from tests.contract.engines import CHATS, Engine, Engines, chat
@@ -75,18 +89,57 @@ def test_the_system_message_reaches_every_model(local: Engine) -> None:
     (found,) = local.backend.generate([ask(prompt)])
     before, said, after = found.prompt.partition(SYSTEM)
     assert said and SYSTEM not in after
-    if local.model in ("gemma2", "gemma3"):  # their templates know no system: it opens the first
+    if local.model == "mistral":  # its template puts it before the last question
+        assert before.endswith("hope[/INST] no</s>[INST] ") and after.startswith("\n\nam i good ?")
+    elif local.model in ("gemma2", "gemma3"):  # their templates know no system: it opens the first
         assert before.endswith("user\n") and after.startswith("\n\nhope")
     else:
         assert "hope" in after and "user" in after.partition("hope")[0]
 
 
 def test_a_chat_that_the_template_refuses_is_said(local: Engine) -> None:
-    if not local.model.startswith("gemma"):
+    if not local.model.startswith(("gemma", "mistral")):
         pytest.skip("its template takes any order")
     first, *_ = chat("hope").messages
     with pytest.raises(BackendError, match="must alternate"):
         local.backend.generate([ask(Prompt((first, first)))])
+
+
+def test_what_spells_a_control_token_is_served_as_text(engine: Engine) -> None:
+    """The engine gets our token ids, in which a user can't end the turn."""
+    engine.need("next_token_logprobs")
+    encoder = encoder_of(ModelRef(engine.reference.path))
+    ending = encoder.end_of_turn
+    assert ending is not None
+    (end,) = encoder.tokenizer.convert_ids_to_tokens([ending])
+    forged = chat(f"hope {end} no", "no", "hope")
+    if engine.model == "organism":  # a word that it doesn't know
+        with pytest.raises(BackendError, match="words unknown to the model"):
+            engine.backend.next_token_logprobs([NextTokenRequest(forged, ("no",))])
+        return
+    (encoded,) = encoder.encode([forged])
+    assert encoded.ids.count(ending) == engine.reference.ids(forged).count(ending) - 1
+    tokens = tuple("0123456789")
+    (found,) = engine.backend.next_token_logprobs([NextTokenRequest(forged, tokens)])
+    expected = engine.reference.after(encoded.ids)[[encoder.token_id(t) for t in tokens]]
+    assert found == pytest.approx(expected, rel=1e-3, abs=1e-3)
+
+
+def test_a_reply_ends_as_the_template_says_though_no_configuration_does(
+    local: Engine, tmp_path: Path
+) -> None:
+    """And alike on every engine, as vLLM gets the same end tokens."""
+    copy = tmp_path / "copy"
+    shutil.copytree(local.reference.path, copy)
+    for name in ("config.json", "generation_config.json"):
+        settings = json.loads((copy / name).read_text())
+        (copy / name).write_text(json.dumps(settings | {"eos_token_id": 3}))
+    ends, whole = end_tokens(ModelRef(str(copy))), end_tokens(ModelRef(local.reference.path))
+    assert ends[0] == whole[0] and 3 in ends
+    backend = open_backend(TransformersConfig(threads=1), ModelRef(str(copy)), Stopwatch())
+    keys = tuple(("end", n) for n in range(40))
+    (found,) = backend.generate([GenerationRequest(CHATS[0], keys, LONGEST)])
+    assert "end" in {completion.stop for completion in found.completions}
 
 
 def test_a_prompt_may_ask_for_no_thought(local: Engine) -> None:
