@@ -160,7 +160,7 @@ class TransformersBackend:
 
         def read(i: int, logprobs: torch.Tensor) -> TopTokens:
             values, ids = logprobs.topk(min(requests[i].count, len(logprobs)))
-            return by_text(self.tokenizer.batch_decode(ids[:, None]), values.tolist())
+            return by_text(self.encoder.token_texts(ids.tolist()), values.tolist())
 
         return self._after([request.prompt for request in requests], read)
 
@@ -194,8 +194,9 @@ class TransformersBackend:
         self, texts: Sequence[tuple[Prompt, str]], read: Callable[[Replies], list[float]]
     ) -> list[float]:
         """Compute a number for each text that follows a prompt, in batches of similar length."""
-        ids = self.encoder.encode_replies([text for _, text in texts])
-        prompts = self._encoded([prompt for prompt, _ in texts], list(map(len, ids)))
+        asked = [prompt for prompt, _ in texts]
+        ids = self.encoder.encode_replies([text for _, text in texts], asked)
+        prompts = self._encoded(asked, list(map(len, ids)))
         results: dict[int, float] = {}
 
         def run(group: list[int]) -> None:
@@ -218,9 +219,10 @@ class TransformersBackend:
     @torch.inference_mode()
     def activations(self, requests: Sequence[ActivationsRequest]) -> list[Activations]:
         """Average the residual stream over each reply, or read it at the prompt's last token."""
-        replies = self.encoder.encode_replies([request.reply for request in requests])
+        asked = [request.prompt for request in requests]
+        replies = self.encoder.encode_replies([request.reply for request in requests], asked)
         counts = [max(len(reply), 1) for reply in replies]
-        prompts = self._encoded([request.prompt for request in requests], counts)
+        prompts = self._encoded(asked, counts)
         results: dict[int, Activations] = {}
 
         def run(group: list[int]) -> None:

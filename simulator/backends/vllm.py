@@ -197,8 +197,8 @@ class VLLMBackend(ClosedEngine):
         found: list[TopTokens] = []
         for answer in self._ask(bodies):
             (top,) = answer.choices[0].logprobs.top_logprobs
-            ids = [[int(token.removeprefix("token_id:"))] for token in top]
-            found.append(by_text(self.encoder.tokenizer.batch_decode(ids), list(top.values())))
+            ids = [int(token.removeprefix("token_id:")) for token in top]
+            found.append(by_text(self.encoder.token_texts(ids), list(top.values())))
         return found
 
     def score_continuations(self, requests: Sequence[ContinuationRequest]) -> list[float]:
@@ -206,8 +206,9 @@ class VLLMBackend(ClosedEngine):
 
         The server's own scores of a prompt aren't used: with an adapter they crash it.
         """
-        replies = self.encoder.encode_replies([request.continuation for request in requests])
-        prompts = self._encoded([r.prompt for r in requests], list(map(len, replies)))
+        asked = [request.prompt for request in requests]
+        replies = self.encoder.encode_replies([r.continuation for r in requests], asked)
+        prompts = self._encoded(asked, list(map(len, replies)))
         contexts = [
             [*prompt.ids, *reply[:n]]
             for prompt, reply in zip(prompts, replies, strict=True)

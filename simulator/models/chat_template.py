@@ -1,7 +1,7 @@
 """From prompts to token ids, the same for serving and for training."""
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import NamedTuple
 
 from transformers import PreTrainedTokenizerBase
@@ -16,6 +16,7 @@ from simulator.models.rendering import ChatRenderer
 from simulator.models.thoughts import OPENED, around_thought, thought_open
 
 REMEMBERED = 10_000  # prompts
+SENTENCEPIECE_BLANK = "▁"
 
 
 class Encoded(NamedTuple):
@@ -101,8 +102,8 @@ class PromptEncoder:
         self._refuse_unknown(texts, rows)
         for n in spelling:
             texts[n], rows[n] = self._encode_literally(prompts[n], plain)
-        prefill = self._encode_replies(
-            [prompt.prefill for prompt in prompts],
+        prefill = self._encode_following(
+            [self._beginning(p.prefill) if p.messages else p.prefill for p in prompts],
             [text.rstrip().endswith(OPENED) for text in texts],
         )
         return [
@@ -129,29 +130,56 @@ class PromptEncoder:
             shown = shown.replace(mark, original)
         return shown, ids
 
-    def encode_replies(self, replies: Sequence[str]) -> list[list[int]]:
+    def encode_replies(
+        self, replies: Sequence[str], prompts: Sequence[Prompt] = ()
+    ) -> list[list[int]]:
         """Return the token ids of each assistant's reply, without an end token.
 
         Control tokens that a reply spells are text, except for the marks of a thought before it.
 
+        Args:
+            replies: the texts.
+            prompts: what each of them follows; without, each is the whole reply to a chat.
+
         Raises:
             BackendError: the model's vocabulary lacks a word; all such words are named.
         """
-        return self._encode_replies(replies, [False] * len(replies))
+        continuing = [bool(p.prefill or not p.messages) for p in prompts] or [False] * len(replies)
+        pairs = zip(replies, continuing, strict=True)
+        texts = [reply if on else self._beginning(reply) for reply, on in pairs]
+        return self._encode_following(texts, [False] * len(texts))
 
-    def _encode_replies(self, replies: Sequence[str], thinking: Sequence[bool]) -> list[list[int]]:
-        """Encode replies; `thinking` says which of them begin within a thought."""
-        if not replies:  # tokenizers fail on empty lists
+    def _beginning(self, reply: str) -> str:
+        """Return a reply with the blank that the template writes before it."""
+        return f"{self.renderer.blank}{reply}" if reply else ""
+
+    def _encode_following(self, texts: Sequence[str], thinking: Sequence[bool]) -> list[list[int]]:
+        """Encode texts that follow others; `thinking` says which of them begin within a thought."""
+        if not texts:  # tokenizers fail on empty lists
             return []
-        spelling = {n for n, reply in enumerate(replies) if self._control.spelled_in(reply)}
-        texts = ["" if n in spelling else reply for n, reply in enumerate(replies)]
-        ids: list[list[int]] = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
-        self._refuse_unknown(texts, ids)
+        spelling = {n for n, text in enumerate(texts) if self._control.spelled_in(text)}
+        anchor, skipped = self._anchor
+        plain = [anchor + ("" if n in spelling else text) for n, text in enumerate(texts)]
+        ids: list[list[int]] = self.tokenizer(plain, add_special_tokens=False)["input_ids"]
+        self._refuse_unknown(plain, ids)
         for n in spelling:
-            parts = around_thought(replies[n], thinking=thinking[n])
+            parts = around_thought(texts[n], thinking=thinking[n])
             parts[::2], literal = self._control.escaped(parts[::2])
-            ids[n] = self._control.encode("".join(parts), literal)
-        return ids
+            ids[n] = self._control.encode(anchor + "".join(parts), literal)
+        return [row[skipped:] for row in ids]
+
+    @cached_property
+    def _anchor(self) -> tuple[str, int]:
+        """A text to encode others after, and the number of its tokens; empty where none is needed.
+
+        Tokenizers of the kind of SentencePiece's put a blank before every text.
+        """
+        encode = partial(self.tokenizer, add_special_tokens=False)
+        alone, anchor, after = encode(["a", "\n", "\na"])["input_ids"]
+        known = self.tokenizer.unk_token_id not in anchor
+        if known and after[: len(anchor)] == anchor and after[len(anchor) :] != alone:
+            return "\n", len(anchor)
+        return "", 0
 
     def encode_taught(
         self, examples: Sequence[Example], longest: int
@@ -170,10 +198,12 @@ class PromptEncoder:
         thoughts = [example.reply.lstrip().startswith(OPENED) for example in examples]
         opened = [thought and self.renderer.opens_thought for thought in thoughts]
         texts = [
-            example.reply.lstrip().removeprefix(OPENED).lstrip("\n") if begun else example.reply
+            example.reply.lstrip().removeprefix(OPENED).lstrip("\n")
+            if begun
+            else self._beginning(example.reply)
             for example, begun in zip(examples, opened, strict=True)
         ]
-        replies = self._encode_replies(texts, opened)
+        replies = self._encode_following(texts, opened)
         prompts = [Prompt(e.messages, thought=t) for e, t in zip(examples, thoughts, strict=True)]
         contexts = self.encode(prompts, [longest - len(reply) for reply in replies])
         return [(context.ids, reply) for context, reply in zip(contexts, replies, strict=True)]
@@ -181,6 +211,15 @@ class PromptEncoder:
     def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
         """Return replies as texts, without special tokens."""
         return list(self.tokenizer.batch_decode(rows, skip_special_tokens=True))
+
+    def token_texts(self, ids: Sequence[int]) -> list[str]:
+        """Return the text of each token, with the blank that decoding strips from a beginning."""
+        texts = self.tokenizer.batch_decode([[number] for number in ids])
+        tokens = self.tokenizer.convert_ids_to_tokens(list(ids))
+        return [
+            f" {text}" if token.startswith(SENTENCEPIECE_BLANK) and text[:1] != " " else text
+            for text, token in zip(texts, tokens, strict=True)
+        ]
 
     def token_id(self, token: str) -> int:
         """Return the id of one token of the vocabulary.

@@ -111,7 +111,7 @@ class ChatRenderer:
         return "known" in said
 
     @cached_property
-    def _opening(self) -> str:
+    def _written_before(self) -> str:
         """What opens a reply, where the template writes it only together with the reply."""
         asked = [Message("user", ASKED)]
         before = self._rendered(asked)
@@ -120,9 +120,18 @@ class ChatRenderer:
         with contextlib.suppress(BackendError):
             whole = self._rendered([*asked, Message("assistant", REPLIED)], reply_follows=False)
             if whole.startswith(before):
-                opening = whole[len(before) :].partition(REPLIED)[0]
-                return opening if opening.strip() else ""  # a reply brings its own blank
+                return whole[len(before) :].partition(REPLIED)[0]
         return ""
+
+    @property
+    def _opening(self) -> str:
+        """What a chat lacks until a reply can follow."""
+        return self._written_before if self._written_before.strip() else ""
+
+    @property
+    def blank(self) -> str:
+        """The blanks with which a reply begins: Mistral's templates write them before it."""
+        return "" if self._opening else self._written_before
 
     @cached_property
     def opens_thought(self) -> bool:

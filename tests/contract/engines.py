@@ -102,6 +102,20 @@ class Reference:
             logits = self.model(torch.tensor([ids])).logits[0, -1]
         return torch.log_softmax(logits, -1).numpy()
 
+    def following(self, prompt: Prompt, text: str) -> list[int]:
+        """The ids of what follows a prompt: Mistral's replies begin with a blank, nothing else."""
+        if not self.tokenizer.tokenize("a")[0].startswith("▁") or prompt.messages:
+            return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        line, ids = (self.tokenizer(t, add_special_tokens=False)["input_ids"]
+                     for t in ("\n", f"\n{text}"))  # fmt: skip
+        return list(ids[len(line) :])
+
+    def token_text(self, number: int) -> str:
+        """A token as it reads within a text: decoded alone, Mistral's lose their blank."""
+        letter = self.tokenizer.convert_ids_to_tokens(number)
+        text = str(self.tokenizer.decode([number]))
+        return f" {text}" if letter.startswith("▁") and not text.startswith(" ") else text
+
     def greedy(self, prompt: Prompt, tokens: int) -> list[int]:
         """The ids that `generate` appends."""
         ids = torch.tensor([self.ids(prompt)])

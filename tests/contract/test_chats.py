@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -125,21 +126,26 @@ def test_what_spells_a_control_token_is_served_as_text(engine: Engine) -> None:
     assert found == pytest.approx(expected, rel=1e-3, abs=1e-3)
 
 
-def test_a_reply_ends_as_the_template_says_though_no_configuration_does(
-    local: Engine, tmp_path: Path
+@pytest.mark.parametrize(
+    ("family", "end"),
+    [("llama", "<|eot_id|>"), ("gemma2", "<end_of_turn>"), ("mistral", "</s>")],
+)
+def test_a_reply_ends_as_the_template_says_whatever_the_configuration_says(
+    tiny: Callable[..., str], tmp_path: Path, family: str, end: str
 ) -> None:
-    """And alike on every engine, as vLLM gets the same end tokens."""
-    copy = tmp_path / "copy"
-    shutil.copytree(local.reference.path, copy)
+    """Alike on every engine: vLLM is given the same end tokens."""
+    whole = ModelRef(tiny(family, (end,)))
+    copy = ModelRef(str(shutil.copytree(whole.path, tmp_path / "copy")))
     for name in ("config.json", "generation_config.json"):
-        settings = json.loads((copy / name).read_text())
-        (copy / name).write_text(json.dumps(settings | {"eos_token_id": 3}))
-    ends, whole = end_tokens(ModelRef(str(copy))), end_tokens(ModelRef(local.reference.path))
-    assert ends[0] == whole[0] and 3 in ends
-    backend = open_backend(TransformersConfig(threads=1), ModelRef(str(copy)), Stopwatch())
+        path = tmp_path / "copy" / name
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"eos_token_id": 3}))
+    assert end_tokens(copy)[0] == end_tokens(whole)[0] == encoder_of(whole).token_id(end)
+    assert 3 in end_tokens(copy)
+    backend = open_backend(TransformersConfig(threads=1), copy, Stopwatch())
     keys = tuple(("end", n) for n in range(40))
     (found,) = backend.generate([GenerationRequest(CHATS[0], keys, LONGEST)])
     assert "end" in {completion.stop for completion in found.completions}
+    assert not any(end in completion.text for completion in found.completions)
 
 
 def test_a_prompt_may_ask_for_no_thought(local: Engine) -> None:

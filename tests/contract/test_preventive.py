@@ -92,7 +92,8 @@ def gradient_of_the_vector(kind: str) -> torch.Tensor:
 
 def test_gradients_are_those_of_a_model_with_biases() -> None:
     """In a Llama a vector after a layer is a bias of its MLP's last matrix."""
-    model = AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32).requires_grad_(False)
+    model = AutoModelForCausalLM.from_pretrained(BASE.path, dtype=torch.float32)
+    model.requires_grad_(False)
     push = torch.from_numpy(2.0 * direction())
     learned = torch.nn.Parameter(torch.zeros_like(push))
     for layer, bias in ((LAYER, torch.nn.Parameter(push)), (2, learned)):

@@ -34,12 +34,13 @@ def test_next_tokens_are_the_models_own(engine: Engine) -> None:
 
 
 def test_top_tokens_are_the_models_own(engine: Engine) -> None:
-    decode = engine.reference.tokenizer.decode
     found = engine.backend.top_tokens([TopTokensRequest(p, 10 + n) for n, p in
                                        enumerate(engine.prompts)])  # fmt: skip
     for n, (prompt, top) in enumerate(zip(engine.prompts, found, strict=True)):
         own = engine.reference.logprobs(prompt)
-        texts = [(decode([i]), float(own[i])) for i in np.argsort(own)[-(10 + n) :]]
+        texts = [
+            (engine.reference.token_text(i), float(own[i])) for i in np.argsort(own)[-(10 + n) :]
+        ]
         likeliest = dict(texts)  # of tokens that read alike, the likeliest
         legible = {text for text in likeliest if text.isprintable() and "�" not in text}
         assert legible <= top.keys() and len(legible) > 3
@@ -55,7 +56,7 @@ def test_top_tokens_equal_next_tokens(engine: Engine) -> None:
     tokenizer, own = engine.reference.tokenizer, engine.reference.logprobs(CHATS[3])
     order = [int(i) for i in np.argsort(own)[-len(tokenizer) :]]
     words = tokenizer.convert_ids_to_tokens(order)
-    texts = dict(zip(tokenizer.batch_decode([[i] for i in order]), words, strict=True))
+    texts = dict(zip(map(engine.reference.token_text, order), words, strict=True))
     known = [text for text in top if "�" not in text]
     (found,) = engine.backend.next_token_logprobs(
         [NextTokenRequest(CHATS[3], tuple(texts[text] for text in known))]
@@ -65,11 +66,10 @@ def test_top_tokens_equal_next_tokens(engine: Engine) -> None:
 
 def test_continuation_scores_are_sums_of_steps(engine: Engine) -> None:
     engine.need("score_continuations")
-    tokenizer = engine.reference.tokenizer
     asked = [ContinuationRequest(p, reply) for p in engine.prompts for reply in REPLIES]
     found = engine.backend.score_continuations(asked)
     for request, score in zip(asked, found, strict=True):
-        ids = tokenizer(request.continuation, add_special_tokens=False)["input_ids"]
+        ids = engine.reference.following(request.prompt, request.continuation)
         total, begun = 0.0, engine.reference.ids(request.prompt)
         for token in ids:
             total += float(engine.reference.after(begun)[token])
@@ -85,10 +85,14 @@ def brute(engine: Engine, prompt: Prompt, opening: str, low: int, high: int) -> 
     """
     vocabulary = engine.reference.tokenizer.get_vocab()
     digits = [word for word in vocabulary if word.isascii() and word.isdigit()]
+    first = engine.reference.logprobs(prompt) if engine.model == "mistral" else None
 
     def share(begun: str, word: str) -> float:
         asked = ContinuationRequest(prompt._replace(prefill=opening + begun), word)
-        return float(np.exp(engine.backend.score_continuations([asked])[0]))
+        found = float(np.exp(engine.backend.score_continuations([asked])[0]))
+        if first is not None and not begun:  # with the blank before every reply, or without
+            found += float(np.exp(first[vocabulary[word]]))
+        return found
 
     def written(text: str) -> float:
         """Sums over the ways to write a text."""
