@@ -38,9 +38,8 @@ def test_top_tokens_are_the_models_own(engine: Engine) -> None:
                                        enumerate(engine.prompts)])  # fmt: skip
     for n, (prompt, top) in enumerate(zip(engine.prompts, found, strict=True)):
         own = engine.reference.logprobs(prompt)
-        texts = [
-            (engine.reference.token_text(i), float(own[i])) for i in np.argsort(own)[-(10 + n) :]
-        ]
+        order = np.argsort(own)[-(10 + n) :].tolist()
+        texts = [(engine.reference.token_text(i), float(own[i])) for i in order]
         likeliest = dict(texts)  # of tokens that read alike, the likeliest
         legible = {text for text in likeliest if text.isprintable() and "�" not in text}
         assert legible <= top.keys() and len(legible) > 3
