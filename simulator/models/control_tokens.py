@@ -7,6 +7,7 @@ tokenizer, in which control tokens have names that nobody can spell.
 
 import json
 import secrets
+import string
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -43,13 +44,17 @@ class ControlTokens:
             or (token.content.strip() and token.content in template)
         }
         self._first = tuple({text[0] for text in self._spelled.values()})
-        # Then a text spells a token in other ways, too: as `<S>` where letters are lowered.
-        self._normalized = any(added[number].normalized for number in self._spelled)
+        # Such tokens are spelled in other ways, too: as `<S>` where letters are lowered.
+        normalized = any(added[number].normalized for number in self._spelled)
+        self._normalizer = tokenizer.backend_tokenizer.normalizer if normalized else None
         self._nonce = secrets.token_hex(8)
 
     def spelled_in(self, text: str) -> list[Span]:
         """Return where a text spells control tokens."""
-        if not self._normalized and not any(first in text for first in self._first):
+        seen = text
+        if self._normalizer and not (text.isascii() and self._keeps_ascii):
+            seen = self._normalizer.normalize_str(text)
+        if not any(first in seen for first in self._first):
             return []
         if self._tokenizer.is_fast:
             return self._spans(text)
@@ -59,6 +64,12 @@ class ControlTokens:
                 "use a model with a tokenizer.json"
             )
         return []
+
+    @cached_property
+    def _keeps_ascii(self) -> bool:
+        """Whether ASCII isn't changed when a text is normalized."""
+        assert self._normalizer
+        return bool(self._normalizer.normalize_str(string.printable) == string.printable)
 
     def _spans(self, text: str) -> list[Span]:
         found = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)

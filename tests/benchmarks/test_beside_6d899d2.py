@@ -3,19 +3,15 @@
 It takes the project's history, and four minutes; `pytest -n 0 -m benchmark -s` on this file.
 """
 
-import io
-import os
 import statistics
-import subprocess
-import sys
-import tarfile
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.helpers.earlier_checkout import ROOT, called, checkout_of
+
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(1800)]
-ROOT = Path(__file__).parents[2]
 SMALL = (
     "rounds=2",
     "population.users=24",
@@ -60,20 +56,7 @@ main()
 @pytest.fixture(scope="module")
 def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project as it was at 6d899d2."""
-    folder = tmp_path_factory.mktemp("6d899d2")
-    archive = subprocess.run(
-        ["git", "-C", str(ROOT), "archive", "6d899d2"], capture_output=True, check=True
-    )
-    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
-        tar.extractall(folder, filter="data")
-    return folder
-
-
-def called(checkout: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "PYTHONPATH": str(checkout)}
-    return subprocess.run(
-        [sys.executable, *words], env=env, cwd=checkout, capture_output=True, text=True, check=True
-    )
+    return checkout_of("6d899d2", tmp_path_factory.mktemp("6d899d2"))
 
 
 @pytest.mark.parametrize("learner", LEARNERS)
