@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 import yaml
 
 from simulator.core.errors import ScenarioError
+from simulator.core.texts import flaw, read_flawless, whole_characters
 
 LARGEST_FILE = 1_000_000  # bytes
 DEEPEST = 32  # levels of nesting
@@ -55,10 +56,10 @@ def read(path: Path) -> Document:
             raise ScenarioError(f"{path}: not a file")
         if path.stat().st_size > LARGEST_FILE:
             raise ScenarioError(f"{path}: too large; at most {LARGEST_FILE:,} bytes")
-        text = path.read_text(encoding="utf-8")
+        text = read_flawless(path)
     except FileNotFoundError:
         raise ScenarioError(f"{path}: file not found") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise ScenarioError(f"{path}: can't be read as text ({error})") from None
     data, origins = _parsed(text, str(path))
     return Document(copy.deepcopy(data), dict(origins))
@@ -101,16 +102,23 @@ def parse(text: str, source: str, at: YamlPath = (), *, lines: bool = True) -> D
         if isinstance(node, yaml.SequenceNode):
             return [build(child, (*path, i)) for i, child in enumerate(node.value)]
         try:
-            return loader.construct_object(node)
+            value = loader.construct_object(node)
         except (ValueError, KeyError, yaml.YAMLError):  # `!!int x`, `0b_`, a million digits
             text, tag = str(node.value)[:40], node.tag.rpartition(":")[2]
             place = f"{origins[path]}: {dotted(path)}"
             raise ScenarioError(f"{place}: invalid {tag} '{text}'") from None
+        if isinstance(value, str):
+            value = whole_characters(value)
+            if wrong := flaw(value, escaped=True):
+                raise ScenarioError(f"{origins[path]}: {dotted(path)}: {wrong}")
+        return value
 
     def build_mapping(node: yaml.MappingNode, path: YamlPath) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key = str(getattr(key_node, "value", ""))
+            key = whole_characters(str(getattr(key_node, "value", "")))
+            if wrong := flaw(key, escaped=True):
+                raise ScenarioError(f"{where(key_node.start_mark)}: a key {wrong}")
             if not isinstance(key_node, yaml.ScalarNode) or key == "<<":
                 raise ScenarioError(
                     f"{where(key_node.start_mark)}: invalid key; keys must be plain words"

@@ -6,6 +6,7 @@ from typing import Any
 from simulator.backends.config import AutoConfig
 from simulator.config import document as yaml_source
 from simulator.config.document import Document, Origin, YamlPath
+from simulator.config.numbers import as_number
 from simulator.config.renamed import with_present_names
 from simulator.core.errors import ScenarioError
 
@@ -59,6 +60,9 @@ def parse_override(override: str) -> Document:
 
 def with_biased_fraction(document: Document, fraction: float) -> Document:
     """Rescale the shares: the types marked `biased` get `fraction` in total."""
+    fraction = as_number(fraction)
+    if not isinstance(fraction, int | float):
+        raise ScenarioError(f"--biased-frac {fraction}: invalid share; must be a number")
     if not 0 <= fraction <= 1:
         raise ScenarioError(f"--biased-frac {fraction:g}: invalid share; must be from 0 to 1")
     population = document.data.get("population")
@@ -67,9 +71,10 @@ def with_biased_fraction(document: Document, fraction: float) -> Document:
         return document  # validation reports the mistake
     groups: dict[bool, dict[str, float]] = {True: {}, False: {}}
     for name, user_type in types.items():
-        if not isinstance(user_type, dict) or not isinstance(user_type.get("share"), int | float):
+        share = as_number(user_type.get("share")) if isinstance(user_type, dict) else None
+        if not isinstance(share, int | float):
             return document  # validation reports the mistake
-        groups[bool(user_type.get("biased", False))][name] = float(user_type["share"])
+        groups[bool(user_type.get("biased", False))][name] = float(share)
     for biased, target in ((True, fraction), (False, 1 - fraction)):
         if target > 0 and not groups[biased]:
             word = "biased" if biased else "unbiased"

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from simulator.config.document import Document, YamlPath, dotted, origin_of
+from simulator.config.numbers import as_number, as_whole_number
 from simulator.core.errors import ScenarioError, unknown
 
 LONGEST_SHOWN = 80  # characters of a value in a message
@@ -17,6 +18,8 @@ IN_YAML = {
     "a valid dictionary": "a mapping of keys to values",
     " after validation": "",
 }
+# What pydantic finds wrong with a text where a number is expected, and how to read it.
+_READ_AS = {"float_type": as_number, "int_type": as_whole_number}
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -26,15 +29,41 @@ def validated(model: type[M], document: Document, source: str) -> M:
     Raises:
         ScenarioError: lists all mistakes.
     """
+    data = document.data
     try:
-        return model.model_validate(document.data)
+        return model.model_validate(data)
+    except ValidationError as error:
+        data = _with_numbers(data, error.errors(include_url=False))
+    try:  # once more, as texts may have become numbers
+        return model.model_validate(data)
     except ValidationError as error:
         problems = filter(_is_cause, error.errors(include_url=False))
         found: dict[YamlPath, dict[str, None]] = {}
-        for path, message in (_mistake(problem, document.data, model) for problem in problems):
+        for path, message in (_mistake(problem, data, model) for problem in problems):
             found.setdefault(path, {})[message] = None  # a union reports an error for each member
         mistakes = ((path, "; or ".join(messages)) for path, messages in found.items())
         raise refusal(mistakes, document, source) from None
+
+
+def _with_numbers(data: Any, problems: Iterable[Any]) -> Any:
+    """Read the texts that stand where a number is expected as the numbers that they write."""
+    for problem in problems:
+        if problem["type"] in _READ_AS:
+            number = _READ_AS[problem["type"]](problem["input"])
+            data = _with(data, yaml_path(problem["loc"], data), number)
+    return data
+
+
+def _with(data: Any, path: YamlPath, value: Any) -> Any:
+    """Return data with another value at a path; the given data stay as they are."""
+    if not path:
+        return value
+    key, rest = path[0], path[1:]
+    if isinstance(data, list) and isinstance(key, int):
+        return [_with(part, rest, value) if n == key else part for n, part in enumerate(data)]
+    if isinstance(data, dict) and key in data:
+        return {**data, key: _with(data[key], rest, value)}
+    return data
 
 
 def refusal(

@@ -14,6 +14,7 @@ from pydantic import Field
 from simulator.config import document as yaml_source
 from simulator.config.document import Document, YamlPath, dotted, origin_of
 from simulator.config.loading import load
+from simulator.config.numbers import as_number
 from simulator.config.renamed import with_first_names
 from simulator.config.scenario import Scenario
 from simulator.config.validation import validated
@@ -107,7 +108,7 @@ def _conditions(config: SweepConfig) -> Iterator[tuple[str, dict[str, Any]]]:
     for name, arm in config.arms.items():
         axes = {**config.over, **arm.over}
         for values in itertools.product(*axes.values()):
-            yield name, dict(zip(axes, values, strict=True))
+            yield name, dict(zip(axes, map(as_number, values), strict=True))
 
 
 def scenario_of(

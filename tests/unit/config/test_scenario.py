@@ -184,7 +184,7 @@ def test_missing_and_unreadable_files(file: Path, tmp_path: Path) -> None:
     (tmp_path / "folder.yaml").mkdir()
     with pytest.raises(ScenarioError, match="not a file"):
         load(str(tmp_path / "folder.yaml"))
-    assert "can't be read as text" in refusal(file, b"name: \xff\xfe")
+    assert "mine.yaml:1: has the byte 0xff, which isn't UTF-8" in refusal(file, b"name: \xff\xfe")
     assert f"too large; at most {LARGEST_FILE:,} bytes" in refusal(file, "#" * (LARGEST_FILE + 1))
 
 
