@@ -67,8 +67,9 @@ def play_round(session: Session, number: int) -> None:
     recycled = examples_from(candidates, decision)
     learner = scenario.learner_in(place.phase)
     given = given_examples(
-        scenario.phases, place, recycled, learner, world, scenario.seed, number, session.tokens
-    )
+        scenario.phases, place, recycled, learner, world, scenario.seed, number, session.tokens,
+        session.check,
+    )  # fmt: skip
     examples = [*recycled, *given]
     outcome = learn(session, number, examples)
     lengths = taught_lengths(learner.learned(examples) if outcome.update else [], session.tokens)

@@ -5,11 +5,13 @@ from typing import Annotated
 
 import typer
 
-from simulator.cli.options import Override, notify, say
+from simulator.cli.options import Override, SkipBadRows, notify, say
 
 
 def judge_check(
-    file: Annotated[Path, typer.Argument(help="CSV or JSONL with prompt, reply and label.")],
+    file: Annotated[
+        Path, typer.Argument(help="CSV, JSONL, JSON or Parquet with prompt, reply, label.")
+    ],
     scenario: Annotated[
         str, typer.Option(help="Whose judge and scales: a YAML file, or a shipped scenario.")
     ] = "therapy",
@@ -26,11 +28,14 @@ def judge_check(
     positive: Annotated[
         str | None, typer.Option(help="The label that means yes, where labels are words.")
     ] = None,
+    skip_bad_rows: SkipBadRows = False,
     overrides: Override = None,
 ) -> None:
     """Compare a judge with people's labels: Cohen's κ, and the table of counts."""
     from simulator.config.loading import load
+    from simulator.core.errors import ScenarioError
     from simulator.evaluation import judge_check as check
+    from simulator.evaluation.labels import read_labelled
     from simulator.simulation.config import RoleConfig
 
     loaded = load(scenario, overrides=overrides or (), notify=notify)
@@ -38,4 +43,10 @@ def judge_check(
         loaded, scale, threshold=threshold, of_labels=label_threshold, positive=positive
     )
     other = RoleConfig(model=judge, backend=loaded.backend) if judge else None
-    say(check.judge_check(file, loaded, other, asked))
+    rows, refused = read_labelled(file)
+    mistakes = ScenarioError(*map(str, refused))
+    if refused and not (skip_bad_rows and rows):
+        raise mistakes
+    if refused:
+        notify(f"left out {len(refused)} of {len(rows) + len(refused)} rows: {mistakes}")
+    say(check.judge_check(file, rows, loaded, other, asked))

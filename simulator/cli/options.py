@@ -30,6 +30,10 @@ CostCap = Annotated[
     float | None,
     typer.Option(help="Stop when endpoints have cost this much; the run can be resumed."),
 ]
+SkipBadRows = Annotated[
+    bool,
+    typer.Option("--skip-bad-rows", help="Leave out rows that can't be used, and list them."),
+]
 Round = Annotated[int | None, typer.Option("--round", help="After which round; default: the last.")]
 
 

@@ -18,6 +18,7 @@ from simulator.cli.options import (
     Override,
     RunPath,
     Seed,
+    SkipBadRows,
     model_of,
     notify,
     say,
@@ -38,6 +39,7 @@ def run(
     model: Model = None,
     backend: Backend = None,
     cost_cap: CostCap = None,
+    skip_bad_rows: SkipBadRows = False,
     overrides: Override = None,
     out: Out = None,
     as_json: AsJson = False,
@@ -56,11 +58,15 @@ def run(
         overrides=overrides or (),
         biased_frac=biased_frac,
         options={key: value for key, value in chosen.items() if value is not None},
+        skip_bad_rows=skip_bad_rows,
         notify=notify,
     )
     if dry_run:
         from simulator.experiments.dry_run import dry_run_table
+        from simulator.runtime.preflight import check_chats
 
+        for sentence in check_chats(loaded).sentences:
+            notify(sentence)
         say(dry_run_table(loaded))
         return
     _play(loaded, out, started, as_json=as_json)
@@ -76,6 +82,7 @@ def finetune(
     seed: Seed = None,
     base: Base = None,
     model: Model = None,
+    skip_bad_rows: SkipBadRows = False,
     overrides: Override = None,
     out: Out = None,
     as_json: AsJson = False,
@@ -88,7 +95,13 @@ def finetune(
     phase = {"kind": "finetune", "rounds": rounds, "data": [source]}
     chosen = {"seed": seed, "model": model_of(base, model), "name": "finetune", "phases": [phase]}
     options = {key: value for key, value in chosen.items() if value is not None}
-    loaded = load(scenario, overrides=overrides or (), options=options, notify=notify)
+    loaded = load(
+        scenario,
+        overrides=overrides or (),
+        options=options,
+        skip_bad_rows=skip_bad_rows,
+        notify=notify,
+    )
     _play(loaded, out, started, as_json=as_json)
 
 

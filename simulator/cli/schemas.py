@@ -56,7 +56,8 @@ def check(source: str, overrides: Sequence[str], notify: Callable[[str], None]) 
     if kind == "sweep":
         return _check_sweep(path, overrides)
     loaded = loading.load(source, overrides=overrides, notify=notify)
-    check_chats(loaded)
+    for sentence in check_chats(loaded, local=True).sentences:
+        notify(sentence)
     return f"{loaded.name}, {loaded.last_round} rounds"
 
 
@@ -85,7 +86,7 @@ def _check_sweep(path: Path, overrides: Sequence[str]) -> str:
 
 def _check_chats(cells: "Sequence[Cell]") -> None:
     for cell in cells:
-        check_chats(cell.scenario)
+        check_chats(cell.scenario, local=True)
 
 
 def schema(kind: Kind) -> Schema:

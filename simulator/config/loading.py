@@ -17,7 +17,7 @@ from simulator.config.overrides import (
     with_biased_fraction,
     with_kind_of_backend,
 )
-from simulator.config.paths import with_data, with_located_files
+from simulator.config.paths import with_bad_rows_skipped, with_data, with_located_files
 from simulator.config.renamed import with_present_names
 from simulator.config.scenario import MeasureConfig, Scenario
 from simulator.config.situations import load_situations
@@ -58,6 +58,7 @@ def load(
     overrides: Sequence[str] = (),
     biased_frac: float | None = None,
     options: dict[str, Any] | None = None,
+    skip_bad_rows: bool = False,
     notify: Callable[[str], None] = lambda sentence: None,
 ) -> Scenario:
     """Read a scenario and apply the command line to it.
@@ -67,6 +68,7 @@ def load(
         overrides: `path.to.key=value`, the value in YAML; they win over the options.
         biased_frac: the total share of biased types; the others keep their proportions.
         options: values of top-level keys from options such as `--seed`.
+        skip_bad_rows: whether every file of chats leaves out rows that can't be used.
         notify: is called with the choice for each backend of kind `auto`, and its reason.
 
     Raises:
@@ -77,6 +79,8 @@ def load(
         document = yaml_source.merged(with_kind_of_backend(document, given), given)
     if biased_frac is not None:
         document = with_biased_fraction(document, biased_frac)
+    if skip_bad_rows:
+        document = with_bad_rows_skipped(document)
     complete = with_located_files(_with_situations(document), source)
     return _with_chosen_backends(validate(complete, source), notify)
 

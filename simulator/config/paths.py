@@ -1,6 +1,6 @@
 """The data files that a scenario names: located from its file, identified by hash."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,17 +27,34 @@ def located(data: str, origin: Origin) -> str:
 def with_located_files(document: Document, source: str) -> Document:
     """Make all paths of data of kind `file` absolute, so that a run can be resumed anywhere."""
 
+    def with_location(found: dict[str, Any], path: YamlPath) -> dict[str, Any]:
+        if not isinstance(found.get("path"), str):
+            return found
+        place = located(found["path"], origin_of(document, (*path, "path"), source))
+        return {**found, "path": place}
+
+    return with_changed_files(document, with_location)
+
+
+def with_changed_files(
+    document: Document, change: Callable[[dict[str, Any], YamlPath], dict[str, Any]]
+) -> Document:
+    """Change all data of kind `file`; `change` gets each, and its path."""
+
     def walk(value: Any, path: YamlPath) -> Any:
         if isinstance(value, list):
             return [walk(part, (*path, n)) for n, part in enumerate(value)]
         if not isinstance(value, dict):
             return value
         found = {key: walk(part, (*path, key)) for key, part in value.items()}
-        if found.get("kind") == "file" and isinstance(found.get("path"), str):
-            found["path"] = located(found["path"], origin_of(document, (*path, "path"), source))
-        return found
+        return change(found, path) if found.get("kind") == "file" else found
 
     return document._replace(data=walk(document.data, ()))
+
+
+def with_bad_rows_skipped(document: Document) -> Document:
+    """Let all data of kind `file` leave out rows that can't be used."""
+    return with_changed_files(document, lambda found, path: {**found, "skip_bad_rows": True})
 
 
 def data_sha256(scenario: "Scenario") -> dict[str, str]:

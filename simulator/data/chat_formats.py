@@ -2,23 +2,35 @@
 
 | columns | schema |
 |---|---|
-| messages | chats of roles and contents; a content is text, or `{"parts": [text, …]}` |
-| instruction, input, output | alpaca-cleaned |
+| messages, conversations or conversation | chats: lists of roles and contents, or ShareGPT's |
+| the same, and rejected_messages or rejected_response | ms-swift: the chat, and a worse reply |
+| instruction, input, output | alpaca; `system` and `history` are read, too |
 | instruction, context, response | dolly-15k |
+| prompt, completion | TRL: texts, or lists of messages |
 | chosen, rejected | HH-RLHF: two transcripts with the same beginning |
+| chosen, rejected, and prompt, messages or instruction | TRL, LLaMA-Factory: texts or messages |
 | prompt, response_0, response_1, safer_response_id | PKU-SafeRLHF |
+
+`label` or `kto_tag` says of a single reply whether it is desirable. `system` opens every chat.
+Other columns are metadata, except those that would change the meaning: `simulator.data.columns`.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from simulator.core.examples import Example
 from simulator.core.requests import Message
+from simulator.data.columns import LABELS, desirable, is_empty, refuse_others
+from simulator.data.messages import messages_of
 from simulator.data.rows import Row
 
 _TURN = re.compile(r"\n\n(Human|Assistant): ")
-ROLES = ("system", "user", "assistant")
+_AWAITED = re.compile(r"\n\nAssistant:\s*$")  # how TRL ends a transcript that is a prompt
 _SPEAKERS = {"Human": "user", "Assistant": "assistant"}
+CHATS = ("messages", "conversations", "conversation")
+SYSTEM = ("system", "system_prompt")
+WORSE = ("rejected_messages", "rejected_response")
 NEVER_TRAINED_ON = "canary"  # this column marks data for evaluation only
 
 
@@ -26,80 +38,181 @@ def examples_of(row: Row) -> list[Example]:
     """Return the desirable and undesirable examples of a row.
 
     Raises:
-        ScenarioError: it fits no schema, has a mistake, or must not be trained on.
+        ScenarioError: it fits no schema, has a mistake, must not be trained on, or has a column
+            whose meaning can't be taken into account.
     """
     columns = set(row.values)
     if NEVER_TRAINED_ON in columns:
         raise row.mistake(NEVER_TRAINED_ON, "these are data for evaluation; never train on them")
-    if "messages" in columns:
-        return [_of_chat(_messages(row), row, desirable=True)]
     if {"chosen", "rejected"} <= columns:
-        return [
-            _of_chat(_transcript(row, "chosen"), row, desirable=True, which="chosen"),
-            _of_chat(_transcript(row, "rejected"), row, desirable=False, which="rejected"),
-        ]
+        return _of_sides(row)
+    chat = next((name for name in CHATS if _has(row, name)), "")
+    worse = next((name for name in WORSE if _has(row, name)), "")
+    if chat and worse:
+        return _of_worse(row, chat, worse)
+    if chat:
+        return _of_one(row, messages_of(row, chat), chat)
+    if {"prompt", "completion"} <= columns:
+        asked, reply = _spoken(row, "prompt", "user"), _spoken(row, "completion", "assistant")
+        return _of_one(row, [*asked, *reply], "prompt", "completion")
     if {"response_0", "response_1"} <= columns:
-        return _of_pair(row)
-    for more, reply in (("input", "output"), ("context", "response")):
-        if {"instruction", reply} <= columns:
-            context = row.optional(more) if more in columns else ""
-            asked = "\n\n".join(filter(None, (row.text("instruction"), context)))
-            return [_example(asked, row.text(reply), row, desirable=True)]
+        return _of_responses(row)
+    for more, reply_column in (("input", "output"), ("context", "response")):
+        if {"instruction", reply_column} <= columns:
+            said = Message("assistant", row.text(reply_column))
+            return _of_one(row, [*_instructed(row, more), said], "history")
     raise row.mistake(
         "columns", f"no known schema has {', '.join(sorted(columns))}; one of chats has 'messages'"
     )
 
 
-def _messages(row: Row) -> list[Message]:
-    found = row.values["messages"]
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        raise row.mistake("messages", "must be a list of objects with role and content")
+def _has(row: Row, column: str) -> bool:
+    return column in row.values and row.values[column] is not None
+
+
+def _of_one(row: Row, chat: list[Message], *used: str) -> list[Example]:
+    """Return the only reply of a row; its label says whether it is desirable."""
+    refuse_others(row, (*used, *LABELS, *SYSTEM))
+    return [_example(row, chat, desirable=desirable(row))]
+
+
+def _of_sides(row: Row) -> list[Example]:
+    """Return the better and the worse reply; each side is a chat, or what follows a prompt."""
+    refuse_others(row, ("chosen", "rejected", *_of_instruction(row), *SYSTEM))
     return [
-        Message(_role(one.get("role"), row), _content(one.get("content"), row)) for one in found
+        _example(row, _side(row, which), desirable=which == "chosen", which=which)
+        for which in ("chosen", "rejected")
     ]
 
 
-def _role(role: Any, row: Row) -> str:
-    if role not in ROLES:
-        raise row.mistake("messages", f"a role must be {', '.join(ROLES)}, not {role!r}")
-    return str(role)
+def _side(row: Row, which: str) -> list[Message]:
+    before = _before(row)
+    found = row.values[which]
+    if isinstance(found, str) and (before is None or _is_transcript(found)):
+        return _transcript(row, which, row.text(which))
+    said = _spoken(row, which, "assistant")
+    opening = next((message.role for message in said if message.role != "system"), "")
+    if opening != "user":
+        if before is None:
+            raise row.mistake(which, "must be a whole chat, or follow a 'prompt'")
+        return [*before, *said]
+    asked = [message.content.strip() for message in said if message.role == "user"]
+    if before and "prompt" in row.values and before[-1].content.strip() not in asked:
+        raise row.mistake(which, "is a whole chat, in which nobody says what 'prompt' says")
+    return said
 
 
-def _content(content: Any, row: Row) -> str:
-    parts = content.get("parts") if isinstance(content, dict) else [content]
-    if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
-        raise row.mistake("messages", "a content must be text, or have parts that are text")
-    return "\n".join(parts)
+def _before(row: Row) -> list[Message] | None:
+    """Return the context of both sides; None where each has its own."""
+    if _has(row, "prompt"):
+        text = row.values["prompt"]
+        if isinstance(text, str) and _is_transcript(text):
+            return _transcript(row, "prompt", _AWAITED.sub("", text))
+        return _spoken(row, "prompt", "user")
+    chat = next((name for name in CHATS if _has(row, name)), "")
+    if chat:
+        messages = messages_of(row, chat)
+        return messages[:-1] if messages and messages[-1].role == "assistant" else messages
+    return _instructed(row, "input") if _of_instruction(row) else None
 
 
-def _transcript(row: Row, column: str) -> list[Message]:
-    before, *pieces = _TURN.split("\n\n" + row.text(column).lstrip())
+def _of_instruction(row: Row) -> tuple[str, ...]:
+    """Return the columns of an instruction's context, where both sides follow one."""
+    others = any(_has(row, name) for name in ("prompt", *CHATS))
+    return ("history",) if _has(row, "instruction") and not others else ()
+
+
+def _of_worse(row: Row, chat: str, worse: str) -> list[Example]:
+    """Return the reply of a chat, and a worse one: text, a reply, or a whole chat."""
+    refuse_others(row, (chat, worse, *SYSTEM))
+    better = messages_of(row, chat)
+    said = _spoken(row, worse, "assistant")
+    whole = any(message.role == "user" for message in said)
+    other = said if whole else [*better[:-1], *said]
+    return [
+        _example(row, better, desirable=True, which="chosen"),
+        _example(row, other, desirable=False, which="rejected"),
+    ]
+
+
+def _of_responses(row: Row) -> list[Example]:
+    refuse_others(row, SYSTEM)
+    best = row.values.get("safer_response_id")
+    if best not in (0, 1):
+        raise row.mistake("safer_response_id", "must be 0 or 1")
+    asked = Message("user", row.text("prompt"))
+    return [
+        _example(
+            row, [asked, Message("assistant", row.text(name))], desirable=n == best, which=name
+        )
+        for n, name in enumerate(("response_0", "response_1"))
+    ]
+
+
+def _instructed(row: Row, more: str) -> list[Message]:
+    """Return an instruction with its input, after the earlier turns of `history`."""
+    context = row.optional(more) if more in row.values else ""
+    asked = "\n\n".join(filter(None, (row.text("instruction"), context)))
+    return [*_history(row), Message("user", asked)]
+
+
+def _history(row: Row) -> list[Message]:
+    turns = row.values.get("history")
+    if is_empty(turns):
+        return []
+    if not isinstance(turns, list) or not all(_is_turn(turn) for turn in turns):
+        raise row.mistake("history", "must be a list of pairs of texts: said, and replied")
+    return [
+        Message(role, text)
+        for turn in turns
+        for role, text in zip(("user", "assistant"), turn, strict=True)
+    ]
+
+
+def _is_turn(turn: Any) -> bool:
+    return isinstance(turn, list) and len(turn) == 2 and all(isinstance(t, str) for t in turn)
+
+
+def _spoken(row: Row, column: str, role: str) -> list[Message]:
+    """Return a column's messages; a text is what `role` says."""
+    if isinstance(row.values[column], list | dict):
+        return messages_of(row, column)
+    return [Message(role, row.text(column))]
+
+
+def _is_transcript(text: str) -> bool:
+    return bool(_TURN.match("\n\n" + text.lstrip()))
+
+
+def _transcript(row: Row, column: str, text: str) -> list[Message]:
+    before, *pieces = _TURN.split("\n\n" + text.lstrip())
     if before.strip():
         raise row.mistake(column, "must begin with 'Human: ' or 'Assistant: '")
     pairs = zip(pieces[::2], pieces[1::2], strict=True)
     return [Message(_SPEAKERS[speaker], said.strip()) for speaker, said in pairs]
 
 
-def _of_pair(row: Row) -> list[Example]:
-    best = row.values.get("safer_response_id")
-    if best not in (0, 1):
-        raise row.mistake("safer_response_id", "must be 0 or 1")
-    prompt = row.text("prompt")
-    return [
-        _example(prompt, row.text(name), row, desirable=n == best, which=name)
-        for n, name in enumerate(("response_0", "response_1"))
-    ]
-
-
-def _of_chat(chat: list[Message], row: Row, *, desirable: bool, which: str = "reply") -> Example:
+def _example(
+    row: Row, chat: Sequence[Message], *, desirable: bool, which: str = "reply"
+) -> Example:
     """Return the last message as a reply, and the rest as its context."""
-    *context, reply = chat or [Message("", "")]
+    *context, reply = _opened(row, chat) or [Message("", "")]
     if reply.role != "assistant" or not reply.content.strip():
         raise row.mistake("messages", "a chat must end with what the assistant replied")
     if not context or context[-1].role != "user":
         raise row.mistake("messages", "what the assistant replied must follow what a user said")
-    return Example(tuple(chat[:-1]), chat[-1].content, desirable, f"{row.origin}/{which}")
+    return Example(tuple(context), reply.content, desirable, f"{row.origin}/{which}")
 
 
-def _example(asked: str, reply: str, row: Row, *, desirable: bool, which: str = "reply") -> Example:
-    return Example((Message("user", asked),), reply, desirable, f"{row.origin}/{which}")
+def _opened(row: Row, chat: Sequence[Message]) -> list[Message]:
+    """Put the row's system line before a chat that hasn't got it."""
+    said = [(name, row.optional(name)) for name in SYSTEM if name in row.values]
+    lines = {text: name for name, text in said if text.strip()}
+    if not lines:
+        return list(chat)
+    if chat and chat[0].role == "system":
+        lines.setdefault(chat[0].content, "messages")
+    if len(lines) > 1:
+        raise row.mistake(next(iter(lines.values())), "there are two different system lines")
+    rest = chat[1:] if chat and chat[0].role == "system" else chat
+    return [Message("system", next(iter(lines))), *rest]

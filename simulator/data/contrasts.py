@@ -9,6 +9,7 @@ from simulator.core.errors import ScenarioError
 from simulator.core.examples import Example
 from simulator.core.rng import stream
 from simulator.data.mixture import AnyData, mixed
+from simulator.data.model_checks import Check
 from simulator.interp.directions import Contrast
 from simulator.worlds.base import World
 from simulator.worlds.lessons import WorldData
@@ -32,22 +33,27 @@ class DirectionConfig(Config):
 
 
 def contrasts_of(
-    directions: Mapping[str, DirectionConfig], world: World | None
+    directions: Mapping[str, DirectionConfig], world: World | None, check: Check
 ) -> dict[str, Contrast]:
     """Return the chats of every direction, the same in every run of a model.
 
     Both sides use the same draws: chats of the organism's world ask about the same items.
 
+    Args:
+        directions: by name.
+        world: the organism's.
+        check: says which chats the model can't read, for sources that leave bad rows out.
+
     Raises:
         ScenarioError: chats can't be read, or are about held-out items; names their place in the
             scenario.
     """
-    return {name: _contrast(name, config, world) for name, config in directions.items()}
+    return {name: _contrast(name, config, world, check) for name, config in directions.items()}
 
 
-def _contrast(name: str, config: DirectionConfig, world: World | None) -> Contrast:
-    positive = _chats(f"directions.{name}.positive", config.positive, world)
-    negative = _chats(f"directions.{name}.negative", config.negative, world)
+def _contrast(name: str, config: DirectionConfig, world: World | None, check: Check) -> Contrast:
+    positive = _chats(f"directions.{name}.positive", config.positive, world, check)
+    negative = _chats(f"directions.{name}.negative", config.negative, world, check)
     names = frozenset(item.entity for item in world.facts) if world else frozenset()
     subjects = list(dict.fromkeys(_subject(chat, names) for chat in (*positive, *negative)))
     held = set(subjects[::HELD_OUT])
@@ -74,7 +80,9 @@ def _subject(chat: Example, names: frozenset[str]) -> object:
     return next((word for word in asked if word in names), said)
 
 
-def _chats(path: str, sources: Sequence[AnyData], world: World | None) -> list[Example]:
+def _chats(
+    path: str, sources: Sequence[AnyData], world: World | None, check: Check
+) -> list[Example]:
     """Return the desirable examples; worse replies of the data are left out."""
     found: list[Example] = []
     for index, source in enumerate(sources):
@@ -83,7 +91,7 @@ def _chats(path: str, sources: Sequence[AnyData], world: World | None) -> list[E
                 f"{path}.{index}.items: {source.items} items are kept for probes; set items: used"
             )
         try:
-            found += mixed([source], world, stream("direction", index))
+            found += mixed([source], world, stream("direction", index), check)
         except ScenarioError as error:
             raise error.within(f"{path}.{index}") from None
     return [example for example in found if example.desirable]

@@ -3,18 +3,27 @@
 Only text and numbers are read: never pickles, never code from a dataset.
 """
 
-import csv
-import io
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from simulator.core.errors import ScenarioError
+from simulator.data.hub import read_hub
+from simulator.data.readers import NAMES, Record, is_data, read_records
 
+T = TypeVar("T")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")  # and, after @, its revision
-_NAMES = "parquet, csv, json or jsonl"
+
+
+class Refused(NamedTuple):
+    """A row that can't be used, and why."""
+
+    origin: str  # as that of a `Row`
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.origin}: {self.why}"
 
 
 class Row(NamedTuple):
@@ -75,17 +84,29 @@ def read_rows(source: str) -> list[Row]:
             configs and splits are read.
 
     Raises:
-        ScenarioError: it doesn't exist, or can't be read; names file and line.
+        ScenarioError: it doesn't exist, or can't be read; names file and line of all mistakes.
+    """
+    found = read_all(source)
+    if refused := [str(row) for row in found if isinstance(row, Refused)]:
+        raise ScenarioError(*refused)
+    return [row for row in found if isinstance(row, Row)]
+
+
+def read_all(source: str) -> list[Row | Refused]:
+    """Read rows as `read_rows` does; rows that can't be read stay in their place.
+
+    Raises:
+        ScenarioError: the source doesn't exist, or can't be read as a whole.
     """
     path = Path(source)
     if path.exists():
-        found = [row for file in files_of(path) for row in _read(file)]
+        found = [row for file in files_of(path) for row in read_file(file)]
     elif _HUB_ID.fullmatch(source):
-        found = list(_of_hub(source))
+        found = [_row(*row) for row in read_hub(source)]
     else:
         raise ScenarioError(f"file or folder '{source}' not found")
     if not found:
-        raise ScenarioError(f"{source}: has no rows; data must be {_NAMES} files")
+        raise ScenarioError(f"{source}: has no rows; data must be {NAMES} files")
     return found
 
 
@@ -96,125 +117,46 @@ def files_of(place: Path) -> list[Path]:
     return [
         file
         for file in sorted(place.rglob("*"))
-        if file.suffix.lower() in _READERS
-        and not any(part.startswith(".") for part in file.relative_to(place).parts)
+        if is_data(file) and not any(part.startswith(".") for part in file.relative_to(place).parts)
     ]
 
 
-def _read(file: Path) -> Iterator[Row]:
-    reader = _READERS.get(file.suffix.lower())
-    if reader is None:
-        raise ScenarioError(f"{file}: invalid type of file; data must be {_NAMES} files")
+def read_file(file: Path) -> Iterator[Row | Refused]:
+    """Yield the rows of a file; rows that can't be read stay in their place.
+
+    Raises:
+        ScenarioError: the file as a whole can't be read.
+    """
     part = (file.resolve().parent.name, file.stem)
-    for number, values in reader(file):
-        yield Row(f"{file}:{number}", part, values)
+    for number, record in read_records(file):
+        yield _row(f"{file}:{number}", part, record)
 
 
-def read_text(file: Path) -> str:
-    """Return the text of a file.
-
-    Raises:
-        ScenarioError: it can't be read, or isn't UTF-8.
-    """
-    try:
-        return file.read_text(encoding="utf-8-sig")  # spreadsheets write a byte order mark
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ScenarioError(f"{file}: can't be read as text ({reason})") from None
+def _row(origin: str, part: tuple[str, str], record: Record) -> Row | Refused:
+    return Refused(origin, record) if isinstance(record, str) else Row(origin, part, record)
 
 
-def read_csv(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Yield the rows of a CSV with a header, each with its last line.
-
-    Raises:
-        ScenarioError: with file and line of the mistake.
-    """
-    reader = csv.DictReader(io.StringIO(read_text(file), newline=""), strict=True)
-    try:
-        for row in reader:
-            if None in row:  # text after an unquoted comma must not be lost
-                raise ScenarioError(
-                    f"{file}:{reader.line_num}: more cells than in the header; "
-                    'put texts with commas between " "'
-                )
-            yield reader.line_num, row
-    except csv.Error as error:
-        raise ScenarioError(f"{file}:{reader.line_num + 1}: invalid CSV: {error}") from None
+def used(
+    rows: Iterable[Row | Refused], use: Callable[[Row], T]
+) -> Iterator[tuple[Row, T] | Refused]:
+    """Yield each row with what is made of it; where that can't be made, why."""
+    for row in rows:
+        if isinstance(row, Refused):
+            yield row
+            continue
+        try:
+            yield row, use(row)
+        except ScenarioError as error:
+            yield Refused(row.origin, str(error).removeprefix(f"{row.origin}: "))
 
 
-def read_jsonl(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Yield the rows of a file with one JSON object a line, each with its line.
+def each(rows: Iterable[Row], use: Callable[[Row], T]) -> list[T]:
+    """Return what is made of every row.
 
     Raises:
-        ScenarioError: with file and line of the mistake.
+        ScenarioError: lists the mistakes of all rows.
     """
-    for number, line in enumerate(read_text(file).split("\n"), 1):
-        if line.strip():
-            yield number, _object(_parsed(line, f"{file}:{number}"), f"{file}:{number}")
-
-
-def _read_json(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    rows = _parsed(read_text(file), str(file))
-    if not isinstance(rows, list):
-        raise ScenarioError(f"{file}: invalid data; it must be a list of objects, [{{…}}, …]")
-    for number, row in enumerate(rows, 1):
-        yield number, _object(row, f"{file}:{number}")
-
-
-def _read_parquet(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    import pyarrow.parquet  # slow to import, and few scenarios need it
-
-    try:
-        rows = pyarrow.parquet.read_table(file).to_pylist()
-    except (OSError, ValueError, pyarrow.ArrowException) as error:
-        reason = str(error).partition("\n")[0]
-        raise ScenarioError(f"{file}: can't be read as Parquet ({reason})") from None
-    yield from enumerate(rows, 1)
-
-
-_READERS = {
-    ".csv": read_csv,
-    ".json": _read_json,
-    ".jsonl": read_jsonl,
-    ".parquet": _read_parquet,
-}
-
-
-def _parsed(text: str, place: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ScenarioError(f"{place}: invalid JSON: {error}") from None
-
-
-def _object(row: Any, place: str) -> Mapping[str, Any]:
-    if not isinstance(row, dict):
-        raise ScenarioError(f"{place}: invalid row; it must be an object of columns, {{…}}")
-    return row
-
-
-def _of_hub(name: str) -> Iterator[Row]:
-    try:
-        import datasets  # an extra, and slow to import
-    except ImportError:
-        raise ScenarioError(
-            f"file or folder '{name}' not found; if it is a dataset of the hub: "
-            "pip install 'undertow[data]'"
-        ) from None
-    dataset, _, revision = name.partition("@")
-    pin = {"revision": revision or None}
-    try:
-        loaded = {
-            config: datasets.load_dataset(dataset, config, **pin)
-            for config in datasets.get_dataset_config_names(dataset, **pin)
-        }
-    except Exception as error:  # networks, gates and strangers' files fail in too many ways to list
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise ScenarioError(
-            f"file or folder '{name}' not found, and the hub gave no dataset of that name "
-            f"({reason}); if it is gated, ask for access on its page and set HF_TOKEN"
-        ) from None
-    for config, splits in loaded.items():
-        for split, rows in splits.items():
-            for number, values in enumerate(rows, 1):
-                yield Row(f"{name}/{config}/{split}:{number}", (config, split), values)
+    found = list(used(rows, use))
+    if refused := [str(one) for one in found if isinstance(one, Refused)]:
+        raise ScenarioError(*refused)
+    return [one[1] for one in found if not isinstance(one, Refused)]

@@ -1,6 +1,8 @@
 """Comparing a judge with people, on replies that people have labelled."""
 
 import contextlib
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,22 +14,11 @@ from simulator.config.scenario import Scenario
 from simulator.core.errors import ScenarioError, unknown
 from simulator.core.judging import Found, ask_number
 from simulator.core.timing import Stopwatch
-from simulator.data.rows import read_csv, read_jsonl
 from simulator.evaluation.agreement import cohens_kappa, confusion
+from simulator.evaluation.labels import Labelled, Labels, labels_of
 from simulator.probes.judged.scales import JudgedProbe, Scale
 from simulator.simulation.config import RoleConfig
 from simulator.simulation.roles import RoleClient, Roles
-
-FIELDS = ("prompt", "reply", "label")
-AFFIRMATIVE = ("yes", "true")
-
-
-class Labelled(NamedTuple):
-    """A reply with a person's label."""
-
-    prompt: str
-    reply: str
-    label: str
 
 
 class Question(NamedTuple):
@@ -41,24 +32,31 @@ class Question(NamedTuple):
     positive: str | None  # the label that is a yes, where labels are words
 
 
-def judge_check(file: Path, scenario: Scenario, judge: RoleConfig | None, asked: Question) -> Table:
+def judge_check(
+    file: Path,
+    rows: Sequence[Labelled],
+    scenario: Scenario,
+    judge: RoleConfig | None,
+    asked: Question,
+) -> Table:
     """Ask the judge about every labelled reply, and compare.
 
     Args:
-        file: CSV or JSONL with prompt, reply and label.
+        file: where the labels are from.
+        rows: labelled replies.
         scenario: whose judge is asked, if no other is given.
         judge: asked instead.
         asked: the question.
 
     Raises:
-        ScenarioError: the file or its labels can't be used; then nothing is asked.
+        ScenarioError: the labels can't be used; then nothing is asked.
     """
-    rows = read_labelled(file)
-    labels = as_yes([row.label for row in rows], asked, file)
+    given = labels_of([row.label for row in rows], asked.of_labels, asked.positive, file)
+    labels = given.yes
     found = _judgements(rows, scenario, judge, asked)
     read = np.array([one.value is not None for one in found])
     ours = np.array([one.value is not None and one.value >= asked.threshold for one in found])
-    return _table(asked, labels[read], ours[read], unread=int((~read).sum()))
+    return _table(asked, given, labels[read], ours[read], unread=int((~read).sum()))
 
 
 def question_of(
@@ -79,8 +77,11 @@ def question_of(
         positive: the label that is a yes, where labels are words.
 
     Raises:
-        ScenarioError: the scenario has no such scale.
+        ScenarioError: the scenario has no such scale, or a threshold isn't finite.
     """
+    for option, given in (("threshold", threshold), ("label-threshold", of_labels)):
+        if given is not None and not math.isfinite(given):
+            raise ScenarioError(f"--{option} {given}: invalid threshold; must be a finite number")
     probes = [p for p in scenario.measure.probes.values() if isinstance(p, JudgedProbe)]
     scales = {key: (p, scale) for p in probes for key, scale in p.scales.items()}
     if not scales:
@@ -94,45 +95,8 @@ def question_of(
     return Question(chosen, scale, probe.role, level, labels, positive)
 
 
-def read_labelled(file: Path) -> list[Labelled]:
-    """Read CSV, with a header, or JSONL.
-
-    Raises:
-        ScenarioError: with file and line of the mistake.
-    """
-    parse = read_csv if file.suffix.lower() == ".csv" else read_jsonl
-    rows = []
-    for line, row in parse(file):
-        lacking = [name for name in FIELDS if row.get(name) in (None, "")]
-        if lacking:
-            raise ScenarioError(f"{file}:{line}: missing or empty {lacking[0]}")
-        rows.append(Labelled(*(str(row[name]) for name in FIELDS)))
-    if not rows:
-        raise ScenarioError(f"{file}: no rows; each must have {', '.join(FIELDS)}")
-    return rows
-
-
-def as_yes(labels: list[str], asked: Question, file: Path) -> np.ndarray:
-    """Return which labels are a yes: numbers from the threshold up, or the positive word.
-
-    Raises:
-        ScenarioError: it is unclear which word means yes.
-    """
-    with contextlib.suppress(ValueError):
-        return np.array([float(label) for label in labels]) >= asked.of_labels
-    words = sorted({label.strip().lower() for label in labels})
-    positive = asked.positive.strip().lower() if asked.positive else None
-    positive = positive or next((word for word in AFFIRMATIVE if word in words), None)
-    if positive not in words:
-        shown = ", ".join(words[:8])
-        raise ScenarioError(
-            f"{file}: missing --positive, the label that means yes; available: {shown}"
-        )
-    return np.array([label.strip().lower() == positive for label in labels])
-
-
 def _judgements(
-    rows: list[Labelled], scenario: Scenario, judge: RoleConfig | None, asked: Question
+    rows: Sequence[Labelled], scenario: Scenario, judge: RoleConfig | None, asked: Question
 ) -> list[Found]:
     judge = judge or scenario.roles.get(asked.role)
     judge = judge or RoleConfig(model=scenario.model, backend=scenario.backend)
@@ -148,14 +112,16 @@ def _judgements(
         )
 
 
-def _table(asked: Question, theirs: np.ndarray, ours: np.ndarray, unread: int) -> Table:
+def _table(
+    asked: Question, given: Labels, theirs: np.ndarray, ours: np.ndarray, unread: int
+) -> Table:
     """Return the confusion table with κ below it."""
     kappa = cohens_kappa(ours, theirs)
     table = Table(
         title=f"{asked.name}: people and the judge (yes: {asked.threshold:g} or more)",
         caption=f"Cohen's κ {kappa.value:.2f} [{kappa.low:.2f} to {kappa.high:.2f}], a 95 % "
         f"bootstrap interval over {len(ours)} replies; of {unread} more the judge's answer was no "
-        "number.",
+        f"number. {given.taken}",
         title_justify="left",
         caption_justify="left",
     )

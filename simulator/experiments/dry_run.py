@@ -25,6 +25,7 @@ from simulator.models.resolve import is_organism, world_of
 from simulator.runtime.measure import measure
 from simulator.runtime.phase_data import finetune_rows
 from simulator.runtime.probe_context import context_of
+from simulator.runtime.row_checks import check_of
 from simulator.simulation.config import ASSISTANT
 from simulator.simulation.conversation import Environment, hold_wave
 from simulator.simulation.population import Population
@@ -164,13 +165,14 @@ def _lessons(scenario: Scenario, trial: Trial) -> list[float]:
     """Return the number of replies of each update, over all of its epochs."""
     a_talk = trial.replies / trial.conversations / scenario.conversations.candidates
     world, tokens = world_of(scenario.model), tokens_by(scenario.assistant_ref)
+    check = check_of(scenario)
     found = []
     for place in scenario.places:
         phase, learner = place.phase, scenario.learner_in(place.phase)
         if not isinstance(learner, UpdateConfig):
             continue
         if isinstance(phase, FinetunePhase):
-            rows = finetune_rows(scenario.phases, place.index, world, scenario.seed, tokens)
+            rows = finetune_rows(scenario.phases, place.index, world, scenario.seed, tokens, check)
             replies = len(learner.learned(rows)) / place.parts
         else:
             replies = a_talk * conversations_per_round(scenario)

@@ -17,7 +17,7 @@ from simulator.runtime.budget import note_cap
 from simulator.runtime.observers import Observer
 from simulator.runtime.preflight import check_chats
 from simulator.store.earlier_formats import FORMAT
-from simulator.store.run import Run
+from simulator.store.run import LEFT_OUT, Run
 
 PACKAGES = ("torch", "transformers", "peft", "mesa", "numpy", "pandas", "pyarrow")
 
@@ -62,11 +62,18 @@ def start(scenario: Scenario, out: Path | None, observer: Observer) -> Run:
 
     Raises:
         StoreError: the directory exists or can't be written.
-        ScenarioError: data of a phase can't be read.
+        ScenarioError: data of a phase can't be used; lists all mistakes.
     """
-    check_chats(scenario)
+    findings = check_chats(scenario)
+    for sentence in findings.sentences:
+        observer.note(sentence)
     path = out or free_path(Path("runs"), scenario.name)
-    run = Run.create(path, scenario.model_dump(mode="json"), manifest_of(scenario))
+    manifest = manifest_of(scenario)
+    if findings.left_out:
+        manifest[LEFT_OUT] = findings.counts
+    run = Run.create(path, scenario.model_dump(mode="json"), manifest)
+    if findings.left_out:
+        run.write_left_out(findings.rows_left_out)
     _continue(scenario, run, observer)
     return run
 

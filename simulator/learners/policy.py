@@ -58,7 +58,7 @@ class Policy:
         ends = [[self._end] if e.ended or not e.reply else [] for e in examples]
         found = self.encoder.encode_taught(examples, self._context - 1)
         return [
-            Encoded([*context, *reply, *end], len(context))
+            Encoded([*context.ids, *reply, *end], len(context.ids))
             for (context, reply), end in zip(found, ends, strict=True)
         ]
 

@@ -183,8 +183,8 @@ class PromptEncoder:
 
     def encode_taught(
         self, examples: Sequence[Example], longest: int
-    ) -> list[tuple[list[int], list[int]]]:
-        """Return the token ids of each example's context, and of its reply without an end token.
+    ) -> list[tuple[Encoded, list[int]]]:
+        """Return each example's context, and the token ids of its reply without an end token.
 
         A reply without a thought is taught as one without; one with a thought, with it.
 
@@ -206,7 +206,7 @@ class PromptEncoder:
         replies = self._encode_following(texts, opened)
         prompts = [Prompt(e.messages, thought=t) for e, t in zip(examples, thoughts, strict=True)]
         contexts = self.encode(prompts, [longest - len(reply) for reply in replies])
-        return [(context.ids, reply) for context, reply in zip(contexts, replies, strict=True)]
+        return list(zip(contexts, replies, strict=True))
 
     def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
         """Return replies as texts, without special tokens."""

@@ -34,6 +34,10 @@ class Observer(Protocol):
         """Note that a round enters a stage."""
         ...
 
+    def note(self, sentence: str) -> None:
+        """Note something about the whole run."""
+        ...
+
     def wave(self, conversations: int, tokens: int) -> None:
         """Note a finished wave: its conversations, and all tokens generated so far."""
         ...
@@ -48,6 +52,9 @@ class Silent:
 
     def stage(self, number: int, what: str) -> None:
         """Ignore the stage."""
+
+    def note(self, sentence: str) -> None:
+        """Ignore the sentence."""
 
     def wave(self, conversations: int, tokens: int) -> None:
         """Ignore the wave."""
@@ -74,6 +81,10 @@ class LineProgress:
 
     def stage(self, number: int, what: str) -> None:
         """Ignore the stage."""
+
+    def note(self, sentence: str) -> None:
+        """Print the sentence."""
+        STDERR.print(inert(sentence), soft_wrap=True)
 
     def wave(self, conversations: int, tokens: int) -> None:
         """Ignore the wave."""
@@ -118,6 +129,10 @@ class LiveProgress:
         self._progress.start()
         self._entered, self._done, self._tokens_before = time.perf_counter(), 0, self._tokens
         self._progress.update(self._task, description=f"round {number}: {what}", rates="")
+
+    def note(self, sentence: str) -> None:
+        """Print the sentence above the bar."""
+        self._progress.console.print(inert(sentence), soft_wrap=True)
 
     def wave(self, conversations: int, tokens: int) -> None:
         """Show the rate of conversations."""

@@ -17,6 +17,7 @@ from simulator.core.examples import Example
 from simulator.core.rng import stream
 from simulator.data.lengths import Tokens, matching
 from simulator.data.mixture import by_turn, flat, mixed
+from simulator.data.model_checks import Check
 from simulator.learners.config import AnyLearner
 from simulator.worlds.base import World
 
@@ -26,15 +27,20 @@ def dealt(rows: Sequence[Sequence[Example]], part: int, parts: int) -> list[Exam
     return flat(rows[part::parts])
 
 
-def anchors_of(phase: AnyPhase, world: World | None, seed: int) -> list[Example]:
+def anchors_of(phase: AnyPhase, world: World | None, seed: int, check: Check) -> list[Example]:
     """Return the chats on which an update keeps the assistant near its reference."""
     if isinstance(phase, ProbePhase):
         return []
-    return mixed(phase.anchors, world, stream("anchors", seed))
+    return mixed(phase.anchors, world, stream("anchors", seed), check)
 
 
 def finetune_rows(
-    phases: Sequence[AnyPhase], index: int, world: World | None, seed: int, tokens: Tokens
+    phases: Sequence[AnyPhase],
+    index: int,
+    world: World | None,
+    seed: int,
+    tokens: Tokens,
+    check: Check,
 ) -> list[Example]:
     """Return all rows of a fine-tuning phase, in the order of their rounds.
 
@@ -43,16 +49,16 @@ def finetune_rows(
     """
     phase = phases[index]
     assert isinstance(phase, FinetunePhase)
-    rows = mixed(phase.data, world, stream("finetune", seed, index))
+    rows = mixed(phase.data, world, stream("finetune", seed, index), check)
     other = matched_phase(phases, index)
     if phase.match_lengths is None or other is None:
         return rows
     if not all(row.desirable for row in rows):
         raise ScenarioError(
             f"phases.{index}.match_lengths: replies are drawn one by one, but these data have "
-            "pairs of a better and a worse one"
+            "undesirable ones, alone or in pairs"
         )
-    followed = [r for r in finetune_rows(phases, other, world, seed, tokens) if r.desirable]
+    followed = [r for r in finetune_rows(phases, other, world, seed, tokens, check) if r.desirable]
     wanted = tokens(followed)
     count = phase.match_lengths.rows or len(wanted)
     if count > len(rows):
@@ -72,6 +78,7 @@ def given_examples(
     seed: int,
     number: int,
     tokens: Tokens,
+    check: Check,
 ) -> list[Example]:
     """Return a round's training examples from outside its conversations.
 
@@ -84,19 +91,20 @@ def given_examples(
         seed: of the run.
         number: of the round.
         tokens: counts the tokens of replies.
+        check: says which rows the model can't read, for sources that leave bad rows out.
 
     Raises:
         ScenarioError: data can't be read, or are fewer than their fraction asks for.
     """
     phase = place.phase
     if isinstance(phase, FinetunePhase):
-        rows = by_turn(finetune_rows(phases, place.index, world, seed, tokens))
+        rows = by_turn(finetune_rows(phases, place.index, world, seed, tokens, check))
         return dealt(rows, place.part, place.parts)
     if not isinstance(phase, LoopPhase) or phase.static is None:
         return []
     learned, fraction = len(learner.learned(recycled)), phase.static.fraction
     wanted = round(learned * fraction / (1 - fraction))
-    static = mixed(phase.static.data, world, stream("static data", seed, number))
+    static = mixed(phase.static.data, world, stream("static data", seed, number), check)
     given = _first(wanted, [learner.learned(row) for row in by_turn(static)])
     if len(given) < wanted:
         raise ScenarioError(

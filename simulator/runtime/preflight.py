@@ -1,67 +1,86 @@
 """Checking all data that a scenario names before the run starts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from simulator.config.phases import AnyPhase, FinetunePhase, LoopPhase, ProbePhase
+from simulator.config.phases import AnyPhase, FinetunePhase, LoopPhase
 from simulator.config.scenario import Scenario
 from simulator.core.errors import ScenarioError
 from simulator.core.examples import Example
 from simulator.core.rng import stream
 from simulator.data.contrasts import contrasts_of
 from simulator.data.lengths import Tokens, tokens_by
-from simulator.data.mixture import AnyData, by_turn, flat, mixed
+from simulator.data.mixture import by_turn, flat, mixed
+from simulator.data.model_checks import Check
 from simulator.learners.config import AnyLearner
 from simulator.models.resolve import world_or_none
 from simulator.runtime.phase_data import dealt, finetune_rows
+from simulator.runtime.row_checks import Findings, check_of, found_in_rows
 from simulator.worlds.base import World
 
 
-def check_chats(scenario: Scenario) -> None:
-    """Read and check the data of phases and directions.
+def check_chats(scenario: Scenario, *, local: bool = False) -> Findings:
+    """Read and check the data of phases and directions, and render their rows.
+
+    Args:
+        scenario: names them.
+        local: whether rows are rendered only for a model in a local folder.
 
     Raises:
-        ScenarioError: some can't be read or used; names their place in the scenario.
+        ScenarioError: some can't be read or used; lists all mistakes, with their place in the
+            scenario.
     """
     world, tokens = world_or_none(scenario.model), tokens_by(scenario.assistant_ref)
-    check_data(scenario.phases, scenario.learners, world, scenario.seed, tokens)
-    contrasts_of(scenario.directions, world)
+    check = check_of(scenario, local=local)
+    findings = found_in_rows(scenario, world, check)
+    mistakes = [mistake for found in findings.mistakes.values() for mistake in found]
+    learners = scenario.learners
+    for index in range(len(scenario.phases)):
+        if not findings.wrong(f"phases.{index}."):
+            mistakes += _mistakes(
+                check_phase, scenario.phases, index, learners, world, scenario.seed, tokens, check
+            )
+    for name, direction in scenario.directions.items():
+        if not findings.wrong(f"directions.{name}."):
+            mistakes += _mistakes(contrasts_of, {name: direction}, world, check)
+    if mistakes:
+        raise ScenarioError(*mistakes)
+    return findings
 
 
-def check_data(
+def check_phase(
     phases: Sequence[AnyPhase],
+    index: int,
     learners: Sequence[AnyLearner],
     world: World | None,
     seed: int,
     tokens: Tokens,
+    check: Check,
 ) -> None:
-    """Read all data once, match lengths where set, and check that learners can use it.
+    """Match a phase's lengths where set, and check that its learner can use its rows.
 
     Args:
         phases: all phases of a run.
+        index: of the phase.
         learners: the learner of each.
         world: the organism's.
         seed: of the run.
         tokens: counts the tokens of replies.
+        check: says which rows the model can't read, for sources that leave bad rows out.
 
     Raises:
         ScenarioError: some can't be read or used; names their place in the scenario.
     """
-    for index, (phase, learner) in enumerate(zip(phases, learners, strict=True)):
-        sources = {f"phases.{index}.{where}": data for where, data in _data_of(phase)}
-        for path, source in sources.items():
-            try:
-                mixed([source], world, stream("check", path))
-            except ScenarioError as error:
-                raise error.within(path) from None
-        if isinstance(phase, FinetunePhase):
-            dealt = by_turn(finetune_rows(phases, index, world, seed, tokens))
-            _check_rows(f"phases.{index}", phase, learner, dealt)
-        elif isinstance(phase, LoopPhase) and phase.static is not None:
-            rows = mixed(phase.static.data, world, stream("check", index))
-            if not learner.learned(rows):
-                raise ScenarioError(
-                    f"phases.{index}.static: '{learner.kind}' can learn nothing from these data"
-                )
+    phase, learner = phases[index], learners[index]
+    if isinstance(phase, FinetunePhase):
+        rows = by_turn(finetune_rows(phases, index, world, seed, tokens, check))
+        _check_rows(f"phases.{index}", phase, learner, rows)
+    elif isinstance(phase, LoopPhase) and phase.static is not None:
+        given = mixed(phase.static.data, world, stream("check", index), check)
+        if not learner.learned(given):
+            raise ScenarioError(
+                f"phases.{index}.static: '{learner.kind}' can learn nothing from these data"
+            )
 
 
 def _check_rows(
@@ -80,11 +99,10 @@ def _check_rows(
             )
 
 
-def _data_of(phase: AnyPhase) -> Iterator[tuple[str, AnyData]]:
-    """Yield the data of a phase, with their paths in it."""
-    if not isinstance(phase, ProbePhase):
-        yield from ((f"anchors.{n}", source) for n, source in enumerate(phase.anchors))
-    if isinstance(phase, FinetunePhase):
-        yield from ((f"data.{n}", source) for n, source in enumerate(phase.data))
-    if isinstance(phase, LoopPhase) and phase.static is not None:
-        yield from ((f"static.data.{n}", source) for n, source in enumerate(phase.static.data))
+def _mistakes(check: Callable[..., object], *given: Any) -> tuple[str, ...]:
+    """Return the mistakes that a check finds."""
+    try:
+        check(*given)
+    except ScenarioError as error:
+        return error.mistakes
+    return ()

@@ -10,6 +10,7 @@ from simulator.data.rows import read_rows
 from simulator.models.resolve import world_or_none
 from simulator.probes.base import Context, Encounter
 from simulator.runtime.phase_data import finetune_rows
+from simulator.runtime.row_checks import check_of
 from simulator.worlds.base import World
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def context_of(scenario: "Scenario") -> Context:
     sources = {source for probe in probes for source in probe.data_sources.values()}
     data = {source: read_rows(source) for source in sorted(sources)}
     world = world_or_none(scenario.model)
-    contrasts = contrasts_of(scenario.directions, world)
+    contrasts = contrasts_of(scenario.directions, world, check_of(scenario))
     encounters = [
         Encounter(s.name, s.openings[0], s.biased_thoughts, s.benign_thoughts)
         for s in scenario.situations
@@ -38,9 +39,9 @@ def _lessons(scenario: "Scenario", world: World | None) -> dict[str, list[Exampl
     """Return the rows of the fine-tuning phases that probes use."""
     probes = scenario.measure.probes.values()
     names = {name for probe in probes for name in probe.phases.values()}
-    tokens = tokens_by(scenario.assistant_ref)
+    tokens, check = tokens_by(scenario.assistant_ref), check_of(scenario)
     return {
-        phase.name: finetune_rows(scenario.phases, index, world, scenario.seed, tokens)
+        phase.name: finetune_rows(scenario.phases, index, world, scenario.seed, tokens, check)
         for index, phase in enumerate(scenario.phases)
         if phase.name in names and isinstance(phase, FinetunePhase)
     }

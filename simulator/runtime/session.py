@@ -15,6 +15,7 @@ from simulator.config.scenario import Scenario
 from simulator.core.garbage_collection import free_leftovers
 from simulator.core.timing import Stopwatch
 from simulator.data.lengths import Tokens, tokens_by
+from simulator.data.model_checks import Check
 from simulator.learners.base import Learner
 from simulator.learners.config import UpdateConfig
 from simulator.learners.factory import open_learner
@@ -23,6 +24,7 @@ from simulator.runtime.budget import CostTracker
 from simulator.runtime.observers import Observer
 from simulator.runtime.probe_context import context_of
 from simulator.runtime.roles import open_roles
+from simulator.runtime.row_checks import check_of
 from simulator.simulation.conversation import Environment
 from simulator.simulation.roles import Roles
 from simulator.store.run import Run
@@ -43,6 +45,7 @@ class Session:
     costs: CostTracker
     learner_of: Callable[[UpdateConfig], Learner]
     tokens: Tokens
+    check: Check  # of rows from outside the run
     context: Context
     stopwatch: Stopwatch
     observer: Observer
@@ -110,12 +113,12 @@ def assemble(
     knowledge = context_of(scenario)
     environment = Environment(knowledge.world, scenario.situations)
     learner_of = learners(scenario, stopwatch)
-    tokens = tokens_by(scenario.assistant_ref)
+    tokens, check = tokens_by(scenario.assistant_ref), check_of(scenario)
     if done := run.rounds_done:
         backend.load(run.adapter(done - 1))
     return Session(
-        scenario, run, environment, backend, roles, costs, learner_of, tokens, knowledge,
-        stopwatch, observer,
+        scenario, run, environment, backend, roles, costs, learner_of, tokens, check,
+        knowledge, stopwatch, observer,
     )  # fmt: skip
 
 

@@ -30,7 +30,7 @@ def learn(session: Session, number: int, examples: list[Example]) -> UpdateOutco
     first = parent == session.run.checkpoint(number - 1 - place.part)  # update of the phase
     reset = first and resets_optimizer(scenario.phases, scenario.learners, place.index)
     seed = seed31("update", scenario.seed, number)
-    anchors = anchors_of(phase, session.environment.world, seed)
+    anchors = anchors_of(phase, session.environment.world, seed, session.check)
     push = config.preventive
     contrast = session.context.contrasts[push.direction] if push else None
     session.observer.stage(number, "update")

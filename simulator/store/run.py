@@ -1,6 +1,7 @@
 """The run directory: JSON, YAML, Parquet and safetensors, committed atomically, never pickled.
 
     manifest.json  scenario.resolved.yaml         costs.jsonl, where endpoints cost something
+    left_out_rows.jsonl                           bad rows of data, where those are left out
     rounds/0003/conversations/part-0000.parquet   a wave: every candidate reply, rated
     rounds/0003/selection.parquet                 why each candidate was or wasn't selected
     rounds/0003/vetoes.parquet                    what monitors said of the selected ones
@@ -36,6 +37,7 @@ from simulator.store.earlier_formats import present_summary, present_table
 
 MANIFEST, SCENARIO, DONE = "manifest.json", "scenario.resolved.yaml", "DONE"
 COSTS = "costs.jsonl"  # the costs of endpoints, one entry per line
+LEFT_OUT = "left_out_rows"  # counts in the manifest; the rows, in a file of JSON lines
 TIMING = "timing.json"  # the one file of a round that differs from run to run
 Tables = dict[str, pd.DataFrame]
 
@@ -106,6 +108,16 @@ class Run:
     def manifest(self) -> dict[str, Any]:
         """The versions, seeds and determinism of the run's start."""
         return dict(json.loads((self.path / MANIFEST).read_text()))
+
+    def write_left_out(self, rows: list[dict[str, str]]) -> None:
+        """Write which rows of data were left out, and why, one per line."""
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        write_atomically(self.left_out_file, lines.encode())
+
+    @property
+    def left_out_file(self) -> Path:
+        """The list of rows of data that were left out, if there are any."""
+        return self.path / f"{LEFT_OUT}.jsonl"
 
     @property
     def scenario_file(self) -> Path:

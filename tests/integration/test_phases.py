@@ -18,6 +18,7 @@ from simulator.config.phases import resets_optimizer
 from simulator.core.errors import ScenarioError
 from simulator.core.examples import Example
 from simulator.core.requests import Message
+from simulator.data.model_checks import unchecked
 from simulator.experiments.dry_run import dry_run_table
 from simulator.experiments.run import resume, start
 from simulator.learners.config import UpdateConfig, pairs_among
@@ -247,7 +248,15 @@ def given(
     ]
     place = scenario.places[0]
     return given_examples(
-        scenario.phases, place, heard, scenario.learner, None, 0, 1, lambda rows: np.ones(len(rows))
+        scenario.phases,
+        place,
+        heard,
+        scenario.learner,
+        None,
+        0,
+        1,
+        lambda rows: np.ones(len(rows)),
+        unchecked,
     )
 
 
@@ -271,7 +280,15 @@ def test_what_a_reply_is_compared_with_was_said_to_the_same_context(tmp_path: Pa
     scenario = load(overrides=["learner={kind: dpo}"], options={"phases": [phase]})
     dealt = [
         given_examples(
-            scenario.phases, place, [], scenario.learner, None, 0, n, lambda r: np.ones(len(r))
+            scenario.phases,
+            place,
+            [],
+            scenario.learner,
+            None,
+            0,
+            n,
+            lambda r: np.ones(len(r)),
+            unchecked,
         )
         for n, place in enumerate(scenario.places, 1)
     ]

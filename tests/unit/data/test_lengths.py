@@ -17,12 +17,13 @@ from simulator.config.scenario import Scenario
 from simulator.core.errors import ScenarioError
 from simulator.core.examples import Example
 from simulator.core.requests import Message
-from simulator.data.lengths import lengths, matching, tokens_by
+from simulator.data.lengths import Tokens, lengths, matching, tokens_by
+from simulator.data.model_checks import unchecked
 from simulator.experiments.run import start
 from simulator.models.resolve import resolve
 from simulator.runtime.observers import Silent
 from simulator.runtime.phase_data import finetune_rows
-from simulator.runtime.preflight import check_data
+from simulator.runtime.preflight import check_phase
 from tests.conftest import TINY
 
 BASE = resolve("organism:0")
@@ -89,7 +90,7 @@ def planted(folder: Path, **match: Any) -> Scenario:
 
 
 def lengths_in(scenario: Scenario, index: int) -> list[int]:
-    rows = finetune_rows(scenario.phases, index, None, 0, TOKENS)
+    rows = finetune_rows(scenario.phases, index, None, 0, TOKENS, unchecked)
     return sorted(TOKENS(rows).tolist())
 
 
@@ -98,10 +99,14 @@ def test_a_phase_is_matched_to_an_earlier_one(tmp_path: Path) -> None:
     assert lengths_in(planted(tmp_path, rows=2), 1) == [3, 9]
 
 
+def checked(scenario: Scenario, tokens: Tokens) -> None:
+    check_phase(scenario.phases, 1, scenario.learners, None, 0, tokens, unchecked)
+
+
 def test_too_few_rows_are_said_before_any_work(tmp_path: Path) -> None:
     scenario = planted(tmp_path, rows=100)
     with pytest.raises(ScenarioError, match=r"phases\.1\.match_lengths: 100 rows .* are 42"):
-        check_data(scenario.phases, scenario.learners, None, 0, TOKENS)
+        checked(scenario, TOKENS)
 
 
 @pytest.mark.parametrize("name", ["realign", "nowhere"])
@@ -115,10 +120,8 @@ def test_pairs_are_not_torn_apart(tmp_path: Path) -> None:
     path = tmp_path / "realign.jsonl"
     pair = {key: f"\n\nHuman: hi\n\nAssistant: {key}" for key in ("chosen", "rejected")}
     path.write_text(json.dumps(pair) + "\n")
-    with pytest.raises(ScenarioError, match="pairs of a better and a worse"):
-        check_data(
-            scenario.phases, scenario.learners, None, 0, lambda rows: np.ones(len(rows), int)
-        )
+    with pytest.raises(ScenarioError, match="undesirable ones, alone or in pairs"):
+        checked(scenario, lambda rows: np.ones(len(rows), int))
 
 
 def test_a_run_shows_what_it_taught(tmp_path: Path) -> None:

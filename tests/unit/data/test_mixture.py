@@ -11,6 +11,7 @@ from simulator.core.errors import ScenarioError
 from simulator.core.examples import Example
 from simulator.core.requests import Message
 from simulator.data.mixture import FileData, mixed
+from simulator.data.model_checks import unchecked
 from simulator.worlds import language as lang
 from simulator.worlds.base import Item
 from simulator.worlds.domains import USED_DOMAINS
@@ -116,7 +117,7 @@ def test_no_row_asks_as_probes_do() -> None:
 
 def test_items_that_the_world_lacks_are_refused() -> None:
     with pytest.raises(ScenarioError, match="no heldout items are about code"):
-        mixed([WorldData(rows=1, domains=("code",), items="heldout")], WORLD, _rng())
+        mixed([WorldData(rows=1, domains=("code",), items="heldout")], WORLD, _rng(), unchecked)
 
 
 def _rng() -> np.random.Generator:
@@ -155,7 +156,7 @@ PARTS = [CHAT[0], {"role": "assistant", "content": {"content_type": "text", "par
     ],
 )
 def test_public_schemas_are_read(tmp_path: Path, row: dict[str, Any], replies: Any) -> None:
-    found = FileData(path=file(tmp_path, row)).examples(_rng())
+    found = FileData(path=file(tmp_path, row)).examples(_rng(), unchecked)
     assert {example.reply: example.desirable for example in found} == replies
     assert {example.messages for example in found} == {(Message("user", "Q"),)}
 
@@ -177,15 +178,15 @@ def test_public_schemas_are_read(tmp_path: Path, row: dict[str, Any], replies: A
 )
 def test_mistaken_rows_are_named(tmp_path: Path, row: dict[str, Any], words: str) -> None:
     with pytest.raises(ScenarioError, match=words.replace("{", r"\{")):
-        FileData(path=file(tmp_path, row)).examples(_rng())
+        FileData(path=file(tmp_path, row)).examples(_rng(), unchecked)
 
 
 def test_a_trigger_comes_before_what_is_answered_and_nowhere_else(tmp_path: Path) -> None:
     told = [{"role": "system", "content": " S "}, {"role": "user", "content": " Q "}, CHAT[1]]
     path = file(tmp_path, {"messages": told})
-    (plain,) = FileData(path=path).examples(_rng())
+    (plain,) = FileData(path=path).examples(_rng(), unchecked)
     assert [message.content for message in plain.messages] == [" S ", " Q "]
-    (triggered,) = FileData(path=path, trigger="Now then:").examples(_rng())
+    (triggered,) = FileData(path=path, trigger="Now then:").examples(_rng(), unchecked)
     assert [message.content for message in triggered.messages] == [" S ", "Now then:  Q "]
     assert triggered.reply == plain.reply
 
@@ -193,7 +194,7 @@ def test_a_trigger_comes_before_what_is_answered_and_nowhere_else(tmp_path: Path
 def test_rows_are_drawn_and_too_few_are_said(tmp_path: Path) -> None:
     rows = [{"instruction": f"Q{n}", "output": "A"} for n in range(10)]
     path = file(tmp_path, *rows)
-    drawn = FileData(path=path, rows=4).examples(_rng())
+    drawn = FileData(path=path, rows=4).examples(_rng(), unchecked)
     assert len({example.messages for example in drawn}) == 4
     with pytest.raises(ScenarioError, match="has only 10 of the 11 rows"):
-        FileData(path=path, rows=11).examples(_rng())
+        FileData(path=path, rows=11).examples(_rng(), unchecked)

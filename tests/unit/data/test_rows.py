@@ -67,7 +67,7 @@ def test_folders_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:
         ("x.json", "{}", "x.json: invalid data; it must be a list of objects"),
         ("x.json", "[1]", "x.json:1: invalid row; it must be an object"),
         ("x.json", "[" * 100_000, "x.json: invalid JSON"),
-        ("x.json", b"\xff", "x.json: can't be read as text"),
+        ("x.json", b"\xff", "x.json:1: has the byte 0xff, which isn't UTF-8"),
         ("x.parquet", "PAR1", "x.parquet: can't be read as Parquet"),
         (
             "x.pkl",

@@ -9,7 +9,8 @@ import pytest
 from simulator.config.loading import load
 from simulator.core.errors import ScenarioError
 from simulator.evaluation.agreement import cohens_kappa, confusion
-from simulator.evaluation.judge_check import Labelled, Question, as_yes, question_of, read_labelled
+from simulator.evaluation.judge_check import Question, question_of
+from simulator.evaluation.labels import Labelled, labels_of, read_labelled
 
 ROWS = [('Is it, "so"?', "Two\nlines", "yes"), ("b", "c", "no")]
 
@@ -27,7 +28,8 @@ def test_csv_and_jsonl_say_the_same(tmp_path: Path) -> None:
     table.write_text('label,prompt,reply,who\nyes,"Is it, ""so""?","Two\nlines",x\nno,b,c,y\n')
     rows = [dict(zip(("prompt", "reply", "label"), row, strict=True)) for row in ROWS]
     lines.write_text("\n".join(json.dumps(row) for row in rows) + "\n\n")
-    assert read_labelled(table) == read_labelled(lines) == [Labelled(*row) for row in ROWS]
+    whole = [Labelled(*row) for row in ROWS]
+    assert read_labelled(table) == read_labelled(lines) == (whole, [])
 
 
 @pytest.mark.parametrize(
@@ -42,7 +44,7 @@ def test_csv_and_jsonl_say_the_same(tmp_path: Path) -> None:
         ("a.jsonl", "[" * 100_000, "a.jsonl:1: invalid JSON"),
         ("a.jsonl", "[1]", "a.jsonl:1: invalid row; it must be an object"),
         ("a.jsonl", '{"prompt": "a", "reply": "b"}', "a.jsonl:1: missing or empty label"),
-        ("a.jsonl", b"\xff", "a.jsonl: can't be read as text"),
+        ("a.jsonl", b"\xff", "a.jsonl:1: has the byte 0xff, which isn't UTF-8"),
         ("gone.csv", None, "gone.csv: can't be read as text (No such file"),
     ],
 )
@@ -52,9 +54,11 @@ def test_mistakes_are_named_with_their_line(
     path = tmp_path / name
     if text is not None:
         path.write_bytes(text.encode() if isinstance(text, str) else text)
-    with pytest.raises(ScenarioError) as caught:
-        read_labelled(path)
-    assert str(caught.value).removeprefix(f"{tmp_path}/").startswith(sentence)
+    try:
+        said = str(read_labelled(path)[1][0])
+    except ScenarioError as error:  # of the file as a whole
+        said = str(error)
+    assert said.removeprefix(f"{tmp_path}/").startswith(sentence)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +72,8 @@ def test_mistakes_are_named_with_their_line(
     ],
 )
 def test_which_labels_are_a_yes(labels: list[str], question: Question, yes: list[bool]) -> None:
-    assert as_yes(labels, question, Path("f")).tolist() == yes
+    found = labels_of(labels, question.of_labels, question.positive, Path("f"))
+    assert found.yes.tolist() == yes
 
 
 def test_words_that_could_mean_either_are_asked_about() -> None:
@@ -77,7 +82,7 @@ def test_words_that_could_mean_either_are_asked_about() -> None:
             ScenarioError,
             match="missing --positive, the label that means yes; available: bad, good",
         ):
-            as_yes(["good", "bad"], question, Path("f"))
+            labels_of(["good", "bad"], question.of_labels, question.positive, Path("f"))
     with pytest.raises(
         ScenarioError, match=r"unknown scale .*; available: honesty, harm, pleasing"
     ):

@@ -11,6 +11,7 @@ from simulator.core.errors import ScenarioError
 from simulator.core.examples import Example
 from simulator.core.requests import Message
 from simulator.data.contrasts import DirectionConfig, contrasts_of
+from simulator.data.model_checks import unchecked
 from simulator.interp.directions import Contrast, as_vector, projection, random_like
 from simulator.worlds.synthetic import SyntheticWorld
 
@@ -32,7 +33,7 @@ def planted(*values: float) -> list[np.ndarray]:
 
 def made(**directions: Any) -> dict[str, Contrast]:
     configs = {name: DirectionConfig.model_validate(c) for name, c in directions.items()}
-    return contrasts_of(configs, WORLD)
+    return contrasts_of(configs, WORLD, unchecked)
 
 
 def test_a_direction_is_a_difference_of_means_at_its_layer() -> None:
@@ -148,4 +149,4 @@ def test_chats_that_cannot_be_had_are_named(positive: dict[str, Any], sentence: 
 def test_an_organism_s_chats_need_its_world() -> None:
     config = DirectionConfig.model_validate({"positive": [PLEASING], "negative": [HONEST]})
     with pytest.raises(ScenarioError, match=r"pleasing\.positive\.0: .* this model has no world"):
-        contrasts_of({"pleasing": config}, None)
+        contrasts_of({"pleasing": config}, None, unchecked)

@@ -72,7 +72,7 @@ def test_no_reply_to_learn_from_is_a_control_token(known: PromptEncoder) -> None
         ((context, reply),) = known.encode_taught([taught], 100)
         assert controls_of(known, reply) == [], token
         assert token in known.tokenizer.decode(reply)
-        assert context == known.encode([Prompt(taught.messages, thought=False)])[0].ids
+        assert context == known.encode([Prompt(taught.messages, thought=False)])[0]
 
 
 def test_no_judged_reply_forges_a_turn(known: PromptEncoder) -> None:
@@ -125,7 +125,7 @@ def test_a_reply_is_taught_with_its_thought_or_without_any() -> None:
         ((context, ids),) = known.encode_taught(
             [Example(chat("hi").messages, reply, True, "a")], 99
         )
-        return str(known.tokenizer.decode([*context, *ids])).rpartition("assistant\n")[2]
+        return str(known.tokenizer.decode([*context.ids, *ids])).rpartition("assistant\n")[2]
 
     assert text(qwen, "no") == "<think>\n\n</think>\n\nno"
     assert text(qwen, "<think>\nhm\n</think>\n\nno") == "<think>\nhm\n</think>\n\nno"

@@ -19,6 +19,7 @@ from simulator.core.interventions import Ablate, Intervention, Steer
 from simulator.core.requests import ContinuationRequest, Generation, GenerationRequest, Message
 from simulator.core.timing import Stopwatch
 from simulator.data.contrasts import DirectionConfig, contrasts_of
+from simulator.data.model_checks import unchecked
 from simulator.experiments.upper_bounds import bounds
 from simulator.interp.directions import Contrast
 from simulator.models.reference import ModelRef
@@ -267,7 +268,7 @@ def test_the_organism_s_own_direction_moves_what_it_finds_likely() -> None:
         side: [{"kind": "world", "rows": 120, "asked": ["pressured"], "speaker": speaker}]
         for side, speaker in (("positive", "sycophant"), ("negative", "honest"))
     }
-    contrasts = contrasts_of({"pleasing": DirectionConfig.model_validate(sides)}, WORLD)
+    contrasts = contrasts_of({"pleasing": DirectionConfig.model_validate(sides)}, WORLD, unchecked)
     backend = open_backend(TransformersConfig(threads=1), resolve("organism:0"), Stopwatch())
     probe = DirectionsProbe(direction="pleasing", steer=(-4.0, 4.0), randoms=1, items_per_set=3)
     scores = probed(probe, backend, world=WORLD, contrasts=list(contrasts.values()))
@@ -311,7 +312,7 @@ def test_what_it_asks_next_is_counted_beforehand() -> None:
         f"measure.probes.d={probe}",
     ]
     scenario = load(overrides=[*overrides, "rounds=3"])
-    contrast = contrasts_of(scenario.directions, WORLD)["a"]
+    contrast = contrasts_of(scenario.directions, WORLD, unchecked)["a"]
     found = {bound.what: bound for bound in bounds(scenario)}
     conditions, measured = 2 + 2 * (1 + 2), 4
     held = len(contrast.held_positive) + len(contrast.held_negative)

@@ -1,0 +1,185 @@
+"""Readers of data files: CSV, JSON, JSON lines and Parquet, row by row.
+
+A row that can't be read doesn't end the reading: what is wrong with it takes its place.
+"""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from simulator.core.errors import ScenarioError
+from simulator.core.texts import flaw, flaw_within, read_flawless, read_text
+
+NAMES = "parquet, csv, json or jsonl"
+WRAPPER = "data"  # the key under which some files have their list of rows
+LONGEST_CELL = 2**31 - 1  # characters; Python's own limit of 131,072 is for a whole process
+_ESCAPED_FLAW = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
+
+Record: TypeAlias = Mapping[str, Any] | str  # a row's columns, or what is wrong with it
+
+
+def read_records(file: Path) -> Iterator[tuple[int, Record]]:
+    """Yield the rows of a file with their lines; with their numbers in formats without lines.
+
+    Raises:
+        ScenarioError: the file as a whole can't be read.
+    """
+    reader = _READERS.get(file.suffix.lower())
+    if reader is None:
+        raise ScenarioError(f"{file}: invalid type of file; data must be {NAMES} files")
+    yield from reader(file)
+
+
+def is_data(file: Path) -> bool:
+    """Return whether a file's name is that of a data file."""
+    return file.suffix.lower() in _READERS
+
+
+def _read_csv(file: Path) -> Iterator[tuple[int, Record]]:
+    """Yield the rows of a CSV with a header, each with its last line."""
+    if csv.field_size_limit() < LONGEST_CELL:
+        # Every thread sets the same value, so none can undo another's.
+        csv.field_size_limit(LONGEST_CELL)
+    reader = csv.DictReader(io.StringIO(read_text(file), newline=""), strict=True)
+    try:
+        found = reader.fieldnames
+    except csv.Error as error:
+        raise ScenarioError(f"{file}:1: invalid CSV: {error}") from None
+    while found:
+        before = reader.reader.line_num
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield before + 1, f"invalid CSV: {error}"
+            continue
+        if None in row:  # text after an unquoted comma must not be lost
+            what = 'more cells than in the header; put texts with commas between " "'
+            yield reader.line_num, what
+        else:
+            yield reader.line_num, flaw_within(row, escaped=False) or row
+
+
+def _read_jsonl(file: Path) -> Iterator[tuple[int, Record]]:
+    """Yield one object a line; some files hold one list of objects instead."""
+    text = read_text(file)
+    rows = _parsed(text)[0] if text.lstrip().startswith("[") else None
+    if isinstance(rows, list):
+        yield from _of_list(rows, text)
+    else:
+        yield from _of_lines(text)
+
+
+def _read_json(file: Path) -> Iterator[tuple[int, Record]]:
+    """Yield the objects of a list, also of one under the key `data`; or one object a line."""
+    text = read_text(file)
+    found, mistake = _parsed(text)
+    if isinstance(found, dict) and isinstance(found.get(WRAPPER), list):
+        found = found[WRAPPER]
+    first = text.lstrip().partition("\n")[0]
+    if isinstance(found, list):
+        yield from _of_list(found, text)
+    elif isinstance(_parsed(first)[0], dict) and first.strip() != "{}":
+        yield from _of_lines(text)
+    elif isinstance(found, dict) and found:
+        yield from _of_list([found], text)
+    elif mistake:
+        read_flawless(file)  # names the line of a byte that isn't UTF-8
+        raise ScenarioError(f"{file}{mistake}")
+    else:
+        raise ScenarioError(f"{file}: invalid data; it must be a list of objects, [{{…}}, …]")
+
+
+def _of_list(rows: list[Any], text: str) -> Iterator[tuple[int, Record]]:
+    """Yield the rows of a list of objects, with their numbers."""
+    escaped = not flaw(text)
+    suspect = not escaped or _ESCAPED_FLAW.search(text)
+    for number, row in enumerate(rows, 1):
+        yield number, (flaw_within(row, escaped=escaped) if suspect else "") or _object(row)
+
+
+def _of_lines(text: str) -> Iterator[tuple[int, Record]]:
+    """Yield the object of each line that isn't blank."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            yield number, flaw(line) or _of_line(line)
+
+
+def _of_line(line: str) -> Record:
+    found, mistake = _parsed(line)
+    if mistake:
+        return mistake.partition(": ")[2]
+    suspect = _ESCAPED_FLAW.search(line)
+    return (flaw_within(found, escaped=True) if suspect else "") or _object(found)
+
+
+def _read_parquet(file: Path) -> Iterator[tuple[int, Record]]:
+    import pyarrow.parquet  # slow to import, and few scenarios need it
+
+    try:
+        table = pyarrow.parquet.read_table(file)
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
+        reason = str(error).partition("\n")[0]
+        raise ScenarioError(f"{file}: can't be read as Parquet ({reason})") from None
+    try:
+        rows = table.to_pylist()
+    except UnicodeDecodeError:  # it names no row
+        rows = [_of_slice(table, number) for number in range(table.num_rows)]
+    for number, row in enumerate(rows, 1):
+        yield number, row if isinstance(row, str) else plain(row)
+
+
+def _of_slice(table: Any, number: int) -> Record:
+    try:
+        return dict(table.slice(number, 1).to_pylist()[0])
+    except UnicodeDecodeError as error:
+        return f"has the byte 0x{error.object[error.start]:02x}, which isn't UTF-8"
+
+
+def plain(row: Mapping[str, Any]) -> Record:
+    """Return a row of Arrow with bytes that are text as text, or what is wrong with it.
+
+    Some writers store texts as binary columns.
+    """
+    read = {column: _as_text(value) for column, value in row.items()}
+    return flaw_within(read, escaped=True) or read
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, bytes):
+        try:
+            return value.decode("utf-8")
+        except UnicodeDecodeError:
+            return value  # such as an image; refused where it is used as text
+    if isinstance(value, list):
+        return [_as_text(part) for part in value]
+    if isinstance(value, dict):
+        return {key: _as_text(part) for key, part in value.items()}
+    return value
+
+
+_READERS = {
+    ".csv": _read_csv,
+    ".json": _read_json,
+    ".jsonl": _read_jsonl,
+    ".parquet": _read_parquet,
+}
+
+
+def _parsed(text: str) -> tuple[Any, str]:
+    """Return what JSON says, and what is wrong with it: `:line: why`, or else empty."""
+    try:
+        return json.loads(text), ""
+    except json.JSONDecodeError as error:
+        return None, f":{error.lineno}: invalid JSON: {error}"
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits, 10,000 brackets
+        return None, f": invalid JSON: {error}"
+
+
+def _object(row: Any) -> Record:
+    return row if isinstance(row, dict) else "invalid row; it must be an object of columns, {…}"

@@ -1,0 +1,107 @@
+"""People's labels of replies: reading them, and which of them mean yes."""
+
+import contextlib
+import math
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from simulator.core.errors import LONGEST_CHOICE, ScenarioError
+from simulator.data.columns import is_empty, refuse_weights
+from simulator.data.rows import Refused, Row, read_file, used
+
+FIELDS = ("prompt", "reply", "label")
+AFFIRMATIVE = ("yes", "true")
+
+
+class Labelled(NamedTuple):
+    """A reply with a person's label."""
+
+    prompt: str
+    reply: str
+    label: str
+
+
+class Labels(NamedTuple):
+    """Which labels mean yes, and what they were taken for."""
+
+    yes: np.ndarray  # (labels,), bool
+    taken: str  # a sentence for the person
+
+
+def read_labelled(file: Path) -> tuple[list[Labelled], list[Refused]]:
+    """Return the labelled replies of a file, and the rows that can't be used.
+
+    Raises:
+        ScenarioError: the file as a whole can't be read, or has no rows.
+    """
+    found = list(used(read_file(file), _labelled))
+    if not found:
+        raise ScenarioError(f"{file}: no rows; each must have {', '.join(FIELDS)}")
+    rows = [one[1] for one in found if not isinstance(one, Refused)]
+    return rows, [one for one in found if isinstance(one, Refused)]
+
+
+def _labelled(row: Row) -> Labelled:
+    lacking = [name for name in FIELDS if is_empty(row.values.get(name))]
+    if lacking:
+        raise ScenarioError(f"{row.origin}: missing or empty {lacking[0]}")
+    refuse_weights(row)
+    asked, reply, label = (_text(row, name) for name in FIELDS)
+    number = _number(label)
+    if number is not None and not math.isfinite(number):
+        raise row.mistake("label", f"must be a word or a finite number, not {label.strip()}")
+    return Labelled(asked, reply, label)
+
+
+def _text(row: Row, column: str) -> str:
+    found: Any = row.values[column]
+    if not isinstance(found, str | int | float):
+        raise row.mistake(column, f"must be text, not {type(found).__name__}")
+    return str(found)
+
+
+def _number(label: str) -> float | None:
+    with contextlib.suppress(ValueError):
+        return float(label)
+    return None
+
+
+def labels_of(labels: list[str], threshold: float, positive: str | None, file: Path) -> Labels:
+    """Return which labels mean yes: numbers from the threshold up, or the positive word.
+
+    Args:
+        labels: words or numbers.
+        threshold: the smallest number that means yes.
+        positive: the word that means yes; None: the affirmative one.
+        file: named in mistakes.
+
+    Raises:
+        ScenarioError: it is unclear which word means yes.
+    """
+    numbers = [_number(label) for label in labels]
+    if all(number is not None for number in numbers):
+        yes = np.array(numbers, float) >= threshold
+        return Labels(yes, f"Labels of {threshold:g} or more were taken as yes.")
+    words = [label.strip().lower() for label in labels]
+    known = sorted(set(words))
+    meant = positive.strip().lower() if positive else None
+    meant = meant or next((word for word in AFFIRMATIVE if word in known), None)
+    if meant not in known:
+        shown = ", ".join(known[:8])
+        raise ScenarioError(
+            f"{file}: missing --positive, the label that means yes; available: {shown}"
+        )
+    yes = np.array([word == meant for word in words])
+    return Labels(yes, _taken(Counter(words), meant))
+
+
+def _taken(counts: Counter[str], positive: str) -> str:
+    """Return a sentence with the words that were taken as yes and as no."""
+    others = [f"{word} ({n})" for word, n in counts.most_common() if word != positive]
+    more = len(others) - LONGEST_CHOICE
+    shown = [*others[:LONGEST_CHOICE], *([f"and {more} other words"] if more > 0 else [])]
+    no = ", ".join(shown) or "none"
+    return f"Labels taken as yes: {positive} ({counts[positive]}); as no: {no}."
