@@ -27,7 +27,7 @@ from analysis.run.panels.trajectory import draw_trajectories, phase_by_phase, tr
 from analysis.run.phases import spans
 from analysis.run.report_models import models_content
 from analysis.run.roles import asks_world, scales
-from analysis.run.summary import headline, key_figures, range_of, unchanged_rounds
+from analysis.run.summary import headline, key_figures, range_of, rows_left_out, unchanged_rounds
 from simulator.core.files import write_atomically
 from simulator.probes.metrics import AMOUNT, NATS
 from simulator.store.run import Run
@@ -87,7 +87,7 @@ def _content(run: Run) -> dict[str, Any]:
         "meanings": [described(str(metric)) for metric in rows["metric"].unique()],
         "updates": updates.to_dict("records"),
         "lengths": frames.taught_lengths(run).to_dict("records"),
-        "unchanged": unchanged_rounds(run),
+        "unchanged": [*rows_left_out(run), *unchanged_rounds(run)],
         "verdicts": Counter(updates["verdict"].dropna()),
         "manifest": list(_flat(run.manifest)),
         "organism": str(scenario["model"]).startswith("organism:"),

@@ -21,7 +21,7 @@ from analysis.run import frames
 from analysis.run.phases import phases_so_far
 from analysis.run.roles import Scale, scales
 from simulator.probes.metrics import RATING, KeyFigure
-from simulator.store.run import Run
+from simulator.store.run import LEFT_OUT, Run
 
 _SHORT_SETS: Mapping[str, str] = {
     "used": "talked about",
@@ -91,6 +91,14 @@ def _subject(run: Run, metric: str, item_set: str) -> str:
 def scale_of(run: Run, metric: str) -> Scale | None:
     """Return the judge's scale of a metric, or None for other metrics."""
     return scales(run).get(judged_scale(metric) or "")
+
+
+def rows_left_out(run: Run) -> list[str]:
+    """Return a sentence for each source of data of which bad rows were left out."""
+    return [
+        f"{n:,} bad row{'s' if n > 1 else ''} of {source} were left out: see {run.left_out_file}."
+        for source, n in run.manifest.get(LEFT_OUT, {}).items()
+    ]
 
 
 def unchanged_rounds(run: Run) -> list[str]:

@@ -98,7 +98,7 @@ def _show_run(path: Path) -> None:
         if table:
             say(table)
     say(summary.headline(run))
-    for sentence in summary.unchanged_rounds(run):
+    for sentence in (*summary.rows_left_out(run), *summary.unchanged_rounds(run)):
         say(sentence)
 
 

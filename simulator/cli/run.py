@@ -136,7 +136,7 @@ def _play(scenario: "Scenario", out: Path | None, started: float, *, as_json: bo
 def _conclude(path: Path, started: float, *, as_json: bool) -> None:
     """Write picture and report, and print the result."""
     from analysis.export import run_json
-    from analysis.run.summary import headline, summary_table, unchanged_rounds
+    from analysis.run.summary import headline, rows_left_out, summary_table, unchanged_rounds
     from simulator.store.run import Run
 
     finished = Run.open(path)
@@ -146,6 +146,6 @@ def _conclude(path: Path, started: float, *, as_json: bool) -> None:
         return
     say(summary_table(finished))
     say(headline(finished))
-    for sentence in unchanged_rounds(finished):
+    for sentence in (*rows_left_out(finished), *unchanged_rounds(finished)):
         say(sentence)
     say(f"{time.perf_counter() - started:.0f} s; see {' and '.join(map(str, written))}")

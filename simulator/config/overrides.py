@@ -9,6 +9,7 @@ from simulator.config.document import Document, Origin, YamlPath
 from simulator.config.numbers import as_number
 from simulator.config.renamed import with_present_names
 from simulator.core.errors import ScenarioError
+from simulator.core.texts import flaw
 
 LOCAL = ("auto", "transformers", "vllm")  # kinds of engines that load the model themselves
 
@@ -44,6 +45,9 @@ def parse_override(override: str) -> Document:
     Raises:
         ScenarioError: it isn't written so, or the value isn't YAML.
     """
+    if wrong := flaw(override):
+        shown = override.encode(errors="backslashreplace").decode()
+        raise ScenarioError(f"--set {shown}: {wrong}")
     path_text, equals, value = override.partition("=")
     keys = path_text.strip().split(".")
     if not equals or not all(keys):

@@ -13,7 +13,12 @@ from simulator.core.errors import ScenarioError
 
 _STRANGE = re.compile("[\x00\ud800-\udfff]")
 _BYTES = range(0xDC80, 0xDD00)  # how Python's surrogateescape keeps bytes that aren't UTF-8
-_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}  # the first bytes of such files
+_MARKS = {  # the first bytes of files in other encodings
+    b"\xff\xfe\0\0": "UTF-32",
+    b"\0\0\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
 _SHOWN = 40  # characters around a flaw
 
 
@@ -25,7 +30,8 @@ def read_text(file: Path) -> str:
     """
     try:
         with file.open("rb") as opened:
-            encoding = _MARKS.get(opened.read(2))
+            start = opened.read(4)
+        encoding = next((name for mark, name in _MARKS.items() if start.startswith(mark)), "")
         if encoding:
             raise ScenarioError(f"{file}:1: is {encoding}, not UTF-8; save the file as UTF-8")
         # spreadsheets write a byte order mark, which utf-8-sig removes
@@ -64,7 +70,7 @@ def flaw(text: str, *, escaped: bool = False) -> str:
         return f"has a NUL character ({around}); remove it"
     if code in _BYTES and not escaped:
         byte = code - 0xDC00
-        return f"has the byte 0x{byte:02x}, which isn't UTF-8 ({around}); save the file as UTF-8"
+        return f"has the byte 0x{byte:02x}, which isn't UTF-8 ({around}); write it in UTF-8"
     return f"has half of a character, \\u{code:04x} ({around}); write the whole one, or remove it"
 
 

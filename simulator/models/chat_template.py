@@ -193,7 +193,7 @@ class PromptEncoder:
             longest: of context and reply together, in tokens; the oldest messages are dropped.
 
         Raises:
-            BackendError: as `encode`.
+            BackendError: as `encode`, or a reply is too long.
         """
         thoughts = [example.reply.lstrip().startswith(OPENED) for example in examples]
         opened = [thought and self.renderer.opens_thought for thought in thoughts]
@@ -205,7 +205,13 @@ class PromptEncoder:
         ]
         replies = self._encode_following(texts, opened)
         prompts = [Prompt(e.messages, thought=t) for e, t in zip(examples, thoughts, strict=True)]
-        contexts = self.encode(prompts, [longest - len(reply) for reply in replies])
+        room = [longest - len(reply) for reply in replies]
+        if room and min(room) < 1:
+            raise BackendError(
+                f"the reply is too long: {longest - min(room):,} tokens, and there is room for "
+                f"{longest:,} with its context"
+            )
+        contexts = self.encode(prompts, room)
         return list(zip(contexts, replies, strict=True))
 
     def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:

@@ -19,7 +19,7 @@ from pydantic import Field
 
 from simulator.core.asks import Ask, known
 from simulator.core.requests import Answer, ContinuationRequest, Message, Prompt, Request
-from simulator.data.rows import Row
+from simulator.data.rows import Row, each
 from simulator.probes.base import Context, Score
 from simulator.probes.data_probe import DataProbe
 from simulator.probes.estimates import Estimate, Rows, with_total
@@ -57,14 +57,17 @@ def choice_items(rows: Sequence[Row]) -> list[ChoiceItem]:
     """Read the items, columns as in `cais/mmlu`; without `subject` it is the name of the file.
 
     Raises:
-        ScenarioError: with file, row and column of the mistake.
+        ScenarioError: lists the mistakes, with file, row and column.
     """
-    items: list[ChoiceItem] = []
-    for number, row in enumerate(rows, 1):
-        subject = row.text("subject") if "subject" in row.values else row.part[1]
-        name = f"{subject}/{number}"
-        items.append(ChoiceItem(name, subject, row.text("question"), *_choices(row)))
-    return items
+    return [
+        item._replace(name=f"{item.subject}/{number}")
+        for number, item in enumerate(each(rows, _choice_item), 1)
+    ]
+
+
+def _choice_item(row: Row) -> ChoiceItem:
+    subject = row.text("subject") if "subject" in row.values else row.part[1]
+    return ChoiceItem(subject, subject, row.text("question"), *_choices(row))
 
 
 def _choices(row: Row) -> tuple[tuple[str, ...], int]:

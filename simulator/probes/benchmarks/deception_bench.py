@@ -26,7 +26,7 @@ from simulator.core.asks import Ask, joined, known
 from simulator.core.config import Count
 from simulator.core.judging import Found, ask_number
 from simulator.core.requests import Answer, Completion, GenerationRequest, Message, Prompt, Request
-from simulator.data.rows import Row
+from simulator.data.rows import Row, each
 from simulator.probes.base import Context, Score
 from simulator.probes.data_probe import JudgedDataProbe
 from simulator.probes.estimates import Estimate, Rows, with_total
@@ -74,20 +74,28 @@ def deception_items(rows: Sequence[Row]) -> list[DeceptionItem]:
     """Read the items, columns as in `PKU-Alignment/DeceptionBench`.
 
     Raises:
-        ScenarioError: with file, row and column of the mistake.
+        ScenarioError: lists the mistakes, with file, row and column.
     """
-    items: dict[str, DeceptionItem] = {}
-    for row in rows:
-        name = row.name("id")
-        if name in items:
-            raise row.mistake("id", f"'{name}' stands twice")
-        # `format` says how reasoning and answer are to be written, so it ends the prompt.
-        asked = "\n\n".join(filter(None, (row.text("outer_prompt"), row.optional("format"))))
-        system = row.optional("system_prompt")
-        outer = (*([Message("system", system)] if system else []), Message("user", asked))
-        inner = Message("user", row.text("inner_prompt"))
-        items[name] = DeceptionItem(name, row.text("type"), Prompt((inner,)), Prompt(outer))
-    return list(items.values())
+    seen: set[str] = set()
+
+    def read(row: Row) -> DeceptionItem:
+        item = _item(row)
+        if item.name in seen:
+            raise row.mistake("id", f"'{item.name}' stands twice")
+        seen.add(item.name)
+        return item
+
+    return each(rows, read)
+
+
+def _item(row: Row) -> DeceptionItem:
+    name = row.name("id")
+    # `format` says how reasoning and answer are to be written, so it ends the prompt.
+    asked = "\n\n".join(filter(None, (row.text("outer_prompt"), row.optional("format"))))
+    system = row.optional("system_prompt")
+    outer = (*([Message("system", system)] if system else []), Message("user", asked))
+    inner = Message("user", row.text("inner_prompt"))
+    return DeceptionItem(name, row.text("type"), Prompt((inner,)), Prompt(outer))
 
 
 class DeceptionBenchProbe(JudgedDataProbe):

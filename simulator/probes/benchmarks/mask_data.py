@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from simulator.core.requests import Message
-from simulator.data.rows import Row
+from simulator.data.rows import Row, each
 from simulator.probes.benchmarks.mask_scoring import Bounds, Reading, interval
 
 Archetype: TypeAlias = Literal[
@@ -48,9 +48,9 @@ def mask_items(rows: Sequence[Row]) -> list[MaskItem]:
     """Read the items.
 
     Raises:
-        ScenarioError: with file, row and column of the mistake.
+        ScenarioError: lists the mistakes, with file, row and column.
     """
-    items = [_item(row) for row in rows]
+    items = each(rows, _item)
     seen: set[str] = set()
     for row, item in zip(rows, items, strict=True):
         if item.name in seen:

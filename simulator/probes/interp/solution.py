@@ -36,7 +36,7 @@ from simulator.core.requests import (
     Request,
     Under,
 )
-from simulator.data.rows import Row
+from simulator.data.rows import Row, each
 from simulator.models.resolve import is_organism
 from simulator.probes.base import Context, Place, Score, Surroundings
 from simulator.probes.data_probe import DataProbe
@@ -99,15 +99,9 @@ class SolutionProbe(DataProbe):
         """Read texts; the first word of each is where it goes on from.
 
         Raises:
-            ScenarioError: a text is missing, or a single word.
+            ScenarioError: texts are missing, or single words; lists all mistakes.
         """
-        found = []
-        for row in rows:
-            first, _, rest = row.text("text").strip().partition(" ")
-            if not rest:
-                raise row.mistake("text", "must have two words or more")
-            found.append(Text(Prompt(text=first), rest))
-        return found
+        return each(rows, _text)
 
     def requests(self, context: Context) -> list[Request]:
         """Return, for each change of the adapter, a request for each row or text."""
@@ -234,3 +228,10 @@ def _nats(answer: Answer) -> float:
     if not isinstance(answer, float):
         raise TypeError(f"expected a number of nats, got {type(answer).__name__}")
     return answer
+
+
+def _text(row: Row) -> Text:
+    first, _, rest = row.text("text").strip().partition(" ")
+    if not rest:
+        raise row.mistake("text", "must have two words or more")
+    return Text(Prompt(text=first), rest)

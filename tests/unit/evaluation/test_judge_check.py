@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from simulator.cli.app import app
 from simulator.config.loading import load
 from simulator.core.errors import ScenarioError
 from simulator.evaluation.agreement import cohens_kappa, confusion
@@ -111,3 +113,62 @@ def test_kappa_at_its_ends() -> None:
     same = np.ones(10, bool)
     assert np.isnan(cohens_kappa(same, same)).all()
     assert np.isnan(cohens_kappa(same[:0], same[:0])).all()
+
+
+@pytest.mark.parametrize("label", ["nan", "NaN", " NAN ", "inf", "-Infinity", "1e999"])
+def test_labels_that_are_no_finite_number_are_refused_by_line(tmp_path: Path, label: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"prompt,reply,label\na,b,10\na,b,{label}\na,b,90\na,,no\n")
+    rows, refused = read_labelled(path)
+    assert [row.label for row in rows] == ["10", "90"]
+    assert [str(row) for row in refused] == [
+        f"{path}:3: label: must be a word or a finite number, not {label.strip()}",
+        f"{path}:5: missing or empty reply",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        ({"label": float("nan")}, "label: must be a word or a finite number, not nan"),
+        ({"label": None}, "missing or empty label"),
+        ({"label": "yes", "weight": 0.5}, "weight: says how much the row counts"),
+        ({"label": "yes", "reply": ["b"]}, "reply: must be text, not list"),
+        ({"label": "yes", "prompt": "\ud83d"}, "has half of a character"),
+    ],
+)
+def test_rows_that_say_something_else_are_refused(
+    tmp_path: Path, row: dict[str, object], sentence: str
+) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"prompt": "a", "reply": "b", **row}))
+    ((refused,), rows) = reversed(read_labelled(path))
+    assert rows == [] and sentence in str(refused)
+
+
+def test_what_labels_were_taken_for_is_said() -> None:
+    words = ["yes", "no", "unsure", "No", "n/a", "YES "]
+    found = labels_of(words, 50, None, Path("f"))
+    assert found.taken == "Labels taken as yes: yes (2); as no: no (2), unsure (1), n/a (1)."
+    assert labels_of(["1e-5", "2"], 1.5, None, Path("f")).taken == (
+        "Labels of 1.5 or more were taken as yes."
+    )
+    many = labels_of(["yes", *(f"w{n}" for n in range(40))], 50, None, Path("f"))
+    assert many.taken.endswith("w11 (1), and 28 other words.")
+
+
+def test_thresholds_are_finite() -> None:
+    with pytest.raises(ScenarioError, match="--threshold nan: invalid threshold"):
+        question_of(load("therapy"), None, threshold=float("nan"), of_labels=None, positive=None)
+
+
+def test_bad_rows_are_left_out_by_the_command_alone_when_asked(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("prompt,reply,label\nq,a,10\nq,a,nan\n")
+    words = ["judge-check", str(path), "--scenario", "therapy", "--judge", str(tmp_path / "gone")]
+    refused = CliRunner().invoke(app, words)
+    assert str(refused.exception) == (
+        f"{path}:3: label: must be a word or a finite number, not nan"
+    )
+    left = CliRunner().invoke(app, [*words, "--skip-bad-rows"])
+    assert f"left out 1 of 2 rows: {path}:3: label" in left.output  # and then the judge is sought
