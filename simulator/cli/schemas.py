@@ -1,8 +1,9 @@
 """The kinds of users' files: how to recognise them, their schemas, and their checks."""
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from agents.situations import Family
 from simulator.config import document, loading
@@ -12,11 +13,9 @@ from simulator.core.errors import ScenarioError
 from simulator.runtime.preflight import check_chats
 from simulator.studies.shipped import shipped_studies
 
-if TYPE_CHECKING:
-    from simulator.experiments.sweep_config import Cell
-
 Kind = Literal["scenario", "sweep", "study", "situations"]
 Schema = dict[str, Any]
+Notify = Callable[[str], None]
 
 
 def kind_of(data: Any) -> Kind:
@@ -36,7 +35,7 @@ def kind_of(data: Any) -> Kind:
     )
 
 
-def check(source: str, overrides: Sequence[str], notify: Callable[[str], None]) -> str:
+def check(source: str, overrides: Sequence[str], notify: Notify) -> str:
     """Check a file of any kind without running it; return a summary of it.
 
     Args:
@@ -52,12 +51,11 @@ def check(source: str, overrides: Sequence[str], notify: Callable[[str], None]) 
     if kind == "situations":
         return _check_situations(path, overrides)
     if kind == "study":
-        return _check_study(source, overrides)
+        return _check_study(source, overrides, notify)
     if kind == "sweep":
-        return _check_sweep(path, overrides)
+        return _check_sweep(path, overrides, notify)
     loaded = loading.load(source, overrides=overrides, notify=notify)
-    for sentence in check_chats(loaded, local=True).sentences:
-        notify(sentence)
+    _check_chats([loaded], notify)
     return f"{loaded.name}, {loaded.last_round} rounds"
 
 
@@ -68,25 +66,26 @@ def _check_situations(path: Path, overrides: Sequence[str]) -> str:
     return f"family {family.family}, {len(family.situations)} situations"
 
 
-def _check_study(source: str, overrides: Sequence[str]) -> str:
+def _check_study(source: str, overrides: Sequence[str], notify: Notify) -> str:
     from simulator.studies.plan import check_study
 
     full, quick = check_study(source, overrides)
-    _check_chats([*full.cells, *quick.cells])
+    _check_chats([cell.scenario for cell in (*full.cells, *quick.cells)], notify)
     return f"study {full.config.name}, {len(full.cells)} runs, {len(quick.cells)} with --quick"
 
 
-def _check_sweep(path: Path, overrides: Sequence[str]) -> str:
+def _check_sweep(path: Path, overrides: Sequence[str], notify: Notify) -> str:
     from simulator.experiments.sweep_config import plan
 
     config, cells = plan(path, overrides)
-    _check_chats(cells)
+    _check_chats([cell.scenario for cell in cells], notify)
     return f"sweep {config.name}, {len(cells)} runs"
 
 
-def _check_chats(cells: "Sequence[Cell]") -> None:
-    for cell in cells:
-        check_chats(cell.scenario, local=True)
+def _check_chats(scenarios: Sequence[Scenario], notify: Notify) -> None:
+    told = (check_chats(scenario, local=True).sentences for scenario in scenarios)
+    for sentence in dict.fromkeys(chain.from_iterable(told)):
+        notify(sentence)
 
 
 def schema(kind: Kind) -> Schema:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 from rich.live import Live
@@ -70,8 +71,9 @@ def run_cells(sweep: Sweep, cells: Sequence[Cell], processes: int) -> dict[Path,
         for member, cell in zip(sweep.members, cells, strict=True)
         if not member.finished
     }
-    for scenario in due.values():
-        check_chats(scenario)
+    told = (check_chats(scenario).sentences for scenario in due.values())
+    for sentence in dict.fromkeys(chain.from_iterable(told)):
+        STDERR.print(inert(sentence), soft_wrap=True)
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(processes, mp_context=context, initializer=follow_parent)
     started, failed = time.perf_counter(), dict[Path, str]()

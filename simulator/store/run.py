@@ -111,7 +111,7 @@ class Run:
 
     def write_left_out(self, rows: list[dict[str, str]]) -> None:
         """Write which rows of data were left out, and why, one per line."""
-        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
         write_atomically(self.left_out_file, lines.encode())
 
     @property
