@@ -24,7 +24,8 @@ def check_chats(scenario: Scenario, *, local: bool = False) -> Findings:
 
     Args:
         scenario: names them.
-        local: whether rows are rendered only for a model in a local folder.
+        local: whether no model is asked for that isn't in a local folder, and only rows of files
+            are rendered, so that most scenarios are checked without a model library.
 
     Raises:
         ScenarioError: some can't be read or used; lists all mistakes, with their place in the
@@ -32,7 +33,7 @@ def check_chats(scenario: Scenario, *, local: bool = False) -> Findings:
     """
     world, tokens = world_or_none(scenario.model), tokens_by(scenario.assistant_ref)
     check = check_of(scenario, local=local)
-    findings = found_in_rows(scenario, world, check)
+    findings = found_in_rows(scenario, world, check, triggers=not local)
     mistakes = [mistake for found in findings.mistakes.values() for mistake in found]
     learners = scenario.learners
     for index in range(len(scenario.phases)):

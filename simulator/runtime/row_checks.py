@@ -1,6 +1,6 @@
 """What is found in the rows of a scenario's data before it runs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from simulator.config.scenario import Scenario
 from simulator.core.errors import ScenarioError
 from simulator.core.rng import stream
 from simulator.data.mixture import AnyData, FileData, mixed
-from simulator.data.model_checks import Check, check_by, unchecked
+from simulator.data.model_checks import Check, Seen, check_by, unchecked
 from simulator.data.rows import Refused
 from simulator.worlds.base import World
 
@@ -71,15 +71,25 @@ def check_of(scenario: Scenario, *, local: bool = False) -> Check:
     return check_by(model, getattr(backend, "context", None))
 
 
-def found_in_rows(scenario: Scenario, world: World | None, check: Check) -> Findings:
-    """Read all data of phases and directions, and render every row of files."""
+def found_in_rows(
+    scenario: Scenario, world: World | None, check: Check, *, triggers: bool
+) -> Findings:
+    """Read all data of phases and directions, and render every row of files.
+
+    Args:
+        scenario: names them.
+        world: the organism's.
+        check: says which examples the model can't read.
+        triggers: whether the world's lessons with a trigger are rendered, too; others needn't be.
+    """
     findings = Findings({}, {}, {})
     for path, source in _sources(scenario):
         try:
             if isinstance(source, FileData):
                 _look_into(path, source, check, findings)
             else:
-                _try_trigger(source, world, check, path)
+                lessons = mixed([source], world, stream("check", path), check)
+                _try(check(lessons) if triggers and source.trigger else [])
         except ScenarioError as error:
             findings.mistakes[path] = error.within(path).mistakes
     return findings
@@ -94,10 +104,9 @@ def _look_into(path: str, source: FileData, check: Check, findings: Findings) ->
         findings.shortened[path] = found.shortened
 
 
-def _try_trigger(source: AnyData, world: World | None, check: Check, path: str) -> None:
-    """Refuse a world's lessons whose trigger the model can't read; their words it knows."""
-    examples = mixed([source], world, stream("check", path), check)
-    if source.trigger and (wrong := next((s.mistake for s in check(examples) if s.mistake), "")):
+def _try(seen: Sequence[Seen]) -> None:
+    """Refuse a trigger that the model can't read."""
+    if wrong := next((one.mistake for one in seen if one.mistake), ""):
         raise ScenarioError(f"trigger: {wrong}")
 
 
