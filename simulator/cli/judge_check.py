@@ -33,9 +33,8 @@ def judge_check(
 ) -> None:
     """Compare a judge with people's labels: Cohen's κ, and the table of counts."""
     from simulator.config.loading import load
-    from simulator.core.errors import ScenarioError
     from simulator.evaluation import judge_check as check
-    from simulator.evaluation.labels import read_labelled
+    from simulator.evaluation.labels import usable
     from simulator.simulation.config import RoleConfig
 
     loaded = load(scenario, overrides=overrides or (), notify=notify)
@@ -43,10 +42,7 @@ def judge_check(
         loaded, scale, threshold=threshold, of_labels=label_threshold, positive=positive
     )
     other = RoleConfig(model=judge, backend=loaded.backend) if judge else None
-    rows, refused = read_labelled(file)
-    mistakes = ScenarioError(*map(str, refused))
-    if refused and not (skip_bad_rows and rows):
-        raise mistakes
-    if refused:
-        notify(f"left out {len(refused)} of {len(rows) + len(refused)} rows: {mistakes}")
+    rows, left_out = usable(file, skip_bad_rows=skip_bad_rows)
+    if left_out:
+        notify(left_out)
     say(check.judge_check(file, rows, loaded, other, asked))

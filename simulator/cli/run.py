@@ -62,12 +62,7 @@ def run(
         notify=notify,
     )
     if dry_run:
-        from simulator.experiments.dry_run import dry_run_table
-        from simulator.runtime.preflight import check_chats
-
-        for sentence in check_chats(loaded).sentences:
-            notify(sentence)
-        say(dry_run_table(loaded))
+        _estimate(loaded)
         return
     _play(loaded, out, started, as_json=as_json)
 
@@ -121,6 +116,16 @@ def resume(
     with open_observer(scenario.last_round) as observer:
         resume_run(path, observer, cost_cap)
     _conclude(path, started, as_json=as_json)
+
+
+def _estimate(scenario: "Scenario") -> None:
+    """Check a scenario's data, and print what its run would take."""
+    from simulator.experiments.dry_run import dry_run_table
+    from simulator.runtime.preflight import check_chats
+
+    for sentence in check_chats(scenario).sentences:
+        notify(sentence)
+    say(dry_run_table(scenario))
 
 
 def _play(scenario: "Scenario", out: Path | None, started: float, *, as_json: bool) -> None:

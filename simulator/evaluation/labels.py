@@ -44,6 +44,20 @@ def read_labelled(file: Path) -> tuple[list[Labelled], list[Refused]]:
     return rows, [one for one in found if isinstance(one, Refused)]
 
 
+def usable(file: Path, *, skip_bad_rows: bool) -> tuple[list[Labelled], str]:
+    """Return the labelled replies of a file, and a sentence on rows that are left out.
+
+    Raises:
+        ScenarioError: lists the rows that can't be used, unless those are left out.
+    """
+    rows, refused = read_labelled(file)
+    mistakes = ScenarioError(*map(str, refused))
+    if refused and not (skip_bad_rows and rows):
+        raise mistakes
+    total = len(rows) + len(refused)
+    return rows, f"left out {len(refused)} of {total} rows: {mistakes}" if refused else ""
+
+
 def _labelled(row: Row) -> Labelled:
     lacking = [name for name in FIELDS if is_empty(row.values.get(name))]
     if lacking:
