@@ -49,7 +49,7 @@ def check_by(model: ModelRef, context: int | None) -> Check:
 def _seen(encoder: "PromptEncoder", examples: Sequence[Example], longest: int) -> list[Seen]:
     """Encode all examples at once; if that fails, find those at fault by halves."""
     try:
-        taught = encoder.encode_taught(examples, longest - 1)  # the end token follows
+        taught = encoder.encode_taught(examples, longest)
         return [Seen(dropped=context.dropped) for context, _ in taught]
     except BackendError as error:
         if len(examples) == 1:

@@ -56,7 +56,7 @@ class Policy:
         A truncated reply gets no end token.
         """
         ends = [[self._end] if e.ended or not e.reply else [] for e in examples]
-        found = self.encoder.encode_taught(examples, self._context - 1)
+        found = self.encoder.encode_taught(examples, self._context)
         return [
             Encoded([*context.ids, *reply, *end], len(context.ids))
             for (context, reply), end in zip(found, ends, strict=True)

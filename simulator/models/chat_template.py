@@ -190,7 +190,7 @@ class PromptEncoder:
 
         Args:
             examples: replies in their contexts.
-            longest: of context and reply together, in tokens; the oldest messages are dropped.
+            longest: the model's context, in tokens; the oldest messages are dropped to fit.
 
         Raises:
             BackendError: as `encode`, or a reply is too long.
@@ -205,11 +205,11 @@ class PromptEncoder:
         ]
         replies = self._encode_following(texts, opened)
         prompts = [Prompt(e.messages, thought=t) for e, t in zip(examples, thoughts, strict=True)]
-        room = [longest - len(reply) for reply in replies]
+        room = [longest - len(reply) - 1 for reply in replies]  # its end token follows
         if room and min(room) < 1:
             raise BackendError(
-                f"the reply is too long: {longest - min(room):,} tokens, and there is room for "
-                f"{longest:,} with its context"
+                f"the reply is too long: {max(map(len, replies)):,} tokens, and the model's "
+                f"context is {longest:,}"
             )
         contexts = self.encode(prompts, room)
         return list(zip(contexts, replies, strict=True))
