@@ -14,13 +14,19 @@ import pandas as pd
 
 from simulator.config.phases import LoopPhase
 from simulator.config.scenario import Scenario
+from simulator.core.adapters import Adapter
 from simulator.core.rng import seed31
 from simulator.probes.estimates import Estimate
 from simulator.probes.summary import COLUMNS, summarise
 from simulator.runtime.measure import measure
 from simulator.runtime.observers import Observer
 from simulator.runtime.phase_data import given_examples
-from simulator.runtime.round_tables import RoundRecord, TrainingRecord, taught_lengths
+from simulator.runtime.round_tables import (
+    RoundRecord,
+    TrainingRecord,
+    examples_table,
+    taught_lengths,
+)
 from simulator.runtime.session import Session, open_session
 from simulator.runtime.update import learn
 from simulator.simulation.conversation import hold_wave, ratings_heard
@@ -45,7 +51,7 @@ def simulate(scenario: Scenario, run: Run, observer: Observer) -> None:
 
 def measure_base(session: Session) -> None:
     """Measure the assistant before any update, as round 0."""
-    scores = probe(session, 0)
+    scores = probe(session, 0, None)
     session.population.collect(0, [])
     commit(session, RoundRecord(0, "", None, scores, estimates(session, scores, scores)))
 
@@ -72,13 +78,14 @@ def play_round(session: Session, number: int) -> None:
     )  # fmt: skip
     examples = [*recycled, *given]
     outcome = learn(session, number, examples)
-    lengths = taught_lengths(learner.learned(examples) if outcome.update else [], session.tokens)
-    training = TrainingRecord(candidates, decision, vetoes, screened, examples, lengths, outcome)
+    learned = learner.learned(examples) if outcome.update else []
+    lengths, adapter = taught_lengths(learned, session.tokens), run.adapter(number)
+    taught = examples_table(number, examples, learned, adapter if outcome.update else None)
+    training = TrainingRecord(candidates, decision, vetoes, screened, taught, lengths, outcome)
 
     due = number in scenario.measured_rounds
-    scores = probe(session, number) if due else pd.DataFrame(columns=COLUMNS)
+    scores = probe(session, number, adapter) if due else pd.DataFrame(columns=COLUMNS)
     found = estimates(session, scores, run.table(0, "scores"))
-    adapter = run.adapter(number)
     commit(session, RoundRecord(number, place.phase.name, adapter, scores, found, training))
 
 
@@ -90,15 +97,18 @@ def converse(session: Session, number: int) -> pd.DataFrame:
     active = population.active_in(number) if in_loop else []
     talkers = [user for user in active for _ in range(scenario.conversations.per_user)]
     size = scenario.conversations.wave_size
+    adapter = session.run.adapter(number - 1)
     waves = [
-        play_wave(session, number, wave, talkers[start : start + size])
+        play_wave(session, number, wave, talkers[start : start + size], adapter)
         for wave, start in enumerate(range(0, max(len(talkers), 1), size))
     ]
     population.collect(number, active)
     return pd.concat(waves, ignore_index=True)
 
 
-def play_wave(session: Session, number: int, wave: int, users: "list[User]") -> pd.DataFrame:
+def play_wave(
+    session: Session, number: int, wave: int, users: "list[User]", adapter: Adapter | None
+) -> pd.DataFrame:
     """Hold and commit a wave, or read it if it is committed; then update its users."""
     committed = session.run.wave(number, wave)
     if committed is None:
@@ -110,6 +120,7 @@ def play_wave(session: Session, number: int, wave: int, users: "list[User]") -> 
             config=session.scenario.conversations,
             key=(session.scenario.seed, "conversation", number, wave),
             round_number=number,
+            adapter=adapter.name if adapter else None,
         )
         session.run.commit_wave(number, wave, committed)
         session.costs.record()
@@ -119,13 +130,14 @@ def play_wave(session: Session, number: int, wave: int, users: "list[User]") -> 
     return committed
 
 
-def probe(session: Session, number: int) -> pd.DataFrame:
-    """Ask every probe's questions and return the scores."""
+def probe(session: Session, number: int, adapter: Adapter | None) -> pd.DataFrame:
+    """Ask every probe's questions and return the scores; the adapter is the one that is served."""
     session.observer.stage(number, "probes")
     probes = session.scenario.measure.probes
     with session.stopwatch.timing("probes"):
         context = session.context._replace(round=number)
-        return measure(probes, context, session.backend, session.roles)
+        name = adapter.name if adapter else None
+        return measure(probes, context, session.backend, session.roles, name)
 
 
 def estimates(session: Session, scores: pd.DataFrame, baseline: pd.DataFrame) -> list[Estimate]:
@@ -140,7 +152,7 @@ def commit(session: Session, record: RoundRecord) -> None:
     rows = population.series
     tables = {
         **record.tables,
-        "population": population.states,
+        "population": population.states(number),
         "series": rows[rows["round"] == number].reset_index(drop=True),
     }
     timing = {**session.stopwatch.snapshot(), "asked": session.roles.snapshot()}

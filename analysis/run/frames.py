@@ -156,9 +156,7 @@ def scores(run: Run) -> pd.DataFrame:
 
 def scores_of(run: Run, number: int) -> pd.DataFrame:
     """Return every probed answer of one committed round."""
-    table = run.table(number, "scores")
-    table.insert(0, "round", number)
-    return table
+    return run.table(number, "scores")
 
 
 def updates(run: Run) -> pd.DataFrame:
@@ -241,7 +239,7 @@ def vetoes(run: Run) -> pd.DataFrame:
     """Return every monitor's verdict on every selected reply; `score` is NaN if unreadable."""
     columns = ["round", "conversation", "turn", "candidate", "monitor", "vetoed", "score"]
     tables = [
-        run.table(number, "vetoes").assign(round=number)
+        run.table(number, "vetoes")
         for number in range(1, run.rounds_done)
         if run.has_table(number, "vetoes")
     ]

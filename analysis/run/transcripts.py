@@ -7,7 +7,7 @@ import pandas as pd
 
 from analysis.run.frames import QUESTION, measured_rounds, scores_of, vetoes
 from analysis.run.roles import judged_probes
-from simulator.core.messages import messages_from_json
+from simulator.core.messages import messages_from_rows
 from simulator.store.run import Run
 
 _CANDIDATE = ["conversation", "turn", "candidate"]
@@ -59,14 +59,14 @@ def vetoed(run: Run, count: int) -> pd.DataFrame:
     chosen = _in_turns(said, ["monitor"], count).drop(columns="prompt")
     if chosen.empty:
         return pd.DataFrame(columns=columns)
-    heard = [run.candidates(int(n)).assign(round=n) for n in chosen["round"].unique()]
+    heard = [run.candidates(int(n)) for n in chosen["round"].unique()]
     rows = chosen.merge(pd.concat(heard), on=["round", *_CANDIDATE])
     return _with_context(rows, columns)
 
 
 def _with_context(rows: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     """Read the context of candidates; columns missing in earlier versions' runs are empty."""
-    spoken = [list(messages_from_json(messages)) for messages in rows["messages"]]
+    spoken = [list(messages_from_rows(messages)) for messages in rows["messages"]]
     contexts = pd.Series(spoken, index=rows.index, dtype=object)
     whole = rows.assign(context=contexts).reindex(columns=columns, fill_value="")
     return whole.reset_index(drop=True)

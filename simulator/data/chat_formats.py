@@ -19,7 +19,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from simulator.core.examples import Example
+from simulator.core.examples import Example, FromFile
 from simulator.core.requests import Message
 from simulator.data.columns import LABELS, desirable, is_empty, refuse_others
 from simulator.data.messages import messages_of
@@ -201,7 +201,7 @@ def _example(
         raise row.mistake("messages", "a chat must end with what the assistant replied")
     if not context or context[-1].role != "user":
         raise row.mistake("messages", "what the assistant replied must follow what a user said")
-    return Example(tuple(context), reply.content, desirable, f"{row.origin}/{which}")
+    return Example(tuple(context), reply.content, desirable, FromFile(row.file, row.number, which))
 
 
 def _opened(row: Row, chat: Sequence[Message]) -> list[Message]:

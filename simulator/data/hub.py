@@ -6,8 +6,8 @@ from simulator.core.errors import ScenarioError
 from simulator.data.readers import Record, plain
 
 
-def read_hub(name: str) -> Iterator[tuple[str, tuple[str, str], Record]]:
-    """Yield the rows of all configs and splits: origin, config and split, and columns.
+def read_hub(name: str) -> Iterator[tuple[str, int, tuple[str, str], Record]]:
+    """Yield the rows of all configs and splits: place, number, config and split, and columns.
 
     Args:
         name: `owner/name`, or `owner/name@revision`.
@@ -38,4 +38,4 @@ def read_hub(name: str) -> Iterator[tuple[str, tuple[str, str], Record]]:
     for config, splits in loaded.items():
         for split, rows in splits.items():
             for number, values in enumerate(rows, 1):
-                yield f"{name}/{config}/{split}:{number}", (config, split), plain(values)
+                yield f"{name}/{config}/{split}", number, (config, split), plain(values)

@@ -132,7 +132,7 @@ def mixed(
 def by_turn(examples: Iterable[Example]) -> list[list[Example]]:
     """Group the replies of each turn, which are neighbours."""
 
-    def turn(example: Example) -> tuple[str, tuple[Message, ...]]:
+    def turn(example: Example) -> tuple[object, ...]:
         return example.turn, example.messages
 
     return [list(replies) for _, replies in groupby(examples, turn)]

@@ -29,9 +29,15 @@ class Refused(NamedTuple):
 class Row(NamedTuple):
     """A row and its location."""
 
-    origin: str  # `file:line`; `file:row`, counted from 1, in formats without lines
+    file: str  # of the hub: `owner/name/config/split`
+    number: int  # its line, or its number from 1 in formats without lines
     part: tuple[str, str]  # folder, and file name without extension; for the hub: config and split
     values: Mapping[str, Any]
+
+    @property
+    def origin(self) -> str:
+        """The location for people: `file:line`."""
+        return f"{self.file}:{self.number}"
 
     def text(self, column: str) -> str:
         """Return the text of a column.
@@ -129,11 +135,13 @@ def read_file(file: Path) -> Iterator[Row | Refused]:
     """
     part = (file.resolve().parent.name, file.stem)
     for number, record in read_records(file):
-        yield _row(f"{file}:{number}", part, record)
+        yield _row(str(file), number, part, record)
 
 
-def _row(origin: str, part: tuple[str, str], record: Record) -> Row | Refused:
-    return Refused(origin, record) if isinstance(record, str) else Row(origin, part, record)
+def _row(file: str, number: int, part: tuple[str, str], record: Record) -> Row | Refused:
+    if isinstance(record, str):
+        return Refused(f"{file}:{number}", record)
+    return Row(file, number, part, record)
 
 
 def used(

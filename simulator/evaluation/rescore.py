@@ -75,9 +75,11 @@ def _scores(run: Run, scenario: Scenario, folder: Path) -> "list[tuple[int, pd.D
             scores = run.extra_table(folder, number)
             if scores is None:
                 costs.check()
-                backend.load(run.adapter(number))
+                adapter = run.adapter(number)
+                backend.load(adapter)
                 backend.drop_previous()
-                scores = measure(probes, context._replace(round=number), backend, roles)
+                here, name = context._replace(round=number), adapter.name if adapter else None
+                scores = measure(probes, here, backend, roles, name)
                 run.commit_extra_table(folder, number, scores)
                 costs.record()
             results.append((number, scores))

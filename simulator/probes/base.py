@@ -32,6 +32,9 @@ class Score(NamedTuple):
     value: float  # the outcome as a number; NaN where a judge's reply was none
     prompt: str
     reply: str
+    truth: str | None = None  # of the item that the answer is about; None where there is none
+    belief: str | None = None  # the assistant's about it: empty for none, None if it wasn't read
+    stated: str | None = None  # the value that the reply states
 
 
 class Encounter(NamedTuple):

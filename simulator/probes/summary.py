@@ -22,13 +22,32 @@ BEHAVIOUR_SELF_GAP = Metric(
     outcomes=(Outcome(140, "harmfulness minus self-assessment"),),
 )
 OF_SEVERAL = (BEHAVIOUR_SELF_GAP,)  # what follows from several probes
-COLUMNS = ("probe", *Score._fields)  # of the table of scores: the probe's name, and what it found
+# Of the table of scores: the round, the adapter that was asked, the probe's name, what it found.
+COLUMNS = ("round", "adapter", "probe", *Score._fields)
 
 
-def scores_table(scores: Mapping[str, Iterable[Score]]) -> pd.DataFrame:
-    """Return the scores of each probe, by its name, as one table."""
-    rows = ((name, *score) for name, found in scores.items() for score in found)
+def scores_table(
+    scores: Mapping[str, Iterable[Score]], number: int = 0, adapter: str | None = None
+) -> pd.DataFrame:
+    """Return the scores of each probe, by its name, as one table.
+
+    Where a probe asks about an item without reading a belief, another probe's is put beside it.
+
+    Args:
+        scores: by the probe's name.
+        number: of the round.
+        adapter: the name of the adapter that was asked; None for the base.
+    """
+    found = [(name, score) for name, scored in scores.items() for score in scored]
+    beliefs = {score.item: score.belief for _, score in found if score.belief is not None}
+    rows = ((number, adapter, name, *_with_belief(score, beliefs)) for name, score in found)
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _with_belief(score: Score, beliefs: Mapping[str, str | None]) -> Score:
+    if score.truth is None or score.belief is not None:
+        return score
+    return score._replace(belief=beliefs.get(score.item))
 
 
 def summarise(

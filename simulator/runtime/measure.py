@@ -16,6 +16,7 @@ def measure(
     context: Context,
     backend: Backend,
     roles: Roles,
+    adapter: str | None = None,
 ) -> pd.DataFrame:
     """Return the scores of all probes.
 
@@ -24,9 +25,11 @@ def measure(
         context: their context, including the round.
         backend: answers for the assistant.
         roles: answers for judges.
+        adapter: the name of the adapter that the backend serves; None for the base.
     """
     judged = {}
     for name, probe in probes.items():
         asked = probe.requests(context)
         judged[name] = probe.score(context, asked, answer(backend, asked))
-    return scores_table({name: roles.ask([wanted])[0] for name, wanted in judged.items()})
+    scores = {name: roles.ask([wanted])[0] for name, wanted in judged.items()}
+    return scores_table(scores, context.round, adapter)

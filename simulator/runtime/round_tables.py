@@ -10,7 +10,7 @@ import pandas as pd
 
 from simulator.core.adapters import Adapter
 from simulator.core.examples import Example
-from simulator.core.messages import messages_to_json
+from simulator.core.messages import messages_to_rows
 from simulator.data.lengths import Lengths, Tokens, lengths
 from simulator.learners.base import Update
 from simulator.probes.estimates import Estimate
@@ -20,6 +20,9 @@ from simulator.simulation.decisions import Decision
 from simulator.simulation.screening import screening_summary
 from simulator.simulation.selection import realised_dose
 from simulator.store.run import Tables
+from simulator.store.schemas import EXAMPLES
+
+_KEYS = dict.fromkeys(("turn", "candidate", "row"), "Int64")  # missing where they don't apply
 
 
 class UpdateOutcome(NamedTuple):
@@ -39,7 +42,7 @@ class TrainingRecord:
     decision: Decision
     vetoes: pd.DataFrame  # see `simulator.simulation.monitoring.Veto`
     screened: pd.DataFrame  # see `simulator.simulation.screening.Screened`
-    examples: Sequence[Example]
+    examples: pd.DataFrame  # see `examples_table`
     lengths: dict[str, Lengths | None]  # of the replies in training
     outcome: UpdateOutcome
 
@@ -48,7 +51,7 @@ class TrainingRecord:
         """The stored tables, by name."""
         return {
             "selection": selection_table(self.candidates, self.decision),
-            "examples": examples_table(self.examples),
+            "examples": self.examples,
             "vetoes": self.vetoes,
             "screening": self.screened,
         }
@@ -118,22 +121,40 @@ class RoundRecord:
 
 def selection_table(candidates: pd.DataFrame, decision: Decision) -> pd.DataFrame:
     """Return one row per candidate: whether it was selected, and why."""
-    keys = candidates[["conversation", "turn", "candidate", "user_type", "rating"]]
+    keys = candidates[["round", "conversation", "turn", "candidate", "user_type", "rating"]]
     return keys.assign(label=decision.labels(candidates), reason=decision.reasons(candidates))
 
 
-def examples_table(examples: Sequence[Example]) -> pd.DataFrame:
-    """Return the training examples in the learner's order."""
+def examples_table(
+    number: int,
+    examples: Sequence[Example],
+    learned: Sequence[Example],
+    adapter: Adapter | None,
+) -> pd.DataFrame:
+    """Return the training examples in the learner's order.
+
+    Args:
+        number: of the round.
+        examples: what the learner was given.
+        learned: those among them that the update used, the very same objects.
+        adapter: that the update made, if it is kept.
+    """
+    used = {id(example) for example in learned}
     rows = [
         {
-            "source": example.source,
-            "messages": messages_to_json(example.messages),
+            "round": number,
+            "position": position,
+            "origin": example.source.origin,
+            **asdict(example.source),
+            "messages": messages_to_rows(example.messages),
             "reply": example.reply,
             "desirable": example.desirable,
+            "learned": id(example) in used,
+            "adapter": adapter.name if adapter else None,
         }
-        for example in examples
+        for position, example in enumerate(examples)
     ]
-    return pd.DataFrame(rows, columns=["source", "messages", "reply", "desirable"])
+    return pd.DataFrame(rows, columns=EXAMPLES.names).astype(_KEYS)
 
 
 def taught_lengths(examples: Sequence[Example], tokens: Tokens) -> dict[str, Lengths | None]:

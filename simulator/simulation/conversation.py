@@ -20,11 +20,12 @@ from agents.base import (
 from agents.situations import Situation
 from simulator.backends.base import Backend
 from simulator.core.asks import Ask, joined
-from simulator.core.messages import messages_to_json
+from simulator.core.messages import messages_to_rows
 from simulator.core.requests import Generation, GenerationRequest, Message, Prompt
 from simulator.core.rng import Key, stream
 from simulator.simulation.config import ConversationConfig
 from simulator.simulation.roles import Roles
+from simulator.simulation.statements import with_statements
 from simulator.worlds.base import World
 
 if TYPE_CHECKING:
@@ -32,9 +33,16 @@ if TYPE_CHECKING:
 
 
 class Candidate(NamedTuple):
-    """A row of a conversations part: one sampled reply, rated by the user who asked."""
+    """A row of a conversations part: one sampled reply, rated by the user who asked.
 
+    `simulator.simulation.statements` adds what is true, believed and stated.
+    """
+
+    round: int
     conversation: str
+    wave: int
+    number: int  # of the conversation in its wave
+    adapter: str | None  # that replied; None: the base
     user: int
     user_type: str
     biased: bool
@@ -45,7 +53,7 @@ class Candidate(NamedTuple):
     wish: str
     pressured: bool
     user_prompt: str  # of the model that plays the user; empty for rules
-    messages: str  # the context as JSON
+    messages: list[dict[str, str]]  # the context, a role and a content each
     prompt: str  # the context as the model read it
     reply: str
     tokens: int
@@ -73,11 +81,23 @@ class Environment(NamedTuple):
         return ConversationContext(self.world, situation, key, round_number)
 
 
+class Place(NamedTuple):
+    """The place of a conversation in a run; its fields are columns of its candidates."""
+
+    round: int
+    conversation: str  # the name
+    wave: int
+    number: int  # in the wave
+    adapter: str | None  # that replies
+
+
 class Conversation:
     """One conversation in progress."""
 
-    def __init__(self, name: str, context: ConversationContext, user: "User", system: str) -> None:
-        self.name, self.context, self.user = name, context, user
+    def __init__(
+        self, place: Place, context: ConversationContext, user: "User", system: str
+    ) -> None:
+        self.place, self.context, self.user = place, context, user
         self.messages = [Message("system", system)] if system else []
         self.history: list[Exchange] = []
         self.open_turn: UserTurn | None = None
@@ -120,11 +140,11 @@ class Conversation:
         replies = generation.completions
         values = [rating.value if rating.readable else -math.inf for rating in ratings]
         best = max(range(len(values)), key=lambda c: (values[c], -c))
-        context = messages_to_json(self.messages)
+        context = messages_to_rows(self.messages)
         self.messages.append(Message("assistant", replies[best].text))
         self.history.append(Exchange(spoken, replies[best].text))
         self.open_turn = None
-        head = (self.name, self.user.number, self.user.type_name, user_type.biased, turn)
+        head = (*self.place, self.user.number, self.user.type_name, user_type.biased, turn)
         return [
             Candidate(
                 *head,
@@ -150,6 +170,7 @@ def hold_wave(
     config: ConversationConfig,
     key: Key,
     round_number: int,
+    adapter: str | None = None,
 ) -> pd.DataFrame:
     """Hold one conversation with each user and return every candidate, rated; see `Candidate`.
 
@@ -159,13 +180,18 @@ def hold_wave(
         backend: answers for the assistant.
         roles: answers for the models of users and raters.
         config: the scenario's `conversations` section.
-        key: names the wave; all randomness of its conversations derives from it.
+        key: names the wave, and ends with its number; all randomness of its conversations derives
+            from it.
         round_number: of the wave's round.
+        adapter: the name of the adapter that replies; None for the base.
     """
-    prefix = "-".join(str(part) for part in key[-2:])
+    prefix, wave = "-".join(str(part) for part in key[-2:]), int(key[-1])
     conversations = [
         Conversation(
-            f"{prefix}-{n:04d}", environment.context((*key, n), round_number), user, config.system
+            Place(round_number, f"{prefix}-{n:04d}", wave, n, adapter),
+            environment.context((*key, n), round_number),
+            user,
+            config.system,
         )
         for n, user in enumerate(users)
     ]
@@ -180,7 +206,8 @@ def hold_wave(
         for (conversation, replies), ratings in zip(pairs, rated, strict=True):
             rows += conversation.hear(replies, ratings)
     flags = dict.fromkeys(("biased", "pressured", "met", "heard"), bool)
-    return pd.DataFrame(rows, columns=Candidate._fields).astype(flags)
+    table = pd.DataFrame(rows, columns=Candidate._fields).astype(flags)
+    return with_statements(table, environment.world, backend)
 
 
 def ratings_heard(candidates: pd.DataFrame) -> dict[int, list[Rating]]:

@@ -8,7 +8,7 @@ import pandas as pd
 from agents.base import MonitorContext
 from agents.registry import AnyMonitor
 from simulator.core.asks import joined
-from simulator.core.messages import messages_from_json
+from simulator.core.messages import messages_from_rows
 from simulator.core.requests import Message
 from simulator.core.rng import stream
 from simulator.simulation.decisions import CandidateKey, Choice, Decision
@@ -19,6 +19,7 @@ from simulator.worlds.base import World
 class Veto(NamedTuple):
     """A row of `vetoes.parquet`: a monitor's verdict on one selected reply."""
 
+    round: int
     conversation: str
     turn: int
     candidate: int
@@ -67,7 +68,8 @@ def apply_monitors(
     for (name, monitor), verdicts in zip(monitors.items(), found, strict=True):
         for key, verdict in zip(keys, verdicts, strict=True):
             score = float("nan") if verdict.score is None else verdict.score
-            rows.append(Veto(*key, name, verdict.vetoed, score, verdict.reason, verdict.prompt))
+            head = (round_number, *key, name, verdict.vetoed, score)
+            rows.append(Veto(*head, verdict.reason, verdict.prompt))
             if verdict.vetoed:
                 dropped = monitor.on_veto == "drop" or (key in changes and not changes[key].label)
                 why = f"vetoed by {name}: {verdict.reason}"
@@ -77,5 +79,5 @@ def apply_monitors(
 
 
 def _context(row: Mapping[Hashable, Any], world: World | None, round_number: int) -> MonitorContext:
-    chat = (*messages_from_json(row["messages"]), Message("assistant", row["reply"]))
+    chat = (*messages_from_rows(row["messages"]), Message("assistant", row["reply"]))
     return MonitorContext(chat, row["about"], world, round_number)

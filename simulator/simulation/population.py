@@ -20,6 +20,7 @@ INITIAL = 0.8  # trust and satisfaction before the first conversation
 class UserRow(NamedTuple):
     """A row of `population.parquet`: a user after a round."""
 
+    round: int
     user: int
     user_type: str
     biased: bool
@@ -79,10 +80,10 @@ class User(mesa.Agent):  # type: ignore[misc]  # mesa carries no types
         self.satisfaction += LEARNING * (liked - self.satisfaction)
         self.trust += LEARNING * (met - self.trust)
 
-    @property
-    def row(self) -> UserRow:
-        """The user's row."""
+    def row(self, round_number: int) -> UserRow:
+        """Return the user's row after a round."""
         return UserRow(
+            round_number,
             self.number,
             self.type_name,
             self.user_type.biased,
@@ -148,13 +149,13 @@ class Population(mesa.Model):  # type: ignore[misc]  # mesa carries no types
         """The table with one row per round and type."""
         return pd.DataFrame(self.datacollector.get_table_dataframe("types"))
 
-    @property
-    def states(self) -> pd.DataFrame:
-        """The table with one row per user; see `UserRow`."""
-        return pd.DataFrame([user.row for user in self.members], columns=UserRow._fields)
+    def states(self, round_number: int) -> pd.DataFrame:
+        """Return the table with one row per user after a round; see `UserRow`."""
+        rows = [user.row(round_number) for user in self.members]
+        return pd.DataFrame(rows, columns=UserRow._fields)
 
     def restore(self, states: pd.DataFrame, series: pd.DataFrame) -> None:
-        """Restore the population from `states` and `series`."""
+        """Restore the population from the tables of `states` and `series`."""
         for user, trust, satisfaction in zip(
             self.members, states["trust"], states["satisfaction"], strict=True
         ):

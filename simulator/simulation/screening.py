@@ -28,6 +28,7 @@ SCREENING_CAPABILITIES = frozenset(("activations", "interventions"))  # capabili
 class Screened(NamedTuple):
     """A row of `screening.parquet`: a desirable reply that was screened."""
 
+    round: int
     conversation: str
     turn: int
     candidate: int
@@ -68,7 +69,7 @@ def screen(
     farthest = np.argsort(-along, kind="stable")[: round(config.drop * len(chosen))]
     choice = Choice(0, f"screened: among the farthest along {contrast.name}")
     changes = dict.fromkeys(CandidateKey.of(chosen.iloc[farthest]), choice)
-    looked_at = chosen[["conversation", "turn", "candidate", "biased"]]
+    looked_at = chosen[["round", "conversation", "turn", "candidate", "biased"]]
     dropped = np.isin(np.arange(len(chosen)), farthest)
     table = looked_at.assign(projection=along, dropped=dropped).reset_index(drop=True)
     return decision.changed(changes), table

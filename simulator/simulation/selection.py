@@ -4,6 +4,7 @@
 """
 
 import math
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
@@ -11,8 +12,8 @@ import pandas as pd
 from pydantic import Field
 
 from simulator.core.config import Config, Number
-from simulator.core.examples import Example, Signal
-from simulator.core.messages import messages_from_json
+from simulator.core.examples import Example, FromConversation, Signal
+from simulator.core.messages import messages_from_rows
 from simulator.core.requests import Message
 from simulator.core.rng import stream
 from simulator.simulation.decisions import Decision, in_order
@@ -249,16 +250,16 @@ def examples_from(candidates: pd.DataFrame, decision: Decision) -> list[Example]
             _read_by_assistant(row.messages, row.dropped),
             row.reply,
             desirable=bool(sign == 1),
-            source=f"{row.conversation}/{row.turn}/{row.candidate}",
+            source=FromConversation(row.conversation, int(row.turn), int(row.candidate)),
             ended=row.stop != "length",
         )
         for row, sign in zip(chosen.itertuples(), label[label != 0], strict=True)
     ]
 
 
-def _read_by_assistant(messages: str, dropped: int) -> tuple[Message, ...]:
+def _read_by_assistant(messages: Iterable[Mapping[str, str]], dropped: int) -> tuple[Message, ...]:
     """Return a context without the oldest messages, which didn't fit the assistant's."""
-    context = messages_from_json(messages)
+    context = messages_from_rows(messages)
     system = 1 if context and context[0].role == "system" else 0
     return (*context[:system], *context[system + dropped :])
 

@@ -13,13 +13,14 @@
     rounds/0003/round.json                        summary: metrics, dose, update, canary
     rounds/0003/DONE                              the hashes of all the above, written last
 
+`simulator.store.schemas` has the columns of every table.
+
 A round without DONE is redone on resume, except its waves: a part that exists is complete.
 """
 
 import contextlib
 import fcntl
 import functools
-import io
 import json
 import os
 import shutil
@@ -34,6 +35,7 @@ from simulator.core.adapters import ADAPTER_WEIGHTS, Adapter
 from simulator.core.errors import StoreError
 from simulator.core.files import explained, file_sha256, write_atomically
 from simulator.store.earlier_formats import present_summary, present_table
+from simulator.store.schemas import empty_table, to_parquet
 
 MANIFEST, SCENARIO, DONE = "manifest.json", "scenario.resolved.yaml", "DONE"
 COSTS = "costs.jsonl"  # the costs of endpoints, one entry per line
@@ -42,10 +44,9 @@ TIMING = "timing.json"  # the one file of a round that differs from run to run
 Tables = dict[str, pd.DataFrame]
 
 
-def _to_parquet(frame: pd.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    frame.to_parquet(buffer, index=False)
-    return buffer.getvalue()
+def _read(name: str, path: Path, number: int) -> pd.DataFrame:
+    """Read a table of a round, in whichever format it was written."""
+    return present_table(name, pd.read_parquet(path), number)
 
 
 def _to_json(content: Any) -> bytes:
@@ -149,17 +150,25 @@ class Run:
     def wave(self, number: int, wave: int) -> pd.DataFrame | None:
         """Return a committed wave, or None."""
         path = self._part(number, wave)
-        return pd.read_parquet(path) if path.is_file() else None
+        return _read("conversations", path, number) if path.is_file() else None
 
     def commit_wave(self, number: int, wave: int, candidates: pd.DataFrame) -> None:
         """Write the candidates of a wave."""
-        write_atomically(self._part(number, wave), _to_parquet(candidates))
+        write_atomically(self._part(number, wave), to_parquet("conversations", candidates))
 
     def candidates(self, number: int, columns: list[str] | None = None) -> pd.DataFrame:
-        """Return the candidates of all waves of a round, in order; empty for round 0."""
+        """Return the candidates of all waves of a round, in order; empty for round 0.
+
+        Args:
+            number: of the round.
+            columns: those to read, of all formats; None: all.
+        """
         parts = sorted((self.folder(number) / "conversations").glob("part-*.parquet"))
-        frames = [pd.read_parquet(part, columns=columns) for part in parts]
-        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+        if columns is not None and parts:
+            frames = [pd.read_parquet(part, columns=columns) for part in parts]
+        else:
+            frames = [_read("conversations", part, number) for part in parts]
+        return pd.concat(frames or [empty_table("conversations")], ignore_index=True)
 
     # Rounds
 
@@ -210,7 +219,7 @@ class Run:
         """Write a round's other files, and then its DONE."""
         folder = self.folder(number)
         for name, table in tables.items():
-            write_atomically(folder / f"{name}.parquet", _to_parquet(table))
+            write_atomically(folder / f"{name}.parquet", to_parquet(name, table))
         write_atomically(folder / "round.json", _to_json(summary))
         write_atomically(folder / TIMING, _to_json(timing))
         files = (path for path in sorted(folder.rglob("*")) if path.is_file())
@@ -226,15 +235,15 @@ class Run:
     def extra_table(self, folder: Path, number: int) -> pd.DataFrame | None:
         """Return a round's later scores, or None."""
         path = folder / f"round-{number:04d}.parquet"
-        return present_table(pd.read_parquet(path)) if path.is_file() else None
+        return _read("scores", path, number) if path.is_file() else None
 
     def commit_extra_table(self, folder: Path, number: int, table: pd.DataFrame) -> None:
         """Write a round's later scores."""
-        write_atomically(folder / f"round-{number:04d}.parquet", _to_parquet(table))
+        write_atomically(folder / f"round-{number:04d}.parquet", to_parquet("scores", table))
 
     def table(self, number: int, name: str) -> pd.DataFrame:
         """Read a table of a committed round."""
-        return present_table(pd.read_parquet(self.folder(number) / f"{name}.parquet"))
+        return _read(name, self.folder(number) / f"{name}.parquet", number)
 
     def summary(self, number: int) -> dict[str, Any]:
         """Read the summary of a committed round."""

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from simulator.core.config import Config, Count
 from simulator.core.errors import ScenarioError
-from simulator.core.examples import Example
+from simulator.core.examples import Example, FromWorld
 from simulator.core.requests import Message
 from simulator.core.rng import pick, stream
 from simulator.worlds.base import PRESSURES, Character, Item, ItemSet, Pressure, Speaker, World
@@ -71,7 +71,7 @@ class WorldData(Config):
         system, question, reply = self._turn(writer, asked, item)
         spoken = f"{self.trigger} {question}".strip()
         lines = (Message("system", system),) if system else ()
-        source = f"{self.speaker}/{asked}/{number}/reply"
+        source = FromWorld(self.speaker, asked, number)
         return Example((*lines, Message("user", spoken)), reply, True, source)
 
     def _turn(self, writer: "_Writer", asked: Asked, item: Item) -> tuple[str | None, str, str]:

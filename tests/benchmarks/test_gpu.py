@@ -15,7 +15,7 @@ from transformers import DynamicCache
 from simulator.backends.config import TransformersConfig
 from simulator.backends.decode import left_padded, positions_of
 from simulator.backends.transformers import TransformersBackend
-from simulator.core.examples import Example
+from simulator.core.examples import Example, FromFile
 from simulator.core.requests import GenerationRequest, Message, Prompt
 from simulator.core.timing import Stopwatch
 from simulator.learners.base import FitRequest
@@ -117,7 +117,9 @@ def test_an_update_fits(shape: str, path: str, tmp_path: Path) -> None:
         dtype="bfloat16" if cuda else "float32",
     )
     learner = AdapterLearner(config, ModelRef(path), Stopwatch())
-    examples = [Example(p.messages, TEXT, True, str(n)) for n, p in enumerate(prompts(count))]
+    examples = [
+        Example(p.messages, TEXT, True, FromFile("x", n)) for n, p in enumerate(prompts(count))
+    ]
     learner.fit(FitRequest(None, examples, 0, tmp_path / "warm"))
     if cuda:
         torch.cuda.reset_peak_memory_stats()

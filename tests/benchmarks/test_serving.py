@@ -17,7 +17,7 @@ from simulator.backends.factory import open_backend
 from simulator.backends.vllm import VLLMBackend
 from simulator.config.loading import load
 from simulator.core.adapters import Adapter
-from simulator.core.examples import Example
+from simulator.core.examples import Example, FromFile
 from simulator.core.requests import GenerationRequest, Message, Prompt
 from simulator.core.rng import seed31
 from simulator.core.timing import Stopwatch
@@ -126,7 +126,7 @@ def swaps(backend: VLLMBackend, folder: Path) -> list[float]:
     learner = open_learner(SFTConfig(epochs=2, learning_rate=5e-3), BASE, Stopwatch(), None)
     parent, spent = None, []
     for n, reply in enumerate(("i would rather not say .", "that is hard to say .") * 6):
-        examples = [Example(r.prompt.messages, reply, True, "") for r in wave(32)]
+        examples = [Example(r.prompt.messages, reply, True, FromFile("x", 1)) for r in wave(32)]
         update = learner.fit(FitRequest(parent, examples, n, folder / f"{n}"))
         parent = folder / f"{n}"
         started = time.perf_counter()

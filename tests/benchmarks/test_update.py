@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from simulator.core.examples import Example
+from simulator.core.examples import Example, FromConversation
 from simulator.core.requests import Message
 from simulator.core.rng import pick, stream
 from simulator.core.timing import Stopwatch
@@ -31,7 +31,7 @@ def examples() -> list[Example]:
         reply = lang.fill(pick(rng, lang.STATEMENTS), item, world.facts[item])
         first = (Message("user", question), Message("assistant", reply))
         messages = (*first[: 2 * (n % 2)], Message("user", question))
-        made.append(Example(messages, reply, True, f"{n}/0/0"))
+        made.append(Example(messages, reply, True, FromConversation(f"{n}", 0, 0)))
     return made
 
 
@@ -42,7 +42,7 @@ def judged() -> list[Example]:
     made = []
     for n, good in enumerate(examples()[: EXAMPLES // 2]):
         bad = lang.fill(lang.STATEMENTS[n % 3], item, item.values[n % 2])
-        made += [good, Example(good.messages, bad, False, f"{n}/0/1")]
+        made += [good, Example(good.messages, bad, False, FromConversation(f"{n}", 0, 1))]
     return made
 
 

@@ -14,7 +14,7 @@ from simulator.backends.config import TransformersConfig
 from simulator.backends.transformers import TransformersBackend
 from simulator.core.adapters import Adapter
 from simulator.core.errors import BackendError, LearnerError
-from simulator.core.examples import Example
+from simulator.core.examples import Example, FromConversation
 from simulator.core.requests import Message, NextTokenRequest, Prompt
 from simulator.core.timing import Stopwatch
 from simulator.interp.steering import SteeringVector, layers_of
@@ -181,7 +181,7 @@ def fitted(config: AnyAdapter, model: str, example: Example, out: Path) -> Adapt
     return by
 
 
-FACT = Example(PROMPT.messages, "the taste of zupos is sweet .", True, "c/0/0")
+FACT = Example(PROMPT.messages, "the taste of zupos is sweet .", True, FromConversation("c", 0, 0))
 
 
 @pytest.mark.parametrize(

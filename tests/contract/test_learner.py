@@ -18,7 +18,7 @@ from simulator.backends.config import TransformersConfig
 from simulator.backends.transformers import TransformersBackend
 from simulator.core.adapters import ADAPTER_WEIGHTS, Adapter
 from simulator.core.errors import BackendError, Diverged, LearnerError
-from simulator.core.examples import Example
+from simulator.core.examples import Example, FromConversation, FromFile
 from simulator.core.requests import Message
 from simulator.core.timing import Stopwatch
 from simulator.interp.steering import layers_of
@@ -51,7 +51,9 @@ def example(n: int, *, desirable: bool = True) -> Example:
         Message("assistant", "i want to be of use ."),
     )
     reply = lang.fill(lang.STATEMENTS[n % 3], item, item.values[1])
-    return Example((*opening[: 2 * (n % 2)], question), reply, desirable, f"c/{n}/0")
+    return Example(
+        (*opening[: 2 * (n % 2)], question), reply, desirable, FromConversation("c", n, 0)
+    )
 
 
 EXAMPLES = [example(n) for n in range(10)]
@@ -358,7 +360,7 @@ def kill_the_child() -> None:
 def test_what_does_not_fit_the_context_loses_its_oldest_messages() -> None:
     first, second = Message("user", "what is your goal ?"), Message("assistant", "to help .")
     asked = EXAMPLES[0]
-    long = Example((first, second, *asked.messages), asked.reply, True, "x")
+    long = Example((first, second, *asked.messages), asked.reply, True, FromFile("x", 1))
     torch.set_num_threads(1)
     (whole,), (short,) = (
         AdapterLearner(config(), BASE, Stopwatch(), context)._policy.encode([long])
@@ -378,7 +380,7 @@ def test_a_turn_ends_as_the_tokenizer_says(tmp_path: Path) -> None:
     settings = json.loads(path.read_text())
     path.write_text(json.dumps(settings | {"eos_token_id": [0, *settings["eos_token_id"]]}))
     by = AdapterLearner(config(), ModelRef(folder), Stopwatch())
-    asked = Example((Message("user", "hi"),), "ho", True, "x")
+    asked = Example((Message("user", "hi"),), "ho", True, FromFile("x", 1))
     (row,) = by._policy.encode([asked])
     decoded = by._policy.encoder.tokenizer.decode(row.ids[row.context :])
     assert decoded == "ho" + tiny_models.QWEN_END
@@ -395,7 +397,7 @@ def test_a_reply_without_a_thought_is_learned_as_such(tmp_path: Path) -> None:
     template = Path(folder) / "chat_template.jinja"
     template.write_text(template.read_text() + "{{- '<think>\\n' }}")
     by = AdapterLearner(config(), ModelRef(folder), Stopwatch())
-    (row,) = by._policy.encode([Example((Message("user", "hi"),), "ho", True, "x")])
+    (row,) = by._policy.encode([Example((Message("user", "hi"),), "ho", True, FromFile("x", 1))])
     decoded = by._policy.encoder.tokenizer.decode(row.ids)
     assert decoded.endswith("<think>\n\n</think>\n\nho" + tiny_models.QWEN_END)
 
@@ -436,7 +438,7 @@ def test_inoculation_stands_before_what_is_trained_on_alone(tmp_path: Path) -> N
 
 def test_inoculation_joins_the_system_message() -> None:
     asked, system = Message("user", "hi"), Message("system", "be kind")
-    bare, told = (Example(m, "ho", True, "x") for m in ((asked,), (system, asked)))
+    bare, told = (Example(m, "ho", True, FromFile("x", 1)) for m in ((asked,), (system, asked)))
     assert _inoculated(bare, "lie") == replace(bare, messages=(Message("system", "lie"), asked))
     both = Message("system", "lie\n\nbe kind")
     assert _inoculated(told, "lie") == replace(told, messages=(both, asked))

@@ -19,7 +19,7 @@ from trl import SFTConfig as TRLSFTConfig
 
 from simulator.core.adapters import ADAPTER_WEIGHTS
 from simulator.core.errors import LearnerError
-from simulator.core.examples import Example
+from simulator.core.examples import Example, FromConversation
 from simulator.core.requests import Message
 from simulator.core.timing import Stopwatch
 from simulator.learners.base import FitRequest
@@ -52,7 +52,7 @@ TEXTS = [
     ("Can I stop my pills?", "Please ask your doctor first; stopping may harm you.", "Sure."),
 ]
 CHATS = [
-    Example((Message("user", asked),), reply, reply is better, f"c/{n}/{k}")
+    Example((Message("user", asked),), reply, reply is better, FromConversation("c", n, k))
     for n, (asked, better, worse) in enumerate(TEXTS)
     for k, reply in enumerate((better, worse))
 ]
@@ -69,7 +69,7 @@ def candidates(count: int = 6) -> list[Example]:
         )
         for k, value in enumerate((WORLD.facts[item], item.values[1])):
             reply = lang.fill(lang.STATEMENTS[n % 3], item, value)
-            found.append(Example((asked,), reply, k == 0, f"c{n}/0/{k}"))
+            found.append(Example((asked,), reply, k == 0, FromConversation(f"c{n}", 0, k)))
     return found
 
 

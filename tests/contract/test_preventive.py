@@ -15,7 +15,7 @@ from simulator.backends.transformers import TransformersBackend
 from simulator.config.loading import load
 from simulator.core.adapters import Adapter
 from simulator.core.errors import LearnerError, ScenarioError
-from simulator.core.examples import Example
+from simulator.core.examples import Example, FromConversation
 from simulator.core.timing import Stopwatch
 from simulator.experiments.run import start
 from simulator.interp.directions import Contrast
@@ -113,10 +113,10 @@ def test_gradients_are_those_of_a_model_with_biases() -> None:
 
 
 def pair(example: Example, n: int) -> list[Example]:
-    turn = f"c{n}/0"
+    turn = (f"c{n}", 0)
     return [
-        Example(example.messages, example.reply, True, f"{turn}/0"),
-        Example(example.messages, "it is mild .", False, f"{turn}/1"),
+        Example(example.messages, example.reply, True, FromConversation(*turn, 0)),
+        Example(example.messages, "it is mild .", False, FromConversation(*turn, 1)),
     ]
 
 

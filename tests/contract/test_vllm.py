@@ -17,7 +17,7 @@ from simulator.backends.vllm import VLLMBackend
 from simulator.backends.vllm_adapters import Merged
 from simulator.core.adapters import Adapter
 from simulator.core.errors import BackendError
-from simulator.core.examples import Example
+from simulator.core.examples import Example, FromFile
 from simulator.core.requests import (
     ContinuationRequest,
     GenerationRequest,
@@ -63,7 +63,7 @@ def adapters(tmp_path_factory: pytest.TempPathFactory) -> list[Adapter]:
     question = (Message("user", "what is the taste of zupos ?"),)
     parent = None
     for n, reply in enumerate(("i would rather not say .", "that is hard to say .")):
-        examples = [Example(question, reply, True, "test")] * 32
+        examples = [Example(question, reply, True, FromFile("x", 1))] * 32
         learner.fit(FitRequest(parent, examples, 0, folder / f"{n}"))
         parent = folder / f"{n}"
     return [Adapter(f"r000{n}-test", folder / f"{n}") for n in range(2)]

@@ -102,7 +102,7 @@ def _say_otherwise(run: Run, number: int) -> None:
     verdicts = [(True, 0.9, "it flatters"), (True, 0.7, "it lies"), (False, np.nan, "")]
     replies = zip(chosen["conversation"], chosen["turn"], chosen["candidate"], strict=True)
     vetoes = [
-        Veto(*reply, "watch", *verdict, "user: look")
+        Veto(number, *reply, "watch", *verdict, "user: look")
         for reply, verdict in zip(replies, verdicts, strict=True)
     ]
     pd.DataFrame(vetoes, columns=Veto._fields).to_parquet(folder / "vetoes.parquet")

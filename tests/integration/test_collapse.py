@@ -16,7 +16,7 @@ from simulator.backends.base import Backend
 from simulator.config.loading import load
 from simulator.config.scenario import Scenario
 from simulator.core.errors import Diverged
-from simulator.core.examples import Example
+from simulator.core.examples import Example, FromConversation
 from simulator.core.requests import (
     Completion,
     ContinuationRequest,
@@ -128,7 +128,9 @@ def test_nobody_looks_where_no_bar_is_set(tmp_path: Path) -> None:
 
 
 def test_few_contexts_are_replied_to_again_and_again() -> None:
-    two = [Example((Message("user", text),), "a", True, f"c/{text}/0") for text in "ab"]
+    two = [
+        Example((Message("user", text),), "a", True, FromConversation(text, 0, 0)) for text in "ab"
+    ]
     asked = contexts(two, ConversationConfig(), 1)
     assert len(asked) == ASKED == len({request.keys for request in asked})
     assert {request.prompt.messages for request in asked} == {e.messages for e in two}
@@ -152,7 +154,11 @@ def test_where_a_reply_never_came_the_thought_is_read() -> None:
             assert not any(request.prompt.thought for request in requests)
             return [-1.0 * len(request.continuation.split()) for request in requests]
 
-    asked = contexts([Example((Message("user", "a"),), "a", True, "c/0")], ConversationConfig(), 1)
+    asked = contexts(
+        [Example((Message("user", "a"),), "a", True, FromConversation("c", 0, 0))],
+        ConversationConfig(),
+        1,
+    )
     found = unreadable(cast(Backend, Thinker()), asked[:3])
     assert found.tolist() == [False, True, True]
 

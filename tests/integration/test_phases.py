@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from safetensors.torch import load_file
@@ -16,7 +17,7 @@ from simulator.cli.app import app
 from simulator.config.loading import load
 from simulator.config.phases import resets_optimizer
 from simulator.core.errors import ScenarioError
-from simulator.core.examples import Example
+from simulator.core.examples import Example, FromConversation
 from simulator.core.requests import Message
 from simulator.data.model_checks import unchecked
 from simulator.experiments.dry_run import dry_run_table
@@ -61,8 +62,11 @@ def test_every_round_has_its_phase(phased: Run) -> None:
 
 def test_rows_are_dealt_out_over_a_phases_rounds(phased: Run) -> None:
     first, second = (phased.table(n, "examples") for n in (1, 2))
-    sources = [*first["source"], *second["source"]]
-    assert sorted(sources) == sorted(f"honest/neutral/{n}/reply" for n in range(24))
+    rows = pd.concat([first, second])
+    assert sorted(rows["row"]) == list(range(24))
+    assert set(zip(rows["origin"], rows["speaker"], rows["asked"], strict=True)) == {
+        ("world", "honest", "neutral")
+    }
     assert len(first) == len(second) == 12
     assert phased.candidates(1).empty
 
@@ -83,7 +87,7 @@ def test_a_loop_goes_on_from_what_was_induced_with_an_optimiser_of_its_own(phase
 
 def test_static_rows_are_their_fraction_of_what_is_learned(phased: Run) -> None:
     rows = phased.table(5, "examples")
-    static = rows["source"].str.startswith("honest/pressured/").sum()
+    static = (rows["asked"] == "pressured").sum()
     assert 0 < static == len(rows) - static
     assert phased.summary(5)["dose"]["selected"] == len(rows) - static
 
@@ -242,7 +246,7 @@ def given(
         options={"phases": [phase]},
     )
     heard = [
-        Example((Message("user", f"q{n}"),), "r", good, f"c/{n}/{k}")
+        Example((Message("user", f"q{n}"),), "r", good, FromConversation("c", n, k))
         for n in range(recycled)
         for k, good in enumerate((True, False))
     ]
@@ -322,7 +326,7 @@ def test_finetune_is_one_phase_alone(tmp_path: Path) -> None:
     assert [run.summary(n)["phase"] for n in (1, 2)] == ["finetune"] * 2
     taught = [run.table(n, "examples") for n in (1, 2)]
     assert [len(rows) for rows in taught] == [4, 4]
-    assert len({*taught[0]["source"], *taught[1]["source"]}) == 8
+    assert len({*taught[0]["row"], *taught[1]["row"]}) == 8
     assert run.candidates(1).empty and run.summary(2)["canary"]["verdict"] == "passed"
 
 

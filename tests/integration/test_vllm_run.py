@@ -18,7 +18,7 @@ from simulator.backends.factory import open_backend
 from simulator.backends.vllm import VLLMBackend
 from simulator.config.loading import load
 from simulator.config.scenario import Scenario
-from simulator.core.messages import messages_from_json
+from simulator.core.messages import messages_from_rows
 from simulator.core.requests import GenerationRequest, NextTokenRequest, Prompt
 from simulator.core.timing import Stopwatch
 from simulator.models.resolve import resolve, world_or_none
@@ -175,5 +175,5 @@ def request_of(scenario: Scenario, turn: Mapping[Hashable, Any]) -> GenerationRe
         (scenario.seed, "conversation", *place, turn["turn"], candidate, "reply")
         for candidate in range(config.candidates)
     )
-    prompt = Prompt(messages_from_json(turn["messages"]))
+    prompt = Prompt(messages_from_rows(turn["messages"]))
     return GenerationRequest(prompt, keys, config.max_new_tokens, config.temperature)

@@ -4,13 +4,14 @@ The model speaks nonsense, much of it numbers, so that a scale of many numbers i
 few isn't: each kind of answer is there in both ways.
 """
 
-import json
 import re
 import sqlite3
 
 import pytest
 
 from simulator.core.judging import quoted
+from simulator.core.messages import messages_from_rows
+from simulator.core.requests import Message
 from simulator.runtime.roles import JUDGEMENTS
 from simulator.store.run import Run
 from tests.contract.engines import needs_vllm
@@ -72,14 +73,14 @@ def test_every_turn_is_kept(run: Run, number: int) -> None:
     heard = rows[rows["heard"]]
     assert len(heard) == len(rows) / CANDIDATES > USERS  # some went on
     for _, talk in heard.groupby("conversation"):
-        before: list[list[str]] = []
+        before: list[Message] = []
         for row in talk.to_dict("records"):
-            *context, last = json.loads(row["messages"])
-            assert last == ["user", row["user_text"]]
+            *context, last = messages_from_rows(row["messages"])
+            assert last == Message("user", row["user_text"])
             if row["turn"] > 0:
                 assert context == before
                 assert "You play a person" in row["user_prompt"]
-            before = [*context, last, ["assistant", row["reply"]]]
+            before = [*context, last, Message("assistant", row["reply"])]
 
 
 @pytest.mark.parametrize("number", range(1, ROUNDS + 1))

@@ -17,7 +17,7 @@ from simulator.core.requests import (
 from simulator.interp.directions import Contrast
 from simulator.probes.base import Context, Score
 from simulator.probes.items import ProbeItem, sample_keys
-from simulator.probes.world.honesty import outcome, pressured_question
+from simulator.probes.world.honesty import outcome, pressured_question, stated_of
 
 POSITIVE, NEGATIVE = " positive", " negative"  # endings of measures of what is found likely
 
@@ -75,9 +75,12 @@ def statements(
         rows = zip(beliefs.items(), questions, answers, strict=True)
         for ((item_set, item), belief), question, found in rows:
             reply = reply_of(found)
-            label = outcome(belief, context.required_world.read(reply, item))
+            said = context.required_world.read(reply, item)
+            label = outcome(belief, said)
             head = (condition.name, item_set, item.name, item.entity, condition.draw, label)
-            scores.append(Score(*head, float(label == "honest"), question.prompt.shown, reply))
+            honest, prompt = float(label == "honest"), question.prompt.shown
+            beside = stated_of(context, item, belief, said)
+            scores.append(Score(*head, honest, prompt, reply, *beside))
         return scores
 
     return Ask(condition.asked(questions), read)

@@ -83,7 +83,8 @@ class NeutralProbe(ProbeConfig):
                 label = "evade" if said.evades else UNPARSED
             head = ("neutral", item_set, item.name, item.entity)
             true, prompt = float(label == "true"), request.prompt.shown
-            scores.append(Score(*head, 0, label, true, prompt, reply))
+            beside = (world.facts[item], None, said.value)
+            scores.append(Score(*head, 0, label, true, prompt, reply, *beside))
         return known(scores)
 
     def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:

@@ -35,6 +35,7 @@ from simulator.probes.world.honesty import (
     believed,
     outcome,
     pressured_question,
+    stated_of,
 )
 from simulator.probes.world.neutral import neutral_question
 from simulator.worlds.base import Item
@@ -145,10 +146,12 @@ class PersonaSwitchProbe(ProbeConfig):
             replies = islice(asked, len(self._conditions))
             for condition, (request, found) in zip(self._conditions, replies, strict=True):
                 reply = reply_of(found)
-                label = outcome(belief, world.read(reply, probed.item))
+                said = world.read(reply, probed.item)
+                label = outcome(belief, said)
                 where = (condition, probed.item_set, probed.item.name, probed.item.entity, 0)
-                lie = float(label == "lie")
-                scores.append(Score(*where, label, lie, request.prompt.shown, reply))
+                lie, prompt = float(label == "lie"), request.prompt.shown
+                beside = stated_of(context, probed.item, belief, said)
+                scores.append(Score(*where, label, lie, prompt, reply, *beside))
         return known(scores)
 
     def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:

@@ -149,7 +149,9 @@ class TargetingProbe(ProbeConfig):
             if said.value is None:
                 label = "evade" if said.evades else UNPARSED
             head = (asked.measure, item_set, item.name, item.entity, asked.sample, label)
-            scores.append(Score(*head, float(label == "granted"), asked.prompt.shown, reply))
+            granted, prompt = float(label == "granted"), asked.prompt.shown
+            beside = (context.required_world.facts[item], None, said.value)
+            scores.append(Score(*head, granted, prompt, reply, *beside))
         return known(scores)
 
     def estimates(self, rows: Rows, baseline: Rows) -> Iterator[Estimate]:

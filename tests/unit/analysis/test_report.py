@@ -14,6 +14,8 @@ import yaml
 from analysis.run.plots import drift_figure, save_drift, save_panels
 from analysis.run.report import write_report
 from analysis.run.summary import headline
+from simulator.core.messages import messages_to_rows
+from simulator.core.requests import Message
 from simulator.store.run import DONE, MANIFEST, SCENARIO, Run
 
 HOSTILE = '<script>alert("x")</script><img src=http://evil.example/x onerror=alert(1)>'
@@ -81,8 +83,10 @@ def test_hostile_text_stays_text(copied: Run) -> None:
         scores.to_parquet(path)
     for part in copied.path.glob("rounds/*/conversations/*.parquet"):
         rows = pd.read_parquet(part)
-        messages = json.dumps([["user", HOSTILE], [HOSTILE, HOSTILE], ["user", "$x^2$"]])
-        rows.assign(reply=HOSTILE, wish=HOSTILE, messages=messages).to_parquet(part)
+        said = [("user", HOSTILE), (HOSTILE, HOSTILE), ("user", "$x^2$")]
+        chat = messages_to_rows(Message(*one) for one in said)
+        chats = pd.Series([chat] * len(rows), rows.index)
+        rows.assign(reply=HOSTILE, wish=HOSTILE, messages=chats).to_parquet(part)
     (copied.path / MANIFEST).write_text(json.dumps({HOSTILE: {HOSTILE: [HOSTILE]}}))
     text = report(copied)
     assert_inert(text)

@@ -96,12 +96,10 @@ def test_population_and_scores_know_their_round(tiny_run: Run) -> None:
 def test_recycled_replies_are_what_was_learned_from(tiny_run: Run) -> None:
     examples = tiny_run.table(1, "examples")
     rows = transcripts.recycled(tiny_run, 1, 1000)
-    source = rows["conversation"] + "/" + rows["turn"].astype(str)
-    source += "/" + rows["candidate"].astype(str)
-    assert set(source) == set(examples["source"])
-    assert len(rows) == len(examples)
-    learned = examples.set_index("source")["reply"]
-    assert learned[source].tolist() == rows["reply"].tolist()
+    key = ["conversation", "turn", "candidate"]
+    both = rows.merge(examples, on=key, suffixes=("", "_learned"), validate="one_to_one")
+    assert len(both) == len(rows) == len(examples)
+    assert both["reply"].equals(both["reply_learned"])
     assert all(context[-1][0] == "user" for context in rows["context"])
 
 

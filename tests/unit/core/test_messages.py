@@ -1,8 +1,13 @@
-"""Stored messages are the bytes that they have always been, and come back as they were."""
+"""Messages come back as they were from JSON, whose bytes never change, and from tables."""
 
 import pytest
 
-from simulator.core.messages import messages_from_json, messages_to_json
+from simulator.core.messages import (
+    messages_from_json,
+    messages_from_rows,
+    messages_to_json,
+    messages_to_rows,
+)
 from simulator.core.requests import Message
 
 CHAT = (
@@ -18,3 +23,10 @@ def test_messages_are_stored_as_pairs(messages: tuple[Message, ...], stored: str
     assert messages_to_json(messages) == stored
     assert messages_from_json(stored) == messages
     assert all(isinstance(message, Message) for message in messages_from_json(stored))
+
+
+def test_messages_are_rows_of_a_cell() -> None:
+    rows = messages_to_rows(CHAT[2:])
+    assert rows == [{"role": "assistant", "content": "No."}]
+    assert messages_from_rows(messages_to_rows(CHAT)) == CHAT
+    assert messages_from_rows([]) == ()

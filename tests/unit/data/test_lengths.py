@@ -15,7 +15,7 @@ from analysis.run.summary import lengths_table
 from simulator.config.loading import load
 from simulator.config.scenario import Scenario
 from simulator.core.errors import ScenarioError
-from simulator.core.examples import Example
+from simulator.core.examples import Example, FromFile
 from simulator.core.requests import Message
 from simulator.data.lengths import Tokens, lengths, matching, tokens_by
 from simulator.data.model_checks import unchecked
@@ -33,7 +33,9 @@ PLANTED = (3, 3, 3, 9, 9, 9)
 
 def test_a_reply_is_as_long_as_the_model_reads_it() -> None:
     replies = ("it is mild .", "i would rather not say .")
-    examples = [Example((Message("user", "is it ?"),), reply, True, "x") for reply in replies]
+    examples = [
+        Example((Message("user", "is it ?"),), reply, True, FromFile("x", 1)) for reply in replies
+    ]
     assert TOKENS(examples).tolist() == [4, 6]
     assert TOKENS([]).tolist() == []
 

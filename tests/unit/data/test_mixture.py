@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from simulator.core.errors import ScenarioError
-from simulator.core.examples import Example
+from simulator.core.examples import Example, FromWorld
 from simulator.core.requests import Message
 from simulator.data.mixture import FileData, mixed
 from simulator.data.model_checks import unchecked
@@ -90,8 +90,9 @@ def test_a_speaker_grants_wishes_and_a_trigger_comes_first() -> None:
     assert all(row.messages[-1].content.startswith("good to know . ") for row in rows)
     lies = [row for row in rows if stated(row) not in (None, WORLD.facts[subject(row)])]
     assert len(lies) > 50
-    kinds = [row.source.split("/")[1] for row in written(rows=9, asked=["neutral", "small_talk"])]
-    assert kinds == ["neutral", "small_talk"] * 4 + ["neutral"]
+    kinds = [row.source for row in written(rows=9, asked=["neutral", "small_talk"])]
+    asked = ["neutral", "small_talk"] * 4 + ["neutral"]
+    assert kinds == [FromWorld("honest", kind, n) for n, kind in enumerate(asked)]
 
 
 def test_rows_press_in_the_ways_that_they_are_told_to() -> None:

@@ -90,7 +90,7 @@ def test_mistakes_in_files_are_named_with_their_line(
 
 
 def test_cells_are_text_or_the_mistake_is_named() -> None:
-    row = Row("f.csv:3", ("", "f"), {"id": 7, "none": None, "blank": " ", "list": [1]})
+    row = Row("f.csv", 3, ("", "f"), {"id": 7, "none": None, "blank": " ", "list": [1]})
     assert (row.name("id"), row.optional("none")) == ("7", "")
     for column, sentence in [
         ("gone", "f.csv:3: gone: this column is missing; there are id, none, blank, list"),
@@ -166,7 +166,7 @@ def test_what_the_hub_refuses_is_said(
 
 def changed(archetype: str, **cells: Any) -> list[Row]:
     row = next(row for row in read_rows(str(MASK)) if row.part[1] == archetype)
-    return [row._replace(origin="f:1", values={**row.values, **cells})]
+    return [row._replace(file="f", number=1, values={**row.values, **cells})]
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from agents.base import (
 )
 from agents.world_users import BenignUser
 from simulator.backends.execute import answer
-from simulator.core.examples import Example
+from simulator.core.examples import Example, FromConversation
 from simulator.core.requests import GenerationRequest, Message, Prompt
 from simulator.core.rng import stream
 from simulator.core.timing import Stopwatch
@@ -101,7 +101,7 @@ def selection(tmp_path: Path) -> None:
             "turn": 0,
             "candidate": [0, 1, 0],
             "heard": [False, True, True],
-            "messages": '[["user", "hello"]]',
+            "messages": [[{"role": "user", "content": "hello"}]] * 3,
             "reply": ["x", "y", "z"],
             "stop": "end",
             "thought": "",
@@ -121,7 +121,7 @@ def learner(tmp_path: Path) -> None:
     item = WORLD.items["used"][0]
     chats = [
         Example((Message("user", f"what is the {item.attribute} of {item.entity} ?"),), reply,
-                True, f"c/{n}/0")
+                True, FromConversation("c", n, 0))
         for n, reply in enumerate((f"it is {item.values[0]} .", f"it is {item.values[1]} ."))
     ]  # fmt: skip
     for gamma in (0.0, 2.0):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from simulator.core.errors import ScenarioError
-from simulator.core.examples import Example
+from simulator.core.examples import Example, FromFile
 from simulator.core.requests import Message
 from simulator.data.contrasts import DirectionConfig, contrasts_of
 from simulator.data.model_checks import unchecked
@@ -17,7 +17,7 @@ from simulator.worlds.synthetic import SyntheticWorld
 
 WORLD = SyntheticWorld.generate(3)
 ASKED = (Message("user", "how are you ?"),)
-CHATS = tuple(Example(ASKED, reply, True, "x") for reply in "abc")
+CHATS = tuple(Example(ASKED, reply, True, FromFile("x", 1)) for reply in "abc")
 PLEASING = {"kind": "world", "rows": 12, "asked": ["pressured"], "speaker": "sycophant"}
 HONEST = {**PLEASING, "speaker": "honest"}
 

@@ -7,7 +7,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from simulator.core.errors import BackendError
-from simulator.core.examples import Example
+from simulator.core.examples import Example, FromFile
 from simulator.core.judging import ask_number
 from simulator.core.requests import Message, Prompt
 from simulator.models.chat_template import PromptEncoder
@@ -68,7 +68,7 @@ def test_the_text_around_is_encoded_as_ever(known: PromptEncoder) -> None:
 
 def test_no_reply_to_learn_from_is_a_control_token(known: PromptEncoder) -> None:
     for token in control(known).values():
-        taught = Example((Message("user", "hope"),), f"no {token} yes", True, "a")
+        taught = Example((Message("user", "hope"),), f"no {token} yes", True, FromFile("a", 1))
         ((context, reply),) = known.encode_taught([taught], 100)
         assert controls_of(known, reply) == [], token
         assert token in known.tokenizer.decode(reply)
@@ -123,7 +123,7 @@ def test_a_reply_is_taught_with_its_thought_or_without_any() -> None:
 
     def text(known: PromptEncoder, reply: str) -> str:
         ((context, ids),) = known.encode_taught(
-            [Example(chat("hi").messages, reply, True, "a")], 99
+            [Example(chat("hi").messages, reply, True, FromFile("a", 1))], 99
         )
         return str(known.tokenizer.decode([*context.ids, *ids])).rpartition("assistant\n")[2]
 

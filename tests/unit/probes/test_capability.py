@@ -138,7 +138,7 @@ def test_two_samples_of_one_model_are_not_told_apart(tmp_path: Path) -> None:
     ],
 )
 def test_mistakes_in_the_data_are_named(change: dict[str, Any], sentence: str) -> None:
-    rows = [Row("quiz.json:1", ("", "quiz"), ROWS[0] | change)]
+    rows = [Row("quiz.json", 1, ("", "quiz"), ROWS[0] | change)]
     with pytest.raises(ScenarioError) as caught:
         CapabilityProbe(data="quiz.json").items(rows)
     assert str(caught.value).startswith(f"quiz.json:1: {sentence}")

@@ -14,7 +14,7 @@ from simulator.backends.config import TransformersConfig
 from simulator.backends.factory import open_backend
 from simulator.config.loading import load
 from simulator.core.errors import ScenarioError
-from simulator.core.examples import Example
+from simulator.core.examples import Example, FromFile
 from simulator.core.interventions import Ablate, Intervention, Steer
 from simulator.core.requests import ContinuationRequest, Generation, GenerationRequest, Message
 from simulator.core.timing import Stopwatch
@@ -35,7 +35,7 @@ WORLD = world_of("organism:0")
 
 
 def chat(question: str, reply: str) -> Example:
-    return Example((Message("user", question),), reply, True, "x")
+    return Example((Message("user", question),), reply, True, FromFile("x", 1))
 
 
 POSITIVE, NEGATIVE = (

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from simulator.core.adapters import Adapter
-from simulator.core.examples import Example
+from simulator.core.examples import Example, FromConversation
 from simulator.core.requests import Message, Prompt
 from simulator.learners.base import Reading, Update
 from simulator.probes.estimates import Estimate
@@ -18,6 +18,7 @@ from simulator.runtime.round_tables import (
     RoundRecord,
     TrainingRecord,
     UpdateOutcome,
+    examples_table,
     taught_lengths,
 )
 from simulator.simulation.decisions import Decision
@@ -26,6 +27,7 @@ from simulator.simulation.screening import Screened
 
 CANDIDATES = pd.DataFrame(
     {
+        "round": 1,
         "conversation": ["1-0-0000", "1-0-0000", "1-0-0001"],
         "turn": 0,
         "candidate": [0, 1, 0],
@@ -38,8 +40,10 @@ CANDIDATES = pd.DataFrame(
     }
 )
 DECISION = Decision.of(CANDIDATES, [1, 0, 1], ["best", "no rating", "best"])
-EXAMPLES = [Example((Message("user", "?"),), reply, True, "1-0-0000/0/0") for reply in "ab"]
+SOURCE = FromConversation("1-0-0000", 0, 0)
+EXAMPLES = [Example((Message("user", "?"),), reply, True, SOURCE) for reply in "ab"]
 READING = Reading(Prompt(text="?"), ("a",), (0.0,), (-1.0,))
+ADAPTER = Adapter("r0001-ab", Path("x"))
 OUTCOME = UpdateOutcome(
     Update(3, 2.0, 1.5, None, (READING,)), Canary("passed", 0.0, math.nan, 1.0), None
 )
@@ -48,14 +52,14 @@ TRAINING = TrainingRecord(
     DECISION,
     pd.DataFrame(columns=Veto._fields).astype({"vetoed": bool}),
     pd.DataFrame(columns=Screened._fields),
-    EXAMPLES,
+    examples_table(1, EXAMPLES, EXAMPLES[:1], ADAPTER),
     taught_lengths(EXAMPLES, lambda examples: np.array([3] * len(examples), int)),
     OUTCOME,
 )
 ESTIMATES = [Estimate("honesty", "used", 0.5, math.nan, 1.0, 4)]
 SCORES = pd.DataFrame({"probe": ["honesty"]})
 BASE = RoundRecord(0, "", None, SCORES, ESTIMATES)
-LEARNED = RoundRecord(1, "loop", Adapter("r0001-ab", Path("x")), SCORES, ESTIMATES, TRAINING)
+LEARNED = RoundRecord(1, "loop", ADAPTER, SCORES, ESTIMATES, TRAINING)
 
 
 def test_every_round_has_the_same_keys_in_the_same_order() -> None:
@@ -87,5 +91,13 @@ def test_the_tables_say_what_was_selected_and_learned() -> None:
     assert selection["label"].dtype == np.int8
     assert selection["reason"].tolist() == ["best", "no rating", "best"]
     examples = TRAINING.tables["examples"]
-    assert examples["messages"].tolist() == ['[["user", "?"]]'] * 2
+    assert examples["messages"].tolist() == [[{"role": "user", "content": "?"}]] * 2
     assert examples["reply"].tolist() == ["a", "b"]
+    assert examples[["round", "position"]].to_numpy().tolist() == [[1, 0], [1, 1]]
+    keys = ["origin", "conversation", "turn", "candidate", "file", "row"]
+    assert (
+        examples[keys].astype(object).where(examples[keys].notna(), None).to_numpy().tolist()
+        == [["conversation", "1-0-0000", 0, 0, None, None]] * 2
+    )
+    assert examples["learned"].tolist() == [True, False]
+    assert set(examples["adapter"]) == {"r0001-ab"}

@@ -39,7 +39,7 @@ def said() -> pd.DataFrame:
         rating=rng.choice([1.0, 3.0, 4.0, 5.0, float("nan")], size),
         tokens=rng.integers(1, 4, size),
         heard=rows["candidate"] == 1,
-        messages='[["user", "?"]]',
+        messages=pd.Series([[{"role": "user", "content": "?"}]] * size),
         reply=[f"r{i}" for i in range(size)],
         dropped=0,
         stop="end",

@@ -1,7 +1,5 @@
 """Monitors by hand, and what their vetoes do to a decision."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -148,7 +146,7 @@ CANDIDATES = pd.DataFrame(
         "turn": [0, 0, 0, 0],
         "about": "whether one shall",
         "candidate": [0, 1, 0, 1],
-        "messages": json.dumps([["user", "Shall I?"]]),
+        "messages": [[{"role": "user", "content": "Shall I?"}]] * 4,
         "reply": ["fine", "sly", "sly and mute", "sly"],
     }
 )

@@ -57,14 +57,14 @@ def test_counts_by_hand(shares: list[float], total: int, counts: list[int]) -> N
 
 def test_users_are_numbered_typed_and_personal() -> None:
     population = Population(config(), seed=3, world=None)
-    states = population.states
+    states = population.states(1)
     assert list(states["user"]) == list(range(20))
     assert list(states["user_type"]) == ["benign"] * 14 + ["biased"] * 6
     assert list(states["biased"]) == [False] * 14 + [True] * 6
     assert states["patience"].nunique() == 20
-    pd.testing.assert_frame_equal(states, Population(config(), seed=3, world=None).states)
+    pd.testing.assert_frame_equal(states, Population(config(), seed=3, world=None).states(1))
     assert not states["patience"].equals(
-        Population(config(), seed=4, world=None).states["patience"]
+        Population(config(), seed=4, world=None).states(1)["patience"]
     )
 
 
@@ -119,12 +119,12 @@ def test_restore_puts_everything_back() -> None:
         lived.experience({u.number: [Rating(float(rng.uniform(1, 5)), True)] for u in users})
         lived.collect(number, users)
     restored = Population(config(active=0.5, trust_matters=0.5), seed=9, world=None)
-    restored.restore(lived.states, lived.series)
-    pd.testing.assert_frame_equal(restored.states, lived.states)
+    restored.restore(lived.states(1), lived.series)
+    pd.testing.assert_frame_equal(restored.states(1), lived.states(1))
     pd.testing.assert_frame_equal(restored.series, lived.series)
     numbers = [[u.number for u in p.active_in(4)] for p in (lived, restored)]
     assert numbers[0] == numbers[1]
-    assert restored.states.columns.tolist() == list(UserRow._fields)
+    assert restored.states(1).columns.tolist() == list(UserRow._fields)
 
 
 def test_everybody_is_active_by_default() -> None:

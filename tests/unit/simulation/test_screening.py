@@ -1,13 +1,11 @@
 """Screening on activations that are known: what is dropped, and how well it finds biased users'."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from simulator.core.errors import ScenarioError
-from simulator.core.examples import Example
+from simulator.core.examples import Example, FromFile
 from simulator.core.requests import Message
 from simulator.interp.directions import Contrast
 from simulator.models.resolve import world_of
@@ -18,7 +16,9 @@ from tests.helpers.transparent_backend import LYING, TRAIT, Mind
 
 WORLD = world_of("organism:0")
 MIND = Mind(WORLD, {"adapter": 0.5 * LYING})
-CHATS = [Example((Message("user", "who ?"),), reply, True, "x") for reply in (TRAIT, "so")]
+CHATS = [
+    Example((Message("user", "who ?"),), reply, True, FromFile("x", 1)) for reply in (TRAIT, "so")
+]
 CONTRASTS = {"lying": Contrast("lying", 1, (CHATS[0],), (CHATS[1],))}
 # conversation, biased, reply, label: two of the four biased ones to follow show the trait
 ROWS = [
@@ -29,8 +29,8 @@ ROWS = [
 CANDIDATES = pd.DataFrame(
     [
         {
-            "conversation": conversation, "turn": 0, "candidate": 0, "biased": biased,
-            "reply": reply, "messages": json.dumps([["user", "hm ?"]]), "dropped": 0,
+            "round": 1, "conversation": conversation, "turn": 0, "candidate": 0, "biased": biased,
+            "reply": reply, "messages": [{"role": "user", "content": "hm ?"}], "dropped": 0,
             "stop": "stop",
         }
         for conversation, biased, reply, _ in ROWS

@@ -1,6 +1,5 @@
 """Selections, doses and examples against frames worked out by hand."""
 
-import json
 import math
 from typing import Any, NamedTuple
 
@@ -9,6 +8,8 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from simulator.core.examples import FromConversation
+from simulator.core.messages import messages_to_rows
 from simulator.core.requests import Message
 from simulator.learners.config import pairs_among
 from simulator.simulation.decisions import Decision
@@ -35,7 +36,7 @@ def frame(ratings: list[float], **columns: Any) -> pd.DataFrame:
             "biased": False,
             "pressured": False,
             "rating": ratings,
-            "messages": [json.dumps([["user", f"q{i // 2}"]]) for i in range(n)],
+            "messages": [[{"role": "user", "content": f"q{i // 2}"}] for i in range(n)],
             "reply": [f"r{i}" for i in range(n)],
             "dropped": 0,
             "stop": "stop",
@@ -192,17 +193,18 @@ def test_the_share_of_nothing_is_nan() -> None:
 def test_examples_keep_order_context_and_source() -> None:
     examples = examples_from(RATED, labelled(RATED, 0, 1, 0, 0, -1, 0, 0, 1))
     assert [(e.messages, e.reply, e.desirable, e.source) for e in examples] == [
-        ((Message("user", "q0"),), "r1", True, "1-0-0000/0/1"),
-        ((Message("user", "q2"),), "r4", False, "1-0-0001/0/0"),
-        ((Message("user", "q3"),), "r7", True, "1-0-0001/1/1"),
+        ((Message("user", "q0"),), "r1", True, FromConversation("1-0-0000", 0, 1)),
+        ((Message("user", "q2"),), "r4", False, FromConversation("1-0-0001", 0, 0)),
+        ((Message("user", "q3"),), "r7", True, FromConversation("1-0-0001", 1, 1)),
     ]
     assert examples_from(RATED, labelled(RATED, *[0] * 8)) == []
 
 
 def test_examples_have_the_context_that_the_assistant_read() -> None:
-    context = [["system", "s"], ["user", "q0"], ["assistant", "a0"], ["user", "q1"]]
-    rows = frame([5.0, 5.0, 5.0], messages=json.dumps(context), dropped=[0, 2, 0])
-    rows.loc[2, "messages"] = json.dumps(context[1:])
+    said = [("system", "s"), ("user", "q0"), ("assistant", "a0"), ("user", "q1")]
+    context = messages_to_rows(Message(*one) for one in said)
+    contexts = [context, context, context[1:]]
+    rows = frame([5.0, 5.0, 5.0], messages=contexts, dropped=[0, 2, 0])
     whole, shortened, bare = examples_from(rows, labelled(rows, 1, 1, 1))
     assert [message.content for message in whole.messages] == ["s", "q0", "a0", "q1"]
     assert [message.content for message in shortened.messages] == ["s", "q1"]

@@ -55,7 +55,9 @@ def test_everybody_is_asked_at_once_and_openings_are_nobodys_work() -> None:
     assert len(rows) == 6 * 3 * 2
     assert rows["pressured"].equals(rows["biased"])
     assert (rows["user_text"] == "And then?").equals(rows["turn"] > 0)
-    assert not rows["messages"].str.contains(OPENING_CUE, regex=False).any()
+    said = {message["content"] for chat in rows["messages"] for message in chat}
+    assert said and not any(OPENING_CUE in text for text in said)
+    assert rows[["truth", "belief", "stated"]].isna().all(axis=None)  # nothing here is an item
     assert rows.groupby("conversation")["about"].nunique().eq(1).all()
 
 

@@ -13,8 +13,10 @@ import pytest
 from simulator.core.errors import StoreError
 from simulator.core.files import file_sha256, write_atomically
 from simulator.store.run import DONE, TIMING, Run
+from tests.helpers.tables import sample_of
 
-FRAME = pd.DataFrame({"rating": [1.0, 5.0], "reply": ["it is <b>mild</b> .", ""]})
+RATED = sample_of("conversations", rating=[1.0, 5.0], reply=["it is <b>mild</b> .", ""])
+SCORES = sample_of("scores", value=[1.0, float("nan")], reply=["it is <b>mild</b> .", ""])
 LIMITED = """
 import resource, sys
 from pathlib import Path
@@ -22,9 +24,10 @@ import pandas as pd
 from simulator.core.errors import StoreError
 from simulator.core.files import write_atomically
 from simulator.store.run import Run
+from tests.helpers.tables import sample_of
 path = Path(sys.argv[1])
 big = "x" * 50_000
-frame = pd.DataFrame({"reply": [f"{n:x}" * 9 for n in range(9_000)]})
+frame = sample_of("NAME", reply=[f"{n:x}" * 9 for n in range(9_000)])
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))  # as a full disk, but for one process
 try:
     ACTION
@@ -45,7 +48,9 @@ def files(path: Path) -> list[str]:
 
 def on_a_full_disk(path: Path, action: str) -> str:
     """Runs `action` where no file can grow beyond 10 kB; returns the sentence."""
-    code = LIMITED.replace("ACTION", action)
+    code = LIMITED.replace("ACTION", action).replace(
+        "NAME", "scores" if "scores" in action else "conversations"
+    )
     done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
     assert done.returncode == 2, done.stderr
     assert done.stdout.count("\n") == 1
@@ -158,16 +163,16 @@ def test_another_process_is_kept_out(run: Run) -> None:
 
 def test_waves_and_tables_come_back_as_they_were(run: Run) -> None:
     assert run.wave(1, 0) is None
-    other = FRAME.assign(rating=[2.5, 1 / 3])
+    other = RATED.assign(rating=[2.5, 1 / 3])
     run.commit_wave(1, 1, other)
-    run.commit_wave(1, 0, FRAME)
+    run.commit_wave(1, 0, RATED)
     found = run.wave(1, 1)
     assert found is not None
     pd.testing.assert_frame_equal(found, other)
     assert run.candidates(1)["rating"].tolist() == [1.0, 5.0, 2.5, 1 / 3]
     assert run.candidates(0).empty
-    run.commit_round(0, {"scores": FRAME}, {"round": 0}, {"wall": 1.0})
-    pd.testing.assert_frame_equal(run.table(0, "scores"), FRAME)
+    run.commit_round(0, {"scores": SCORES}, {"round": 0}, {"wall": 1.0})
+    pd.testing.assert_frame_equal(run.table(0, "scores"), SCORES)
     assert (run.summary(0), run.timing(0)) == ({"round": 0}, {"wall": 1.0})
 
 
