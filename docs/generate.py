@@ -22,6 +22,8 @@ from simulator.config.scenario import Scenario  # noqa: E402
 from simulator.probes.data_probe import DataProbe  # noqa: E402
 from simulator.probes.metrics import Metric, Range  # noqa: E402
 from simulator.probes.registry import OF_SEVERAL, PROBES  # noqa: E402
+from simulator.store.schemas import TABLES  # noqa: E402
+from simulator.store.schemas import Schema as TableSchema  # noqa: E402
 from simulator.studies.plan import Tier, plan_study  # noqa: E402
 from tests.unit.test_imports import FLOORS  # noqa: E402
 
@@ -181,6 +183,26 @@ def floors() -> str:
     return table(("floor", "package", "what it is"), rows)
 
 
+# Tables: from the schemas that they are written with
+
+
+def tables() -> str:
+    """Return a section for every table of a run, with its columns."""
+    return "\n\n".join(
+        f"### {name}\n\n`{schema.place}`: a row is {schema.row}.\n\n{_columns(schema)}"
+        for name, schema in TABLES.items()
+    )
+
+
+def _columns(schema: TableSchema) -> str:
+    rows = [
+        (f"`{column.name}`", f"`{column.arrow_type}`", "yes" if column.optional else "",
+         column.meaning)
+        for column in schema.columns
+    ]  # fmt: skip
+    return table(("column", "type", "may be missing", "meaning"), rows)
+
+
 # Probes: from their declarations
 
 
@@ -236,6 +258,7 @@ def _needs(probe: Any) -> str:
 
 
 PARTS: dict[str, dict[str, Callable[[], str]]] = {
+    "data.md": {"tables": tables},
     "scenarios.md": {"keys": scenario_keys},
     "studies.md": {"studies": studies},
     "probes.md": {"probes": probes, "metrics": metrics},

@@ -150,7 +150,8 @@ def population(run: Run) -> pd.DataFrame:
 def scores(run: Run) -> pd.DataFrame:
     """Return every probed answer of every measured round; see `simulator.probes.base.Score`."""
     tables = [scores_of(run, number) for number in measured_rounds(run)]
-    columns = ["round", *QUESTION, "cluster", "label", "value", "reply"]
+    columns = ["round", "adapter", *QUESTION, "cluster", "label", "value"]
+    columns += ["truth", "belief", "stated", "reply"]
     return _stacked(tables, columns)
 
 

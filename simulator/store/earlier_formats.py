@@ -13,7 +13,8 @@ from typing import Any
 import pandas as pd
 
 from simulator.core.messages import messages_from_json, messages_to_rows
-from simulator.store.schemas import TABLES, Column, in_schema
+from simulator.store.arrow import in_schema
+from simulator.store.schemas import TABLES, Column
 
 FORMAT = 3  # raised when a stored name or column changes
 SUMMARY_KEYS = {"talks": "conversation_counts"}

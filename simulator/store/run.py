@@ -34,8 +34,8 @@ import yaml
 from simulator.core.adapters import ADAPTER_WEIGHTS, Adapter
 from simulator.core.errors import StoreError
 from simulator.core.files import explained, file_sha256, write_atomically
+from simulator.store.arrow import empty_table, to_parquet
 from simulator.store.earlier_formats import present_summary, present_table
-from simulator.store.schemas import empty_table, to_parquet
 
 MANIFEST, SCENARIO, DONE = "manifest.json", "scenario.resolved.yaml", "DONE"
 COSTS = "costs.jsonl"  # the costs of endpoints, one entry per line

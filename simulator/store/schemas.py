@@ -5,14 +5,8 @@ DuckDB, pandas, polars and `datasets` read many rounds at once by a glob. `docs/
 from here.
 """
 
-import io
 from collections.abc import Mapping
-from functools import cache
-from typing import TYPE_CHECKING, Literal, NamedTuple
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import pyarrow as pa
+from typing import Literal, NamedTuple
 
 Type = Literal["int", "float", "bool", "text", "chat"]
 # The type in Arrow, in pandas where nothing is missing, and in pandas where something may be.
@@ -221,65 +215,3 @@ TABLES: Mapping[str, Schema] = {
     "population": POPULATION,
     "series": SERIES,
 }
-
-
-@cache
-def arrow_schema(name: str) -> "pa.Schema":
-    """Return the Arrow schema of a table, with the types that pandas reads it back with."""
-    import pandas as pd
-    import pyarrow as pa
-
-    columns = TABLES[name].columns
-    message = pa.struct([("role", pa.string()), ("content", pa.string())])
-    chat = pa.list_(pa.field("element", message))  # as Parquet calls it
-    kinds = {
-        "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_(), "text": pa.string(),
-        "chat": chat,
-    }  # fmt: skip
-    empty = pd.DataFrame({c.name: pd.Series(dtype=c.pandas_type) for c in columns})
-    fields = [pa.field(c.name, kinds[c.type], nullable=c.optional) for c in columns]
-    return pa.schema(fields, pa.Schema.from_pandas(empty, preserve_index=False).metadata)
-
-
-def to_parquet(name: str, frame: "pd.DataFrame") -> bytes:
-    """Return a table as Parquet, cast to its schema.
-
-    Raises:
-        ValueError: a column is missing or unknown, or has values that don't fit; that is a bug.
-    """
-    import pyarrow.parquet
-
-    buffer = io.BytesIO()
-    pyarrow.parquet.write_table(_to_arrow(name, frame), buffer)
-    return buffer.getvalue()
-
-
-def empty_table(name: str) -> "pd.DataFrame":
-    """Return a table without rows."""
-    found: pd.DataFrame = arrow_schema(name).empty_table().to_pandas()
-    return found
-
-
-def in_schema(name: str, frame: "pd.DataFrame") -> "pd.DataFrame":
-    """Return a table with the types of its schema, as if it had been written and read.
-
-    Raises:
-        ValueError: see `to_parquet`.
-    """
-    found: pd.DataFrame = _to_arrow(name, frame).to_pandas()
-    return found
-
-
-def _to_arrow(name: str, frame: "pd.DataFrame") -> "pa.Table":
-    import pyarrow as pa
-
-    schema = arrow_schema(name)
-    missing = [column for column in schema.names if column not in frame]
-    unknown = [column for column in frame if column not in schema.names]
-    if missing or unknown:
-        raise ValueError(f"table {name}: missing columns {missing}, unknown columns {unknown}")
-    try:
-        table = pa.Table.from_pandas(frame[schema.names], schema, preserve_index=False)
-    except (pa.ArrowException, ValueError) as error:
-        raise ValueError(f"table {name}: values don't fit: {error}") from error
-    return table.replace_schema_metadata(schema.metadata)

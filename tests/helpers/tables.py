@@ -4,7 +4,8 @@ from typing import Any
 
 import pandas as pd
 
-from simulator.store.schemas import TABLES, Type, in_schema
+from simulator.store.arrow import in_schema
+from simulator.store.schemas import TABLES, Type
 
 FILLED: dict[Type, Any] = {
     "int": 1,

@@ -14,7 +14,8 @@ from simulator.simulation.monitoring import Veto
 from simulator.simulation.population import UserRow
 from simulator.simulation.screening import Screened
 from simulator.simulation.statements import COLUMNS as STATEMENT
-from simulator.store.schemas import TABLES, arrow_schema, empty_table, to_parquet
+from simulator.store.arrow import arrow_schema, empty_table, to_parquet
+from simulator.store.schemas import TABLES
 from tests.helpers.tables import sample_of
 
 
@@ -41,6 +42,12 @@ def test_a_table_comes_back_as_it_was(name: str) -> None:
     content = to_parquet(name, full)
     pd.testing.assert_frame_equal(pd.read_parquet(io.BytesIO(content)), full)
     assert to_parquet(name, full) == content
+
+
+def test_an_empty_table_has_no_empty_row_group() -> None:
+    """A reader that takes its batch size from the first one can't read it."""
+    stored = pyarrow.parquet.ParquetFile(io.BytesIO(to_parquet("vetoes", sample_of("vetoes")[:0])))
+    assert (stored.metadata.num_rows, stored.metadata.num_row_groups) == (0, 0)
 
 
 def test_every_table_has_a_round_and_no_column_of_an_unknown_type() -> None:
