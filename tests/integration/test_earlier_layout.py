@@ -6,12 +6,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
 
 from simulator.cli.app import app
 from simulator.experiments.run import PACKAGES
 from simulator.store.run import DONE, Run
+from simulator.store.schemas import TABLES
 from simulator.store.sweep import Sweep
 
 WRITTEN = Path(__file__).parents[1] / "data" / "written_by_6d899d2"
@@ -59,6 +61,36 @@ def test_a_run_that_was_stopped_is_continued_to_its_end(written: Path) -> None:
     again = json.loads(resumed.stdout)
     first = json.loads((WRITTEN / "run.json").read_text())
     assert again["rounds"][1]["honesty"] == first["rounds"][1]["honesty"]
+
+
+def test_a_run_goes_on_from_a_wave_that_was_written_earlier(written: Path) -> None:
+    """Of round 2 the first of two waves was committed; the rest is written as today."""
+    run = Run(written / "run")
+    shutil.rmtree(run.folder(2) / "checkpoint")
+    for path in run.folder(2).glob("*.*"):
+        path.unlink()
+    (run.folder(2) / DONE).unlink()
+    (run.folder(2) / "conversations" / "part-0001.parquet").unlink()
+    earlier = (run.folder(2) / "conversations" / "part-0000.parquet").read_bytes()
+    with_present_versions(run)
+    resumed = call("resume", run.path)
+    assert resumed.exit_code == 0, resumed.output
+    assert (run.folder(2) / "conversations" / "part-0000.parquet").read_bytes() == earlier
+    for name, schema in TABLES.items():
+        then, now = (_table(run, number, name) for number in (1, 2))
+        assert then.columns.tolist() == schema.names
+        assert then.dtypes.equals(now.dtypes), name
+        assert set(then["round"]) <= {1} and set(now["round"]) <= {2}, name
+    said = run.candidates(2)
+    assert said.groupby("wave")["belief"].count().gt(0).tolist() == [False, True]
+    chosen = run.table(2, "examples").merge(said, on=["conversation", "turn", "candidate"])
+    assert len(chosen) == len(run.table(2, "examples")) > 0
+    assert set(chosen["wave"]) == {0, 1}
+    assert call("report", run.path).exit_code == 0
+
+
+def _table(run: Run, number: int, name: str) -> pd.DataFrame:
+    return run.candidates(number) if name == "conversations" else run.table(number, name)
 
 
 def test_a_sweep_finds_the_runs_that_it_has_done(written: Path) -> None:
