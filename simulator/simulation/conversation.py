@@ -185,16 +185,7 @@ def hold_wave(
         round_number: of the wave's round.
         adapter: the name of the adapter that replies; None for the base.
     """
-    prefix, wave = "-".join(str(part) for part in key[-2:]), int(key[-1])
-    conversations = [
-        Conversation(
-            Place(round_number, f"{prefix}-{n:04d}", wave, n, adapter),
-            environment.context((*key, n), round_number),
-            user,
-            config.system,
-        )
-        for n, user in enumerate(users)
-    ]
+    conversations = _begun(users, environment, config.system, key, round_number, adapter)
     rows: list[Candidate] = []
     for _ in range(config.turns):
         turns = roles.ask(conversation.next_turn() for conversation in conversations)
@@ -208,6 +199,27 @@ def hold_wave(
     flags = dict.fromkeys(("biased", "pressured", "met", "heard"), bool)
     table = pd.DataFrame(rows, columns=Candidate._fields).astype(flags)
     return with_statements(table, environment.world, backend)
+
+
+def _begun(
+    users: "Sequence[User]",
+    environment: Environment,
+    system: str,
+    key: Key,
+    round_number: int,
+    adapter: str | None,
+) -> list[Conversation]:
+    """Begin a conversation with each user of a wave."""
+    prefix, wave = "-".join(str(part) for part in key[-2:]), int(key[-1])
+    return [
+        Conversation(
+            Place(round_number, f"{prefix}-{n:04d}", wave, n, adapter),
+            environment.context((*key, n), round_number),
+            user,
+            system,
+        )
+        for n, user in enumerate(users)
+    ]
 
 
 def ratings_heard(candidates: pd.DataFrame) -> dict[int, list[Rating]]:

@@ -1,6 +1,5 @@
 """Decisions on candidate replies, by the candidate's key."""
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -74,16 +73,7 @@ def in_order(candidates: pd.DataFrame) -> pd.DataFrame:
 
     Ties and random draws follow this order, and not the order of the rows.
     """
-    # A conversation's name is its round, its wave, and its number in it: "3-0-0017".
-    names = candidates["conversation"]
-    parts = {name: _sortable(name).rpartition("-") for name in names.unique()}
-    waves, numbers = (names.map({name: part[i] for name, part in parts.items()}) for i in (0, 2))
-    by = [candidates["candidate"], numbers, candidates["turn"], waves]
-    order = np.lexsort([pd.factorize(column, sort=True)[0] for column in by])
+    by = ("candidate", "number", "turn", "wave")
+    order = np.lexsort([candidates[name].to_numpy(int) for name in by])
     found: pd.DataFrame = candidates.iloc[order]
     return found
-
-
-def _sortable(name: str) -> str:
-    """Return a name whose numbers sort by value."""
-    return re.sub(r"\d+", lambda digits: digits[0].zfill(12), name)

@@ -27,8 +27,8 @@ def said() -> pd.DataFrame:
     rng = stream("candidates of a test")
     keys = itertools.product(range(WAVES), range(TURNS), CONVERSATIONS, range(CANDIDATES))
     rows = pd.DataFrame(
-        [(f"3-{wave}-{n:04d}", turn, candidate) for wave, turn, n, candidate in keys],
-        columns=CandidateKey._fields,
+        [(f"3-{wave}-{n:04d}", turn, c, wave, n) for wave, turn, n, c in keys],
+        columns=[*CandidateKey._fields, "wave", "number"],
     )
     size = len(rows)
     return rows.assign(

@@ -29,11 +29,12 @@ ROWS = [
 CANDIDATES = pd.DataFrame(
     [
         {
-            "round": 1, "conversation": conversation, "turn": 0, "candidate": 0, "biased": biased,
+            "round": 1, "conversation": conversation, "wave": 0, "number": number, "turn": 0,
+            "candidate": 0, "biased": biased,
             "reply": reply, "messages": [{"role": "user", "content": "hm ?"}], "dropped": 0,
             "stop": "stop",
         }
-        for conversation, biased, reply, _ in ROWS
+        for number, (conversation, biased, reply, _) in enumerate(ROWS)
     ]
 )  # fmt: skip
 LABEL = np.array([label for *_, label in ROWS], np.int8)

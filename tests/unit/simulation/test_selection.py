@@ -30,6 +30,8 @@ def frame(ratings: list[float], **columns: Any) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "conversation": [f"1-0-{i // 4:04d}" for i in range(n)],
+            "wave": 0,
+            "number": [i // 4 for i in range(n)],
             "turn": [i // 2 % 2 for i in range(n)],
             "candidate": [i % 2 for i in range(n)],
             "user_type": "benign",
@@ -222,6 +224,8 @@ NAN = float("nan")
 TALKS = pd.DataFrame(
     {
         "conversation": ["a", "b", "c", "d", "a", "a", "b", "c", "d"],
+        "wave": 0,
+        "number": [0, 1, 2, 3, 0, 0, 1, 2, 3],
         "turn": [0, 0, 0, 0, 1, 1, 1, 1, 1],
         "candidate": [0, 0, 0, 0, 0, 1, 0, 0, 0],
         "about": ["x", "x", "y", "y", "x", "x", "x", "y", "y"],
