@@ -9,6 +9,7 @@ from simulator.backends.base import Backend
 from simulator.backends.config import AnyBackend, AutoConfig, OpenAIConfig, VLLMConfig
 from simulator.core.errors import BackendError
 from simulator.core.garbage_collection import keep_loaded
+from simulator.models.folder import check_folder
 from simulator.models.reference import ModelRef
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def _started(
         from simulator.backends.openai import OpenAIBackend
 
         return OpenAIBackend(config, model.path, stopwatch)
+    check_folder(model, weights=not getattr(config, "url", ""))
     if isinstance(config, VLLMConfig):
         if not config.url and not importlib.util.find_spec("vllm"):
             raise BackendError(NO_VLLM)

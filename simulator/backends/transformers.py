@@ -8,6 +8,7 @@ import torch
 import transformers
 
 from simulator.backends.adapters import AdaptedModel
+from simulator.backends.caches import check_cache
 from simulator.backends.config import TransformersConfig
 from simulator.backends.decode import Row, decode, in_batches, left_padded, positions_of
 from simulator.core.adapters import Adapter
@@ -33,7 +34,7 @@ from simulator.models.allocator import keep_memory
 from simulator.models.chat_template import Encoded, by_text, encoder_of
 from simulator.models.devices import dtype_of, usable_device
 from simulator.models.limits import context_of, end_tokens
-from simulator.models.pretrained import load_causal_lm
+from simulator.models.pretrained import check_vocabulary, load_causal_lm
 from simulator.models.reference import ModelRef
 from simulator.models.thoughts import split_thought
 
@@ -76,10 +77,14 @@ class TransformersBackend:
             dtype=dtype_of(config.dtype, device),
             attn_implementation=None if config.attention == "auto" else config.attention,
         )
+        check_cache(self.model)
+        rows = self.model.get_input_embeddings().num_embeddings
+        check_vocabulary(model, self.tokenizer, rows)
         self.model.to(device).eval().requires_grad_(False)
         self._ends = frozenset(end_tokens(model))
         self._adapted = AdaptedModel(self.model)
-        self._pad: int = self.tokenizer.pad_token_id or 0  # any token: it is never attended to
+        pad = self.tokenizer.pad_token_id or 0
+        self._pad: int = pad if pad < rows else 0  # any token: it is never attended to
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
         """Sample each request's continuations; see `decode` for the loop."""

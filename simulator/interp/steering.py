@@ -57,6 +57,14 @@ def layers_of(model: torch.nn.Module) -> torch.nn.ModuleList:
     return lists[0]
 
 
+def linear_modules(model: torch.nn.Module) -> list[str]:
+    """Return the names of the linear modules in the decoder's layers."""
+    modules = layers_of(model).named_modules()
+    return sorted(
+        {name.rpartition(".")[2] for name, m in modules if isinstance(m, torch.nn.Linear)}
+    )
+
+
 def width_of(model: torch.nn.Module) -> int:
     """Return the size of a language model's residual stream."""
     return int(model.get_input_embeddings().embedding_dim)  # type: ignore[operator]

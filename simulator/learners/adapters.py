@@ -10,10 +10,17 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
 from simulator.core.adapters import ADAPTER_WEIGHTS
-from simulator.core.errors import LearnerError, unknown
+from simulator.core.errors import LearnerError
 from simulator.core.rng import seed31
-from simulator.interp.steering import SteeringVector, layers_of, load_steering, steer
+from simulator.interp.steering import (
+    SteeringVector,
+    layers_of,
+    linear_modules,
+    load_steering,
+    steer,
+)
 from simulator.learners.config import AnyAdapter, LoRAConfig, SteeringConfig
+from simulator.learners.places import check_places
 
 
 class TrainedAdapter(Protocol):
@@ -48,14 +55,7 @@ def attach(base: PreTrainedModel, config: AnyAdapter) -> TrainedAdapter:
     Raises:
         LearnerError: the base has no such layer or module.
     """
-    layers = (config.layer,) if isinstance(config, SteeringConfig) else config.layers
-    count = len(layers_of(base))
-    if beyond := [n for n in layers if n >= count]:
-        name = "layer" if isinstance(config, SteeringConfig) else "layers"
-        raise LearnerError(
-            f"learner.adapter.{name}: unknown layer {beyond[0]}; the model's layers are 0 to "
-            f"{count - 1}"
-        )
+    check_places(config, len(layers_of(base)), linear_modules(base), type(base).__name__)
     return Steering(base, config) if isinstance(config, SteeringConfig) else LoRA(base, config)
 
 
@@ -63,17 +63,12 @@ class LoRA:
     """Low-rank matrices, by peft and in its format."""
 
     def __init__(self, base: PreTrainedModel, config: LoRAConfig) -> None:
-        known = _linear_modules(base)
-        if strange := sorted(set(config.modules) - set(known)):
-            raise LearnerError(
-                f"learner.adapter.modules: {unknown('linear layer', strange[0], known)}"
-            )
         self._config = peft.LoraConfig(
             r=config.rank,
             lora_alpha=config.alpha,
             lora_dropout=0.0,
             use_rslora=config.rslora,
-            target_modules=sorted(config.modules) or known,
+            target_modules=sorted(config.modules) or linear_modules(base),
             layers_to_transform=sorted(config.layers) or None,
             task_type="CAUSAL_LM",
         )
@@ -95,8 +90,14 @@ class LoRA:
                 parameter.copy_(drawn)
 
     def restore(self, folder: Path) -> None:
-        """Load a checkpoint's matrices."""
-        peft.set_peft_model_state_dict(self.model, load_file(folder / ADAPTER_WEIGHTS))
+        """Load a checkpoint's matrices.
+
+        Raises:
+            LearnerError: they aren't exactly those that are trained; peft would drop some.
+        """
+        saved = load_file(folder / ADAPTER_WEIGHTS)
+        _refuse_others(folder, saved, peft.get_peft_model_state_dict(self.model))
+        peft.set_peft_model_state_dict(self.model, saved)
 
     def save(self, folder: Path) -> None:
         """Write matrices and configuration as peft does."""
@@ -123,8 +124,15 @@ class Steering:
         self._set(torch.zeros_like(self._vector))
 
     def restore(self, folder: Path) -> None:
-        """Load a checkpoint's vector."""
-        self._set(load_steering(folder).vector)
+        """Load a checkpoint's vector.
+
+        Raises:
+            LearnerError: it belongs to another layer or model.
+        """
+        saved = load_steering(folder)
+        name = f"layer {saved.layer}"
+        _refuse_others(folder, {name: saved.vector}, {f"layer {self._layer}": self._vector})
+        self._set(saved.vector)
 
     def save(self, folder: Path) -> None:
         """Write the vector and its layer."""
@@ -135,9 +143,18 @@ class Steering:
         self._vector.copy_(vector)
 
 
-def _linear_modules(base: PreTrainedModel) -> list[str]:
-    """Return the names of the linear modules in the decoder's layers."""
-    modules = layers_of(base).named_modules()
-    return sorted(
-        {name.rpartition(".")[2] for name, m in modules if isinstance(m, torch.nn.Linear)}
-    )
+def _refuse_others(
+    folder: Path, saved: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor]
+) -> None:
+    """Refuse a checkpoint whose tensors aren't the trained ones, by name and shape."""
+    shapes, expected = ({n: t.shape for n, t in part.items()} for part in (saved, own))
+    if differing := sorted({name for name, _ in shapes.items() ^ expected.items()}):
+        raise LearnerError(
+            f"{folder}: the checkpoint doesn't fit the learner's adapter: {differing[0]} is "
+            f"{_shown(shapes.get(differing[0]))} in it, and should be "
+            f"{_shown(expected.get(differing[0]))}"
+        )
+
+
+def _shown(shape: torch.Size | None) -> str:
+    return "missing" if shape is None else str(tuple(shape))

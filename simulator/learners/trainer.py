@@ -29,7 +29,7 @@ from simulator.learners.loading import load_base
 from simulator.learners.objective import Objective, open_objective
 from simulator.learners.policy import Policy
 from simulator.models.chat_template import encoder_of
-from simulator.models.limits import end_tokens
+from simulator.models.limits import context_of, end_tokens
 from simulator.models.reference import ModelRef
 
 transformers.utils.logging.disable_progress_bar()
@@ -59,7 +59,7 @@ class AdapterLearner:
         encoder = encoder_of(model)
         with _memory_explained():
             base = load_base(model, config)
-        longest = context or base.config.get_text_config().max_position_embeddings
+        longest = context_of(model, context)
         self._adapter = attach(base, config.adapter)
         self._parameters = self._adapter.parameters
         end, *_ = end_tokens(model)
