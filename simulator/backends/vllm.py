@@ -60,7 +60,7 @@ class VLLMBackend(ClosedEngine):
         self._ends = end_tokens(model)
         self._adapter: Adapter | None = None
         self._bare = False  # whether the base model answers, though the server has an adapter
-        self._adapters = adapters_of(config, lambda path, body: self._endpoint.post(path, body))
+        self._adapters = adapters_of(config, model, lambda *to: self._endpoint.post(*to))
         self._server: Server | None = None
         self._connect()
 

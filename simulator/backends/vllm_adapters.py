@@ -1,18 +1,23 @@
 """Adapters of a vLLM server: loaded beside the weights, or merged into them."""
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from simulator.backends.config import VLLMConfig
-from simulator.backends.merging import read_changes
 from simulator.backends.vllm_worker import Guard, MergingWorker
 from simulator.core.adapters import Adapter
+from simulator.core.errors import BackendError
 from simulator.models.devices import device_of
+from simulator.models.lora import Pair, fitting_pairs, pairs_of
+from simulator.models.reference import ModelRef
+from simulator.models.skeleton import parameter_shapes
 
 BASE = "base"  # the server's name of the model without an adapter
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # ranks that the server supports
 UNKNOWN = Adapter("", Path())
+IN_A_LAYER = re.compile(r"\.\d+\.")
 Post: TypeAlias = Callable[[str, Mapping[str, Any]], None]
 
 
@@ -57,17 +62,20 @@ class Adapters(Protocol):
         ...
 
 
-def adapters_of(config: VLLMConfig, post: Post) -> Adapters:
+def adapters_of(config: VLLMConfig, model: ModelRef, post: Post) -> Adapters:
     """Return how a server is given its adapters.
 
     Args:
         config: the scenario's `backend` section.
+        model: the server's, with which adapters are compared as far as it is here.
         post: posts to a path of the server.
     """
     merged = config.adapters == "merged"
     if config.adapters == "auto" and not config.url:
         merged = device_of("auto").type == "cpu"
-    return Merged(post) if merged else Beside(post, config.adapter_rank)
+    if merged:
+        return Merged(model, post)
+    return Beside(model, post, config.adapter_rank)
 
 
 class Beside:
@@ -75,18 +83,23 @@ class Beside:
 
     environment: Mapping[str, str] = {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True"}
 
-    def __init__(self, post: Post, rank: int) -> None:
-        self._post = post
+    def __init__(self, model: ModelRef, post: Post, rank: int) -> None:
+        self._model, self._post = model, post
         self._present: Adapter | None = None
         self._previous: Adapter | None = None
-        room = next((known for known in RANKS if known >= rank), RANKS[-1])
+        self._room = next((known for known in RANKS if known >= rank), RANKS[-1])
         self.flags = (
-            "--enable-lora", f"--max-lora-rank={room}", "--max-loras=2", "--max-cpu-loras=4"
+            "--enable-lora", f"--max-lora-rank={self._room}", "--max-loras=2", "--max-cpu-loras=4"
         )  # fmt: skip
 
     def load(self, adapter: Adapter | None) -> None:
-        """Load it beside the present one, unless it is the previous one, which is still loaded."""
+        """Load it beside the present one, unless it is the previous one, which is still loaded.
+
+        Raises:
+            BackendError: the server would serve only a part of it, without a word.
+        """
         if adapter is not None and adapter != self._previous:
+            _check_beside(adapter, _pairs(adapter, self._model), self._room)
             body = {"lora_name": adapter.name, "lora_path": str(adapter.path.resolve())}
             self._post("/v1/load_lora_adapter", body)
         self._previous, self._present = self._present, adapter
@@ -119,14 +132,14 @@ class Merged:
         f"--middleware={Guard.__module__}.{Guard.__name__}",
     )
 
-    def __init__(self, post: Post) -> None:
-        self._post = post
+    def __init__(self, model: ModelRef, post: Post) -> None:
+        self._model, self._post = model, post
         self._merged: Adapter | None = None  # the adapter that is merged into the weights
 
     def load(self, adapter: Adapter | None) -> None:
         """Merge it into the base's weights, in place of the present one."""
         if adapter is not None:
-            read_changes(adapter)  # refused here, with a clearer message than the server's
+            _pairs(adapter, self._model)  # refused with a clearer message than the server's
         self.prepare(adapter)
 
     def drop_previous(self) -> None:
@@ -148,3 +161,33 @@ class Merged:
     def answering(self, adapter: Adapter | None) -> Answering:
         """Salt the prefix cache by adapter: cached states are valid for one set of weights."""
         return Answering(BASE, {"cache_salt": adapter.name} if adapter else {})
+
+
+def _pairs(adapter: Adapter, model: ModelRef) -> dict[str, Pair]:
+    """Return an adapter's matrices, which fit the model as far as it is known.
+
+    Raises:
+        BackendError: they don't, or can't be read.
+    """
+    weights = parameter_shapes(model)
+    try:
+        return pairs_of(adapter.path) if weights is None else fitting_pairs(adapter.path, weights)
+    except BackendError as error:
+        raise BackendError(f"adapter {adapter.name} can't be served: {error}") from None
+
+
+def _check_beside(adapter: Adapter, pairs: Mapping[str, Pair], room: int) -> None:
+    """Refuse what vLLM leaves out or can't hold: modules outside the layers, and high ranks.
+
+    Whether it serves an adapted embedding or head depends on the architecture.
+    """
+    if outside := [name for name in pairs if not IN_A_LAYER.search(name)]:
+        raise BackendError(
+            f"adapter {adapter.name} can't be served beside the weights: it adapts {outside[0]}, "
+            "which isn't in a layer; set backend: {kind: transformers}"
+        )
+    if (highest := max(pair.rank for pair in pairs.values())) > room:
+        raise BackendError(
+            f"adapter {adapter.name} can't be served: its rank is {highest}, and the server takes "
+            f"ranks up to {room}; raise backend.adapter_rank"
+        )
