@@ -23,6 +23,7 @@ from simulator.learners.config import UpdateConfig
 from simulator.models.memory import GIB, model_size
 from simulator.models.resolve import is_organism, world_of
 from simulator.runtime.measure import measure
+from simulator.runtime.model_checks import check_models
 from simulator.runtime.phase_data import finetune_rows
 from simulator.runtime.probe_context import context_of
 from simulator.runtime.row_checks import check_of
@@ -46,6 +47,7 @@ class Trial(NamedTuple):
 
 def dry_run_table(scenario: Scenario) -> Table:
     """Return an estimate of a run: by trial for an organism, by counting for larger models."""
+    check_models(scenario)
     alone = is_organism(scenario.model) and not scenario.asked_roles - {ASSISTANT}
     if alone and isinstance(scenario.backend, TransformersConfig):
         return _tried(scenario)

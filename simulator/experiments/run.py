@@ -14,6 +14,7 @@ from simulator.core.errors import Interrupted, StoreError
 from simulator.loop import simulate
 from simulator.models.resolve import weights_sha256
 from simulator.runtime.budget import note_cap
+from simulator.runtime.model_checks import check_models
 from simulator.runtime.observers import Observer
 from simulator.runtime.preflight import check_chats
 from simulator.store.earlier_formats import FORMAT
@@ -64,6 +65,7 @@ def start(scenario: Scenario, out: Path | None, observer: Observer) -> Run:
         StoreError: the directory exists or can't be written.
         ScenarioError: data of a phase can't be used; lists all mistakes.
     """
+    check_models(scenario)
     findings = check_chats(scenario)
     for sentence in findings.sentences:
         observer.note(sentence)

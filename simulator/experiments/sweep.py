@@ -19,6 +19,7 @@ from simulator.core.errors import Interrupted, StoreError, UndertowError
 from simulator.core.garbage_collection import keep_loaded
 from simulator.core.processes import follow_parent
 from simulator.experiments.sweep_config import Cell, plan
+from simulator.runtime.model_checks import check_models
 from simulator.runtime.preflight import check_chats
 from simulator.store.run import Run
 from simulator.store.sweep import REPLICATES, RUNS, Member, Sweep
@@ -71,6 +72,8 @@ def run_cells(sweep: Sweep, cells: Sequence[Cell], processes: int) -> dict[Path,
         for member, cell in zip(sweep.members, cells, strict=True)
         if not member.finished
     }
+    for scenario in due.values():
+        check_models(scenario)
     told = (check_chats(scenario).sentences for scenario in due.values())
     for sentence in dict.fromkeys(chain.from_iterable(told)):
         STDERR.print(inert(sentence), soft_wrap=True)
