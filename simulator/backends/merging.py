@@ -37,7 +37,9 @@ def changes_of(adapter: Adapter, weights: Mapping[str, torch.Tensor]) -> dict[st
         pairs = fitting_pairs(adapter.path, shapes)
         factors = load_file(adapter.path / ADAPTER_WEIGHTS)
     except (BackendError, OSError, ValueError, SafetensorError) as error:
-        raise BackendError(f"adapter {adapter.name} can't be served: {error}") from None
+        raise BackendError(
+            f"adapter {adapter.name} isn't a plain LoRA adapter of this model: {error}"
+        ) from None
     return {
         name: Change(factors[pair.up], factors[pair.down], pair.scale)
         for name, pair in pairs.items()

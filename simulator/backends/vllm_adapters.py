@@ -173,7 +173,9 @@ def _pairs(adapter: Adapter, model: ModelRef) -> dict[str, Pair]:
     try:
         return pairs_of(adapter.path) if weights is None else fitting_pairs(adapter.path, weights)
     except BackendError as error:
-        raise BackendError(f"adapter {adapter.name} can't be served: {error}") from None
+        raise BackendError(
+            f"adapter {adapter.name} isn't a plain LoRA adapter of this model: {error}"
+        ) from None
 
 
 def _check_beside(adapter: Adapter, pairs: Mapping[str, Pair], room: int) -> None:

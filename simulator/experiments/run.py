@@ -11,6 +11,11 @@ from simulator.config.loading import load
 from simulator.config.paths import changed_files, data_sha256
 from simulator.config.scenario import Scenario
 from simulator.core.errors import Interrupted, StoreError
+from simulator.experiments.unstarted import (
+    is_unstarted,
+    remove_unstarted,
+    removed_if_unstarted,
+)
 from simulator.loop import simulate
 from simulator.models.resolve import weights_sha256
 from simulator.runtime.budget import note_cap
@@ -56,6 +61,8 @@ def manifest_of(scenario: Scenario) -> dict[str, Any]:
 def start(scenario: Scenario, out: Path | None, observer: Observer) -> Run:
     """Make the run directory and run the scenario in it.
 
+    A directory in which nothing was computed is no obstacle, and none is left behind.
+
     Args:
         scenario: what to run.
         out: the run directory; None: a new one under `runs/`.
@@ -73,10 +80,12 @@ def start(scenario: Scenario, out: Path | None, observer: Observer) -> Run:
     manifest = manifest_of(scenario)
     if findings.left_out:
         manifest[LEFT_OUT] = findings.counts
+    remove_unstarted(path)
     run = Run.create(path, scenario.model_dump(mode="json"), manifest)
-    if findings.left_out:
-        run.write_left_out(findings.rows_left_out)
-    _continue(scenario, run, observer)
+    with removed_if_unstarted(run):
+        if findings.left_out:
+            run.write_left_out(findings.rows_left_out)
+        _continue(scenario, run, observer)
     return run
 
 
@@ -85,6 +94,8 @@ def _continue(scenario: Scenario, run: Run, observer: Observer) -> None:
         with run.locked():
             simulate(scenario, run, observer)
     except KeyboardInterrupt:
+        if is_unstarted(run.path):
+            raise Interrupted("stopped before anything was computed; start it again") from None
         raise Interrupted(
             f"stopped; finished waves are kept, and 'python -m simulator resume {run.path}' goes on"
         ) from None

@@ -110,10 +110,11 @@ def run_cells(sweep: Sweep, cells: Sequence[Cell], processes: int) -> dict[Path,
 def _run_one(path: Path, scenario: Scenario) -> str:
     """Start or resume one run, in a process of the pool; return the failure, if any."""
     from simulator.experiments.run import resume, start
+    from simulator.experiments.unstarted import is_unstarted
     from simulator.runtime.observers import Silent
 
     try:
-        if path.exists():
+        if path.exists() and not is_unstarted(path):
             resume(path, Silent())
         else:
             start(scenario, path, Silent())

@@ -92,8 +92,8 @@ def _refuse_other_kinds(file: Path, config: Mapping[str, Any]) -> None:
     others = {key: config[key] for key in config.keys() - WITHOUT_EFFECT - HONOURED}
     if strange := sorted(key for key, value in others.items() if not _is_off(value)):
         raise BackendError(
-            f"{file}: {strange[0]} is set, which isn't understood; use a plain LoRA adapter, or, if "
-            "peft's merge_and_unload can merge it into its base, the merged model"
+            f"{file}: {strange[0]} is set, which isn't understood; use a plain LoRA adapter, or "
+            "the merged model, if peft's merge_and_unload can merge it"
         )
 
 
