@@ -70,12 +70,16 @@ def adapters_of(config: VLLMConfig, model: ModelRef, post: Post) -> Adapters:
         model: the server's, with which adapters are compared as far as it is here.
         post: posts to a path of the server.
     """
-    merged = config.adapters == "merged"
-    if config.adapters == "auto" and not config.url:
-        merged = device_of("auto").type == "cpu"
-    if merged:
+    if merges(config):
         return Merged(model, post)
     return Beside(model, post, config.adapter_rank)
+
+
+def merges(config: VLLMConfig) -> bool:
+    """Return whether adapters are merged into the server's weights."""
+    if config.adapters == "auto" and not config.url:
+        return device_of("auto").type == "cpu"
+    return config.adapters == "merged"
 
 
 class Beside:

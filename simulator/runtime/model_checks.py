@@ -137,6 +137,7 @@ def _organism(folder: Path, used: Used) -> Frame:
 def _pretrained(used: Used, *, loads: bool, built: bool) -> Frame | None:
     """Build a model without its weights, and look at its parts."""
     from simulator.backends.caches import check_cache
+    from simulator.backends.vllm_adapters import merges
     from simulator.interp.steering import layers_of, linear_modules, width_of
     from simulator.models.limits import context_of
     from simulator.models.pretrained import checked_config
@@ -151,8 +152,21 @@ def _pretrained(used: Used, *, loads: bool, built: bool) -> Frame | None:
         return None
     weights: Shapes = {name: tuple(p.shape) for name, p in skeleton.named_parameters()}
     linear = frozenset(linear_modules(skeleton))
+    if isinstance(used.backend, VLLMConfig) and used.learns and merges(used.backend):
+        _check_names(used.model, weights, linear)
     layers, width = len(layers_of(skeleton)), width_of(skeleton)
     return Frame(type(skeleton).__name__, weights, layers, width, linear)
+
+
+def _check_names(model: ModelRef, weights: Shapes, linear: frozenset[str]) -> None:
+    """Refuse to merge into a server's weights whose names in the files differ from the model's."""
+    stored = model_shapes(Path(model.path))
+    adapted = (name for name in weights if name.removesuffix(".weight").split(".")[-1] in linear)
+    if renamed := next((name for name in adapted if name not in stored), None):
+        raise BackendError(
+            f"the model '{model}' has {renamed} under another name in its files, so vLLM can't "
+            "merge adapters; set backend.adapters: beside, or backend: {kind: transformers}"
+        )
 
 
 def _missing_places(scenario: Scenario, used: Used, frame: Frame) -> Iterator[str]:

@@ -56,7 +56,17 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"use_rslora": True}, {"r": 1}, {"target_modules": ["q_proj", "up_proj"]}]
+    "settings",
+    [
+        {},
+        {"use_rslora": True},
+        {"r": 1},
+        {"target_modules": ["q_proj", "up_proj"]},
+        {"target_modules": ["q_proj", "up_proj"], "layers_to_transform": [1, 3]},
+        {"rank_pattern": {"q_proj": 2, "layers.1.mlp.up_proj": 7}, "alpha_pattern": {"down.*": 60}},
+        {"rank_pattern": {"^model.layers.0.self_attn.v_proj": 1}, "use_rslora": True},
+        {"exclude_modules": ["o_proj"], "lora_dropout": 0.1},
+    ],
 )
 def test_merged_equals_unmerged(
     backend: TransformersBackend, tmp_path: Path, settings: dict[str, Any]
@@ -129,18 +139,73 @@ def test_low_precision_is_restored_too(tmp_path: Path) -> None:
     assert same(weights(backend), before)
 
 
-def test_dora_is_refused(backend: TransformersBackend, tmp_path: Path) -> None:
-    adapter, _ = lora(BASE.path, tmp_path / "dora", use_dora=True)
-    with pytest.raises(BackendError, match="dora isn't a plain LoRA adapter"):
+def begun(out: Path, start: Any, **settings: Any) -> Adapter:
+    """An adapter that peft began in this way, and that was trained somewhat."""
+    base = AutoModelForCausalLM.from_pretrained(BASE.path, dtype=torch.float32)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        config = LoraConfig(r=4, target_modules=["q_proj", "up_proj"], init_lora_weights=start,
+                            task_type="CAUSAL_LM", **settings)  # fmt: skip
+        model = get_peft_model(base, config)
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.data.add_(torch.randn_like(parameter) * 0.1)
+    model.save_pretrained(str(out))
+    return Adapter(out.name, out)
+
+
+@pytest.mark.parametrize("start", [True, "gaussian", "orthogonal", "eva"])
+def test_starts_beside_the_base_are_plain(
+    backend: TransformersBackend, tmp_path: Path, start: Any
+) -> None:
+    adapter = begun(tmp_path / "a", start)
+    base = AutoModelForCausalLM.from_pretrained(BASE.path, dtype=torch.float32)
+    theirs = PeftModel.from_pretrained(base, str(adapter.path)).eval()
+    backend.load(adapter)
+    np.testing.assert_allclose(served(backend), own(backend, theirs), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("start", ["pissa", "pissa_niter_4", "olora"])
+def test_starts_that_change_the_base_are_refused(
+    backend: TransformersBackend, tmp_path: Path, start: str
+) -> None:
+    with pytest.raises(BackendError, match=f"init_lora_weights is '{start}', so it was trained"):
+        backend.load(begun(tmp_path / "a", start))
+
+
+def test_a_converted_start_is_plain(backend: TransformersBackend, tmp_path: Path) -> None:
+    base = AutoModelForCausalLM.from_pretrained(BASE.path, dtype=torch.float32)
+    config = LoraConfig(r=4, target_modules=["q_proj"], init_lora_weights="pissa")
+    model = get_peft_model(base, config)
+    model.peft_config["default"].init_lora_weights = True  # what it began with is saved as such
+    model.save_pretrained(str(tmp_path / "first"))
+    for name, parameter in model.named_parameters():
+        if "lora_" in name:
+            parameter.data.add_(torch.randn_like(parameter) * 0.1)
+    model.peft_config["default"].init_lora_weights = "pissa"
+    first = str(tmp_path / "first")
+    model.save_pretrained(str(tmp_path / "a"), path_initial_model_for_weight_conversion=first)
+    backend.load(Adapter("a", tmp_path / "a"))
+    np.testing.assert_allclose(served(backend), own(backend, model), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("key", ["use_dora", "alora_invocation_tokens"])
+def test_variants_are_refused_by_name(
+    backend: TransformersBackend, tmp_path: Path, key: str
+) -> None:
+    value = [7, 8] if key == "alora_invocation_tokens" else True
+    adapter = begun(tmp_path / "odd", True, **{key: value})
+    with pytest.raises(BackendError, match=f"odd isn't a plain LoRA adapter .*: {key} is set"):
         backend.load(adapter)
 
 
 @pytest.mark.parametrize(
     "settings",
     [
-        {"rank_pattern": {"q_proj": 2}},
-        {"alpha_pattern": {"q_proj": 60}},
         {"modules_to_save": ["norm"]},
+        {"layer_replication": [(0, 2), (1, 5)]},
+        {"trainable_token_indices": [5, 6]},
+        {"ensure_weight_tying": True, "modules_to_save": ["embed_tokens"]},
         {"bias": "lora_only", "lora_bias": True},
         {"target_modules": ["q_proj", "embed_tokens"]},
     ],
@@ -149,12 +214,12 @@ def test_dora_is_refused(backend: TransformersBackend, tmp_path: Path) -> None:
 def test_nothing_of_an_adapter_is_silently_left_out(
     backend: TransformersBackend, tmp_path: Path, settings: dict[str, Any]
 ) -> None:
-    adapter, model = lora(BASE.path, tmp_path / "odd", **settings)
-    try:
+    backend.load(None)
+    adapter, _ = lora(BASE.path, tmp_path / "odd", **settings)
+    before = weights(backend)
+    with pytest.raises(BackendError, match="odd isn't a plain LoRA adapter of this model: "):
         backend.load(adapter)
-    except BackendError:
-        return
-    np.testing.assert_allclose(served(backend), own(backend, model), rtol=1e-5, atol=1e-5)
+    assert same(weights(backend), before)
 
 
 def test_an_adapter_of_another_model_is_refused(
