@@ -296,6 +296,26 @@ def test_what_the_model_lacks_is_one_sentence(config: AnyAdapter, sentence: str)
         AdapterLearner(SFTConfig(adapter=config), BASE, Stopwatch())
 
 
+@pytest.mark.parametrize(
+    ("first", "then", "sentence"),
+    [
+        (LoRAConfig(rank=2), LoRAConfig(rank=4), r"is \(2, 128\) in it, and should be \(4, 128\)"),
+        (LoRAConfig(), LoRAConfig(layers=(1,)), "should be missing"),
+        (LoRAConfig(layers=(1,)), LoRAConfig(), "is missing in it, and should be"),
+        (SteeringConfig(layer=1), SteeringConfig(layer=2), "layer 1 is .* should be missing"),
+    ],
+    ids=["rank", "surplus", "lacking", "layer"],
+)
+def test_a_checkpoint_of_another_adapter_is_not_continued(
+    tmp_path: Path, first: AnyAdapter, then: AnyAdapter, sentence: str
+) -> None:
+    fitted(first, BASE.path, FACT, tmp_path / "a")
+    settings = SFTConfig(adapter=then)
+    request = FitRequest(tmp_path / "a", [FACT], 0, tmp_path / "b")
+    with pytest.raises(LearnerError, match=sentence):
+        AdapterLearner(settings, BASE, Stopwatch()).fit(request)
+
+
 def test_a_steering_vector_is_added_after_its_layer(local: Engine, tmp_path: Path) -> None:
     """Served equals a hook of our own making, on every architecture; the base comes back."""
     backend, model = local.backend, local.reference.model
