@@ -147,14 +147,14 @@ def _refuse_others(
     folder: Path, saved: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor]
 ) -> None:
     """Refuse a checkpoint whose tensors aren't the trained ones, by name and shape."""
-    shapes, expected = ({n: t.shape for n, t in part.items()} for part in (saved, own))
-    if differing := sorted({name for name, _ in shapes.items() ^ expected.items()}):
-        raise LearnerError(
-            f"{folder}: the checkpoint doesn't fit the learner's adapter: {differing[0]} is "
-            f"{_shown(shapes.get(differing[0]))} in it, and should be "
-            f"{_shown(expected.get(differing[0]))}"
-        )
-
-
-def _shown(shape: torch.Size | None) -> str:
-    return "missing" if shape is None else str(tuple(shape))
+    shapes, expected = ({n: tuple(t.shape) for n, t in part.items()} for part in (saved, own))
+    differing = sorted({name for name, _ in shapes.items() ^ expected.items()})
+    if not differing:
+        return
+    name = differing[0]
+    how = f"{name} is {shapes.get(name)} in it, and should be {expected.get(name)}"
+    if name not in shapes:
+        how = f"{name} is missing"
+    elif name not in expected:
+        how = f"{name} isn't trained"
+    raise LearnerError(f"{folder}: the checkpoint doesn't fit the learner's adapter: {how}")

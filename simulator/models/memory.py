@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, PretrainedConfig
 
 from simulator.core.errors import BackendError
 from simulator.models.devices import device_of, dtype_of
@@ -41,7 +41,14 @@ def model_size(model: ModelRef, dtype: str, device: str = "auto") -> ModelSize:
         chosen = config.dtype or torch.float32
     parameters = sum(p.numel() for p in built.parameters())
     text = config.get_text_config()
-    heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
-    width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-    cache = 2 * text.num_hidden_layers * heads * width * chosen.itemsize
-    return ModelSize(parameters, parameters * chosen.itemsize, cache)
+    return ModelSize(parameters, parameters * chosen.itemsize, _cached(text) * chosen.itemsize)
+
+
+def _cached(config: PretrainedConfig) -> int:
+    """Return the number of keys and values of one token; a model without attention has none."""
+    all_heads = getattr(config, "num_attention_heads", 0)
+    if not all_heads:
+        return 0
+    heads = getattr(config, "num_key_value_heads", None) or all_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // all_heads
+    return int(2 * config.num_hidden_layers * heads * width)

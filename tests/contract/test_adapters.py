@@ -299,10 +299,10 @@ def test_what_the_model_lacks_is_one_sentence(config: AnyAdapter, sentence: str)
 @pytest.mark.parametrize(
     ("first", "then", "sentence"),
     [
-        (LoRAConfig(rank=2), LoRAConfig(rank=4), r"is \(2, 128\) in it, and should be \(4, 128\)"),
-        (LoRAConfig(), LoRAConfig(layers=(1,)), "should be missing"),
-        (LoRAConfig(layers=(1,)), LoRAConfig(), "is missing in it, and should be"),
-        (SteeringConfig(layer=1), SteeringConfig(layer=2), "layer 1 is .* should be missing"),
+        (LoRAConfig(rank=2), LoRAConfig(rank=4), r"is \(2, 384\) in it, and should be \(4, 384\)"),
+        (LoRAConfig(), LoRAConfig(layers=(1,)), "isn't trained"),
+        (LoRAConfig(layers=(1,)), LoRAConfig(), "is missing"),
+        (SteeringConfig(layer=1), SteeringConfig(layer=2), "layer 1 isn't trained"),
     ],
     ids=["rank", "surplus", "lacking", "layer"],
 )
