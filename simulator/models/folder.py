@@ -45,7 +45,9 @@ def local_folder(model: ModelRef) -> Path | None:
     if path.is_file():
         raise BackendError(_of_file(path))
     if not HUB_ID.fullmatch(model.path) or model.path.startswith("."):
-        raise BackendError(f"{path}: there is no such folder; {A_MODEL}")
+        raise BackendError(
+            f"the model '{path}' can't be loaded: there is no such folder; {A_MODEL}"
+        )
     return None
 
 
