@@ -58,12 +58,14 @@ def load_tokenizer(model: ModelRef) -> PreTrainedTokenizerBase:
     """Return a model's tokenizer.
 
     Raises:
-        OSError: it is missing.
-        ValueError: it can't be read.
+        BackendError: it is missing, or can't be read.
     """
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-        model.path, trust_remote_code=model.trust_remote_code
-    )
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            model.path, trust_remote_code=model.trust_remote_code
+        )
+    except Exception as error:  # whatever its files make transformers raise
+        raise BackendError(f"its tokenizer can't be loaded: {_reason(error)}") from error
     return tokenizer
 
 
@@ -143,16 +145,17 @@ def check_vocabulary(model: ModelRef, tokenizer: PreTrainedTokenizerBase, rows: 
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of an error's message, or its type if there is none."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+    """Return the first line of an error's message, with its type if that is one word or none."""
+    line = next(iter(str(error).strip().splitlines()), "")
+    return line if " " in line else f"{type(error).__name__} {line}".strip()
 
 
 def _reason(error: Exception) -> str:
-    """Return why a configuration can't be loaded."""
+    """Return why a configuration or a tokenizer can't be loaded."""
     if "trust_remote_code" in str(error):
         return (
-            "its architecture is Python in its own folder, which isn't run; if you trust its "
-            "author, set trust_remote_code: true in its backend"
+            "it is Python in the model's own folder, which isn't run; if you trust its author, set "
+            "trust_remote_code: true in the model's backend"
         )
     if "does not recognize this architecture" in str(error):
         return (

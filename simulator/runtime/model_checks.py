@@ -139,7 +139,7 @@ def _pretrained(used: Used, *, loads: bool, built: bool) -> Frame | None:
     from simulator.backends.caches import check_cache
     from simulator.backends.vllm_adapters import merges
     from simulator.interp.steering import layers_of, linear_modules, width_of
-    from simulator.models.limits import context_of
+    from simulator.models.limits import context_of, end_tokens
     from simulator.models.pretrained import checked_config
     from simulator.models.skeleton import skeleton_of
 
@@ -148,6 +148,7 @@ def _pretrained(used: Used, *, loads: bool, built: bool) -> Frame | None:
     if skeleton is not None and loads:
         check_cache(skeleton)
     context_of(used.model, used.backend.context)
+    end_tokens(used.model)
     if skeleton is None:
         return None
     weights: Shapes = {name: tuple(p.shape) for name, p in skeleton.named_parameters()}

@@ -108,7 +108,7 @@ MISFIT = {
             configured(model_type="own", auto_map={"AutoConfig": "own.Own"}),
             write("own.py", "raise SystemExit('ran')"),
         ),
-        "is Python in its own folder, which isn't run; .* set trust_remote_code: true",
+        "is Python in the model's own folder, which isn't run; .* set trust_remote_code: true",
     ),
     "no head": (
         weights(lambda tensors: tensors.pop("lm_head.weight")),
@@ -207,3 +207,31 @@ def test_quantised_weights_need_their_library(
 def test_a_hub_id_is_taken_as_it_is() -> None:
     assert check_folder(ModelRef("someone/some-model-7b")) is None
     assert check_folder(ModelRef("gpt2")) is None
+
+
+def test_python_of_a_folder_runs_only_when_asked(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / "modules"))
+    ran = tmp_path / "ran"
+    (folder / "modeling_own.py").write_text(
+        "from pathlib import Path\n"
+        "from transformers import LlamaConfig, LlamaForCausalLM\n"
+        f"Path({str(ran)!r}).touch()\n"
+        "class OwnConfig(LlamaConfig):\n    model_type = 'own'\n"
+        "class Own(LlamaForCausalLM):\n    config_class = OwnConfig\n"
+    )
+    own = {"AutoConfig": "modeling_own.OwnConfig", "AutoModelForCausalLM": "modeling_own.Own"}
+    edit(folder / "config.json", model_type="own", architectures=["Own"], auto_map=own)
+    with pytest.raises(BackendError, match="if you trust its author, set trust_remote_code"):
+        load_causal_lm(ModelRef(str(folder)))
+    assert not ran.exists()
+    loaded = load_causal_lm(ModelRef(str(folder), trust_remote_code=True))
+    assert type(loaded).__name__ == "Own" and ran.exists()
+
+
+def test_python_beside_a_known_architecture_is_left_alone(folder: Path) -> None:
+    (folder / "modeling_own.py").write_text("raise SystemExit('ran')")
+    own = {"AutoConfig": "modeling_own.OwnConfig", "AutoModelForCausalLM": "modeling_own.Own"}
+    edit(folder / "config.json", auto_map=own)
+    assert type(load_causal_lm(ModelRef(str(folder)))).__name__ == "LlamaForCausalLM"
