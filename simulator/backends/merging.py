@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from simulator.core.adapters import ADAPTER_WEIGHTS, Adapter
 from simulator.core.errors import BackendError
-from simulator.models.lora import fitting_pairs
+from simulator.models.lora import served_pairs
 
 
 class Change(NamedTuple):
@@ -33,13 +33,11 @@ def changes_of(adapter: Adapter, weights: Mapping[str, torch.Tensor]) -> dict[st
             model.
     """
     shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
+    pairs = served_pairs(adapter, shapes)
     try:
-        pairs = fitting_pairs(adapter.path, shapes)
         factors = load_file(adapter.path / ADAPTER_WEIGHTS)
-    except (BackendError, OSError, ValueError, SafetensorError) as error:
-        raise BackendError(
-            f"adapter {adapter.name} isn't a plain LoRA adapter of this model: {error}"
-        ) from None
+    except (OSError, ValueError, SafetensorError) as error:
+        raise BackendError(f"adapter {adapter.name} can't be read: {error}") from None
     return {
         name: Change(factors[pair.up], factors[pair.down], pair.scale)
         for name, pair in pairs.items()

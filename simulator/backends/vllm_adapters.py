@@ -10,7 +10,7 @@ from simulator.backends.vllm_worker import Guard, MergingWorker
 from simulator.core.adapters import Adapter
 from simulator.core.errors import BackendError
 from simulator.models.devices import device_of
-from simulator.models.lora import Pair, fitting_pairs, pairs_of
+from simulator.models.lora import Pair, served_pairs
 from simulator.models.reference import ModelRef
 from simulator.models.skeleton import parameter_shapes
 
@@ -103,7 +103,7 @@ class Beside:
             BackendError: the server would serve only a part of it, without a word.
         """
         if adapter is not None and adapter != self._previous:
-            _check_beside(adapter, _pairs(adapter, self._model), self._room)
+            _check_beside(adapter, served_pairs(adapter, parameter_shapes(self._model)), self._room)
             body = {"lora_name": adapter.name, "lora_path": str(adapter.path.resolve())}
             self._post("/v1/load_lora_adapter", body)
         self._previous, self._present = self._present, adapter
@@ -143,7 +143,8 @@ class Merged:
     def load(self, adapter: Adapter | None) -> None:
         """Merge it into the base's weights, in place of the present one."""
         if adapter is not None:
-            _pairs(adapter, self._model)  # refused with a clearer message than the server's
+            # Refused here, with a clearer message than the server's.
+            served_pairs(adapter, parameter_shapes(self._model))
         self.prepare(adapter)
 
     def drop_previous(self) -> None:
@@ -165,21 +166,6 @@ class Merged:
     def answering(self, adapter: Adapter | None) -> Answering:
         """Salt the prefix cache by adapter: cached states are valid for one set of weights."""
         return Answering(BASE, {"cache_salt": adapter.name} if adapter else {})
-
-
-def _pairs(adapter: Adapter, model: ModelRef) -> dict[str, Pair]:
-    """Return an adapter's matrices, which fit the model as far as it is known.
-
-    Raises:
-        BackendError: they don't, or can't be read.
-    """
-    weights = parameter_shapes(model)
-    try:
-        return pairs_of(adapter.path) if weights is None else fitting_pairs(adapter.path, weights)
-    except BackendError as error:
-        raise BackendError(
-            f"adapter {adapter.name} isn't a plain LoRA adapter of this model: {error}"
-        ) from None
 
 
 def _check_beside(adapter: Adapter, pairs: Mapping[str, Pair], room: int) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from simulator.core.adapters import ADAPTER_WEIGHTS
+from simulator.core.adapters import ADAPTER_WEIGHTS, Adapter
 from simulator.core.errors import BackendError
-from simulator.models.lora_settings import LoRASettings, read_lora
+from simulator.models.lora_settings import ADAPTER_CONFIG, LoRASettings, read_lora
 from simulator.models.weights_files import Shape, shapes_in
 
 PREFIX, DOWN, UP = "base_model.model.", ".lora_A.weight", ".lora_B.weight"
@@ -23,6 +23,28 @@ class Pair(NamedTuple):
     scale: float
     rank: int
     shape: tuple[int, int]  # (out, in), of the change
+
+
+def served_pairs(adapter: Adapter, weights: Mapping[str, Shape] | None) -> dict[str, Pair]:
+    """Return the matrices of an adapter that is to be served.
+
+    Args:
+        adapter: the adapter.
+        weights: the shapes of the model's weights, by name; None if they aren't known here.
+
+    Raises:
+        BackendError: names the adapter, and says why it can't be served.
+    """
+    if not (adapter.path / ADAPTER_CONFIG).is_file():
+        raise BackendError(
+            f"adapter {adapter.name} can't be read: there is no {ADAPTER_CONFIG} in {adapter.path}"
+        )
+    try:
+        return pairs_of(adapter.path) if weights is None else fitting_pairs(adapter.path, weights)
+    except BackendError as error:
+        raise BackendError(
+            f"adapter {adapter.name} isn't a plain LoRA adapter of this model: {error}"
+        ) from None
 
 
 def pairs_of(folder: Path) -> dict[str, Pair]:
