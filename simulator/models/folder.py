@@ -43,7 +43,7 @@ def local_folder(model: ModelRef) -> Path | None:
     if path.is_dir():
         return path
     if path.is_file():
-        raise BackendError(_of_file(path))
+        raise BackendError(f"the model '{path}' can't be loaded: {_of_file(path)}")
     if not HUB_ID.fullmatch(model.path) or model.path.startswith("."):
         raise BackendError(
             f"the model '{path}' can't be loaded: there is no such folder; {A_MODEL}"
@@ -73,9 +73,17 @@ def check_folder(model: ModelRef, *, weights: bool = True) -> Path | None:
     folder = local_folder(model)
     if folder is None:
         return None
+    try:
+        _check(folder, model, weights)
+    except BackendError as error:
+        raise BackendError(f"the model '{model}' can't be loaded: {error}") from None
+    return folder
+
+
+def _check(folder: Path, model: ModelRef, weights: bool) -> None:
     _refuse_adapters(folder)
     if not (folder / CONFIG).is_file():
-        raise BackendError(f"{folder}: {_without_config(folder)}; {A_MODEL}")
+        raise BackendError(f"{_without_config(folder)}; {A_MODEL}")
     config = read_object(folder / CONFIG)
     _check_kind(folder, config)
     shapes: Shapes = {}
@@ -83,7 +91,6 @@ def check_folder(model: ModelRef, *, weights: bool = True) -> Path | None:
         _check_format(folder)
         shapes = model_shapes(folder)
     check_tokenizer(model, folder, config, shapes)
-    return folder
 
 
 def quantisation_of(config: Mapping[str, Any]) -> str:
@@ -105,9 +112,9 @@ def check_library(folder: Path) -> None:
     library = LIBRARIES.get(method)
     if library is not None and not _installed(library):
         raise BackendError(
-            f"{folder}: its weights are quantised by {method}, for which "
-            f"'{library.partition('.')[0]}' isn't installed; install it, or name the unquantised "
-            "model"
+            f"the model '{folder}' can't be loaded: its weights are quantised by {method}, for "
+            f"which '{library.partition('.')[0]}' isn't installed; install it, or name the "
+            "unquantised model"
         )
 
 
@@ -116,7 +123,7 @@ def _refuse_adapters(folder: Path) -> None:
         return
     if has_weights(folder):
         raise BackendError(
-            f"{folder}: an adapter lies beside the model, and transformers would load both; move "
+            "an adapter lies beside the model, and transformers would load both; move "
             f"{ADAPTER_CONFIG} and adapter_model.* elsewhere, or merge the adapter into the model"
         )
     base = ""
@@ -124,7 +131,7 @@ def _refuse_adapters(folder: Path) -> None:
         base = str(read_object(folder / ADAPTER_CONFIG).get("base_model_name_or_path") or "")
     of = f" of '{base}'" if base else ""
     raise BackendError(
-        f"{folder}: this is an adapter{of}, not a model; name its base, or merge it by peft's "
+        f"this is an adapter{of}, not a model; name its base, or merge it by peft's "
         "merge_and_unload and save the result with the tokenizer"
     )
 
@@ -138,10 +145,10 @@ def _check_kind(folder: Path, config: Mapping[str, Any]) -> None:
         )
     named = [name for name in config.get("architectures") or () if isinstance(name, str)]
     if named and all(OTHER_HEADS.search(name) for name in named):
-        raise BackendError(f"{folder}: {_not_causal(named[0])}")
+        raise BackendError(_not_causal(named[0]))
     if config.get("is_encoder_decoder"):
         name = named[0] if named else str(config.get("model_type"))
-        raise BackendError(f"{folder}: {_not_causal(name)}")
+        raise BackendError(_not_causal(name))
 
 
 def _not_causal(name: str) -> str:
@@ -166,17 +173,17 @@ def _check_format(folder: Path) -> None:
         return
     if others := sorted(path.name for path in folder.glob("*.safetensors")):
         raise BackendError(
-            f"{folder}: there are weights in {others[0]}, but neither {WEIGHTS} nor {INDEX}; copy "
+            f"there are weights in {others[0]}, but neither {WEIGHTS} nor {INDEX}; copy "
             "the model again"
         )
     if pickles := sorted(path.name for kind in PICKLES for path in folder.glob(kind)):
         raise BackendError(
-            f"{folder}: its weights are pickled ({pickles[0]}), and reading those can run code; if "
+            f"its weights are pickled ({pickles[0]}), and reading those can run code; if "
             "you trust its author, load it in transformers and save it by save_pretrained"
         )
     if any(folder.glob("*.gguf")):
-        raise BackendError(f"{folder}: its weights are GGUF; name a folder with {WEIGHTS}")
-    raise BackendError(f"{folder}: there are no weights in it; {A_MODEL}")
+        raise BackendError(f"its weights are GGUF; name a folder with {WEIGHTS}")
+    raise BackendError(f"there are no weights in it; {A_MODEL}")
 
 
 def _without_config(folder: Path) -> str:
@@ -198,7 +205,7 @@ def _of_file(path: Path) -> str:
     """Return a sentence on a file that was given as a model."""
     suffix = path.suffix.lower()
     if suffix == ".gguf":
-        return f"{path}: GGUF files can't be trained; name a folder with {WEIGHTS} instead"
+        return f"GGUF files can't be trained; name a folder with {WEIGHTS} instead"
     if (path.parent / CONFIG).is_file():
-        return f"{path}: this is one file of a model; name its folder, {path.parent}"
-    return f"{path}: this is a file; {A_MODEL}"
+        return f"this is one file of a model; name its folder, {path.parent}"
+    return f"this is a file; {A_MODEL}"

@@ -141,7 +141,10 @@ def check_vocabulary(model: ModelRef, tokenizer: PreTrainedTokenizerBase, rows: 
     words = {**tokenizer.get_vocab(), **{str(token): n for n, token in added.items()}}
     tokens = (Token(n, text, n in added and added[n].special) for text, n in words.items())
     written = f"{tokenizer.chat_template}{tokenizer.bos_token}{tokenizer.eos_token}"
-    refuse_beyond(f"the model '{model}'", rows, tokens, written)
+    try:
+        refuse_beyond(rows, tokens, written)
+    except BackendError as error:
+        raise BackendError(f"the model '{model}' can't be loaded: {error}") from None
 
 
 def first_line(error: Exception) -> str:

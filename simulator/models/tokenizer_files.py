@@ -44,7 +44,7 @@ def check_tokenizer(
         if model.trust_remote_code and "auto_map" in settings:
             return
         raise BackendError(
-            f"{folder}: there is no tokenizer in it (tokenizer.json or the like); copy the files "
+            "there is no tokenizer in it (tokenizer.json or the like); copy the files "
             "of its base's tokenizer"
         )
     rows = _rows(config, shapes)
@@ -52,17 +52,16 @@ def check_tokenizer(
         return
     _check_ids(folder, config, rows)
     written = "\n".join([*_templates(folder, settings), *map(_text, map(settings.get, ENDS))])
-    refuse_beyond(str(folder), rows, _tokens(folder, settings), written)
+    refuse_beyond(rows, _tokens(folder, settings), written)
 
 
-def refuse_beyond(model: str, rows: int, tokens: Iterable[Token], written: str) -> None:
+def refuse_beyond(rows: int, tokens: Iterable[Token], written: str) -> None:
     """Refuse a tokenizer with tokens beyond the model's embedding, if they can be written.
 
     Some models come with tokens for images that they lack. Special tokens which the chat template
     doesn't write do no harm.
 
     Args:
-        model: names it.
         rows: of the embedding.
         tokens: of the tokenizer.
         written: the chat template, and tokens that are written besides.
@@ -74,7 +73,7 @@ def refuse_beyond(model: str, rows: int, tokens: Iterable[Token], written: str) 
     harmful = [token for token in beyond if not token.special or token.text in written]
     if harmful:
         raise BackendError(
-            f"{model}: its tokenizer writes {harmful[0].text!r} as token {harmful[0].id}, but its "
+            f"its tokenizer writes {harmful[0].text!r} as token {harmful[0].id}, but its "
             f"embedding has room for {rows:,} tokens; load the model, call resize_token_embeddings"
             "(len(tokenizer)), train the new rows, and save it again"
         )
@@ -120,9 +119,7 @@ def _tokens(folder: Path, settings: Mapping[str, Any]) -> Iterator[Token]:
             if number not in added:
                 yield Token(number, text, special=False)
     except (AttributeError, KeyError, TypeError, ValueError):
-        raise BackendError(
-            f"{folder}: its tokenizer's files are damaged; copy them again"
-        ) from None
+        raise BackendError("its tokenizer's files are damaged; copy them again") from None
 
 
 def _templates(folder: Path, settings: Mapping[str, Any]) -> Iterator[str]:

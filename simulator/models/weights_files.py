@@ -30,7 +30,7 @@ def model_shapes(folder: Path) -> Shapes:
     if missing := [name for name in files if not (folder / name).is_file()]:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise BackendError(
-            f"{folder}: {missing[0]}{more} of the {len(files)} files in {INDEX} are missing; "
+            f"{missing[0]}{more} of the {len(files)} files in {INDEX} are missing; "
             "copy the model again"
         )
     found = {file: shapes_in(folder / file) for file in files}
