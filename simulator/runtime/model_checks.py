@@ -111,8 +111,9 @@ def _check_merging(folder: Path, used: Used) -> None:
     beside = isinstance(used.backend, VLLMConfig) and used.backend.adapters != "merged"
     if method and not beside and any(isinstance(u.adapter, LoRAConfig) for u in used.learns):
         raise BackendError(
-            f"the model '{folder}' can't learn: its weights are quantised by {method}, so adapters can't be merged into "
-            "them; set backend: {kind: vllm, adapters: beside}, or name the unquantised model"
+            f"the model '{folder}' can't learn: its weights are quantised by {method}, so adapters "
+            "can't be merged into them; set backend: {kind: vllm, adapters: beside}, or "
+            "name the unquantised model"
         )
 
 
