@@ -11,9 +11,9 @@ from pathlib import Path
 
 from simulator.core.files import explained
 from simulator.runtime.roles import JUDGEMENTS
-from simulator.store.run import MANIFEST, SCENARIO, Run
+from simulator.store.run import LEFT_OUT, MANIFEST, SCENARIO, Run
 
-DESCRIPTION = frozenset((MANIFEST, SCENARIO, ".lock"))
+DESCRIPTION = frozenset((MANIFEST, SCENARIO, f"{LEFT_OUT}.jsonl", ".lock"))
 
 
 def is_unstarted(path: Path) -> bool:
