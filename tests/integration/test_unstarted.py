@@ -67,6 +67,7 @@ def test_ctrl_c_later_keeps_what_is_done(path: Path) -> None:
 def test_a_killed_start_is_replaced(path: Path) -> None:
     made(path)
     (path / "server.log").write_text("killed")
+    (path / "left_out_rows.jsonl").write_text("{}")
     other = scenario("seed=7")
     assert start(other, path, Silent()).scenario["seed"] == 7
 
