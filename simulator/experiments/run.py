@@ -19,6 +19,7 @@ from simulator.experiments.unstarted import (
 from simulator.loop import simulate
 from simulator.models.resolve import weights_sha256
 from simulator.runtime.budget import note_cap
+from simulator.runtime.chat_templates import chat_templates
 from simulator.runtime.model_checks import check_models
 from simulator.runtime.observers import Observer
 from simulator.runtime.preflight import check_chats
@@ -37,7 +38,7 @@ def free_path(parent: Path, name: str) -> Path:
 
 
 def manifest_of(scenario: Scenario) -> dict[str, Any]:
-    """Return the facts needed to repeat a run: versions, seed, threads, hashes of files."""
+    """Return the facts needed to repeat a run: versions, seed, hashes of files, chat templates."""
     return {
         "format": FORMAT,
         "undertow": __version__,
@@ -50,6 +51,7 @@ def manifest_of(scenario: Scenario) -> dict[str, Any]:
         "model": scenario.model,
         "model_sha256": weights_sha256(scenario.model),
         "data_sha256": data_sha256(scenario),
+        "chat_templates": chat_templates(scenario),
         "biased_share": scenario.biased_share,
         "threads": getattr(scenario.backend, "threads", None),
         "backend": scenario.backend.kind,
