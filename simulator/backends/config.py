@@ -4,7 +4,7 @@ import importlib.util
 import re
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, JsonValue, field_validator, model_validator
 
 from simulator.core.config import Config, Count, Number
 
@@ -110,10 +110,20 @@ class VLLMConfig(Config):
         return self
 
 
-class OpenAIConfig(Config):
-    """Any endpoint with OpenAI's chat API: for users, raters and judges, not for the assistant.
+TokenLimit = Literal["max_tokens", "max_completion_tokens"]
 
-    Costs are prices times the tokens that the endpoint reports.
+
+# What a request says itself, so that a scenario can't say it beside it.
+OWN_PARAMETERS = frozenset(
+    ("model", "messages", "stream", "n", "max_tokens", "max_completion_tokens", "temperature",
+     "seed", "logprobs", "top_logprobs")
+)  # fmt: skip
+
+
+class OpenAIConfig(Config):
+    """Any endpoint with OpenAI's chat API: for users, raters, judges, an assistant without updates.
+
+    Costs are prices times the tokens that the endpoint reports, or an estimate of them.
     """
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset(("top_tokens",))
@@ -125,11 +135,31 @@ class OpenAIConfig(Config):
     logprobs: bool = Field(
         True, description="Whether it returns the likeliest tokens; else replies are read as text."
     )
+    top_logprobs: Count = Field(20, ge=1, description="Likeliest tokens asked for at most.")
+    token_limit: TokenLimit = Field(
+        "max_tokens", description="The name by which it knows the limit of a reply."
+    )
+    thought_tokens: Count = Field(
+        0, ge=0, description="Tokens added to each limit, for models that think before they reply."
+    )
+    omit: tuple[Literal["seed", "temperature"], ...] = Field(
+        (), description="Parameters that it refuses, so they are left out."
+    )
+    extra_body: dict[str, JsonValue] = Field(
+        {}, description="Further parameters of each request, such as reasoning_effort."
+    )
     input_price: Number = Field(0.0, ge=0, description="Price per million tokens of prompts.")
     output_price: Number = Field(0.0, ge=0, description="Price per million tokens of replies.")
     concurrency: Count = Field(32, ge=1, description="Largest number of concurrent requests.")
     deadline: Number = Field(300.0, gt=0, description="Seconds for one request, queueing included.")
     retries: Count = Field(6, ge=0, description="Retries after lost connections, 429 and 5xx.")
+
+    @field_validator("extra_body")
+    @classmethod
+    def _says_nothing_twice(cls, given: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        if taken := sorted(OWN_PARAMETERS & given.keys()):
+            raise ValueError(f"invalid key {taken[0]}; each request says this itself")
+        return given
 
 
 class AutoConfig(Config):

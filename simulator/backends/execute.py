@@ -64,7 +64,7 @@ def _answer(backend: Backend, questions: Sequence[Question]) -> list[Answer]:
 
 
 def read_numbers(backend: Backend, requests: Sequence[NumberRequest]) -> list[Numbers]:
-    """Read numbers off the likeliest tokens, or off a greedy reply where those don't suffice."""
+    """Read numbers off the likeliest tokens, or off a greedy reply where there are too few."""
     found: dict[int, Numbers] = {}
     if "top_tokens" in backend.capabilities:
         whole = "prefill" in backend.capabilities
@@ -72,7 +72,8 @@ def read_numbers(backend: Backend, requests: Sequence[NumberRequest]) -> list[Nu
         tops = iter(backend.top_tokens([part for group in parts for part in group]))
         for n, (request, group) in enumerate(zip(requests, parts, strict=True)):
             after = {part.prompt.prefill: next(tops) for part in group}
-            if whole or expected_score.first_token_suffices(request, after[""]):
+            enough = whole or expected_score.first_token_suffices(request, after[""])
+            if after[""] and enough:
                 found[n] = expected_score.from_top_tokens(request, after)
     left = [n for n in range(len(requests)) if n not in found]
     replies = backend.generate([expected_score.as_text(requests[n]) for n in left]) if left else []

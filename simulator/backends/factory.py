@@ -6,13 +6,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simulator.backends.base import Backend
-from simulator.backends.config import AnyBackend, AutoConfig, OpenAIConfig, VLLMConfig
+from simulator.backends.config import (
+    AnyBackend,
+    AutoConfig,
+    OpenAIConfig,
+    TransformersConfig,
+    VLLMConfig,
+)
 from simulator.core.errors import BackendError
 from simulator.core.garbage_collection import keep_loaded
 from simulator.models.folder import check_folder
 from simulator.models.reference import ModelRef
 
 if TYPE_CHECKING:
+    from simulator.backends.ledger import Ledger
     from simulator.core.timing import Stopwatch
 
 
@@ -29,6 +36,7 @@ def open_backend(
     *,
     log: Path = Path("server.log"),
     on_wait: Callable[[float], None] = lambda seconds: None,
+    ledger: "Ledger | None" = None,
 ) -> Backend:
     """Start the engine that a scenario names.
 
@@ -38,12 +46,18 @@ def open_backend(
         stopwatch: gets the time spent inside the model.
         log: the log file of a server that we start.
         on_wait: is called with the seconds that we have waited for it.
+        ledger: keeps the answers of an endpoint.
 
     Raises:
         BackendError: the model can't be loaded, or the engine isn't installed.
     """
     try:
-        backend = _started(config, model, stopwatch, log, on_wait)
+        if isinstance(config, OpenAIConfig):
+            from simulator.backends.openai import OpenAIBackend
+
+            backend: Backend = OpenAIBackend(config, model.path, stopwatch, ledger)
+        else:
+            backend = _started(config, model, stopwatch, log, on_wait)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise BackendError(f"the model '{model}' can't be loaded: {reason}") from error
@@ -52,7 +66,7 @@ def open_backend(
 
 
 def _started(
-    config: AnyBackend,
+    config: TransformersConfig | VLLMConfig | AutoConfig,
     model: ModelRef,
     stopwatch: "Stopwatch",
     log: Path,
@@ -61,10 +75,6 @@ def _started(
     """Return the engine; its module is imported only here."""
     if isinstance(config, AutoConfig):
         config = config.chosen
-    if isinstance(config, OpenAIConfig):
-        from simulator.backends.openai import OpenAIBackend
-
-        return OpenAIBackend(config, model.path, stopwatch)
     check_folder(model, weights=not getattr(config, "url", ""))
     if isinstance(config, VLLMConfig):
         if not config.url and not importlib.util.find_spec("vllm"):

@@ -1,21 +1,26 @@
-"""Any endpoint with OpenAI's chat API: for users, raters and judges.
+"""Any endpoint with OpenAI's chat API: for users, raters, judges, assistants without updates.
 
 It serves no adapters, and its tokenizer is unknown here. So a chat that is too long is found when
 the endpoint says so, and a reply that doesn't fit may be cut short.
 """
 
+import hashlib
+import json
 import os
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, NoReturn
 
 from simulator.backends.base import ClosedEngine
+from simulator.backends.chat_answers import ChatAnswer, read_answer
+from simulator.backends.chat_options import ChatOptions, remedy
 from simulator.backends.config import OpenAIConfig
-from simulator.backends.http_client import Endpoint, TooLong
+from simulator.backends.http_client import Endpoint, Refused
+from simulator.backends.ledger import Ledger, NoLedger, Spent
 from simulator.core.adapters import Adapter
-from simulator.core.errors import BackendError
+from simulator.core.errors import BackendError, EndpointWarning
 from simulator.core.requests import (
-    Completion,
     ContinuationRequest,
     Generation,
     GenerationRequest,
@@ -25,29 +30,41 @@ from simulator.core.requests import (
     TopTokens,
     TopTokensRequest,
 )
-from simulator.core.rng import Key, seed31
+from simulator.core.rng import seed31
 from simulator.core.timing import Stopwatch
+from simulator.core.unicode import BYTES_PER_TOKEN
 from simulator.models.chat_template import without_oldest
-from simulator.models.thoughts import split_thought
 
 
 class Asked(NamedTuple):
-    """A chat that was answered, the number of messages dropped from it, and the answer."""
+    """A chat with the limit of its reply, and how the reply is drawn."""
 
     prompt: Prompt
-    dropped: int
-    answer: Any
+    limit: int  # tokens
+    temperature: float
+    seed: int | None = None
+    top: int | None = None  # how many likeliest tokens are wanted
+    dropped: int = 0  # number of oldest messages dropped
 
 
 class OpenAIBackend(ClosedEngine):
     """One model of an endpoint."""
 
-    def __init__(self, config: OpenAIConfig, model: str, stopwatch: Stopwatch) -> None:
+    def __init__(
+        self,
+        config: OpenAIConfig,
+        model: str,
+        stopwatch: Stopwatch,
+        ledger: Ledger | None = None,
+    ) -> None:
         key = os.environ.get(config.key_variable, "")
         self.capabilities = config.capabilities
         if not config.logprobs:
             self.capabilities -= {"top_tokens"}
         self._config, self._model, self._stopwatch = config, model, stopwatch
+        self._ledger = ledger or NoLedger()
+        self._options, self._read_top = ChatOptions(config), False
+        self._warned: set[str] = set()
         self._endpoint = Endpoint(
             config.url,
             key or "none",
@@ -58,31 +75,42 @@ class OpenAIBackend(ClosedEngine):
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
         """Sample each continuation by its own request; not all endpoints support `n`."""
-        samples = [(request, key) for request in requests for key in request.keys]
-        prompts = [request.prompt for request, _ in samples]
-        found = iter(self._ask(prompts, [self._sampling(*sample) for sample in samples]))
-        return [self._generation([next(found) for _ in request.keys]) for request in requests]
+        asked = [
+            Asked(r.prompt, r.max_new_tokens, r.temperature, seed31(*key))
+            for r in requests
+            for key in r.keys
+        ]
+        answers = iter(self._ask(asked))
+        return [self._generation(r, [next(answers) for _ in r.keys]) for r in requests]
 
-    def _sampling(self, request: GenerationRequest, key: Key) -> dict[str, Any]:
-        return {
-            "max_tokens": request.max_new_tokens,
-            "temperature": request.temperature,
-            "seed": seed31(*key),
-        }
-
-    def _generation(self, asked: Sequence[Asked]) -> Generation:
-        shown = asked[0].prompt.shown
-        dropped = max(one.dropped for one in asked)
-        return Generation(shown, tuple(_completion(one.answer) for one in asked), dropped)
+    def _generation(self, request: GenerationRequest, answers: Sequence[ChatAnswer]) -> Generation:
+        completions = tuple(answer.completion for answer in answers)
+        self._stopwatch.tokens += sum(completion.tokens for completion in completions)
+        if any(c.stop == "length" and not c.text for c in completions):
+            self._warn(
+                "some replies are empty, as the limit was spent before they began; if the model "
+                "thinks first, set backend.thought_tokens, e.g. to 2000"
+            )
+        dropped = max(answer.dropped for answer in answers)
+        return Generation(request.prompt.shown, completions, dropped)
 
     def top_tokens(self, requests: Sequence[TopTokensRequest]) -> list[TopTokens]:
-        """Read the likeliest first tokens of each reply."""
-        options = [
-            {"max_tokens": 1, "temperature": 0.0, "logprobs": True, "top_logprobs": request.count}
-            for request in requests
-        ]
-        found = self._ask([request.prompt for request in requests], options)
-        return [_top(one.answer, self._config.url) for one in found]
+        """Read the likeliest first tokens of each reply; none where the endpoint gives none.
+
+        An endpoint that has given none at all isn't asked for them again.
+        """
+        found = self._ask([Asked(r.prompt, 1, 0.0, top=r.count) for r in requests])
+        tops = [answer.top for answer in found]
+        self._read_top = self._read_top or any(tops)
+        if not all(tops):
+            self._warn(
+                f"{tops.count({}):,} of {len(tops):,} answers have no log-probabilities that can "
+                "be used, so numbers are read from the texts of replies; to ask for texts at once, "
+                "set backend.logprobs: false"
+            )
+        if tops and not self._read_top:
+            self.capabilities -= {"top_tokens"}
+        return tops
 
     def next_token_logprobs(self, requests: Sequence[NextTokenRequest]) -> list[Logprobs]:
         """Refuse: endpoints return only the likeliest tokens."""
@@ -95,47 +123,85 @@ class OpenAIBackend(ClosedEngine):
     def _refuse(self, what: str) -> NoReturn:
         raise BackendError(f"{self._config.url}: an endpoint doesn't support {what}")
 
-    def _ask(self, prompts: Sequence[Prompt], options: Sequence[dict[str, Any]]) -> list[Asked]:
-        """Ask all; a chat that is too long is sent again without its oldest messages."""
-        left = {n: Asked(prompt, 0, None) for n, prompt in enumerate(prompts)}
-        done: dict[int, Asked] = {}
+    def _ask(self, asked: Sequence[Asked]) -> list[ChatAnswer]:
+        """Ask all, except what the ledger knows; ask differently what the endpoint refuses so."""
+        keys = [self._key(one) for one in asked]
+        recalled = {n: self._ledger.recall(key) for n, key in enumerate(keys)}
+        done = {n: _from_json(answer) for n, answer in recalled.items() if answer is not None}
+        left = {n: one for n, one in enumerate(asked) if n not in done}
         while left:
-            bodies = [self._body(one.prompt) | options[n] for n, one in left.items()]
+            places = list(left)
+            bodies = [self._body(left[n]) for n in places]
+
+            def heard(i: int, body: Mapping[str, Any]) -> None:
+                n = places[i]  # noqa: B023 - called before the loop goes on
+                done[n] = self._read(left[n], body)  # noqa: B023
+                self._enter(keys[n], done[n])
+
             with self._stopwatch.timing("model"):
-                answers = self._endpoint.chat(bodies)
-            again: dict[int, Asked] = {}
-            for (n, one), answer in zip(left.items(), answers, strict=True):
-                if isinstance(answer, TooLong):
-                    again[n] = self._shorter(one)
-                elif isinstance(answer, BackendError):
-                    raise answer
-                else:
-                    self._count(answer)
-                    done[n] = one._replace(answer=answer)
-            left = again
-        return [done[n] for n in range(len(prompts))]
+                answers = self._endpoint.chat(bodies, heard)
+            refused = zip(places, bodies, answers, strict=True)
+            left = {
+                n: self._otherwise(left[n], body, answer)
+                for n, body, answer in refused
+                if isinstance(answer, Refused)
+            }
+        return [done[n] for n in range(len(asked))]
 
-    def _body(self, prompt: Prompt) -> dict[str, Any]:
-        if not prompt.messages or prompt.prefill:
+    def _key(self, asked: Asked) -> str:
+        """Return the hash of a request as it is meant, however it is then worded."""
+        content = json.dumps([self._config.url, self._model, asked])
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    def _body(self, asked: Asked) -> dict[str, Any]:
+        if not asked.prompt.messages or asked.prompt.prefill:
             self._refuse("prefills")
-        messages = [message._asdict() for message in prompt.messages]
-        return {"model": self._model, "messages": messages}
+        messages = [message._asdict() for message in asked.prompt.messages]
+        options = self._options.of(asked.limit, asked.temperature, asked.seed, asked.top)
+        return {"model": self._model, "messages": messages, **options}
 
-    def _shorter(self, asked: Asked) -> Asked:
+    def _otherwise(self, asked: Asked, body: Mapping[str, Any], refused: Refused) -> Asked:
+        """Return how to ask again: with other parameters, or without the oldest messages.
+
+        Raises:
+            BackendError: nothing is left to try.
+        """
+        changed = self._options.adapt(refused.refusal, body)
+        if changed:
+            self._warn(f"'{self._model}' refuses a parameter, so the run {changed} "
+                       f"(it said: {refused.refusal.words})")  # fmt: skip
+        if changed is not None:
+            return asked
+        if not refused.refusal.too_long:
+            raise BackendError(f"{refused}{remedy(refused.refusal)}")
         for dropped, prompt in without_oldest(asked.prompt):
-            return Asked(prompt, asked.dropped + dropped, None)
+            return asked._replace(prompt=prompt, dropped=asked.dropped + dropped)
         raise BackendError(
-            f"{self._config.url}: a prompt is too long for the model's context; shorten it"
+            f"{self._config.url}: a prompt is too long for the model's context; shorten it "
+            f"(the server said: {refused.refusal.words})"
         )
 
-    def _count(self, answer: Any) -> None:
-        if answer.usage is None:
-            return
-        usage, config = self._stopwatch.usage, self._config
-        read, written = answer.usage.prompt_tokens, answer.usage.completion_tokens
-        usage.read += read
-        usage.written += written
-        usage.cost += (read * config.input_price + written * config.output_price) / 1e6
+    def _read(self, asked: Asked, body: Mapping[str, Any]) -> ChatAnswer:
+        limit = asked.limit + self._config.thought_tokens
+        return read_answer(body, asked.prompt.messages, limit)._replace(dropped=asked.dropped)
+
+    def _enter(self, key: str, answer: ChatAnswer) -> None:
+        """Keep an answer, with its cost."""
+        config, spent = self._config, answer.spent
+        cost = (spent.read * config.input_price + spent.written * config.output_price) / 1e6
+        if spent.estimated and cost:
+            self._warn(
+                f"'{self._model}' doesn't report the tokens of its answers, so costs are "
+                f"estimated: a token for {BYTES_PER_TOKEN} bytes of text"
+            )
+        self._ledger.enter(key, answer._asdict(), spent, cost)
+
+    def _warn(self, sentence: str) -> None:
+        """Say something once."""
+        kind = sentence.lstrip("0123456789, of")[:40]
+        if kind not in self._warned:
+            self._warned.add(kind)
+            warnings.warn(f"{self._config.url}: {sentence}", EndpointWarning, stacklevel=2)
 
     @contextmanager
     def without_adapter(self) -> Iterator[None]:
@@ -155,19 +221,5 @@ class OpenAIBackend(ClosedEngine):
         self._endpoint.close()
 
 
-def _completion(answer: Any) -> Completion:
-    choice = answer.choices[0]
-    thought, reply = split_thought(choice.message.content or "")
-    for name in ("reasoning", "reasoning_content"):  # where a server separates thoughts itself
-        thought = getattr(choice.message, name, None) or thought
-    stop = "end" if choice.finish_reason == "stop" else "length"
-    return Completion(reply, answer.usage.completion_tokens if answer.usage else 0, stop, thought)
-
-
-def _top(answer: Any, url: str) -> TopTokens:
-    found = answer.choices[0].logprobs
-    if found is None or not found.content:
-        raise BackendError(
-            f"{url}: the endpoint returns no log-probabilities; set backend.logprobs: false"
-        )
-    return {top.token: top.logprob for top in reversed(found.content[0].top_logprobs)}
+def _from_json(values: Mapping[str, Any]) -> ChatAnswer:
+    return ChatAnswer(**{**values, "spent": Spent(*values["spent"])})

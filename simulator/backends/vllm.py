@@ -10,7 +10,7 @@ from typing import Any
 
 from simulator.backends.base import ClosedEngine
 from simulator.backends.config import SERVERS_SHARE, VLLMConfig
-from simulator.backends.http_client import Endpoint, TooLong
+from simulator.backends.http_client import Endpoint, Refused
 from simulator.backends.server_process import Server
 from simulator.backends.vllm_adapters import BASE, adapters_of
 from simulator.backends.vllm_worker import KEY
@@ -270,7 +270,7 @@ class VLLMBackend(ClosedEngine):
 
     def _await_exit(self, failure: Exception) -> None:
         """Wait for our failed server to exit; raise the failure if the server isn't ours."""
-        if isinstance(failure, TooLong):
+        if isinstance(failure, Refused):
             raise BackendError(
                 f"{self._endpoint.url}: the server's context is shorter than the model's; "
                 "set backend.context to the server's"

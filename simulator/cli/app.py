@@ -11,7 +11,7 @@ from simulator import __version__
 from simulator.cli.chat import chat
 from simulator.cli.evaluate import evaluate
 from simulator.cli.judge_check import judge_check
-from simulator.cli.options import show_renamed_plainly
+from simulator.cli.options import show_ours_plainly
 from simulator.cli.organism import organism
 from simulator.cli.probe import probe
 from simulator.cli.report import report, show
@@ -64,4 +64,4 @@ def main(
     ] = False,
 ) -> None:
     """Apply the options of every command."""
-    show_renamed_plainly()
+    show_ours_plainly()

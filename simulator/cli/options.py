@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from simulator.core.errors import RenamedWarning
+from simulator.core.errors import EndpointWarning, RenamedWarning
 
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
 RunOrMany = Annotated[
@@ -57,16 +57,16 @@ def say(what: object) -> None:
     print_inert(what)
 
 
-def show_renamed_plainly() -> None:
-    """Show each warning of a former name once, as one line; other warnings stay as they are."""
+def show_ours_plainly() -> None:
+    """Show each warning of ours once, as one line; other warnings stay as they are."""
     shown: set[str] = set()
     otherwise = warnings.showwarning
 
     def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-        if not issubclass(category, RenamedWarning):
+        if not issubclass(category, (EndpointWarning, RenamedWarning)):
             otherwise(message, category, *place, **more)
         elif str(message) not in shown:
             shown.add(str(message))
-            notify(f"warning: {message}")
+            notify("".join(c if c.isprintable() else " " for c in f"warning: {message}"))
 
     warnings.showwarning = show

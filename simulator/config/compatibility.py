@@ -84,6 +84,11 @@ def _of_phases(scenario: "Scenario") -> Iterator[tuple[YamlPath, str]]:
     forms = []
     for index, phase in enumerate(scenario.phases):
         match = getattr(phase, "match_lengths", None)
+        if match and scenario.backend.kind == "openai":
+            yield (
+                ("phases", index, "match_lengths"),
+                "counts tokens by the assistant's tokenizer, which an endpoint doesn't give",
+            )
         if match and matched_phase(scenario.phases, index) is None:
             yield (
                 ("phases", index, "match_lengths", "phase"),
@@ -113,7 +118,11 @@ def _of_learner(
 ) -> Iterator[tuple[YamlPath, str]]:
     backend = scenario.backend
     if "adapters" not in backend.capabilities:
-        yield ("backend",), f"'{backend.kind}' can't serve the adapters that updates make"
+        yield (
+            ("backend",),
+            f"'{backend.kind}' can't serve the adapters that updates make; set backend: "
+            "{kind: transformers}, or learner: {kind: none}",
+        )
     room = getattr(backend, "adapter_rank", None)
     if isinstance(learner.adapter, LoRAConfig) and room and learner.adapter.rank > room:
         yield (

@@ -17,8 +17,9 @@ def with_memory_shares(scenario: "Scenario") -> "Scenario":
         ScenarioError: nothing is left.
     """
     # Unused roles have no server, and roles with equal settings share one.
-    asked = {config for role, config in scenario.roles.items() if role in scenario.asked_roles}
-    backends = [scenario.backend, *(config.backend for config in asked)]
+    asked = [config for role, config in scenario.roles.items() if role in scenario.asked_roles]
+    unlike = {config.model_dump_json(): config.backend for config in asked}
+    backends = [scenario.backend, *unlike.values()]
     own = [backend.memory_share for backend in backends if _is_started(backend)]
     if None not in own:
         return scenario

@@ -64,6 +64,10 @@ class Diverged(LearnerError):
     """An update's loss or parameters are no longer finite, or its replies can't be read."""
 
 
+class EndpointWarning(UserWarning):
+    """An endpoint doesn't do what is asked of it, and the run goes on otherwise."""
+
+
 class RenamedWarning(FutureWarning):
     """A file uses a former name, which still works."""
 

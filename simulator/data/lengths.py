@@ -9,7 +9,9 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
+from simulator.backends.config import AnyBackend, OpenAIConfig
 from simulator.core.examples import Example
+from simulator.core.unicode import estimated_tokens
 from simulator.models.reference import ModelRef
 
 Tokens: TypeAlias = Callable[[Sequence[Example]], np.ndarray]  # of replies, (examples,), int
@@ -26,10 +28,22 @@ class Lengths(NamedTuple):
     high: float  # the ninetieth
 
 
+def tokens_of(backend: AnyBackend, model: ModelRef) -> Tokens:
+    """Return a function that counts the tokens of replies as the assistant's model does.
+
+    An endpoint's tokenizer is unknown, and nobody is asked for it: then they are estimated.
+    """
+    if isinstance(backend, OpenAIConfig):
+        return lambda examples: np.array([estimated_tokens(e.reply) for e in examples], int)
+    return tokens_by(model)
+
+
 def tokens_by(model: ModelRef) -> Tokens:
     """Return a function that counts the tokens of replies by a model's tokenizer."""
 
     def tokens(examples: Sequence[Example]) -> np.ndarray:
+        if not examples:  # so a tokenizer that isn't needed isn't looked for
+            return np.zeros(0, int)
         # transformers takes seconds to load, and few scenarios need the counts
         from simulator.models.chat_template import encoder_of
 

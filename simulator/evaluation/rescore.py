@@ -64,12 +64,12 @@ def _scores(run: Run, scenario: Scenario, folder: Path) -> "list[tuple[int, pd.D
     context = context_of(scenario)
     probes = scenario.measure.probes
     results, stopwatch = [], Stopwatch()
-    costs = CostTracker(run.path, scenario.cost_cap, stopwatch.usage)
+    costs = CostTracker(run.path, scenario.cost_cap, folder)
     with contextlib.ExitStack() as stack:
-        backend = open_backend(scenario.backend, model, stopwatch, log=log)
+        backend = open_backend(scenario.backend, model, stopwatch, log=log, ledger=costs)
         stack.enter_context(contextlib.closing(backend))
         roles = stack.enter_context(
-            contextlib.closing(open_roles(scenario, run, backend, stopwatch))
+            contextlib.closing(open_roles(scenario, run, backend, stopwatch, costs))
         )
         for number in range(run.rounds_done):
             scores = run.extra_table(folder, number)

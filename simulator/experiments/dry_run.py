@@ -10,14 +10,14 @@ from typing import NamedTuple
 from rich.table import Table
 
 from simulator.backends.base import Backend
-from simulator.backends.config import TransformersConfig
+from simulator.backends.config import OpenAIConfig, TransformersConfig
 from simulator.backends.factory import open_backend
 from simulator.config.phases import FinetunePhase
 from simulator.config.scenario import Scenario
 from simulator.core.errors import BackendError
 from simulator.core.requests import GenerationRequest
 from simulator.core.timing import Stopwatch
-from simulator.data.lengths import tokens_by
+from simulator.data.lengths import tokens_of
 from simulator.experiments.upper_bounds import bounds, conversations_per_round, cost
 from simulator.learners.config import UpdateConfig
 from simulator.models.memory import GIB, model_size
@@ -80,6 +80,9 @@ def _counted(scenario: Scenario) -> Table:
 def _amounts(scenario: Scenario) -> Iterator[tuple[str, str]]:
     """Yield the parts of the assistant's memory."""
     backend = scenario.backend
+    if isinstance(backend, OpenAIConfig):
+        yield "memory", "none here: it is at an endpoint"
+        return
     device = getattr(backend, "device", "auto")
     try:
         size = model_size(scenario.assistant_ref, getattr(backend, "dtype", "auto"), device)
@@ -166,7 +169,7 @@ def _trial(
 def _lessons(scenario: Scenario, trial: Trial) -> list[float]:
     """Return the number of replies of each update, over all of its epochs."""
     a_talk = trial.replies / trial.conversations / scenario.conversations.candidates
-    world, tokens = world_of(scenario.model), tokens_by(scenario.assistant_ref)
+    world, tokens = world_of(scenario.model), tokens_of(scenario.backend, scenario.assistant_ref)
     check = check_of(scenario)
     found = []
     for place in scenario.places:

@@ -55,9 +55,10 @@ def cost(scenario: Scenario, found: list[Bound]) -> float:
     total = 0.0
     for bound in found:
         config = scenario.roles.get(bound.role)
-        if config is not None and isinstance(config.backend, OpenAIConfig):
-            total += bound.tokens_read * config.backend.input_price / 1e6
-            total += bound.tokens_written * config.backend.output_price / 1e6
+        backend = config.backend if config else scenario.backend  # the assistant's plays the rest
+        if isinstance(backend, OpenAIConfig):
+            total += bound.tokens_read * backend.input_price / 1e6
+            total += bound.tokens_written * backend.output_price / 1e6
     return total
 
 

@@ -9,7 +9,7 @@ from simulator.core.errors import ScenarioError
 from simulator.core.examples import Example
 from simulator.core.rng import stream
 from simulator.data.contrasts import contrasts_of
-from simulator.data.lengths import Tokens, tokens_by
+from simulator.data.lengths import Tokens, tokens_of
 from simulator.data.mixture import by_turn, flat, mixed
 from simulator.data.model_checks import Check
 from simulator.learners.config import AnyLearner
@@ -31,7 +31,10 @@ def check_chats(scenario: Scenario, *, local: bool = False) -> Findings:
         ScenarioError: some can't be read or used; lists all mistakes, with their place in the
             scenario.
     """
-    world, tokens = world_or_none(scenario.model), tokens_by(scenario.assistant_ref)
+    world, tokens = (
+        world_or_none(scenario.model),
+        tokens_of(scenario.backend, scenario.assistant_ref),
+    )
     check = check_of(scenario, local=local)
     findings = found_in_rows(scenario, world, check, triggers=not local)
     mistakes = [mistake for found in findings.mistakes.values() for mistake in found]

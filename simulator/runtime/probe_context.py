@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from simulator.config.phases import FinetunePhase
 from simulator.core.examples import Example
 from simulator.data.contrasts import contrasts_of
-from simulator.data.lengths import tokens_by
+from simulator.data.lengths import tokens_of
 from simulator.data.rows import read_rows
 from simulator.models.resolve import world_or_none
 from simulator.probes.base import Context, Encounter
@@ -39,7 +39,7 @@ def _lessons(scenario: "Scenario", world: World | None) -> dict[str, list[Exampl
     """Return the rows of the fine-tuning phases that probes use."""
     probes = scenario.measure.probes.values()
     names = {name for probe in probes for name in probe.phases.values()}
-    tokens, check = tokens_by(scenario.assistant_ref), check_of(scenario)
+    tokens, check = tokens_of(scenario.backend, scenario.assistant_ref), check_of(scenario)
     return {
         phase.name: finetune_rows(scenario.phases, index, world, scenario.seed, tokens, check)
         for index, phase in enumerate(scenario.phases)

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 
 from simulator.backends.base import Backend
 from simulator.backends.factory import open_backend
+from simulator.backends.ledger import Ledger
 from simulator.core.timing import Stopwatch
 from simulator.simulation.answer_cache import AnswerCache
-from simulator.simulation.config import ASSISTANT, RoleConfig
+from simulator.simulation.config import ASSISTANT
 from simulator.simulation.roles import RoleClient, Roles, assistant_client
 from simulator.store.run import Run
 
@@ -21,16 +22,23 @@ JUDGEMENTS = "judgements.sqlite"  # in the run directory
 CACHED = ("monitor", "judge")  # roles whose answers can be cached
 
 
-def open_roles(scenario: "Scenario", run: Run, assistant: Backend, stopwatch: Stopwatch) -> Roles:
+def open_roles(
+    scenario: "Scenario",
+    run: Run,
+    assistant: Backend,
+    stopwatch: Stopwatch,
+    ledger: Ledger | None = None,
+) -> Roles:
     """Open an engine for each model that the scenario's roles need.
 
     Args:
         scenario: names the roles in use and their models.
         run: gets the servers' logs and the judgements.
         assistant: plays the roles without a model of their own, without an adapter.
-        stopwatch: gets the time spent inside the models, and the costs of endpoints.
+        stopwatch: gets the time spent inside the models.
+        ledger: gets the answers of endpoints, and their costs.
     """
-    engines: dict[RoleConfig, Backend] = {}
+    engines: dict[str, Backend] = {}  # by their settings
     clients: dict[str, RoleClient] = {}
     with contextlib.ExitStack() as opened:  # stop running servers if another one fails to start
         for role in sorted(scenario.asked_roles):
@@ -42,12 +50,13 @@ def open_roles(scenario: "Scenario", run: Run, assistant: Backend, stopwatch: St
             if config is None:
                 clients[role] = RoleClient(scenario.model, assistant, bare=True, cache=cache)
                 continue
-            if config not in engines:
+            settings = config.model_dump_json()
+            if settings not in engines:
                 log = run.path / f"server-{role}.log"
                 model = scenario.role_ref(config)
-                engine = open_backend(config.backend, model, stopwatch, log=log)
-                engines[config] = opened.enter_context(contextlib.closing(engine))
+                engine = open_backend(config.backend, model, stopwatch, log=log, ledger=ledger)
+                engines[settings] = opened.enter_context(contextlib.closing(engine))
             name = f"{config.model} on {config.backend.kind}"
-            clients[role] = RoleClient(name, engines[config], bare=False, cache=cache)
+            clients[role] = RoleClient(name, engines[settings], bare=False, cache=cache)
         opened.pop_all()
     return Roles(clients, list(engines.values()))

@@ -14,7 +14,7 @@ from simulator.backends.server_process import end_leftovers
 from simulator.config.scenario import Scenario
 from simulator.core.garbage_collection import free_leftovers
 from simulator.core.timing import Stopwatch
-from simulator.data.lengths import Tokens, tokens_by
+from simulator.data.lengths import Tokens, tokens_of
 from simulator.data.model_checks import Check
 from simulator.learners.base import Learner
 from simulator.learners.config import UpdateConfig
@@ -78,7 +78,7 @@ def open_session(scenario: Scenario, run: Run, observer: Observer) -> Iterator[S
     end_leftovers()
     free_leftovers()
     stopwatch, done = Stopwatch(), run.rounds_done
-    costs = CostTracker(run.path, scenario.cost_cap, stopwatch.usage)
+    costs = CostTracker(run.path, scenario.cost_cap)
     if done <= scenario.last_round:
         costs.check()
     model = scenario.assistant_ref
@@ -91,10 +91,11 @@ def open_session(scenario: Scenario, run: Run, observer: Observer) -> Iterator[S
                 stopwatch,
                 log=run.path / "server.log",
                 on_wait=lambda s: observer.stage(done, f"starting the server, {s:.0f} s"),
+                ledger=costs,
             )
             stack.enter_context(contextlib.closing(backend))
             roles = stack.enter_context(
-                contextlib.closing(open_roles(scenario, run, backend, stopwatch))
+                contextlib.closing(open_roles(scenario, run, backend, stopwatch, costs))
             )
             session = assemble(scenario, run, backend, roles, costs, stopwatch, observer)
         yield session
@@ -113,7 +114,7 @@ def assemble(
     knowledge = context_of(scenario)
     environment = Environment(knowledge.world, scenario.situations)
     learner_of = learners(scenario, stopwatch)
-    tokens, check = tokens_by(scenario.assistant_ref), check_of(scenario)
+    tokens, check = tokens_of(scenario.backend, scenario.assistant_ref), check_of(scenario)
     if done := run.rounds_done:
         backend.load(run.adapter(done - 1))
     return Session(
