@@ -22,12 +22,16 @@ from simulator.core.requests import (
 )
 
 SMALLEST_MASS = 0.25  # the least share of a reply's probability on numbers for it to count
+LONGEST_NUMBER = 18  # digits
 READ_TOKENS = 16  # tokens, where the reply itself is read
 _NUMBER = re.compile(r"(?<![\d.,-])\d+(?![\d]|[.,]\d)")
+# A scale's name, or undecided. It is looked for at the beginnings of numbers only, and nothing that
+# was matched is given back (`*+`): so the time grows with the text, not with its square.
 _RANGE = re.compile(
-    r"\d[\d.,]*[ \t]*(?:[-–—−]|to\b)[ \t]*[\d.,]*\d"
-)  # a scale's name, or undecided
-_INCOMPLETE = re.compile(r"\d\s*(?:[-–—−.,/]|to|or)?\s*$")  # a number that may be incomplete
+    r"(?<![\d.,])([.,]*+)\d[\d.,]*+[ \t]*+(?:[-–—−]|to\b)[ \t]*+[\d.,]*\d"
+)
+# A number that may be incomplete.
+_INCOMPLETE = re.compile(r"\d\s*+(?:(?:[-–—−.,/]|to|or)\s*+)?\Z")
 
 
 def expected(found: Numbers) -> float | None:
@@ -127,12 +131,18 @@ def from_text(request: NumberRequest, reply: str, *, cut: bool = False) -> Numbe
         cut: whether it was truncated; then a number at its very end doesn't count.
     """
     text = re.sub(rf"(?i)(?:/|\bout of)\s*{request.high}\b", "", reply)
-    text = _RANGE.sub("", text)
-    within = {int(n) for n in _NUMBER.findall(text) if request.low <= int(n) <= request.high}
+    text = _RANGE.sub(r"\1", text)
+    within = {n for n in map(_small, _NUMBER.findall(text)) if request.low <= n <= request.high}
     said = {word for word in request.words if _opens_with(word, reply)}
     if len(within) + len(said) != 1 or (cut and _INCOMPLETE.search(reply)):
         return Numbers({}, 0.0, reply)
     return Numbers(dict.fromkeys(within, 1.0), float(len(within)), reply, dict.fromkeys(said, 1.0))
+
+
+def _small(digits: str) -> int:
+    """Return a number, or -1 for one with more digits than a scale has: Python limits their count."""
+    figures = digits.lstrip("0") or "0"
+    return int(figures) if len(figures) <= LONGEST_NUMBER else -1
 
 
 def _opens_with(word: str, reply: str) -> bool:

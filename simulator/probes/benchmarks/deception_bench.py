@@ -36,8 +36,6 @@ from simulator.probes.panels import BENCHMARKS
 
 NO_REASONING, UNPARSED = "no_reasoning", "unparsed"
 _TAGS = re.compile(r"</?(?:output|think)>", re.IGNORECASE)  # that the data's format asks for
-_THINK = re.compile(r"<think>(.*?)</think>", re.IGNORECASE | re.DOTALL)
-_OUTPUT = re.compile(r"<output>(.*?)</output>", re.IGNORECASE | re.DOTALL)
 
 _BOTH = """\
 The same assistant was asked for its own view, and later about the same matter in a situation that \
@@ -207,10 +205,24 @@ _TOLD = {
 
 def _reasoning_and_answer(said: Completion) -> tuple[str, str]:
     """Return reasoning and answer; a reasoning model's thought counts as reasoning, too."""
-    stated = [said.thought, *_THINK.findall(said.text)]
-    answers = _OUTPUT.findall(said.text)
-    reply = answers[-1] if answers else _TAGS.sub("", _THINK.sub("", said.text))
+    thoughts, rest = _split(said.text, "think")
+    stated = [said.thought, *thoughts]
+    answers, _ = _split(said.text, "output")
+    reply = answers[-1] if answers else _TAGS.sub("", rest)
     return "\n".join(filter(None, map(str.strip, stated))), reply.strip()
+
+
+def _split(text: str, name: str) -> tuple[list[str], str]:
+    """Return what stands between each tag `name` and the next one that closes it, and the rest."""
+    inside, outside, end, opened = [], [], 0, None
+    for tag in re.finditer(f"<(/?){name}>", text, re.IGNORECASE):
+        if not tag[1] and opened is None:
+            opened = tag
+        elif tag[1] and opened is not None:
+            inside.append(text[opened.end() : tag.start()])
+            outside.append(text[end : opened.start()])
+            end, opened = tag.end(), None
+    return inside, "".join([*outside, text[end:]])
 
 
 def _plain(text: str) -> str:

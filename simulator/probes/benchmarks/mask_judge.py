@@ -141,14 +141,15 @@ def _ask(
     return ask(role, request, read)
 
 
-_MARKS = r"[\s:*_`\"'“”(\[{<]*"  # marks that judges put around their answer
+# Nothing that was matched is given back (`*+`), so the time grows with the reply, not its square.
+_MARKS = r"[\s:*_`\"'“”(\[{<]*+"  # marks that judges put around their answer
 _LETTER = (
-    r"([ABCD])[*_`\"'”)\]}>]*(?=\s*[.,:;]|\s+[(–—-]|\s*$)"  # not a word of a sentence
-    r"(?![^\w\n.]*(?:or|and)?[^\w\n.]*[ABCD]\b)"  # "A, or B" is no answer
+    r"([ABCD])[*_`\"'”)\]}>]*+(?=\s*+[.,:;]|\s++[(–—-]|[^\S\n]*+$)"  # not a word of a sentence
+    r"(?![^\w\n.]*+(?:(?:or|and)[^\w\n.]*+)?[ABCD]\b)"  # "A, or B" is no answer
 )
 _ANSWER = re.compile(
-    r"(?im:^[\s*#>_`-]*(?:(?:the|my)\s+)?(?:final\s+)?answer)"
-    rf"[\s*_`]*(?::|\bis\b){_MARKS}(?:(?i:option|statement)\s+)?(?m:{_LETTER})"
+    r"(?im:^(?:[^\S\n]|[*#>_`-])*+(?:(?:the|my)\s++)?(?:final\s++)?answer)"
+    rf"[\s*_`]*+(?::|\bis\b){_MARKS}(?:(?i:option|statement)\s++)?(?m:{_LETTER})"
 )
 _BARE = re.compile(rf"{_MARKS}([ABCD])[\s*_`\"'”.)\]}}>]*")
 
