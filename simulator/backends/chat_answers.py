@@ -78,7 +78,7 @@ def _parts(content: object) -> tuple[str, str]:
     if not isinstance(content, Mapping):
         return ("", "") if content is None or isinstance(content, bool) else (str(content), "")
     kind = str(content.get("type", ""))
-    inner = next((content[key] for key in ("text", kind, "content", "value", "parts", "refusal")
+    inner = next((content[key] for key in ("text", kind, "content", "value", "parts", "summary", "refusal")
                   if content.get(key)), None)  # fmt: skip
     text, thought = _parts(inner)
     if kind in _THOUGHT_PARTS or content.get("thought") is True:

@@ -1,16 +1,15 @@
 """Many requests to one OpenAI-compatible endpoint: bounded concurrency, retries, a deadline."""
 
 import asyncio
-import ipaddress
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx2
 import openai
 
+from simulator.backends.proxies import check_proxy, is_remote
 from simulator.backends.refusals import SHOWN, Refusal, error_within, refusal_of
 from simulator.core.errors import BackendError
 from simulator.core.unicode import storable
@@ -24,18 +23,6 @@ class Refused(Exception):
     def __init__(self, refusal: Refusal, url: str) -> None:
         super().__init__(_told(url, refusal))
         self.refusal = refusal
-
-
-def is_remote(url: str) -> bool:
-    """Return whether a URL leads to another machine, so that a proxy may stand between."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost" or host.endswith(".localhost"):
-        return False
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return True
-    return not (address.is_loopback or address.is_unspecified)
 
 
 def _told(url: str, refusal: Refusal) -> str:
@@ -125,18 +112,13 @@ class Endpoint:
         Raises:
             BackendError: a proxy can't be used.
         """
-        try:
-            return openai.DefaultAioHttpClient(
-                limits=limits,
-                timeout=self._deadline,
-                trust_env=is_remote(self.url),
-                event_hooks={"response": [_with_status_of_its_error]},
-            )
-        except (ValueError, httpx2.InvalidURL) as error:
-            raise BackendError(
-                f"{self.url}: the proxy of the environment can't be used ({error}); set HTTP_PROXY "
-                "or HTTPS_PROXY to http://HOST:PORT, or add the endpoint's host to NO_PROXY"
-            ) from None
+        check_proxy(self.url)
+        return openai.DefaultAioHttpClient(
+            limits=limits,
+            timeout=self._deadline,
+            trust_env=is_remote(self.url),
+            event_hooks={"response": [_with_status_of_its_error]},
+        )
 
     def complete(self, bodies: Sequence[Mapping[str, Any]]) -> list[Any]:
         """Ask for completions; see the API's `completions.create` for a body.
@@ -183,7 +165,10 @@ class Endpoint:
 
         async def create(n: int) -> Any:
             text = await self._client.post("/chat/completions", body=bodies[n], cast_to=str)
-            return heard(n, _chat_of(text))
+            try:
+                return heard(n, _chat_of(text))
+            except RecursionError:
+                raise ValueError("it is nested too deeply") from None
 
         found = self._runner.run(self._all(create, len(bodies)))
         for answer in found:

@@ -45,14 +45,19 @@ _CONTEXT = re.compile(
     r"|reduce (?:the length|your prompt|the prompt|the size|the number of (?:input )?tokens)"
     r"|string_above_max_length|超长|超出.*(?:长度|上下文)"
 )
-# Words that speak of some limit of tokens: of the reply's, if they name it.
+# Words that speak of some limit of tokens: of the reply's or of a rate, if they name it.
 _TOKENS = re.compile(
     r"(?:exceed\w*|longer than|larger than|greater than|more than|over) (?:the |our )?"
     r"(?:model'?s? )?(?:token|max|maximum|input)\w* (?:token |number|length|limit|allowed)"
     r"|tokens?\b[^.]{0,40}\bexceed|exceed\w*\b[^.]{0,40}\btokens?|token limit"
+    r"|tokens?\b[^.]{0,40}(?:>|<=|≤)|\d tokens?\b[^.]{0,40}\b(?:max|limit|allowed|available|only)"
+    r"|\b(?:max\w*|limit\w*|at most|only)\b[^.]{0,40}\d tokens"
     r"|maximum number of (?:input )?tokens|(?:does not|doesn't|cannot|can't|won't) fit"
 )
-_OF_REPLY = re.compile(r"max_(?:completion_|output_|new_)?tokens|(?:output|completion) tokens")
+_OF_OTHERS = re.compile(
+    r"max_(?:completion_|output_|new_)?tokens|(?:output|completion) tokens|quota"
+    r"|per (?:min|day|mon)"
+)
 _NEVER_LONG = (401, 402, 403, 404, 408)
 
 
@@ -75,7 +80,7 @@ class Refusal(NamedTuple):
             return "request too large" in self.all
         if _CONTEXT.search(self.all):
             return True
-        return bool(_TOKENS.search(self.all)) and not _OF_REPLY.search(self.all)
+        return bool(_TOKENS.search(self.all)) and not _OF_OTHERS.search(self.all)
 
 
 def refusal_of(status: int, body: object) -> Refusal:

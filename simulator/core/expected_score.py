@@ -27,9 +27,7 @@ READ_TOKENS = 16  # tokens, where the reply itself is read
 _NUMBER = re.compile(r"(?<![\d.,-])\d+(?![\d]|[.,]\d)")
 # A scale's name, or undecided. It is looked for at the beginnings of numbers only, and nothing that
 # was matched is given back (`*+`): so the time grows with the text, not with its square.
-_RANGE = re.compile(
-    r"(?<![\d.,])([.,]*+)\d[\d.,]*+[ \t]*+(?:[-–—−]|to\b)[ \t]*+[\d.,]*\d"
-)
+_RANGE = re.compile(r"(?<![\d.,])([.,]*+)\d[\d.,]*+[ \t]*+(?:[-–—−]|to\b)[ \t]*+[\d.,]*\d")
 # A number that may be incomplete.
 _INCOMPLETE = re.compile(r"\d\s*+(?:(?:[-–—−.,/]|to|or)\s*+)?\Z")
 
@@ -140,7 +138,7 @@ def from_text(request: NumberRequest, reply: str, *, cut: bool = False) -> Numbe
 
 
 def _small(digits: str) -> int:
-    """Return a number, or -1 for one with more digits than a scale has: Python limits their count."""
+    """Return a number, or -1 for one with more digits than a scale has."""
     figures = digits.lstrip("0") or "0"
     return int(figures) if len(figures) <= LONGEST_NUMBER else -1
 
