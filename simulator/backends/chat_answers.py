@@ -13,6 +13,7 @@ from simulator.models.thoughts import split_thought
 TOKENS_PER_MESSAGE = 4  # that a chat template writes around a message
 THOUGHTS = ("reasoning", "reasoning_content", "thinking")  # the fields of servers that split them
 _THOUGHT_PARTS = (*THOUGHTS, "thought", "redacted_thinking", "reasoning_text", "summary_text")
+_INNER = ("content", "value", "parts", "summary", "refusal")
 _LIMITS = ("limit", "stopped_limit", "max_output", "model_context_window_exceeded")
 
 
@@ -78,8 +79,7 @@ def _parts(content: object) -> tuple[str, str]:
     if not isinstance(content, Mapping):
         return ("", "") if content is None or isinstance(content, bool) else (str(content), "")
     kind = str(content.get("type", ""))
-    inner = next((content[key] for key in ("text", kind, "content", "value", "parts", "summary", "refusal")
-                  if content.get(key)), None)  # fmt: skip
+    inner = next((content[key] for key in ("text", kind, *_INNER) if content.get(key)), None)
     text, thought = _parts(inner)
     if kind in _THOUGHT_PARTS or content.get("thought") is True:
         return "", text + thought

@@ -15,7 +15,8 @@ from simulator.backends.refusals import Refusal
 STATUSES = (400, 403, 404, 422, 501)  # of refused parameters
 LIMITS: tuple[TokenLimit, TokenLimit] = ("max_tokens", "max_completion_tokens")
 _UNKNOWN = re.compile(
-    r"support|unknown|unrecogni[sz]ed|unexpected|extra|permitted|not allowed|deprecated|instead"
+    r"unsupport|not (?:currently )?support|n't support|unknown|unrecogni[sz]ed|unexpected|extra"
+    r"|permitted|not allowed|deprecated|instead"
 )
 _THINKING = re.compile(r"max_tokens or model output limit was reached")  # OpenAI's, status 400
 

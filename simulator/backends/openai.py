@@ -88,8 +88,9 @@ class OpenAIBackend(ClosedEngine):
         self._stopwatch.tokens += sum(completion.tokens for completion in completions)
         if any(c.stop == "length" and not c.text for c in completions):
             self._warn(
+                "empty",
                 "some replies are empty, as the limit was spent before they began; if the model "
-                "thinks first, set backend.thought_tokens, e.g. to 2000"
+                "thinks first, set backend.thought_tokens, e.g. to 2000",
             )
         dropped = max(answer.dropped for answer in answers)
         return Generation(request.prompt.shown, completions, dropped)
@@ -104,9 +105,10 @@ class OpenAIBackend(ClosedEngine):
         self._read_top = self._read_top or any(tops)
         if not all(tops):
             self._warn(
+                "log-probabilities",
                 f"{tops.count({}):,} of {len(tops):,} answers have no log-probabilities that can "
                 "be used, so numbers are read from the texts of replies; to ask for texts at once, "
-                "set backend.logprobs: false"
+                "set backend.logprobs: false",
             )
         if tops and not self._read_top:
             self.capabilities -= {"top_tokens"}
@@ -168,8 +170,11 @@ class OpenAIBackend(ClosedEngine):
         """
         changed = self._options.adapt(refused.refusal, body)
         if changed:
-            self._warn(f"'{self._model}' refuses a parameter, so the run {changed} "
-                       f"(it said: {refused.refusal.words})")  # fmt: skip
+            self._warn(
+                changed,
+                f"'{self._model}' refuses a parameter, so the run {changed} "
+                f"(it said: {refused.refusal.words})",
+            )
         if changed is not None:
             return asked
         if not refused.refusal.too_long:
@@ -191,16 +196,16 @@ class OpenAIBackend(ClosedEngine):
         cost = (spent.read * config.input_price + spent.written * config.output_price) / 1e6
         if spent.estimated and cost:
             self._warn(
+                "usage",
                 f"'{self._model}' doesn't report the tokens of its answers, so costs are "
-                f"estimated: a token for {BYTES_PER_TOKEN} bytes of text"
+                f"estimated: a token for {BYTES_PER_TOKEN} bytes of text",
             )
         self._ledger.enter(key, answer._asdict(), spent, cost)
 
-    def _warn(self, sentence: str) -> None:
+    def _warn(self, what: str, sentence: str) -> None:
         """Say something once."""
-        kind = sentence.lstrip("0123456789, of")[:40]
-        if kind not in self._warned:
-            self._warned.add(kind)
+        if what not in self._warned:
+            self._warned.add(what)
             warnings.warn(f"{self._config.url}: {sentence}", EndpointWarning, stacklevel=2)
 
     @contextmanager

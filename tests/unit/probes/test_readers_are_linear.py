@@ -8,7 +8,7 @@ import pytest
 
 from simulator.core.expected_score import from_text
 from simulator.core.requests import Completion, NumberRequest, Prompt
-from simulator.models.chat_template import split_thought
+from simulator.models.thoughts import split_thought
 from simulator.probes.benchmarks.deception_bench import _reasoning_and_answer
 from simulator.probes.benchmarks.mask_judge import parse_bounds, parse_letter
 from simulator.runtime.collapse import is_loop
@@ -65,5 +65,5 @@ def test_a_number_with_more_digits_than_python_takes_is_no_answer() -> None:
 
 def test_a_reader_in_the_square_is_found() -> None:
     slow = re.compile(r"\d\s*\s*\Z")
-    short, long = (seconds(slow.search, written("7{}x", " ", n)) for n in (1_000, 8_000))  # type: ignore[arg-type]
+    short, long = (seconds(slow.search, written("7{}x", " ", n)) for n in (1_000, 8_000))
     assert long > 24 * short
