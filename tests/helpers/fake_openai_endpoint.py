@@ -15,13 +15,23 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        content = json.dumps(_answer(body)).encode()
-        self.send_response(200)
+        server: Any = self.server
+        with server.lock:
+            server.asked += 1
+            spent = server.asked > server.credit
+        if spent and server.hangs:
+            server.go_on.wait(60)
+            return
+        refusal: dict[str, Any] = {"error": {"message": "no credit left"}}
+        said = refusal if spent else _answer(body)
+        if not server.counts:
+            said["usage"] = None
+        content = json.dumps(said).encode()
+        self.send_response(401 if spent else 200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
-        self.server.asked += 1  # type: ignore[attr-defined]
 
     def log_message(self, *_: object) -> None:
         """Says nothing."""
@@ -43,14 +53,21 @@ def _answer(body: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def endpoint() -> Iterator[ThreadingHTTPServer]:
-    """Serves while the context is open; `server_port` is where, `asked` counts the requests."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.asked = 0  # type: ignore[attr-defined]
+    """Serves while the context is open; `server_port` is where, `asked` counts the requests.
+
+    After `credit` answers it refuses the key, or `hangs` until `go_on`. It may not say what it
+    `counts`.
+    """
+    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server.daemon_threads = True
+    server.asked, server.credit, server.hangs, server.counts = 0, math.inf, False, True
+    server.lock, server.go_on = threading.Lock(), threading.Event()
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
         yield server
     finally:
+        server.go_on.set()
         server.shutdown()
         server.server_close()
         thread.join()
