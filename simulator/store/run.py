@@ -2,6 +2,7 @@
 
     manifest.json  scenario.resolved.yaml         costs.jsonl, where endpoints cost something
     left_out_rows.jsonl                           bad rows of data, where those are left out
+    paid_answers.jsonl                            their answers since the last commit
     rounds/0003/conversations/part-0000.parquet   a wave: every candidate reply, rated
     rounds/0003/selection.parquet                 why each candidate was or wasn't selected
     rounds/0003/vetoes.parquet                    what monitors said of the selected ones
