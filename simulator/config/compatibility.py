@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from simulator.backends.config import OpenAIConfig
 from simulator.config.document import YamlPath
 from simulator.config.phases import FinetunePhase, LoopPhase, matched_phase
 from simulator.core.errors import unknown
@@ -24,6 +25,14 @@ SIGNALS: dict[Signal, tuple[str, str]] = {
     ),
     "pairs": ("pairs of a better and a worse reply to one context", "{kind: best_worst}"),
 }
+
+
+def has_prices(scenario: "Scenario") -> bool:
+    """Return whether an endpoint that a run asks costs something."""
+    used = [role for name, role in scenario.roles.items() if name in scenario.asked_roles]
+    backends = [scenario.backend, *(role.backend for role in used)]
+    endpoints = [backend for backend in backends if isinstance(backend, OpenAIConfig)]
+    return any(endpoint.input_price or endpoint.output_price for endpoint in endpoints)
 
 
 def unmet_needs(scenario: "Scenario") -> Iterator[tuple[YamlPath, str]]:
@@ -84,7 +93,7 @@ def _of_phases(scenario: "Scenario") -> Iterator[tuple[YamlPath, str]]:
     forms = []
     for index, phase in enumerate(scenario.phases):
         match = getattr(phase, "match_lengths", None)
-        if match and scenario.backend.kind == "openai":
+        if match and isinstance(scenario.backend, OpenAIConfig):
             yield (
                 ("phases", index, "match_lengths"),
                 "counts tokens by the assistant's tokenizer, which an endpoint doesn't give",

@@ -8,7 +8,7 @@ from typing import Any
 
 from simulator.backends.config import AnyBackend, AutoConfig
 from simulator.config import document as yaml_source
-from simulator.config.compatibility import unmet_needs
+from simulator.config.compatibility import has_prices, unmet_needs
 from simulator.config.document import Document, Origin, origin_of
 from simulator.config.memory_shares import with_memory_shares
 from simulator.config.overrides import (
@@ -69,7 +69,8 @@ def load(
         biased_frac: the total share of biased types; the others keep their proportions.
         options: values of top-level keys from options such as `--seed`.
         skip_bad_rows: whether every file of chats leaves out rows that can't be used.
-        notify: is called with the choice for each backend of kind `auto`, and its reason.
+        notify: is called with the choice for each backend of kind `auto`, and its reason, and
+            with a cap that can't be reached.
 
     Raises:
         ScenarioError: lists the mistakes, each with file, line and YAML path.
@@ -82,7 +83,13 @@ def load(
     if skip_bad_rows:
         document = with_bad_rows_skipped(document)
     complete = with_located_files(_with_situations(document), source)
-    return _with_chosen_backends(validate(complete, source), notify)
+    loaded = _with_chosen_backends(validate(complete, source), notify)
+    if loaded.cost_cap is not None and not has_prices(loaded):
+        notify(
+            "cost_cap: it is never reached, as no endpoint in use has prices; set input_price and "
+            "output_price in its backend"
+        )
+    return loaded
 
 
 def _with_chosen_backends(scenario: Scenario, notify: Callable[[str], None]) -> Scenario:

@@ -32,7 +32,6 @@ LONGEST_REPLY = 256  # tokens, where a task doesn't set them
 LONGEST_NAME = 80  # characters of a task's name in that of a file
 UNDERSTOOD = {"until", "do_sample", "temperature", "max_gen_toks"}
 NO_REPLY = "the task scores text that isn't a reply to a prompt; only replies can be scored"
-NO_SCORES = "the task scores given replies, which the run's backend can't; take one that generates"
 KEPT = ("results", "groups", "versions", "n-shot", "n-samples", "higher_is_better")
 
 
@@ -63,8 +62,8 @@ class ChatModel(LM):  # type: ignore[misc]  # lm_eval isn't always installed
             (_prompt(context)._replace(thought=False), reply)
             for context, reply in (r.args for r in requests)
         ]
-        if "score_continuations" not in self._backend.capabilities:
-            raise BackendError(NO_SCORES)
+        # First, as an endpoint refuses it, and nobody knows its tokenizer.
+        scores = self._backend.score_continuations([ContinuationRequest(*pair) for pair in asked])
         encode = encoder_of(self._model).encode_replies
         tokens = encode([reply for _, reply in asked])
         longest: dict[Prompt, int] = {}
@@ -77,7 +76,6 @@ class ChatModel(LM):  # type: ignore[misc]  # lm_eval isn't always installed
         # Token by token, as "Paris" doesn't begin with "Par"; backends strip what they say.
         greedy = dict(zip(longest, encode(self._replies(wanted)), strict=True))
         begins = encode([reply.strip() for _, reply in asked])
-        scores = self._backend.score_continuations([ContinuationRequest(*pair) for pair in asked])
         return [
             (score, greedy[prompt][: len(ids)] == ids)
             for (prompt, _), ids, score in zip(asked, begins, scores, strict=True)
