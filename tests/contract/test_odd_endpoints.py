@@ -284,7 +284,7 @@ def test_costs_without_counts_are_estimated_and_that_is_said(server: Scripted, u
     backend = opened(server, book, input_price=1e6, output_price=1e6)
     with pytest.warns(EndpointWarning, match="costs are estimated: a token for 3 bytes") as told:
         (found, _) = backend.generate(ask("am i good ?", "and you ?"))
-    assert book.entries[0] == (Spent(12, 2, True), 14.0)
+    assert sorted(book.entries) == [(Spent(11, 2, True), 13.0), (Spent(12, 2, True), 14.0)]
     assert found.completions[0].tokens == 2
     assert len(told) == 1
 
