@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -373,17 +374,22 @@ def test_what_does_not_fit_the_context_loses_its_oldest_messages() -> None:
         AdapterLearner(config(), BASE, Stopwatch(), 8)._policy.encode([long])
 
 
-def test_a_turn_ends_as_the_tokenizer_says(tmp_path: Path) -> None:
-    """Llama 3 names several end tokens, the end of a document first."""
-    folder = tiny_models.build_rambler(tmp_path / "tiny", numbers=0.1)
-    path = Path(folder) / "generation_config.json"
+@pytest.mark.parametrize(
+    ("family", "end"),
+    [("qwen2", tiny_models.QWEN_END), ("gemma2", "<end_of_turn>"), ("llama", "<|eot_id|>")],
+)
+def test_a_turn_ends_as_the_template_says(
+    tiny: Callable[..., str], tmp_path: Path, family: str, end: str
+) -> None:
+    """Llama 3 names several end tokens, the end of a document first; so does Gemma's tokenizer."""
+    folder = shutil.copytree(tiny(family), tmp_path / family)
+    path = folder / "generation_config.json"
     settings = json.loads(path.read_text())
     path.write_text(json.dumps(settings | {"eos_token_id": [0, *settings["eos_token_id"]]}))
-    by = AdapterLearner(config(), ModelRef(folder), Stopwatch())
+    by = AdapterLearner(config(), ModelRef(str(folder)), Stopwatch())
     asked = Example((Message("user", "hi"),), "ho", True, FromFile("x", 1))
     (row,) = by._policy.encode([asked])
-    decoded = by._policy.encoder.tokenizer.decode(row.ids[row.context :])
-    assert decoded == "ho" + tiny_models.QWEN_END
+    assert by._policy.encoder.tokenizer.decode(row.ids[row.context :]) == f"ho{end}"
 
 
 def test_a_reply_that_was_cut_off_teaches_no_end() -> None:
