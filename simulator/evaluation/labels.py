@@ -3,6 +3,7 @@
 import contextlib
 import math
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,8 @@ from simulator.data.rows import Refused, Row, read_file, used
 
 FIELDS = ("prompt", "reply", "label")
 AFFIRMATIVE = ("yes", "true")
+ALSO_YES = ("y", "1", "1.0")  # beside an affirmative word
+ABSENT = ("n/a", "#n/a", "na", "<na>", "null")  # as tables write missing values
 
 
 class Labelled(NamedTuple):
@@ -64,6 +67,8 @@ def _labelled(row: Row) -> Labelled:
         raise ScenarioError(f"{row.origin}: missing or empty {lacking[0]}")
     refuse_weights(row)
     asked, reply, label = (_text(row, name) for name in FIELDS)
+    if not label.strip() or label.strip().lower() in ABSENT:
+        raise row.mistake("label", f"is missing ({label!r}); leave such rows out")
     number = _number(label)
     if number is not None and not math.isfinite(number):
         raise row.mistake("label", f"must be a word or a finite number, not {label.strip()}")
@@ -79,43 +84,44 @@ def _text(row: Row, column: str) -> str:
 
 def _number(label: str) -> float | None:
     with contextlib.suppress(ValueError):
-        return float(label)
+        return None if "_" in label else float(label)  # Python reads 1_0 as ten
     return None
 
 
 def labels_of(labels: list[str], threshold: float, positive: str | None, file: Path) -> Labels:
-    """Return which labels mean yes: numbers from the threshold up, or the positive word.
+    """Return which labels mean yes: the positive word, or else numbers from the threshold up.
 
     Args:
         labels: words or numbers.
         threshold: the smallest number that means yes.
-        positive: the word that means yes; None: the affirmative one.
+        positive: the label that means yes; None: affirmative words do.
         file: named in mistakes.
 
     Raises:
         ScenarioError: it is unclear which word means yes.
     """
     numbers = [_number(label) for label in labels]
-    if all(number is not None for number in numbers):
+    if positive is None and all(number is not None for number in numbers):
         yes = np.array(numbers, float) >= threshold
         return Labels(yes, f"Labels of {threshold:g} or more were taken as yes.")
     words = [label.strip().lower() for label in labels]
     known = sorted(set(words))
-    meant = positive.strip().lower() if positive else None
-    meant = meant or next((word for word in AFFIRMATIVE if word in known), None)
-    if meant not in known:
+    given = [positive.strip().lower()] if positive else []
+    said = given or [word for word in AFFIRMATIVE if word in known]
+    meant = said if given else [*AFFIRMATIVE, *ALSO_YES]
+    if not set(said) & set(known):
         shown = ", ".join(known[:8])
         raise ScenarioError(
             f"{file}: missing --positive, the label that means yes; available: {shown}"
         )
-    yes = np.array([word == meant for word in words])
-    return Labels(yes, _taken(Counter(words), meant))
+    counts = Counter(words).most_common()
+    taken = _listed([(word, n) for word, n in counts if word in meant])
+    others = _listed([(word, n) for word, n in counts if word not in meant])
+    yes = np.array([word in meant for word in words])
+    return Labels(yes, f"Labels taken as yes: {taken}; as no: {others}.")
 
 
-def _taken(counts: Counter[str], positive: str) -> str:
-    """Return a sentence with the words that were taken as yes and as no."""
-    others = [f"{word} ({n})" for word, n in counts.most_common() if word != positive]
-    more = len(others) - LONGEST_CHOICE
-    shown = [*others[:LONGEST_CHOICE], *([f"and {more} other words"] if more > 0 else [])]
-    no = ", ".join(shown) or "none"
-    return f"Labels taken as yes: {positive} ({counts[positive]}); as no: {no}."
+def _listed(counts: Sequence[tuple[str, int]]) -> str:
+    more = len(counts) - LONGEST_CHOICE
+    shown = [f"{word} ({n})" for word, n in counts[:LONGEST_CHOICE]]
+    return ", ".join([*shown, *([f"and {more} other words"] if more > 0 else [])]) or "none"

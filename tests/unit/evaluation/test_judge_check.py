@@ -12,7 +12,7 @@ from simulator.config.loading import load
 from simulator.core.errors import ScenarioError
 from simulator.evaluation.agreement import cohens_kappa, confusion
 from simulator.evaluation.judge_check import Question, question_of
-from simulator.evaluation.labels import Labelled, labels_of, read_labelled
+from simulator.evaluation.labels import Labelled, labels_of, read_labelled, usable
 
 ROWS = [('Is it, "so"?', "Two\nlines", "yes"), ("b", "c", "no")]
 
@@ -71,6 +71,8 @@ def test_mistakes_are_named_with_their_line(
         (["bad", "good", "mixed"], asked("Bad"), [True, False, False]),
         (["50", "49.9", "1e2"], asked(), [True, False, True]),
         (["4", "2"], asked(of_labels=3), [True, False]),
+        (["yes", "true", "1", "Y", "0", "no"], asked(), [True, True, True, True, False, False]),
+        (["1", "0"], asked("0"), [False, True]),
     ],
 )
 def test_which_labels_are_a_yes(labels: list[str], question: Question, yes: list[bool]) -> None:
@@ -113,6 +115,15 @@ def test_kappa_at_its_ends() -> None:
     same = np.ones(10, bool)
     assert np.isnan(cohens_kappa(same, same)).all()
     assert np.isnan(cohens_kappa(same[:0], same[:0])).all()
+
+
+@pytest.mark.parametrize("label", [" ", "n/a", "NA", "null", "<NA>"])
+def test_a_missing_value_is_no_label(tmp_path: Path, label: str) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text(f"prompt,reply,label\nq,a,yes\nq,a,{label}\n")
+    with pytest.raises(ScenarioError, match=r"labels.csv:3: label: is missing"):
+        usable(path, skip_bad_rows=False)
+    assert len(usable(path, skip_bad_rows=True)[0]) == 1
 
 
 @pytest.mark.parametrize("label", ["nan", "NaN", " NAN ", "inf", "-Infinity", "1e999"])
