@@ -9,6 +9,7 @@
 | prompt, completion | TRL: texts, or lists of messages |
 | chosen, rejected | HH-RLHF: two transcripts with the same beginning |
 | chosen, rejected, and prompt, messages or instruction | TRL, LLaMA-Factory: texts or messages |
+| input, preferred_output, non_preferred_output | OpenAI's preferences; the input has messages |
 | prompt, response_0, response_1, safer_response_id | PKU-SafeRLHF |
 
 `label` or `kto_tag` says of a single reply whether it is desirable. `system` opens every chat.
@@ -31,6 +32,7 @@ _SPEAKERS = {"Human": "user", "Assistant": "assistant"}
 CHATS = ("messages", "conversations", "conversation")
 SYSTEM = ("system", "system_prompt")
 WORSE = ("rejected_messages", "rejected_response")
+PREFERENCE = ("preferred_output", "non_preferred_output")
 NEVER_TRAINED_ON = "canary"  # this column marks data for evaluation only
 
 
@@ -44,6 +46,8 @@ def examples_of(row: Row) -> list[Example]:
     columns = set(row.values)
     if NEVER_TRAINED_ON in columns:
         raise row.mistake(NEVER_TRAINED_ON, "these are data for evaluation; never train on them")
+    if {"input", *PREFERENCE} <= columns:
+        return _of_sides(_with_sides(row))
     if {"chosen", "rejected"} <= columns:
         return _of_sides(row)
     chat = next((name for name in CHATS if _has(row, name)), "")
@@ -60,7 +64,7 @@ def examples_of(row: Row) -> list[Example]:
     for more, reply_column in (("input", "output"), ("context", "response")):
         if {"instruction", reply_column} <= columns:
             said = Message("assistant", row.text(reply_column))
-            return _of_one(row, [*_instructed(row, more), said], "history")
+            return _of_one(row, [*_instructed(row, more), said], more, "history")
     raise row.mistake(
         "columns", f"no known schema has {', '.join(sorted(columns))}; one of chats has 'messages'"
     )
@@ -76,13 +80,27 @@ def _of_one(row: Row, chat: list[Message], *used: str) -> list[Example]:
     return [_example(row, chat, desirable=desirable(row))]
 
 
+def _with_sides(row: Row) -> Row:
+    """Return a row of OpenAI's preferences with the columns of other pairs."""
+    given = row.values["input"]
+    if not isinstance(given, dict) or "messages" not in given:
+        raise row.mistake("input", "must be an object with messages")
+    asked = {"prompt" if key == "messages" else key: value for key, value in given.items()}
+    others = {key: row.values[key] for key in row.values if key not in ("input", *PREFERENCE)}
+    sides = zip(("chosen", "rejected"), (row.values[name] for name in PREFERENCE), strict=True)
+    return row._replace(values={**others, **asked, **dict(sides)})
+
+
 def _of_sides(row: Row) -> list[Example]:
     """Return the better and the worse reply; each side is a chat, or what follows a prompt."""
     refuse_others(row, ("chosen", "rejected", *_of_instruction(row), *SYSTEM))
-    return [
-        _example(row, _side(row, which), desirable=which == "chosen", which=which)
-        for which in ("chosen", "rejected")
-    ]
+    return _compared(
+        row,
+        *(
+            _example(row, _side(row, which), desirable=which == "chosen", which=which)
+            for which in ("chosen", "rejected")
+        ),
+    )
 
 
 def _side(row: Row, which: str) -> list[Message]:
@@ -119,7 +137,7 @@ def _before(row: Row) -> list[Message] | None:
 def _of_instruction(row: Row) -> tuple[str, ...]:
     """Return the columns of an instruction's context, where both sides follow one."""
     others = any(_has(row, name) for name in ("prompt", *CHATS))
-    return ("history",) if _has(row, "instruction") and not others else ()
+    return ("input", "history") if _has(row, "instruction") and not others else ()
 
 
 def _of_worse(row: Row, chat: str, worse: str) -> list[Example]:
@@ -129,10 +147,11 @@ def _of_worse(row: Row, chat: str, worse: str) -> list[Example]:
     said = _spoken(row, worse, "assistant")
     whole = any(message.role == "user" for message in said)
     other = said if whole else [*better[:-1], *said]
-    return [
+    return _compared(
+        row,
         _example(row, better, desirable=True, which="chosen"),
         _example(row, other, desirable=False, which="rejected"),
-    ]
+    )
 
 
 def _of_responses(row: Row) -> list[Example]:
@@ -141,12 +160,22 @@ def _of_responses(row: Row) -> list[Example]:
     if best not in (0, 1):
         raise row.mistake("safer_response_id", "must be 0 or 1")
     asked = Message("user", row.text("prompt"))
-    return [
-        _example(
-            row, [asked, Message("assistant", row.text(name))], desirable=n == best, which=name
-        )
-        for n, name in enumerate(("response_0", "response_1"))
-    ]
+    return _compared(
+        row,
+        *(
+            _example(
+                row, [asked, Message("assistant", row.text(name))], desirable=n == best, which=name
+            )
+            for n, name in enumerate(("response_0", "response_1"))
+        ),
+    )
+
+
+def _compared(row: Row, one: Example, other: Example) -> list[Example]:
+    """Return two replies, of which one is better, so they must differ."""
+    if (one.messages, one.reply.strip()) == (other.messages, other.reply.strip()):
+        raise row.mistake("columns", "both replies of the pair are the same")
+    return [one, other]
 
 
 def _instructed(row: Row, more: str) -> list[Message]:
@@ -201,6 +230,8 @@ def _example(
         raise row.mistake("messages", "a chat must end with what the assistant replied")
     if not context or context[-1].role != "user":
         raise row.mistake("messages", "what the assistant replied must follow what a user said")
+    if any(said.role != "system" and not said.content.strip() for said in context):
+        raise row.mistake("messages", "a message before the reply is empty")
     return Example(tuple(context), reply.content, desirable, FromFile(row.file, row.number, which))
 
 

@@ -21,14 +21,17 @@ _MEDIA = "has more than text"
 _RENDERED = "says how the chat is rendered"
 _GROUPS = {
     _LABEL: "label labels kto_tag desirable is_desirable undesirable preferred preference "
-    "is_preferred is_chosen accepted thumbs thumbs_up thumbs_down winner",
-    _SCORE: "score scores rating ratings reward rewards rank margin",
+    "is_preferred is_chosen accepted thumb thumbs thumbs_up thumbs_down winner vote votes upvoted "
+    "downvoted liked disliked feedback user_feedback is_good is_bad",
+    _SCORE: "score scores rating ratings reward rewards rank margin quality quality_score "
+    "helpfulness correctness upvotes downvotes",
     _WEIGHT: "weight weights sample_weight sample_weights example_weight loss_weight loss_weights",
     _MASK: "train train_on train_on_input train_on_inputs train_detail mask loss_mask "
     "completion_mask assistant_mask assistant_masks",
     _PAIR: "chosen rejected completion completions rejected_message rejected_messages "
     "rejected_response rejected_responses rejected_completion",
-    _MORE: "history system system_prompt",
+    _MORE: "history system system_prompt context input document documents thinking reasoning "
+    "reasoning_content thought thoughts",
     _TOOLS: "tool tools function functions tool_call tool_calls function_call function_calls "
     "tool_choice",
     _MEDIA: "image images audio audios video videos",
@@ -99,4 +102,6 @@ def is_empty(value: Any) -> bool:
 
 
 def _normal(column: object) -> str:
-    return re.sub(r"[^a-z0-9]+", "_", str(column).lower()).strip("_")
+    """Return a name as `sample_weight`, also if it was `Sample weight` or `sampleWeight`."""
+    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", str(column))
+    return re.sub(r"[^a-z0-9]+", "_", parted.lower()).strip("_")

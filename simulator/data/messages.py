@@ -13,7 +13,8 @@ _TOOLS = ("tool", "function", "function_call", "observation", "ipython")
 _MARKS = ("weight", "train", "training", "loss")  # whether a message is learned
 _METADATA = (
     "id", "message_id", "uuid", "parent_id", "timestamp", "create_time", "created_at", "date",
-    "language", "lang", "turn", "turn_identifier", "index", "model", "source",
+    "language", "lang", "turn", "turn_identifier", "index", "model", "source", "country", "state",
+    "hashed_ip", "header", "redacted", "toxic",
 )  # fmt: skip
 
 

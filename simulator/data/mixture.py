@@ -32,7 +32,7 @@ class FileData(Config):
 
     kind: Literal["file"] = "file"
     path: str = Field(
-        description="A parquet, csv, json or jsonl file, a folder, or a hub id, as "
+        description="A parquet, csv, tsv, json or jsonl file, a folder, or a hub id, as "
         "owner/name or owner/name@revision."
     )
     rows: Count | None = Field(

@@ -1,4 +1,4 @@
-"""Readers of data files: CSV, JSON, JSON lines and Parquet, row by row.
+"""Readers of data files: CSV, TSV, JSON, JSON lines and Parquet, row by row.
 
 A row that can't be read doesn't end the reading: what is wrong with it takes its place.
 """
@@ -14,7 +14,10 @@ from typing import Any, TypeAlias
 from simulator.core.errors import ScenarioError
 from simulator.core.texts import flaw, flaw_within, read_flawless, read_text
 
-NAMES = "parquet, csv, json or jsonl"
+NAMES = "parquet, csv, tsv, json or jsonl"
+PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
+POINTER = b"version https://git-lfs"
+SEPARATORS = ",;\t"  # of cells; spreadsheets write semicolons where commas are in numbers
 WRAPPER = "data"  # the key under which some files have their list of rows
 LONGEST_CELL = 2**31 - 1  # characters; Python's own limit of 131,072 is for a whole process
 _ESCAPED_FLAW = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
@@ -29,14 +32,31 @@ def read_records(file: Path) -> Iterator[tuple[int, Record]]:
         ScenarioError: the file as a whole can't be read.
     """
     reader = _READERS.get(file.suffix.lower())
+    if is_packed(file):
+        raise ScenarioError(f"{file}: is packed; unpack it, or move it elsewhere")
     if reader is None:
         raise ScenarioError(f"{file}: invalid type of file; data must be {NAMES} files")
+    if _is_pointer(file):
+        raise ScenarioError(f"{file}: only a pointer of Git LFS; run 'git lfs pull' in its folder")
     yield from reader(file)
 
 
 def is_data(file: Path) -> bool:
-    """Return whether a file's name is that of a data file."""
-    return file.suffix.lower() in _READERS
+    """Return whether a file's name is that of a data file, or of a packed one."""
+    return file.suffix.lower() in _READERS or is_packed(file)
+
+
+def is_packed(file: Path) -> bool:
+    """Return whether a file's name is that of a packed data file, which can't be read."""
+    return file.suffix.lower() in PACKED and Path(file.stem).suffix.lower() in _READERS
+
+
+def _is_pointer(file: Path) -> bool:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(len(POINTER)) == POINTER
+    except OSError:
+        return False  # its reader says why it can't be read
 
 
 def _read_csv(file: Path) -> Iterator[tuple[int, Record]]:
@@ -44,12 +64,16 @@ def _read_csv(file: Path) -> Iterator[tuple[int, Record]]:
     if csv.field_size_limit() < LONGEST_CELL:
         # Every thread sets the same value, so none can undo another's.
         csv.field_size_limit(LONGEST_CELL)
-    reader = csv.DictReader(io.StringIO(read_text(file), newline=""), strict=True)
+    text = read_text(file)
+    separator = _separator(text)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
-        found = reader.fieldnames
+        columns = reader.fieldnames or []
     except csv.Error as error:
         raise ScenarioError(f"{file}:1: invalid CSV: {error}") from None
-    while found:
+    if twice := [name for name in columns if name and columns.count(name) > 1]:
+        raise ScenarioError(f"{file}:1: two columns have the name '{twice[0]}'; rename one")
+    while columns:
         before = reader.reader.line_num
         try:
             row = next(reader)
@@ -59,10 +83,16 @@ def _read_csv(file: Path) -> Iterator[tuple[int, Record]]:
             yield before + 1, f"invalid CSV: {error}"
             continue
         if None in row:  # text after an unquoted comma must not be lost
-            what = 'more cells than in the header; put texts with commas between " "'
+            what = f"more cells than in the header; put texts with '{separator}' between \" \""
             yield reader.line_num, what
         else:
             yield reader.line_num, flaw_within(row, escaped=False) or row
+
+
+def _separator(text: str) -> str:
+    """Return what separates the names of the first line; a comma if it has only one."""
+    header = re.split(r"[\r\n]", text, maxsplit=1)[0]
+    return next((mark for mark in SEPARATORS if mark in header), ",")
 
 
 def _read_jsonl(file: Path) -> Iterator[tuple[int, Record]]:
@@ -165,8 +195,10 @@ def _as_text(value: Any) -> Any:
 
 _READERS = {
     ".csv": _read_csv,
+    ".tsv": _read_csv,
     ".json": _read_json,
     ".jsonl": _read_jsonl,
+    ".ndjson": _read_jsonl,
     ".parquet": _read_parquet,
 }
 
@@ -174,11 +206,20 @@ _READERS = {
 def _parsed(text: str) -> tuple[Any, str]:
     """Return what JSON says, and what is wrong with it: `:line: why`, or else empty."""
     try:
-        return json.loads(text), ""
+        return json.loads(text, object_pairs_hook=_with_single_keys), ""
     except json.JSONDecodeError as error:
         return None, f":{error.lineno}: invalid JSON: {error}"
-    except (ValueError, RecursionError) as error:  # a number of 5,000 digits, 10,000 brackets
+    except (ValueError, RecursionError) as error:  # a key twice, 5,000 digits, 10,000 brackets
         return None, f": invalid JSON: {error}"
+
+
+def _with_single_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"an object has the key {twice!r} twice")
+    return found
 
 
 def _object(row: Any) -> Record:

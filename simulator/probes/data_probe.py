@@ -21,7 +21,9 @@ class DataProbe(ProbeConfig):
     The rows are read with the scenario, and come with the context.
     """
 
-    data: str = Field(description="File, folder of files, or hub id: parquet, csv, json, jsonl.")
+    data: str = Field(
+        description="File, folder of files, or hub id: parquet, csv, tsv, json, jsonl."
+    )
     items_per_type: Count | None = Field(
         None,
         ge=1,

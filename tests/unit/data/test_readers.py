@@ -47,6 +47,44 @@ def test_one_object_is_one_row(tmp_path: Path, text: str) -> None:
     assert row.values == ROWS[0] and row.origin.endswith("x.json:1")
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("x.csv", "a;b\n1, 2;3\n"),
+        ("x.csv", '\ufeffa;b\r\n"1, 2";3\r\n'),
+        ("x.csv", "a\tb\n1, 2\t3\n"),
+        ("x.tsv", "a\tb\n1, 2\t3\n"),
+        ("x.csv", 'a,b\n"1, 2",3\n'),
+        ("x.csv", 'a,"b"\r"1, 2",3\r'),
+        ("x.ndjson", '{"a": "1, 2", "b": "3"}\n'),
+    ],
+)
+def test_tables_of_spreadsheets_are_read(tmp_path: Path, name: str, text: str) -> None:
+    (row,) = read_rows(put(tmp_path, name, text))
+    assert row.values == {"a": "1, 2", "b": "3"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("x.jsonl", '{"a": 1}\n{"a": 1, "a": 2}', "x.jsonl:2: invalid JSON: an object has"),
+        ("x.json", '[{"m": [{"a": 1, "a": 2}]}]', "an object has the key 'a' twice"),
+        ("x.csv", "a,b,a\n1,2,3", "x.csv:1: two columns have the name 'a'"),
+        ("x.jsonl.gz", b"\x1f\x8b", "x.jsonl.gz: is packed; unpack it"),
+        ("x.csv", "version https://git-lfs.github.com/spec/v1\noid 0\n", "run 'git lfs pull'"),
+        ("x.parquet", "version https://git-lfs.github.com/spec/v1\n", "run 'git lfs pull'"),
+    ],
+)  # fmt: skip
+def test_what_would_be_lost_is_refused(
+    tmp_path: Path, name: str, content: str | bytes, words: str
+) -> None:
+    path = put(tmp_path, name, content)
+    for source in (path, str(tmp_path)):  # also among the files of a folder
+        with pytest.raises(ScenarioError) as caught:
+            read_rows(source)
+        assert words in str(caught.value)
+
+
 @pytest.mark.parametrize("size", [140_000, 2_000_000])
 def test_long_cells_are_read_in_every_thread(tmp_path: Path, size: int) -> None:
     path = put(tmp_path, "x.csv", f'id\n"{"é" * size}"\nb\n')

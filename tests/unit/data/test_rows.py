@@ -72,7 +72,7 @@ def test_folders_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:
         (
             "x.pkl",
             b"\x80\x04.",
-            "x.pkl: invalid type of file; data must be parquet, csv, json or jsonl files",
+            "x.pkl: invalid type of file; data must be parquet, csv, tsv, json or jsonl files",
         ),
         ("x.csv", "id,text\n", "x.csv: has no rows"),
         ("x", None, "file or folder"),
