@@ -5,6 +5,7 @@ nesting and large files are refused.
 """
 
 import copy
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +21,8 @@ DEEPEST = 32  # levels of nesting
 
 YamlPath: TypeAlias = tuple[str | int, ...]
 _PLAIN = ("null", "bool", "int", "float", "str", "map", "seq")
+# Numbers in YAML 1.1 that people don't mean: times and numbers to base 8. YAML 1.2 has neither.
+_ODD_NUMBER = re.compile(r"[-+]?\d[\d_]*(:[0-5]?\d)+(\.\d*)?|[-+]?0[0-7_]+")
 _PLAIN_TAGS = {f"tag:yaml.org,2002:{name}" for name in _PLAIN}
 
 
@@ -101,6 +104,8 @@ def parse(text: str, source: str, at: YamlPath = (), *, lines: bool = True) -> D
             return build_mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [build(child, (*path, i)) for i, child in enumerate(node.value)]
+        if _ODD_NUMBER.fullmatch(node.value):
+            return str(node.value)
         try:
             value = loader.construct_object(node)
         except (ValueError, KeyError, yaml.YAMLError):  # `!!int x`, `0b_`, a million digits

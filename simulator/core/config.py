@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 # Strict numbers: a plain int would read `yes` as 1.
 Count = Annotated[int, Field(strict=True)]
-Number = Annotated[float, Field(strict=True)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 class Config(BaseModel):

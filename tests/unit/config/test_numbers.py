@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from simulator.config import document
+from simulator.config.document import parse
 from simulator.config.loading import load
 from simulator.config.numbers import as_number, as_whole_number
 from simulator.core.errors import ScenarioError
@@ -120,3 +121,17 @@ def test_an_override_in_another_encoding_is_refused() -> None:
     with pytest.raises(ScenarioError) as caught:
         load(overrides=["description=caf\udce9"])
     str(caught.value).encode()
+
+
+@pytest.mark.parametrize("text", ["1:30", "010", "0_1"])
+def test_times_and_octal_numbers_are_text(text: str) -> None:
+    assert parse(text, "f").data == text
+    with pytest.raises(ScenarioError, match=f"seed: input should be a valid integer, not '{text}'"):
+        load(overrides=[f"seed={text}"])
+
+
+@pytest.mark.parametrize("text", [".inf", "-.inf", ".nan"])
+def test_numbers_are_finite(text: str) -> None:
+    for key in ("learner.learning_rate", "conversations.temperature"):
+        with pytest.raises(ScenarioError, match=f"{key}: input should be a finite number"):
+            load(overrides=[f"{key}={text}"])
