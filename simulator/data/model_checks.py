@@ -10,6 +10,8 @@ from simulator.models.reference import ModelRef
 if TYPE_CHECKING:
     from simulator.models.chat_template import PromptEncoder
 
+BLOCK = 64  # examples
+
 
 class Seen(NamedTuple):
     """What a model sees of an example."""
@@ -47,15 +49,13 @@ def check_by(model: ModelRef, context: int | None) -> Check:
 
 
 def _seen(encoder: "PromptEncoder", examples: Sequence[Example], longest: int) -> list[Seen]:
-    """Encode all examples at once; if that fails, find those at fault by halves."""
+    """Encode all examples at once; if that fails, in blocks, and one by one where a block fails."""
     try:
         taught = encoder.encode_taught(examples, longest)
         return [Seen(dropped=context.dropped) for context, _ in taught]
     except BackendError as error:
         if len(examples) == 1:
             return [Seen(str(error))]
-    half = len(examples) // 2
-    return [
-        *_seen(encoder, examples[:half], longest),
-        *_seen(encoder, examples[half:], longest),
-    ]
+    size = BLOCK if len(examples) > BLOCK else 1
+    blocks = (examples[start : start + size] for start in range(0, len(examples), size))
+    return [seen for block in blocks for seen in _seen(encoder, block, longest)]
