@@ -117,14 +117,22 @@ def read_all(source: str) -> list[Row | Refused]:
 
 
 def files_of(place: Path) -> list[Path]:
-    """Return a file, or the data files in a folder and its subfolders, except hidden ones."""
+    """Return a file, or the data files in a folder and its subfolders, except hidden ones.
+
+    Raises:
+        ScenarioError: a subfolder is a link, which could lead in circles.
+    """
     if not place.is_dir():
         return [place] if place.exists() else []
-    return [
-        file
-        for file in sorted(place.rglob("*"))
-        if is_data(file) and not any(part.startswith(".") for part in file.relative_to(place).parts)
-    ]
+    found = []
+    for path in sorted(place.rglob("*")):
+        if any(part.startswith(".") for part in path.relative_to(place).parts):
+            continue
+        if path.is_symlink() and path.is_dir():
+            raise ScenarioError(f"{path}: a link to a folder; put the folder itself there")
+        if is_data(path) and not path.is_dir():  # Spark's folders are called x.parquet
+            found.append(path)
+    return found
 
 
 def read_file(file: Path) -> Iterator[Row | Refused]:

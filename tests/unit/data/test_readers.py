@@ -85,6 +85,20 @@ def test_what_would_be_lost_is_refused(
         assert words in str(caught.value)
 
 
+def test_every_file_of_a_folder_is_read_once(tmp_path: Path) -> None:
+    """Spark writes folders that are called like files."""
+    for name in ("a.parquet", "b.jsonl"):
+        (tmp_path / name).mkdir()
+    pq.write_table(pa.table({"id": ["a"]}), tmp_path / "a.parquet" / "part-0.parquet")
+    put(tmp_path / "b.jsonl", "part-0.json", '{"id": "b"}')
+    (tmp_path / "c.jsonl").symlink_to(tmp_path / "b.jsonl" / "part-0.json")
+    found = [row.values["id"] for row in read_rows(str(tmp_path))]
+    assert found == ["a", "b", "b"]
+    (tmp_path / "d").symlink_to(tmp_path)
+    with pytest.raises(ScenarioError, match="d: a link to a folder"):
+        read_rows(str(tmp_path))
+
+
 @pytest.mark.parametrize("size", [140_000, 2_000_000])
 def test_long_cells_are_read_in_every_thread(tmp_path: Path, size: int) -> None:
     path = put(tmp_path, "x.csv", f'id\n"{"é" * size}"\nb\n')
