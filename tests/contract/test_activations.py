@@ -57,7 +57,7 @@ def seen(model: torch.nn.Module) -> Iterator[list[torch.Tensor]]:
 
 def naive(reference: Reference, request: ActivationsRequest) -> Activations:
     """One unpadded row through the plain model; a loop over layers and tokens."""
-    reply = reference.tokenizer(request.reply, add_special_tokens=False)["input_ids"]
+    reply = reference.following(request.prompt, request.reply)
     ids = [*reference.ids(request.prompt), *reply]
     with torch.inference_mode(), seen(reference.model) as layers:
         told = reference.model(torch.tensor([ids]), output_hidden_states=True).hidden_states

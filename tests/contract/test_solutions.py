@@ -48,7 +48,7 @@ def backend(local: Engine) -> Iterator[TransformersBackend]:
 
 def naive(bare: Reference, adapted: torch.nn.Module, request: DivergenceRequest) -> float:
     """A loop over tokens and vocabulary, through peft's own model."""
-    text = bare.tokenizer(request.text, add_special_tokens=False)["input_ids"]
+    text = bare.following(request.prompt, request.text)
     prompt = bare.ids(request.prompt)
     total = 0.0
     for n in range(len(text)):
