@@ -43,7 +43,8 @@ class Scripted(ClosedEngine):
         self._note(requests)
         found = []
         for request in requests:
-            text = str(self._says(request.prompt))
+            said = self._says(request.prompt)
+            text = said if isinstance(said, str) else max(said, key=lambda one: said[one])
             thought, reply = split_thought(text)
             completion = Completion(reply, len(text.split()), "end", thought)
             found.append(Generation(request.prompt.shown, (completion,) * len(request.keys)))
