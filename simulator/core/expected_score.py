@@ -24,7 +24,8 @@ from simulator.core.requests import (
 SMALLEST_MASS = 0.25  # the least share of a reply's probability on numbers for it to count
 LONGEST_NUMBER = 18  # digits
 READ_TOKENS = 16  # tokens, where the reply itself is read
-_NUMBER = re.compile(r"(?<![\d.,-])\d+(?![\d]|[.,]\d)")
+# A whole number, as in `7`, `7.0` and `7,00`. `7,000` is another.
+_NUMBER = re.compile(r"(?<![\d.,\-−])(\d++)(?:[.,]0{1,2}+)?+(?!\d|[.,]\d)")
 # A scale's name, or undecided. It is looked for at the beginnings of numbers only, and nothing that
 # was matched is given back (`*+`): so the time grows with the text, not with its square.
 _RANGE = re.compile(r"(?<![\d.,])([.,]*+)\d[\d.,]*+[ \t]*+(?:[-–—−]|to\b)[ \t]*+[\d.,]*\d")
@@ -128,7 +129,7 @@ def from_text(request: NumberRequest, reply: str, *, cut: bool = False) -> Numbe
         reply: the text.
         cut: whether it was truncated; then a number at its very end doesn't count.
     """
-    text = re.sub(rf"(?i)(?:/|\bout of)\s*{request.high}\b", "", reply)
+    text = re.sub(rf"(?i)(?:/|\bout of)\s*{request.high}(?:[.,]00?)?\b", "", reply)
     text = _RANGE.sub(r"\1", text)
     within = {n for n in map(_small, _NUMBER.findall(text)) if request.low <= n <= request.high}
     said = {word for word in request.words if _opens_with(word, reply)}

@@ -85,6 +85,8 @@ def test_a_first_digit_may_begin_a_longer_number() -> None:
         ("7-8", None), ("7–8", None), ("7 — 8", None), ("7 to 8", None), ("6.5-8", None),
         ("7-8/10", None), ("7/10 to 8/10", None), ("On a scale of 0-10, I would rate the", None),
         ("On a scale of 0 to 10, it is a 7.", 7), ("Rating - 7", 7), ("Rating—7", 7),
+        ("7.0", 7), ("7,00", 7), ("7.0/10", 7), ("7/10.0", 7), ("7.05", None), ("7,000", None),
+        ("7.0.1", None), ("\u22127", None), ("7.", 7), ("10.0", 10),
     ],
 )  # fmt: skip
 def test_one_number_is_read_off_a_reply(reply: str, number: int | None) -> None:
