@@ -1,6 +1,5 @@
 """Reading the answers of endpoints, which write OpenAI's chat API in many dialects."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -10,6 +9,7 @@ from simulator.core.requests import Completion, Message, TopTokens
 from simulator.core.unicode import estimated_tokens, storable
 from simulator.models.thoughts import split_thought
 
+MOST_TOKENS = 2**31  # of an answer
 TOKENS_PER_MESSAGE = 4  # that a chat template writes around a message
 THOUGHTS = ("reasoning", "reasoning_content", "thinking")  # the fields of servers that split them
 _THOUGHT_PARTS = (*THOUGHTS, "thought", "redacted_thinking", "reasoning_text", "summary_text")
@@ -62,7 +62,7 @@ def _said(choice: Mapping[str, Any]) -> tuple[str, str]:
     """Return the text of a choice, and the thought that the server has set apart."""
     message = choice.get("message")
     if not isinstance(message, Mapping):
-        return storable(str(choice.get("text") or "")), ""
+        return storable(str(message or choice.get("text") or "")), ""
     text, thought = _parts(message.get("content"))
     for name in THOUGHTS:
         thought = "".join(_parts(message.get(name))) or thought
@@ -112,9 +112,9 @@ def _spent(
 
 
 def _count(value: object) -> int:
-    """Return a number of tokens; 0 where none is given."""
+    """Return a number of tokens; 0 where none is given, or one that no model has written."""
     try:
         found = 0.0 if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return 0
-    return int(found) if math.isfinite(found) and found > 0 else 0
+    return int(found) if 0 < found < MOST_TOKENS else 0

@@ -7,18 +7,31 @@ endpoint's refusal does: the request is changed, asked again, and so are all tha
 
 import re
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 from simulator.backends.config import OpenAIConfig, TokenLimit
 from simulator.backends.refusals import Refusal
 
-STATUSES = (400, 403, 404, 422, 501)  # of refused parameters
+MOST_LEAST = 1024  # tokens
 LIMITS: tuple[TokenLimit, TokenLimit] = ("max_tokens", "max_completion_tokens")
 _UNKNOWN = re.compile(
     r"unsupport|not (?:currently )?support|n't support|unknown|unrecogni[sz]ed|unexpected|extra"
     r"|permitted|not allowed|deprecated|instead"
 )
 _THINKING = re.compile(r"max_tokens or model output limit was reached")  # OpenAI's, status 400
+_SETTINGS = (  # by what a refusal names
+    ("max_completion_tokens", "backend.token_limit: max_tokens"),
+    ("max_tokens", "backend.token_limit: max_completion_tokens"),
+    ("logprobs", "backend.logprobs: false, or backend.top_logprobs"),
+    ("temperature", "backend.omit: [temperature]"),
+    ("seed", "backend.omit: [seed]"),
+)
+_NEARLY_GREEDY = 0.01  # where a temperature of 0 is refused
+_ABOVE_ZERO = re.compile(r"positive|(?:greater|more|larger|higher) than 0|above 0|> ?0|[(\]]0")
+_LEAST = re.compile(
+    r"(?:>=|≥|at least|(?:greater|more) than or equal to|minimum(?: value)?(?: of| is|:)?) ?`?(\d+)"
+)
 
 
 class ChatOptions:
@@ -29,6 +42,7 @@ class ChatOptions:
         self._limit, self._omitted = config.token_limit, set[str](config.omit)
         self._most_top = config.top_logprobs
         self._renamed = False
+        self._least_limit, self._least_temperature = 0, 0.0
 
     def of(
         self, limit: int, temperature: float, seed: int | None, top: int | None
@@ -42,8 +56,8 @@ class ChatOptions:
             top: how many likeliest tokens are wanted; None: none.
         """
         wanted = {
-            self._limit: limit + self._config.thought_tokens,
-            "temperature": temperature,
+            self._limit: max(limit + self._config.thought_tokens, self._least_limit),
+            "temperature": max(temperature, self._least_temperature),
             "seed": seed,
             "logprobs": True if top else None,
             "top_logprobs": min(top, self._most_top) if top else None,
@@ -56,13 +70,16 @@ class ChatOptions:
 
         An empty sentence says that this was learned from another request meanwhile.
         """
-        if refusal.status not in STATUSES or refusal.too_long:
+        if not refusal.may_be_of_parameters:
             return None
         name = _named(refusal, sent)
         if name is None:
             return None
         if name in LIMITS:
-            return self._rename(name, refusal)
+            return self._raise_limit(int(sent[name]), refusal) or self._rename(name, refusal)
+        if name == "temperature" and not sent[name] and _ABOVE_ZERO.search(refusal.all):
+            known, self._least_temperature = self._least_temperature, _NEARLY_GREEDY
+            return "" if known else f"asks at temperature {_NEARLY_GREEDY} in place of 0"
         if name == "top_logprobs" and (most := _allowed(refusal.words, int(sent[name]))):
             if most >= self._most_top:
                 return ""
@@ -78,6 +95,15 @@ class ChatOptions:
             return "samples without seeds; set backend.omit: [seed]"
         return "reads numbers from texts; set backend.logprobs: false"
 
+    def _raise_limit(self, sent: int, refusal: Refusal) -> str | None:
+        """Learn the least limit of a reply; None where it isn't named."""
+        found = _LEAST.search(refusal.all)
+        least = int(found[1]) if found else 0
+        if not sent < least <= MOST_LEAST:
+            return None
+        self._least_limit = max(self._least_limit, least)
+        return f"lets replies have {least} tokens at least"
+
     def _rename(self, name: str, refusal: Refusal) -> str | None:
         other = LIMITS[1 - LIMITS.index(name)]
         if name != self._limit:
@@ -88,26 +114,20 @@ class ChatOptions:
         self._limit, self._renamed = other, True
         return f"sends the limit of replies as {other}; set backend.token_limit: {other}"
 
-    @property
-    def without_logprobs(self) -> bool:
-        """Whether log-probabilities are refused."""
-        return "logprobs" in self._omitted
-
-
-def remedy(refusal: Refusal) -> str:
-    """Return the setting that may help after a refusal; empty where there is none."""
-    if _THINKING.search(refusal.all):
-        return "; a model that thinks needs room for it: set backend.thought_tokens, e.g. to 2000"
-    for name, setting in (
-        ("max_completion_tokens", "backend.token_limit: max_tokens"),
-        ("max_tokens", "backend.token_limit: max_completion_tokens"),
-        ("logprobs", "backend.logprobs: false, or backend.top_logprobs"),
-        ("temperature", "backend.omit: [temperature]"),
-        ("seed", "backend.omit: [seed]"),
-    ):
-        if refusal.status in STATUSES and name in refusal.all:
-            return f"; if it refuses a parameter, set {setting}"
-    return ""
+    def remedy(self, refusal: Refusal) -> str:
+        """Return the setting that may help after a refusal; empty where there is none."""
+        if refusal.status == HTTPStatus.UNAUTHORIZED:
+            return f"; the key is read from the environment variable {self._config.key_variable}"
+        if _THINKING.search(refusal.all):
+            return (
+                "; a model that thinks needs room for it: set backend.thought_tokens, e.g. to 2000"
+            )
+        for name, setting in _SETTINGS:
+            if refusal.may_be_of_parameters and name in refusal.all:
+                return f"; if it refuses a parameter, set {setting}"
+        if refusal.status == HTTPStatus.NOT_FOUND:
+            return "; check the model's name, and whether backend.url ends with /v1 as it must"
+        return ""
 
 
 def _named(refusal: Refusal, sent: Mapping[str, Any]) -> str | None:

@@ -3,6 +3,7 @@
 import importlib.util
 import re
 from typing import Annotated, ClassVar, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, JsonValue, field_validator, model_validator
 
@@ -29,6 +30,26 @@ SERVERS_SHARE = 0.5  # of a GPU's memory, for all servers of a run together
 
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 REMOTE_CODE = "Whether Python in the model's folder may run: only if you trust its author."
+
+
+def _url(given: str) -> str:
+    """Return the URL of a server; what a run shouldn't write down is refused."""
+    url = given.strip()
+    try:
+        parts = urlsplit(url)
+        whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        whole = False
+    if "@" in url or "?" in url or "#" in url:
+        raise ValueError(
+            "a URL has no user, password, key or query here, as runs write it down; put the key "
+            "into the environment variable that key_variable names"
+        )
+    if not whole or re.search(r"\s", url):
+        raise ValueError(f"invalid URL '{url}'; write it like http://HOST:PORT/v1")
+    if url.rstrip("/").endswith("/completions"):
+        raise ValueError("leave /chat/completions out; the URL ends before it")
+    return url
 
 
 def _named_like_a_device(name: str) -> str:
@@ -63,6 +84,11 @@ class TransformersConfig(Config):
     batch_size: Count = Field(1024, ge=1, description="Rows decoded together at most.")
 
 
+def _own_url(given: str) -> str:
+    """Return the URL of a vLLM server; `/v1` at its end is left out."""
+    return _url(given).rstrip("/").removesuffix("/v1") if given.strip() else ""
+
+
 class VLLMConfig(Config):
     """The model is served by vLLM: by a server that the run starts and ends, or one at a URL."""
 
@@ -71,7 +97,9 @@ class VLLMConfig(Config):
         ("next_token_logprobs", "top_tokens", "prefill", "score_continuations", "adapters")
     )
     kind: Literal["vllm"] = "vllm"
-    url: str = Field("", description="A running server, without /v1; empty: start one.")
+    url: Annotated[str, AfterValidator(_own_url)] = Field(
+        "", description="A running server, without /v1; empty: start one."
+    )
     key_variable: str = Field(
         "VLLM_API_KEY", description="The environment variable with that server's API key."
     )
@@ -128,7 +156,9 @@ class OpenAIConfig(Config):
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset(("top_tokens",))
     kind: Literal["openai"] = "openai"
-    url: str = Field(description="The URL, up to and including /v1.")
+    url: Annotated[str, AfterValidator(_url)] = Field(
+        description="The URL, up to and including /v1."
+    )
     key_variable: str = Field(
         "OPENAI_API_KEY", description="The environment variable with the API key."
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -17,22 +18,32 @@ from simulator.core.unicode import storable
 IDLE = 2.0  # seconds that an idle connection is kept; servers close theirs after a while
 
 
+def key_of(variable: str) -> str:
+    """Return the API key in an environment variable; "none" where there is none.
+
+    Raises:
+        BackendError: it can't be a key.
+    """
+    key = os.environ.get(variable, "").strip()  # files of secrets end with a line break
+    if not (key.isascii() and key.isprintable()):
+        raise BackendError(f"{variable}: an API key has only letters, digits and signs of ASCII")
+    return key or "none"
+
+
 class Refused(Exception):
     """A request that the endpoint refuses; repeating it wouldn't help."""
 
-    def __init__(self, refusal: Refusal, url: str) -> None:
-        super().__init__(_told(url, refusal))
+    def __init__(self, refusal: Refusal, told: str) -> None:
+        super().__init__(told)
         self.refusal = refusal
 
 
-def _told(url: str, refusal: Refusal) -> str:
-    return f"{url}: the server answered with error {refusal.status}: {refusal.words}"
-
-
-async def _with_status_of_its_error(response: httpx2.Response) -> None:
-    """Give an answer with status 200 and an error inside the error's status, to be retried so."""
-    if response.status_code == HTTPStatus.OK:
-        response.status_code = error_within(await response.aread()) or response.status_code
+def _circumstances(response: httpx2.Response) -> str:
+    """Return what beside its body explains an error."""
+    wait = response.headers.get("retry-after")
+    waits = f"; it asks to wait (Retry-After: {storable(wait)[:40]})" if wait else ""
+    to = f"{response.url.scheme}://{response.url.netloc.decode(errors='replace')}"
+    return waits + (f"; it redirected to {to}, so set backend.url to that" * bool(response.history))
 
 
 def _is_whole(answer: Any) -> bool:
@@ -51,23 +62,34 @@ def _chat_of(text: str) -> dict[str, Any]:
         ValueError: it isn't one.
     """
     try:
-        body = json.loads(text)
+        body = json.loads(text.removeprefix("\ufeff"))  # a byte order mark
     except (ValueError, RecursionError) as error:
         if text.lstrip().startswith(("data:", "event:")):
             raise ValueError("it is a stream of events, though none was asked for") from None
-        begin = " ".join(text[:80].split())
-        raise ValueError(f"no JSON ({error}): {begin}") from None
+        raise ValueError(f"no JSON ({error}): {_beginning(text)}") from None
     choices = body.get("choices") if isinstance(body, dict) else None
     first = choices[0] if isinstance(choices, list) and choices else None
     if not isinstance(first, dict) or not (first.get("message") or first.get("text") is not None):
-        raise ValueError("its answer has no choices")
+        raise ValueError(f"its answer has no choices: {_beginning(text)}")
     return dict(body)
+
+
+def _beginning(text: str) -> str:
+    return " ".join(text[:80].split())
 
 
 def _is_late(error: openai.APIConnectionError) -> bool:
     """Return whether the deadline was missed; a broken connection also raises a timeout."""
     late = isinstance(error, openai.APITimeoutError)
     return late and not isinstance(error.__cause__, httpx2.ConnectTimeout)
+
+
+def _concerns_itself_alone(error: Exception) -> bool:
+    """Return whether other requests may succeed: this one was refused for what it says."""
+    if not isinstance(error, openai.APIStatusError):
+        return False
+    refusal = refusal_of(error.status_code, _body_of(error.response))
+    return refusal.asks_otherwise
 
 
 def _body_of(response: httpx2.Response) -> Any:
@@ -93,7 +115,7 @@ class Endpoint:
             deadline: seconds for one request, its queueing at the server included.
             retries: after failures of transport, 429 and 5xx.
         """
-        self.url, self._deadline = url, deadline
+        self.url, self._deadline, self._key = url, deadline, key
         limits = httpx2.Limits(max_connections=concurrency, keepalive_expiry=IDLE)
         self._client = openai.AsyncOpenAI(
             base_url=url,
@@ -117,8 +139,21 @@ class Endpoint:
             limits=limits,
             timeout=self._deadline,
             trust_env=is_remote(self.url),
-            event_hooks={"response": [_with_status_of_its_error]},
+            event_hooks={"response": [self._heard_whole]},
         )
+
+    async def _heard_whole(self, response: httpx2.Response) -> None:
+        """Read an answer within the deadline; an error inside one of status 200 gives the status.
+
+        The client's own deadline is for each piece, and some servers send blanks while they work.
+        """
+        try:
+            async with asyncio.timeout(self._deadline):
+                content = await response.aread()
+        except TimeoutError:
+            raise httpx2.ReadTimeout("", request=response.request) from None
+        if response.status_code == HTTPStatus.OK:
+            response.status_code = error_within(content) or response.status_code
 
     def complete(self, bodies: Sequence[Mapping[str, Any]]) -> list[Any]:
         """Ask for completions; see the API's `completions.create` for a body.
@@ -160,15 +195,23 @@ class Endpoint:
             For each body what `heard` made of its answer, or else `Refused`.
 
         Raises:
-            BackendError: the endpoint can't be reached, fails, or misses the deadline.
+            BackendError: the endpoint can't be reached, fails, or misses the deadline. What wasn't
+                sent by then isn't sent.
         """
+        failed: list[Exception] = []
 
         async def create(n: int) -> Any:
-            text = await self._client.post("/chat/completions", body=bodies[n], cast_to=str)
+            if failed:
+                return failed[0]
             try:
+                text = await self._client.post("/chat/completions", body=bodies[n], cast_to=str)
                 return heard(n, _chat_of(text))
             except RecursionError:
                 raise ValueError("it is nested too deeply") from None
+            except Exception as error:
+                if not _concerns_itself_alone(error):
+                    failed.append(error)
+                raise
 
         found = self._runner.run(self._all(create, len(bodies)))
         for answer in found:
@@ -199,9 +242,13 @@ class Endpoint:
             ) from None
         if isinstance(error, openai.APIStatusError):
             refusal = refusal_of(error.status_code, _body_of(error.response))
-            if refusal.too_long or refusal.status < HTTPStatus.INTERNAL_SERVER_ERROR:
-                return Refused(refusal, self.url)
-            return BackendError(_told(self.url, refusal))
+            if len(self._key) > len("none"):  # some repeat it
+                refusal = refusal._replace(words=refusal.words.replace(self._key, "***"))
+            told = f"{self.url}: the server answered with error {refusal.status}: {refusal.words}"
+            told += _circumstances(error.response)
+            if refusal.asks_otherwise or refusal.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                return Refused(refusal, told)
+            return BackendError(told)
         if isinstance(error, ValueError | openai.APIError):  # an HTML page, as from a proxy
             said = storable(str(error))[:SHOWN]
             raise BackendError(

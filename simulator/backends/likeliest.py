@@ -92,6 +92,6 @@ def _logprob(value: object) -> float | None:
     """Return a log-probability, or None where there is no number."""
     try:
         found = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return None if math.isnan(found) else min(found, 0.0)

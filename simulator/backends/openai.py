@@ -6,7 +6,6 @@ the endpoint says so, and a reply that doesn't fit may be cut short.
 
 import hashlib
 import json
-import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,9 +13,9 @@ from typing import Any, NamedTuple, NoReturn
 
 from simulator.backends.base import ClosedEngine
 from simulator.backends.chat_answers import ChatAnswer, read_answer
-from simulator.backends.chat_options import ChatOptions, remedy
+from simulator.backends.chat_options import ChatOptions
 from simulator.backends.config import OpenAIConfig
-from simulator.backends.http_client import Endpoint, Refused
+from simulator.backends.http_client import Endpoint, Refused, key_of
 from simulator.backends.ledger import Ledger, NoLedger, Spent
 from simulator.core.adapters import Adapter
 from simulator.core.errors import BackendError, EndpointWarning
@@ -57,7 +56,6 @@ class OpenAIBackend(ClosedEngine):
         stopwatch: Stopwatch,
         ledger: Ledger | None = None,
     ) -> None:
-        key = os.environ.get(config.key_variable, "")
         self.capabilities = config.capabilities
         if not config.logprobs:
             self.capabilities -= {"top_tokens"}
@@ -67,7 +65,7 @@ class OpenAIBackend(ClosedEngine):
         self._warned: set[str] = set()
         self._endpoint = Endpoint(
             config.url,
-            key or "none",
+            key_of(config.key_variable),
             concurrency=config.concurrency,
             deadline=config.deadline,
             retries=config.retries,
@@ -178,7 +176,7 @@ class OpenAIBackend(ClosedEngine):
         if changed is not None:
             return asked
         if not refused.refusal.too_long:
-            raise BackendError(f"{refused}{remedy(refused.refusal)}")
+            raise BackendError(f"{refused}{self._options.remedy(refused.refusal)}")
         for dropped, prompt in without_oldest(asked.prompt):
             return asked._replace(prompt=prompt, dropped=asked.dropped + dropped)
         raise BackendError(

@@ -5,6 +5,7 @@ list of one (Gemini), or has its mistakes in `detail` (FastAPI). Some servers an
 and an error inside; its code counts then, as if it were the status.
 """
 
+import http.client
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -26,7 +27,7 @@ _STATUSES = (
     (401, r"auth(?!or)|api[ _-]?key|token (?:is )?invalid|invalid token|log ?in"),
     (402, r"insufficient_quota|billing|balance|credits?\b"),
     (403, r"permission|forbidden|not allowed"),
-    (404, r"not[ _]found|does not exist"),
+    (404, r"not[ _]found|does not exist|unexpected endpoint"),
     (429, r"rate[ _-]?limit|too many requests|throttl|slow down|quota"),
     (503, r"overload|unavailable|capacity|busy|try again"),
     (400, r"invalid|bad[ _]?request|validation|unsupported|context[ _](?:length|window|size)"),
@@ -59,6 +60,7 @@ _OF_OTHERS = re.compile(
     r"|per (?:min|day|mon)"
 )
 _NEVER_LONG = (401, 402, 403, 404, 408)
+_OF_PARAMETERS = (400, 403, 404, 422, 501)
 
 
 class Refusal(NamedTuple):
@@ -82,15 +84,26 @@ class Refusal(NamedTuple):
             return True
         return bool(_TOKENS.search(self.all)) and not _OF_OTHERS.search(self.all)
 
+    @property
+    def may_be_of_parameters(self) -> bool:
+        """Whether it may mean that a parameter isn't taken."""
+        return self.status in _OF_PARAMETERS and not self.too_long
+
+    @property
+    def asks_otherwise(self) -> bool:
+        """Whether it may be of this request alone, or of how it is asked."""
+        return self.too_long or self.may_be_of_parameters
+
 
 def refusal_of(status: int, body: object) -> Refusal:
     """Read the body of an error: JSON, or a text."""
     texts = list(_texts(body))
     words = next((text for key, text in texts if key in ("message", "msg", "status_msg")), "")
     words = words or next((text for key, text in texts if key in ("error", "detail", "")), "")
+    words = words or (str(body) if body else http.client.responses.get(status, "no explanation"))
     everything = " ".join([*(text for _, text in texts), *(key for key, _ in texts)])
     named = {text for key, text in texts if key in ("param", "parameter", "loc")}
-    words = storable(" ".join((words or str(body)).split()))[:SHOWN]
+    words = storable(" ".join(words.split()))[:SHOWN]
     return Refusal(status, words, everything.lower()[: 8 * SHOWN], frozenset(named))
 
 
@@ -116,11 +129,17 @@ def _error_in(body: Mapping[str, Any]) -> object | None:
     if isinstance(first, Mapping):
         reason = str(first.get("finish_reason")).lower()
         failed = reason in _FAILED or reason.startswith("error_toxic")
-        return first.get("error") or (dict(first) | {"error": reason} if failed else None)
+        beside = None if _says_something(first) else body.get("error")
+        return first.get("error") or beside or (dict(first) | {"error": reason} if failed else None)
     if body.get("error"):
         return body if isinstance(body["error"], str) else body["error"]
     telling = ("detail", "errors", "base_resp", "msg", "message", "error_msg")
     return body if any(body.get(key) for key in telling) else None
+
+
+def _says_something(choice: Mapping[str, Any]) -> bool:
+    message = choice.get("message")
+    return bool(choice.get("text") or (isinstance(message, Mapping) and message.get("content")))
 
 
 def _status_of(error: object) -> int:

@@ -1,7 +1,6 @@
 """The vLLM engine: a server that we start or one that is running; adapters are swapped live."""
 
 import itertools
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from typing import Any
 
 from simulator.backends.base import ClosedEngine
 from simulator.backends.config import SERVERS_SHARE, VLLMConfig
-from simulator.backends.http_client import Endpoint, Refused
+from simulator.backends.http_client import Endpoint, Refused, key_of
 from simulator.backends.server_process import Server
 from simulator.backends.vllm_adapters import BASE, adapters_of
 from simulator.backends.vllm_worker import KEY
@@ -67,7 +66,7 @@ class VLLMBackend(ClosedEngine):
     def _connect(self) -> None:
         """Start the server, unless one is given, and open the endpoint."""
         config = self._config
-        url, key, retries = config.url, os.environ.get(config.key_variable, ""), 6
+        url, key, retries = config.url, key_of(config.key_variable), 6
         if not config.url:
             self._server = Server(
                 self._command,
@@ -80,7 +79,7 @@ class VLLMBackend(ClosedEngine):
             url, key, retries = self._server.url, self._server.key, 1  # we see its exit ourselves
         self._endpoint = Endpoint(
             f"{url}/v1",
-            key or "none",
+            key,
             concurrency=config.concurrency,
             deadline=config.deadline,
             retries=retries,

@@ -36,6 +36,8 @@ class Scripted(ThreadingHTTPServer):
             "message": "This model's maximum context length is exceeded",
             "code": "context_length_exceeded"}})  # fmt: skip
         self.refuses: Callable[[dict[str, Any]], tuple[int, Any] | None] = lambda asked: None
+        self.blanks = 0  # sent before an answer, every tenth of a second
+        self.elsewhere = ""  # where requests are redirected, as old proxies do: as a GET
         self.paths: set[str] = set()
         self.under_way = self.most = 0
         self.lock = threading.Lock()
@@ -87,12 +89,21 @@ class Handler(BaseHTTPRequestHandler):
             self.server.under_way -= 1
         if status == HANGS_UP:
             return
+        if self.server.elsewhere:
+            self.send_response(301)
+            self.send_header("Location", self.server.elsewhere)
+            self.end_headers()
+            return
         self.send_response(status)
         self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(text)))
+        self.send_header("Content-Length", str(len(text) + self.server.blanks))
         self.send_header("retry-after-ms", self.server.wait)
         self.end_headers()
-        self.wfile.write(text)
+        with contextlib.suppress(OSError):  # nobody listens any more
+            for _ in range(self.server.blanks):
+                self.wfile.write(b" ")
+                time.sleep(0.1)
+            self.wfile.write(text)
 
     def log_message(self, *args: Any) -> None:
         """Stays silent."""

@@ -124,7 +124,8 @@ def test_tokens_are_those_that_the_endpoint_reports(usage: Any) -> None:
     [None, {}, [], "none", 7, {"prompt_tokens": None, "completion_tokens": None},
      {"prompt_tokens": 0, "completion_tokens": 0}, {"prompt_tokens": "many"},
      {"prompt_tokens": -1, "completion_tokens": -1}, {"prompt_tokens": math.nan},
-     {"prompt_tokens": math.inf}, {"prompt_tokens": True}, {"prompt_tokens": [1]}],
+     {"prompt_tokens": math.inf}, {"prompt_tokens": True},
+     {"prompt_tokens": 10**400}, {"prompt_tokens": 1e30},     {"prompt_tokens": [1]}],
 )  # fmt: skip
 def test_where_it_reports_none_they_are_estimated(usage: Any) -> None:
     assert read_answer(body("yes", usage=usage), ASKED, 40).spent == Spent(12, 2, True)

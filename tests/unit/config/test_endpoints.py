@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from simulator.backends.config import OpenAIConfig, VLLMConfig
 from simulator.config.loading import load
 from simulator.core.errors import ScenarioError
 from simulator.experiments.dry_run import dry_run_table
@@ -35,11 +36,28 @@ def test_settings_of_an_endpoint_are_read_for_roles_too() -> None:
         ({"omit": ["messages"]}, "omit"),
         ({"token_limit": "length"}, "token_limit"),
         ({"top_logprobs": 0}, "top_logprobs"),
+        ({"url": "127.0.0.1:8000/v1"}, "url: invalid URL"),
+        ({"url": "ftp://127.0.0.1/v1"}, "url: invalid URL"),
+        ({"url": "http:///v1"}, "url: invalid URL"),
+        ({"url": "http://127.0.0.1:abc/v1"}, "url: invalid URL"),
+        ({"url": "http://[::1/v1"}, "url: invalid URL"),
+        ({"url": "http://127.0.0.1/a b"}, "url: invalid URL"),
+        ({"url": "http://me:secret@127.0.0.1/v1"}, "has no user, password, key.*key_variable"),
+        ({"url": "http://127.0.0.1/v1?key=secret"}, "has no user, password, key.*key_variable"),
+        ({"url": URL + "/chat/completions"}, "url: leave /chat/completions out"),
     ],
 )
 def test_mistaken_settings_are_refused(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(ScenarioError, match=said):
         load("therapy", options={**SERVED, "backend": endpoint(**settings)})
+
+
+def test_a_url_may_be_written_in_several_ways() -> None:
+    for url in (f" {URL} ", "https://host.example", "http://[::1]:8000/v1/"):
+        assert OpenAIConfig(url=url).url == url.strip()
+    for url in ("http://127.0.0.1:9", "http://127.0.0.1:9/", "http://127.0.0.1:9/v1", f"{URL}/"):
+        assert VLLMConfig(url=url).url == "http://127.0.0.1:9"
+    assert VLLMConfig(url=" ").url == ""
 
 
 @pytest.mark.parametrize(

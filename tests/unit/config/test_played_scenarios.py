@@ -115,7 +115,7 @@ def test_probe_prompts_are_nobodys_openings() -> None:
         ("model: organism:0\nmonitors:\n  m: {kind: fact_check}", "mine.yaml:4: monitors.m:",
          "the users talk about situations"),
         ("roles: {judge: {backend: {kind: auto}}}", "mine.yaml:2: roles.judge.model:", "missing"),
-        ("backend: {kind: openai, url: x}", "mine.yaml:2: backend:",
+        ("backend: {kind: openai, url: http://x/v1}", "mine.yaml:2: backend:",
          "can't serve the adapters that updates make"),
         ("monitors:\n  m: {kind: five_point, level: 0.5}", "mine.yaml:3: monitors.m",
          "level: must be from 1 to 5, not 0.5"),
