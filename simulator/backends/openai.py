@@ -60,6 +60,7 @@ class OpenAIBackend(ClosedEngine):
         if not config.logprobs:
             self.capabilities -= {"top_tokens"}
         self._config, self._model, self._stopwatch = config, model, stopwatch
+        self._settings = config.model_dump_json()  # of one of several roles at an endpoint
         self._ledger = ledger or NoLedger()
         self._options, self._read_top = ChatOptions(config), False
         self._warned: set[str] = set()
@@ -150,7 +151,7 @@ class OpenAIBackend(ClosedEngine):
 
     def _key(self, asked: Asked) -> str:
         """Return the hash of a request as it is meant, however it is then worded."""
-        content = json.dumps([self._config.url, self._model, asked])
+        content = json.dumps([self._settings, self._model, asked])
         return hashlib.sha256(content.encode()).hexdigest()
 
     def _body(self, asked: Asked) -> dict[str, Any]:

@@ -281,7 +281,7 @@ def test_what_was_answered_is_kept_before_an_error_is_raised(server: Scripted) -
 def test_costs_without_counts_are_estimated_and_that_is_said(server: Scripted, usage: Any) -> None:
     server.say(200, {**reply("yes"), "usage": usage})
     book = Book()
-    backend = opened(server, book, input_price=1e6, output_price=1e6)
+    backend = opened(server, book, concurrency=1, input_price=1e6, output_price=1e6)
     with pytest.warns(EndpointWarning, match="costs are estimated: a token for 3 bytes") as told:
         (found, _) = backend.generate(ask("am i good ?", "and you ?"))
     assert sorted(book.entries) == [(Spent(11, 2, True), 13.0), (Spent(12, 2, True), 14.0)]
@@ -310,11 +310,13 @@ def test_a_recalled_answer_is_not_asked_again(server: Scripted) -> None:
     assert len(server.asked) == 2
     again.generate(ask("a"))  # each answer is used up once
     assert len(server.asked) == 3
+    opened(server, book, extra_body={"top_k": 1}).generate(ask("a"))  # another role's settings
+    assert len(server.asked) == 4
     server.script.clear()
     server.say(200, odd({}))
     numbers = answer(opened(server, book), [NUMBER])
     assert answer(opened(server, book), [NUMBER]) == numbers
-    assert len(server.asked) == 4
+    assert len(server.asked) == 5
 
 
 # Proxies
