@@ -1,7 +1,7 @@
 """From prompts to token ids, the same for serving and for training."""
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from transformers import PreTrainedTokenizerBase
@@ -10,10 +10,11 @@ from simulator.core.errors import BackendError
 from simulator.core.examples import Example
 from simulator.core.requests import Prompt
 from simulator.models.control_tokens import ControlTokens, refuse_unknown
+from simulator.models.following import Follower, Following
 from simulator.models.pretrained import load_tokenizer
 from simulator.models.reference import TEMPLATE_DATE, ModelRef
 from simulator.models.rendering import ChatRenderer
-from simulator.models.thoughts import OPENED, around_thought, thought_open
+from simulator.models.thoughts import OPENED, thought_open
 
 REMEMBERED = 10_000  # prompts
 SENTENCEPIECE_BLANK = "▁"
@@ -39,7 +40,8 @@ class PromptEncoder:
         """
         self.tokenizer = tokenizer
         self.renderer = ChatRenderer(tokenizer, today)
-        self._control = ControlTokens(tokenizer, self.renderer.template)
+        self._control = ControlTokens(tokenizer, self.renderer.written)
+        self._following = Following(tokenizer, self._control, self.renderer)
         self._known: dict[Prompt, Encoded] = {}  # probes repeat their prompts in every round
 
     def render(self, prompt: Prompt) -> str:
@@ -51,9 +53,11 @@ class PromptEncoder:
     @cached_property
     def end_of_turn(self) -> int | None:
         """The control token that the chat template writes after a reply; None: it writes none."""
-        after = self.renderer.after_reply
-        first = next(iter(self._control.spelled_in(after)), None)
-        return first.token if first and not after[: first.start].strip() else None
+        for after in self.renderer.after_reply:
+            first = next(iter(self._control.spelled_in(after)), None)
+            if first and not after[: first.start].strip():
+                return first.token
+        return None
 
     def encode(self, prompts: Sequence[Prompt], room: Sequence[int] | None = None) -> list[Encoded]:
         """Render and encode prompts.
@@ -99,12 +103,14 @@ class PromptEncoder:
         spelling = {n for n, prompt in enumerate(prompts) if self._spells_control_tokens(prompt)}
         texts = ["" if n in spelling else self.render(p) for n, p in enumerate(prompts)]
         rows = self.tokenizer(texts, add_special_tokens=plain)["input_ids"]
-        self._refuse_unknown(texts, rows)
+        refuse_unknown(self.tokenizer, texts, rows)
         for n in spelling:
             texts[n], rows[n] = self._encode_literally(prompts[n], plain)
-        prefill = self._encode_following(
-            [self._beginning(p.prefill) if p.messages else p.prefill for p in prompts],
-            [text.rstrip().endswith(OPENED) for text in texts],
+        prefill = self._following.encode(
+            [
+                Follower(prompt.prefill, bool(prompt.messages), text.rstrip().endswith(OPENED))
+                for prompt, text in zip(prompts, texts, strict=True)
+            ]
         )
         return [
             Encoded(text + prompt.prefill, [*ids, *start], thought_open(text, prompt.prefill))
@@ -144,42 +150,9 @@ class PromptEncoder:
         Raises:
             BackendError: the model's vocabulary lacks a word; all such words are named.
         """
-        continuing = [bool(p.prefill or not p.messages) for p in prompts] or [False] * len(replies)
-        pairs = zip(replies, continuing, strict=True)
-        texts = [reply if on else self._beginning(reply) for reply, on in pairs]
-        return self._encode_following(texts, [False] * len(texts))
-
-    def _beginning(self, reply: str) -> str:
-        """Return a reply with the blank that the template writes before it."""
-        return f"{self.renderer.blank}{reply}" if reply else ""
-
-    def _encode_following(self, texts: Sequence[str], thinking: Sequence[bool]) -> list[list[int]]:
-        """Encode texts that follow others; `thinking` says which of them begin within a thought."""
-        if not texts:  # tokenizers fail on empty lists
-            return []
-        spelling = {n for n, text in enumerate(texts) if self._control.spelled_in(text)}
-        anchor, skipped = self._anchor
-        plain = [anchor + ("" if n in spelling else text) for n, text in enumerate(texts)]
-        ids: list[list[int]] = self.tokenizer(plain, add_special_tokens=False)["input_ids"]
-        self._refuse_unknown(plain, ids)
-        for n in spelling:
-            parts = around_thought(texts[n], thinking=thinking[n])
-            parts[::2], literal = self._control.escaped(parts[::2])
-            ids[n] = self._control.encode(anchor + "".join(parts), literal)
-        return [row[skipped:] for row in ids]
-
-    @cached_property
-    def _anchor(self) -> tuple[str, int]:
-        """A text to encode others after, and the number of its tokens; empty where none is needed.
-
-        Tokenizers of the kind of SentencePiece's put a blank before every text.
-        """
-        encode = partial(self.tokenizer, add_special_tokens=False)
-        alone, anchor, after = encode(["a", "\n", "\na"])["input_ids"]
-        known = self.tokenizer.unk_token_id not in anchor
-        if known and after[: len(anchor)] == anchor and after[len(anchor) :] != alone:
-            return "\n", len(anchor)
-        return "", 0
+        begins = [bool(p.messages and not p.prefill) for p in prompts] or [True] * len(replies)
+        pairs = zip(replies, begins, strict=True)
+        return self._following.encode([Follower(reply, first) for reply, first in pairs])
 
     def encode_taught(
         self, examples: Sequence[Example], longest: int
@@ -197,13 +170,14 @@ class PromptEncoder:
         """
         thoughts = [example.reply.lstrip().startswith(OPENED) for example in examples]
         opened = [thought and self.renderer.opens_thought for thought in thoughts]
-        texts = [
-            example.reply.lstrip().removeprefix(OPENED).lstrip("\n")
-            if begun
-            else self._beginning(example.reply)
-            for example, begun in zip(examples, opened, strict=True)
-        ]
-        replies = self._encode_following(texts, opened)
+        replies = self._following.encode(
+            [
+                Follower(example.reply.lstrip().removeprefix(OPENED).lstrip("\n"), False, True)
+                if begun
+                else Follower(example.reply)
+                for example, begun in zip(examples, opened, strict=True)
+            ]
+        )
         prompts = [Prompt(e.messages, thought=t) for e, t in zip(examples, thoughts, strict=True)]
         room = [longest - len(reply) - 1 for reply in replies]  # its end token follows
         if room and min(room) < 1:
@@ -238,15 +212,6 @@ class PromptEncoder:
         if found is None or strange:
             raise BackendError(f"'{token}' isn't a single token of the model's vocabulary")
         return int(found)
-
-    def _refuse_unknown(self, texts: Sequence[str], rows: Sequence[list[int]]) -> None:
-        unknown = self.tokenizer.unk_token_id
-        strange = [text for text, ids in zip(texts, rows, strict=True) if unknown in ids]
-        if unknown is None or not strange:
-            return
-        found = self.tokenizer(strange, add_special_tokens=False, return_offsets_mapping=True)
-        rows_found = zip(strange, found["input_ids"], found["offset_mapping"], strict=True)
-        refuse_unknown(self.tokenizer, rows_found)
 
 
 def without_oldest(prompt: Prompt) -> Iterator[tuple[int, Prompt]]:

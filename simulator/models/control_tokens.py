@@ -33,7 +33,8 @@ class ControlTokens:
     DeepSeek's templates mark turns with added tokens that aren't special.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, template: str) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, written: str) -> None:
+        """Take a tokenizer, and its chat template with what that writes."""
         self._tokenizer = tokenizer
         added = tokenizer.added_tokens_decoder
         self._spelled = {
@@ -41,7 +42,7 @@ class ControlTokens:
             for number, token in added.items()
             if token.special
             or token.content in MARKS
-            or (token.content.strip() and token.content in template)
+            or (token.content.strip() and token.content in written)
         }
         self._first = tuple({text[0] for text in self._spelled.values()})
         # Such tokens are spelled in other ways, too: as `<S>` where letters are lowered.
@@ -108,7 +109,7 @@ class ControlTokens:
             text = text.replace(mark, original)
         found = self._plain.encode(text, add_special_tokens=add_special_tokens)
         ids = [self._numbers.get(number, number) for number in found.ids]
-        refuse_unknown(self._tokenizer, [(text, ids, found.offsets)])
+        refuse_unknown_in(self._tokenizer, [(text, ids, found.offsets)])
         return ids
 
     def _hidden(self, token: int) -> str:
@@ -133,6 +134,28 @@ class ControlTokens:
 
 
 def refuse_unknown(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], rows: Sequence[Sequence[int]]
+) -> None:
+    """Refuse texts with words that a vocabulary lacks.
+
+    Args:
+        tokenizer: has the vocabulary.
+        texts: what is encoded.
+        rows: the token ids of each.
+
+    Raises:
+        BackendError: there are such words; all are named.
+    """
+    unknown = tokenizer.unk_token_id
+    strange = [text for text, ids in zip(texts, rows, strict=True) if unknown in ids]
+    if unknown is None or not strange:
+        return
+    found = tokenizer(strange, add_special_tokens=False, return_offsets_mapping=True)
+    places = zip(strange, found["input_ids"], found["offset_mapping"], strict=True)
+    refuse_unknown_in(tokenizer, places)
+
+
+def refuse_unknown_in(
     tokenizer: PreTrainedTokenizerBase,
     rows: Iterable[tuple[str, Sequence[int], Sequence[tuple[int, int]]]],
 ) -> None:

@@ -111,27 +111,55 @@ class ChatRenderer:
         return "known" in said
 
     @cached_property
-    def _written_before(self) -> str:
-        """What opens a reply, where the template writes it only together with the reply."""
-        asked = [Message("user", ASKED)]
-        before = self._rendered(asked)
-        if before != self._rendered(asked, reply_follows=False):
-            return ""
-        with contextlib.suppress(BackendError):
-            whole = self._rendered([*asked, Message("assistant", REPLIED)], reply_follows=False)
-            if whole.startswith(before):
-                return whole[len(before) :].partition(REPLIED)[0]
-        return ""
+    def _replied(self) -> tuple[str, ...]:
+        """Chats with a reply, at the end and amid them, as far as the template renders them.
+
+        Some refuse chats without a next question, others end a reply only if one follows.
+        """
+        chat = [Message("user", ASKED), Message("assistant", REPLIED), Message("user", ASKED_AGAIN)]
+        found = []
+        for messages in (chat[:2], chat):
+            with contextlib.suppress(BackendError):
+                found.append(self._rendered(messages, reply_follows=False))
+        return tuple(found)
+
+    @cached_property
+    def written(self) -> str:
+        """The template and what it writes, to look for its control tokens in.
+
+        Some put them together, as `'<|' + message['role'] + '|>'`.
+        """
+        asked = self.render([Message("system", "known"), Message("user", ASKED)])
+        return "\n".join([self.template, asked, *self._replied])
+
+    @cached_property
+    def _lead(self) -> str:
+        """What the template writes before a reply, but not yet where one is to follow.
+
+        Early templates never open a reply; gpt-oss's name its channel, others write a blank.
+        """
+        before = self._rendered([Message("user", ASKED)])
+        leads = (chat[len(before) :] for chat in self._replied if chat.startswith(before))
+        return next(leads, "").partition(REPLIED)[0]
+
+    @property
+    def _closes_thought(self) -> bool:
+        return CLOSED in self._lead
 
     @property
     def _opening(self) -> str:
         """What a chat lacks until a reply can follow."""
-        return self._written_before if self._written_before.strip() else ""
+        return "" if self._closes_thought or not self._lead.strip() else self._lead.rstrip(" ")
 
     @property
     def blank(self) -> str:
         """The blanks with which a reply begins: Mistral's templates write them before it."""
-        return "" if self._opening else self._written_before
+        return "" if self._closes_thought else self._lead[len(self._opening) :]
+
+    @cached_property
+    def before_reply(self) -> str:
+        """What stands between a question and a reply without a thought."""
+        return self.render([Message("user", ASKED)], thought=False).rpartition(ASKED)[2]
 
     @cached_property
     def opens_thought(self) -> bool:
@@ -146,16 +174,16 @@ class ChatRenderer:
         asked = [Message("user", "asked")]
         rendered = self._rendered(asked)
         switched_off = self._rendered(asked, enable_thinking=False)
-        return switched_off[len(rendered) :] if switched_off.startswith(rendered) else ""
+        if switched_off != rendered and switched_off.startswith(rendered):
+            return switched_off[len(rendered) :]
+        return self._lead if self._closes_thought else ""
 
-    @cached_property
-    def after_reply(self) -> str:
-        """What the template writes after the assistant's last reply."""
-        chat = [Message("user", ASKED), Message("assistant", REPLIED)]
-        try:
-            return self._rendered(chat, reply_follows=False).rpartition(REPLIED)[2]
-        except BackendError:  # some refuse chats without a next question
-            return ""
+    @property
+    def after_reply(self) -> tuple[str, ...]:
+        """What the template writes after a last reply, and after one before another question."""
+        return tuple(
+            chat.rpartition(REPLIED)[2].partition(ASKED_AGAIN)[0] for chat in self._replied
+        )
 
 
 def _template_of(tokenizer: PreTrainedTokenizerBase) -> str:
