@@ -106,15 +106,22 @@ class PromptEncoder:
         refuse_unknown(self.tokenizer, texts, rows)
         for n in spelling:
             texts[n], rows[n] = self._encode_literally(prompts[n], plain)
-        prefill = self._following.encode(
+        begun = [n for n, prompt in enumerate(prompts) if prompt.prefill]
+        prefills = self._following.encode(
             [
-                Follower(prompt.prefill, bool(prompt.messages), text.rstrip().endswith(OPENED))
-                for prompt, text in zip(prompts, texts, strict=True)
+                Follower(
+                    prompts[n].prefill,
+                    bool(prompts[n].messages),
+                    texts[n].rstrip().endswith(OPENED),
+                )
+                for n in begun
             ]
         )
+        for n, ids in zip(begun, prefills, strict=True):
+            rows[n] = [*rows[n], *ids]
         return [
-            Encoded(text + prompt.prefill, [*ids, *start], thought_open(text, prompt.prefill))
-            for text, prompt, ids, start in zip(texts, prompts, rows, prefill, strict=True)
+            Encoded(text + prompt.prefill, ids, thought_open(text, prompt.prefill))
+            for text, prompt, ids in zip(texts, prompts, rows, strict=True)
         ]
 
     def _spells_control_tokens(self, prompt: Prompt) -> bool:
