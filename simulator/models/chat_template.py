@@ -8,13 +8,13 @@ from transformers import PreTrainedTokenizerBase
 
 from simulator.core.errors import BackendError
 from simulator.core.examples import Example
-from simulator.core.requests import Prompt
+from simulator.core.requests import Message, Prompt
 from simulator.models.control_tokens import ControlTokens, refuse_unknown
 from simulator.models.following import Follower, Following
 from simulator.models.pretrained import load_tokenizer
 from simulator.models.reference import TEMPLATE_DATE, ModelRef
 from simulator.models.rendering import ChatRenderer
-from simulator.models.thoughts import OPENED, thought_open
+from simulator.models.thoughts import CLOSED, MARKS, OPENED, around_thought, thought_open
 
 REMEMBERED = 10_000  # prompts
 SENTENCEPIECE_BLANK = "▁"
@@ -129,14 +129,21 @@ class PromptEncoder:
         return any(self._control.spelled_in(text) for text in texts)
 
     def _encode_literally(self, prompt: Prompt, plain: bool) -> tuple[str, list[int]]:
-        """Return a prompt as text and ids, in which contents that spell control tokens are text."""
-        contents = [message.content for message in prompt.messages] or [prompt.text]
-        escaped, literal = self._control.escaped(contents)
+        """Return a prompt as text and ids, in which contents that spell control tokens are text.
+
+        The template sees earlier thoughts, and leaves them out if it does so.
+        """
+        contents = [_around_earlier_thought(m) for m in prompt.messages] or [[prompt.text]]
+        escaped, literal = self._control.escaped([text for c in contents for text in c[::2]])
+        each = iter(escaped)
+        for parts in contents:
+            parts[::2] = [next(each) for _ in parts[::2]]
+        joined = ["".join(parts) for parts in contents]
         if prompt.messages:
-            pairs = zip(prompt.messages, escaped, strict=True)
+            pairs = zip(prompt.messages, joined, strict=True)
             prompt = prompt._replace(messages=tuple(m._replace(content=c) for m, c in pairs))
         else:
-            prompt = prompt._replace(text=escaped[0])
+            prompt = prompt._replace(text=joined[0])
         shown = self.render(prompt)
         ids = self._control.encode(shown, literal, add_special_tokens=plain)
         for mark, original in literal.items():
@@ -196,8 +203,16 @@ class PromptEncoder:
         return list(zip(contexts, replies, strict=True))
 
     def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
-        """Return replies as texts, without special tokens."""
-        return list(self.tokenizer.batch_decode(rows, skip_special_tokens=True))
+        """Return replies as texts, without special tokens but with the marks of thoughts."""
+        if not self._special_marks:
+            return list(self.tokenizer.batch_decode(rows, skip_special_tokens=True))
+        hidden = set(self.tokenizer.all_special_ids) - self._special_marks
+        return list(self.tokenizer.batch_decode([[n for n in r if n not in hidden] for r in rows]))
+
+    @cached_property
+    def _special_marks(self) -> set[int]:
+        added = self.tokenizer.added_tokens_decoder
+        return {n for n, token in added.items() if token.special and token.content in MARKS}
 
     def token_texts(self, ids: Sequence[int]) -> list[str]:
         """Return the text of each token, with the blank that decoding strips from a beginning."""
@@ -219,6 +234,12 @@ class PromptEncoder:
         if found is None or strange:
             raise BackendError(f"'{token}' isn't a single token of the model's vocabulary")
         return int(found)
+
+
+def _around_earlier_thought(message: Message) -> list[str]:
+    """Split what was said at the marks of a whole thought before it."""
+    parts = around_thought(message.content) if message.role == "assistant" else []
+    return parts if CLOSED in parts[1::2] else [message.content]
 
 
 def without_oldest(prompt: Prompt) -> Iterator[tuple[int, Prompt]]:

@@ -118,6 +118,21 @@ def test_a_thought_before_a_reply_keeps_its_marks() -> None:
     assert controls_of(qwen, qwen.encode_replies([forged])[0]) == [begin, close]
 
 
+def test_a_template_leaves_earlier_thoughts_out_as_it_does() -> None:
+    qwen = encoder("qwen3")
+    spoken = ("hi", "<think>\nhm\n</think>\n\nno", "why")
+    assert qwen.encode([chat(*spoken)]) == qwen.encode([chat("hi", "no", "why")])
+    (forged,) = qwen.encode([chat(spoken[1], "<think> no", spoken[1])])
+    assert "<think>" not in [qwen.tokenizer.convert_ids_to_tokens(n) for n in forged.ids]
+
+
+def test_marks_of_a_thought_that_are_special_tokens_are_decoded() -> None:
+    tokenizer = encoder("qwen3").tokenizer
+    tokenizer.add_tokens(["<think>", "</think>"], special_tokens=True)
+    ids = tokenizer("<think>\nhm\n</think>\n\nno<|im_end|>")["input_ids"]
+    assert PromptEncoder(tokenizer).decode([ids]) == ["<think>\nhm\n</think>\n\nno"]
+
+
 def test_a_reply_is_taught_with_its_thought_or_without_any() -> None:
     qwen = encoder("qwen3")
 
