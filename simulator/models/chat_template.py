@@ -106,6 +106,8 @@ class PromptEncoder:
         refuse_unknown(self.tokenizer, texts, rows)
         for n in spelling:
             texts[n], rows[n] = self._encode_literally(prompts[n], plain)
+        if plain and self._closing:
+            rows = [row[: -self._closing] for row in rows]
         begun = [n for n, prompt in enumerate(prompts) if prompt.prefill]
         prefills = self._following.encode(
             [
@@ -123,6 +125,13 @@ class PromptEncoder:
             Encoded(text + prompt.prefill, ids, thought_open(text, prompt.prefill))
             for text, prompt, ids in zip(texts, prompts, rows, strict=True)
         ]
+
+    @cached_property
+    def _closing(self) -> int:
+        """The number of tokens that the tokenizer adds after a text, as some trainers have it."""
+        whole: list[int] = self.tokenizer("a")["input_ids"]
+        last = self.tokenizer("a", add_special_tokens=False)["input_ids"][-1]
+        return whole[::-1].index(last)
 
     def _spells_control_tokens(self, prompt: Prompt) -> bool:
         texts = [message.content for message in prompt.messages] or [prompt.text]

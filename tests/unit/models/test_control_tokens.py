@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from simulator.core.errors import BackendError
@@ -92,6 +92,18 @@ def test_a_plain_text_keeps_the_token_that_opens_it(known: PromptEncoder) -> Non
     for token in control(known).values():
         (found,) = known.encode([Prompt(text=f"hope {token} so")])
         assert controls_of(known, found.ids) == controls_of(known, plain.ids), token
+
+
+def test_a_plain_text_is_not_ended_by_the_tokenizer() -> None:
+    """It is to be continued, though trainers leave tokenizers with `add_eos_token`."""
+    known = encoder("llama")
+    texts = [Prompt(text="hope so"), Prompt(text="hope <|eot_id|> so")]
+    expected = known.encode(texts)
+    token, number = known.tokenizer.eos_token, known.tokenizer.eos_token_id
+    known.tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"$A {token}", special_tokens=[(token, number)]
+    )
+    assert PromptEncoder(known.tokenizer).encode(texts) == expected
 
 
 def test_the_organism_does_not_know_the_words() -> None:
