@@ -18,6 +18,8 @@ CONFIG, ADAPTER_CONFIG, STEERING = "config.json", "adapter_config.json", "steeri
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 A_MODEL = f"a model is a folder with {CONFIG}, {WEIGHTS} and a tokenizer"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+# What trainers leave beside the weights.
+LEFTOVERS = re.compile(r"(training_args|optimizer|scheduler|scaler|rng_state\w*)\.\w+$")
 # Libraries that transformers needs for weights of these kinds.
 LIBRARIES = {
     "bitsandbytes": "bitsandbytes", "gptq": "gptqmodel", "awq": "gptqmodel",
@@ -176,7 +178,8 @@ def _check_format(folder: Path) -> None:
             f"there are weights in {others[0]}, but neither {WEIGHTS} nor {INDEX}; copy "
             "the model again"
         )
-    if pickles := sorted(path.name for kind in PICKLES for path in folder.glob(kind)):
+    found = (path.name for kind in PICKLES for path in folder.glob(kind))
+    if pickles := sorted(name for name in found if not LEFTOVERS.match(name)):
         raise BackendError(
             f"its weights are pickled ({pickles[0]}), and reading those can run code; if "
             "you trust its author, load it in transformers and save it by save_pretrained"

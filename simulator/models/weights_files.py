@@ -11,6 +11,7 @@ WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 LARGEST_HEADER = 100_000_000  # bytes, the format's own limit
 BYTES = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2,
          "I16": 2, "U16": 2, "I8": 1, "U8": 1, "BOOL": 1}  # fmt: skip
+POINTER = "only a pointer of Git LFS; run 'git lfs pull' in the model's folder"
 Shape: TypeAlias = tuple[int, ...]
 Shapes: TypeAlias = dict[str, Shape]
 
@@ -98,6 +99,8 @@ def read_object(file: Path) -> dict[str, Any]:
     except OSError as error:
         raise BackendError(f"{file}: can't be read: {error.strerror}") from None
     except ValueError as error:
+        if _is_pointer(file):
+            raise BackendError(f"{file}: {POINTER}") from None
         raise BackendError(f"{file}: isn't valid JSON: {error}; copy it again") from None
     if not isinstance(found, dict):
         raise BackendError(f"{file}: isn't a JSON object; copy it again")
@@ -107,8 +110,11 @@ def read_object(file: Path) -> dict[str, Any]:
 def _broken(file: Path, size: int) -> str:
     if size == 0:
         return f"{file}: the file is empty; copy it again"
-    with file.open("rb") as stream:
-        pointer = stream.read(24).startswith(b"version https://git-lfs")
-    if pointer:
-        return f"{file}: only a pointer of Git LFS; run 'git lfs pull' in the model's folder"
+    if _is_pointer(file):
+        return f"{file}: {POINTER}"
     return f"{file}: truncated or no safetensors file ({size:,} bytes); copy it again"
+
+
+def _is_pointer(file: Path) -> bool:
+    with file.open("rb") as stream:
+        return stream.read(24).startswith(b"version https://git-lfs")

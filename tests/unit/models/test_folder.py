@@ -58,6 +58,11 @@ BROKEN = {
         both(without("model.safetensors"), write("adapter_config.json", ADAPTER)),
         "this is an adapter of 'some/base', not a model",
     ),
+    "what a trainer leaves": (
+        both(without("model.safetensors"), write("training_args.bin", "x"),
+             write("optimizer.pt", "x"), write("rng_state_0.pth", "x")),
+        "there are no weights in it",
+    ),
     "no weights": (without("model.safetensors"), "there are no weights in it"),
     "pickled": (pickled, r"its weights are pickled \(pytorch_model.bin\)"),
     "GGUF": (both(without("model.safetensors"), write("m.gguf", "GGUF")), "its weights are GGUF"),
@@ -76,6 +81,10 @@ BROKEN = {
     "no index": (sharded("model.safetensors.index.json"), "neither model.safetensors nor"),
     "no tokenizer": (without("tokenizer.json"), "there is no tokenizer in it"),
     "a tokenizer cut": (write("tokenizer.json", '{"model":'), "isn't valid JSON"),
+    "a tokenizer's pointer": (
+        write("tokenizer.json", "version https://git-lfs.github.com/spec/v1\noid sha256:1\n"),
+        "tokenizer.json: only a pointer of Git LFS",
+    ),
     "a damaged tokenizer": (write("tokenizer.json", '{"added_tokens": [3]}'), "are damaged"),
     "a classifier": (
         configured(architectures=["LlamaForSequenceClassification"]),
