@@ -74,7 +74,8 @@ def fitting_pairs(folder: Path, weights: Mapping[str, Shape]) -> dict[str, Pair]
         if weights[name] != pair.shape:
             raise _misfit(folder, f"{name} is {weights[name]} in the model, {pair.shape} in it")
     for name, shape in weights.items():
-        if len(shape) == 2 and name not in pairs and _is_target(name, settings.targets):
+        module = name.removesuffix(".weight")
+        if len(shape) == 2 and name not in pairs and settings.adapts(module):
             raise _misfit(folder, f"its configuration names {name}, for which it has no matrices")
     return pairs
 
@@ -113,11 +114,6 @@ def _check_rank(file: Path, module: str, rank: int, down: Shape, up: Shape) -> N
             f"{file}: {module} has matrices of shapes {up} and {down}, though {file.parent}"
             f"/adapter_config.json says rank {rank}; the two files don't belong together"
         )
-
-
-def _is_target(weight: str, targets: tuple[str, ...]) -> bool:
-    module = weight.removesuffix(".weight")
-    return any(module == target or module.endswith(f".{target}") for target in targets)
 
 
 def _misfit(folder: Path, how: str) -> BackendError:

@@ -26,6 +26,7 @@ HONOURED = frozenset(("r", "lora_alpha", "use_rslora", "rank_pattern", "alpha_pa
 # Ways to begin that leave the base as it is; others train beside a base that they have changed.
 PLAIN_STARTS = (True, False, None, "gaussian", "orthogonal", "eva")
 TASKS = (None, "CAUSAL_LM")
+IN_A_LAYER = re.compile(r".*\.[^.]*\.(\d+)\.")  # as peft finds a module's layer
 
 
 class LoRASettings(NamedTuple):
@@ -36,7 +37,17 @@ class LoRASettings(NamedTuple):
     rank_stabilised: bool
     ranks: Mapping[str, int]  # of modules that differ, by a pattern of their names
     alphas: Mapping[str, float]
-    targets: tuple[str, ...]  # names of modules; empty if they are given otherwise
+    targets: tuple[str, ...] | str  # names of modules or a pattern; empty: not known here
+    layers: tuple[int, ...]  # those adapted; empty: all
+
+    def adapts(self, module: str) -> bool:
+        """Return whether a linear module, by its whole name, is known to be adapted."""
+        if isinstance(self.targets, str):
+            return bool(self.targets and re.fullmatch(self.targets, module))
+        layer = IN_A_LAYER.match(module)
+        if self.layers and not (layer and int(layer[1]) in self.layers):
+            return False
+        return any(module == target or module.endswith(f".{target}") for target in self.targets)
 
     def rank_of(self, module: str) -> int:
         """Return the rank of a module, by its whole name."""
@@ -65,8 +76,10 @@ def read_lora(folder: Path) -> LoRASettings:
             {key: int(rank) for key, rank in (config.get("rank_pattern") or {}).items()},
             {key: float(alpha) for key, alpha in (config.get("alpha_pattern") or {}).items()},
             _targets(config),
+            _layers(config),
         )
-        [re.compile(key) for key in (*found.ranks, *found.alphas)]
+        patterns = found.targets if isinstance(found.targets, str) else ""
+        [re.compile(key) for key in (*found.ranks, *found.alphas, patterns)]
     except (KeyError, TypeError, ValueError, AttributeError, re.error) as error:
         raise BackendError(f"{file}: invalid ranks or scales: {error!r}") from None
     if min((found.rank, *found.ranks.values())) < 1:
@@ -104,11 +117,19 @@ def _is_off(value: object) -> bool:
     return value is None or value is False or value in ("", "none") or value == []
 
 
-def _targets(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names of all adapted modules, if the configuration lists them fully."""
+def _targets(config: Mapping[str, Any]) -> tuple[str, ...] | str:
+    """Return the names of all adapted modules or their pattern, if the configuration has them."""
     listed = config.get("target_modules")
-    partial = any(not _is_off(config.get(k)) for k in ("exclude_modules", "layers_to_transform"))
-    return tuple(map(str, listed)) if isinstance(listed, list) and not partial else ()
+    if any(not _is_off(config.get(key)) for key in ("exclude_modules", "layers_pattern")):
+        return ()
+    if isinstance(listed, str):
+        return "" if listed == "all-linear" else listed
+    return tuple(map(str, listed or ()))
+
+
+def _layers(config: Mapping[str, Any]) -> tuple[int, ...]:
+    found = config.get("layers_to_transform")
+    return tuple(map(int, found if isinstance(found, list) else [] if found is None else [found]))
 
 
 def _matching(patterns: Mapping[str, Any], module: str) -> list[Any]:

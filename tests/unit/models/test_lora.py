@@ -143,6 +143,29 @@ def test_tensors_are_the_model_s_own(
         fitting_pairs(saved(tmp_path / "a", found), WEIGHTS)
 
 
+@pytest.mark.parametrize(
+    ("changes", "whole"),
+    [
+        ({"layers_to_transform": [0]}, True),
+        ({"layers_to_transform": 0}, True),
+        ({"layers_to_transform": [0, 1]}, False),
+        ({"target_modules": r".*layers\.0\.self_attn\.(q_proj|k_proj)"}, True),
+        ({"target_modules": r".*self_attn\.(q_proj|k_proj)"}, False),  # as unsloth writes it
+        ({"target_modules": "all-linear"}, True),  # which modules, only peft knows
+        ({"exclude_modules": ["k_proj"]}, True),
+    ],
+)
+def test_an_adapter_of_some_layers_has_all_that_it_names(
+    tmp_path: Path, changes: dict[str, Any], whole: bool
+) -> None:
+    folder = saved(tmp_path / "a", tensors(0), **changes)
+    if whole:
+        assert list(fitting_pairs(folder, WEIGHTS)) == [Q.format(0)]
+    else:
+        with pytest.raises(BackendError, match=r"names model\.layers\.1\..*no matrices"):
+            fitting_pairs(folder, WEIGHTS)
+
+
 def test_files_that_are_missing(tmp_path: Path) -> None:
     folder = saved(tmp_path / "a")
     (folder / "adapter_model.safetensors").rename(folder / "adapter_model.bin")
