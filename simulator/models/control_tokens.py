@@ -47,7 +47,8 @@ class ControlTokens:
         self._first = tuple({text[0] for text in self._spelled.values()})
         # Such tokens are spelled in other ways, too: as `<S>` where letters are lowered.
         normalized = any(added[number].normalized for number in self._spelled)
-        self._normalizer = tokenizer.backend_tokenizer.normalizer if normalized else None
+        whole = tokenizer.backend_tokenizer if normalized and tokenizer.is_fast else None
+        self._normalizer = whole.normalizer if whole else None
         self._nonce = secrets.token_hex(8)
 
     def spelled_in(self, text: str) -> list[Span]:
