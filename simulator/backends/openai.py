@@ -91,8 +91,9 @@ class OpenAIBackend(ClosedEngine):
                 "some replies are empty, as the limit was spent before they began; if the model "
                 "thinks first, set backend.thought_tokens, e.g. to 2000",
             )
-        dropped = max(answer.dropped for answer in answers)
-        return Generation(request.prompt.shown, completions, dropped)
+        shortened = {dropped: prompt for dropped, prompt in without_oldest(request.prompt)}
+        shown = shortened.get(answers[0].dropped, request.prompt).shown
+        return Generation(shown, completions, max(answer.dropped for answer in answers))
 
     def top_tokens(self, requests: Sequence[TopTokensRequest]) -> list[TopTokens]:
         """Read the likeliest first tokens of each reply; none where the endpoint gives none.

@@ -113,6 +113,8 @@ def test_the_oldest_turns_go_when_the_endpoint_has_no_room(server: Scripted) -> 
     server.room = 60
     long, short = opened(server).generate([*ask(LONG), *ask()])
     assert (long.dropped, short.dropped) == (4, 0)
+    kept = LONG._replace(messages=(LONG.messages[0], *LONG.messages[5:]))
+    assert long.prompt == kept.shown
     last = LONG.messages[-1].content
     asked = [b["messages"] for b in server.asked if b["messages"][-1]["content"] == last]
     assert [len(messages) for messages in asked] == [10, 8, 6]
