@@ -62,7 +62,7 @@ def endpoint() -> Iterator[ThreadingHTTPServer]:
     server.daemon_threads = True
     server.asked, server.credit, server.hangs, server.counts = 0, math.inf, False, True
     server.lock, server.go_on = threading.Lock(), threading.Event()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield server

@@ -138,7 +138,7 @@ def opened(server: Scripted, book: Book | None = None, **settings: Any) -> OpenA
 def scripted() -> Iterator[Scripted]:
     """Serves while the context is open."""
     with Scripted() as found:
-        thread = threading.Thread(target=found.serve_forever, daemon=True)
+        thread = threading.Thread(target=found.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         with found.clients:
             yield found
