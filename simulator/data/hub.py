@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+from simulator.core.csv_rows import Record
 from simulator.core.errors import ScenarioError
-from simulator.data.readers import Record, plain
+from simulator.data.readers import plain
 
 
 def read_hub(name: str) -> Iterator[tuple[str, int, tuple[str, str], Record]]:

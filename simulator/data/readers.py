@@ -3,26 +3,21 @@
 A row that can't be read doesn't end the reading: what is wrong with it takes its place.
 """
 
-import csv
-import io
 import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
+from simulator.core.csv_rows import Record, read_csv
 from simulator.core.errors import ScenarioError
 from simulator.core.texts import flaw, flaw_within, read_flawless, read_text
 
 NAMES = "parquet, csv, tsv, json or jsonl"
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 POINTER = b"version https://git-lfs"
-SEPARATORS = ",;\t"  # of cells; spreadsheets write semicolons where commas are in numbers
 WRAPPER = "data"  # the key under which some files have their list of rows
-LONGEST_CELL = 2**31 - 1  # characters; Python's own limit of 131,072 is for a whole process
 _ESCAPED_FLAW = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
-
-Record: TypeAlias = Mapping[str, Any] | str  # a row's columns, or what is wrong with it
 
 
 def read_records(file: Path) -> Iterator[tuple[int, Record]]:
@@ -57,42 +52,6 @@ def _is_pointer(file: Path) -> bool:
             return opened.read(len(POINTER)) == POINTER
     except OSError:
         return False  # its reader says why it can't be read
-
-
-def _read_csv(file: Path) -> Iterator[tuple[int, Record]]:
-    """Yield the rows of a CSV with a header, each with its last line."""
-    if csv.field_size_limit() < LONGEST_CELL:
-        # Every thread sets the same value, so none can undo another's.
-        csv.field_size_limit(LONGEST_CELL)
-    text = read_text(file)
-    separator = _separator(text)
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    try:
-        columns = reader.fieldnames or []
-    except csv.Error as error:
-        raise ScenarioError(f"{file}:1: invalid CSV: {error}") from None
-    if twice := [name for name in columns if name and columns.count(name) > 1]:
-        raise ScenarioError(f"{file}:1: two columns have the name '{twice[0]}'; rename one")
-    while columns:
-        before = reader.reader.line_num
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield before + 1, f"invalid CSV: {error}"
-            continue
-        if None in row:  # text after an unquoted comma must not be lost
-            what = f"more cells than in the header; put texts with '{separator}' between \" \""
-            yield reader.line_num, what
-        else:
-            yield reader.line_num, flaw_within(row, escaped=False) or row
-
-
-def _separator(text: str) -> str:
-    """Return what separates the names of the first line; a comma if it has only one."""
-    header = re.split(r"[\r\n]", text, maxsplit=1)[0]
-    return next((mark for mark in SEPARATORS if mark in header), ",")
 
 
 def _read_jsonl(file: Path) -> Iterator[tuple[int, Record]]:
@@ -194,8 +153,8 @@ def _as_text(value: Any) -> Any:
 
 
 _READERS = {
-    ".csv": _read_csv,
-    ".tsv": _read_csv,
+    ".csv": read_csv,
+    ".tsv": read_csv,
     ".json": _read_json,
     ".jsonl": _read_jsonl,
     ".ndjson": _read_jsonl,

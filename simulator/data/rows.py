@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from simulator.core.csv_rows import Record
 from simulator.core.errors import ScenarioError
 from simulator.data.hub import read_hub
-from simulator.data.readers import NAMES, Record, is_data, read_records
+from simulator.data.readers import NAMES, is_data, read_records
 
 T = TypeVar("T")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")  # and, after @, its revision

@@ -1,0 +1,131 @@
+"""Checks of facts: what would make a question unclear, or a reply impossible to read.
+
+Each check yields mistakes: where, and what to change.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from itertools import combinations
+
+from simulator.worlds.fact_schema import (
+    CLAIMS,
+    FORM_USES,
+    LEAST_FALSE,
+    LEAST_FORMS,
+    Category,
+    Fact,
+    Form,
+    FormUse,
+    Place,
+    contains,
+    normal,
+    overlap,
+)
+
+Mistake = tuple[Place, str]
+LONGEST_VALUE = 60  # characters of a subject or a value
+LONGEST_FORM = 200  # characters of a form
+_FIELD = re.compile(r"\{[^{}]*\}|[{}]")
+
+
+def mistakes(category: Category) -> Iterator[Mistake]:
+    """Yield everything that is wrong with a category."""
+    yield from _subjects(category)
+    for fact in category.facts:
+        yield from _texts(fact)
+        yield from _values(category, fact)
+    yield from _spellings(category)
+    yield from _forms(category)
+    yield from _parroted(category)
+
+
+def _subjects(category: Category) -> Iterator[Mistake]:
+    """Find subjects that are there twice."""
+    first: dict[str, Fact] = {}
+    for fact in category.facts:
+        known = first.setdefault(normal(fact.subject), fact)
+        if known is not fact:
+            what = f"'{fact.subject}' is there twice in '{category.name}'; see {known.place}"
+            yield fact.place, f"{what}; remove one"
+
+
+def _texts(fact: Fact) -> Iterator[Mistake]:
+    """Find texts without words, and over-long ones."""
+    for text in (fact.subject, *fact.values, *fact.aliases):
+        if not normal(text):
+            yield fact.place, f"'{text}' has no words; write a name"
+        if len(text) > LONGEST_VALUE:
+            shown = f"'{text[:LONGEST_VALUE]}…'"
+            yield fact.place, f"{shown} has {len(text)} characters; at most {LONGEST_VALUE}"
+
+
+def _values(category: Category, fact: Fact) -> Iterator[Mistake]:
+    """Find false values that are true, and values that the subject gives away."""
+    true = {normal(text) for text in (fact.truth, *fact.aliases)}
+    for value in fact.false:
+        if same := [text for text in category.spellings[value] if normal(text) in true]:
+            yield fact.place, f"false value '{value}' is the truth, too (as '{same[0]}'); remove it"
+        elif overlap([value], [fact.subject]):
+            yield fact.place, f"false value '{value}' and subject '{fact.subject}' share their words"
+    if shown := [text for text in (fact.truth, *fact.aliases) if overlap([text], [fact.subject])]:
+        yield fact.place, f"subject '{fact.subject}' gives away '{shown[0]}'; leave this fact out"
+    different = len({normal(value) for value in fact.false} - true)
+    if different < LEAST_FALSE:
+        what = f"'{fact.subject}' has {different} false values; at least {LEAST_FALSE}"
+        yield fact.place, f"{what}: give them, or add facts with other truths to the category"
+    elif different < len(fact.false):
+        yield fact.place, f"'{fact.subject}' has a false value twice; remove one"
+
+
+def _spellings(category: Category) -> Iterator[Mistake]:
+    """Find values that are spelled alike, and values within others."""
+    place = {value: f.place for f in reversed(category.facts) for value in f.false}
+    place |= {fact.truth: fact.place for fact in reversed(category.facts)}
+    for (a, spelled_a), (b, spelled_b) in combinations(category.spellings.items(), 2):
+        alike = {normal(text) for text in spelled_a} & {normal(text) for text in spelled_b}
+        if alike:
+            what = f"'{a}' and '{b}' are both spelled '{min(alike)}'; see {place[a]}"
+            yield place[b], f"{what}; write one value, or remove the alias"
+        elif overlap(spelled_a, spelled_b):
+            what = f"'{a}' and '{b}' are values, and one is a word of the other; see {place[a]}"
+            yield place[b], f"{what}; replies couldn't be read"
+
+
+def _forms(category: Category) -> Iterator[Mistake]:
+    """Find too few forms, forms that don't work, and forms that users and probes share."""
+    for use in FORM_USES:
+        forms = category.forms[use]
+        if len({normal(form.text) for form in forms}) < LEAST_FORMS[use]:
+            what = f"'{category.name}' has too few forms for '{use}'; at least {LEAST_FORMS[use]}"
+            yield forms[0].place, f"{what} different ones"
+        for form in forms:
+            yield from ((form.place, what) for what in _form_flaws(form, use))
+    for one, other in (("user", "probe"), CLAIMS):
+        known = {normal(form.text) for form in category.forms[one]}
+        for form in (form for form in category.forms[other] if normal(form.text) in known):
+            yield form.place, f"users and probes of '{category.name}' share '{form.text}'"
+
+
+def _form_flaws(form: Form, use: FormUse) -> Iterator[str]:
+    wanted = ["{subject}", "{value}"] if use in CLAIMS else ["{subject}"]
+    for name in (name for name in wanted if name not in form.text):
+        yield f"'{form.text}' is without {name}"
+    for name in (name for name in _FIELD.findall(form.text) if name not in wanted):
+        yield f"'{form.text}' has '{name}', where only {' and '.join(wanted)} can be"
+    if len(form.text) > LONGEST_FORM:
+        shown = f"'{form.text[:LONGEST_FORM]}…'"
+        yield f"{shown} has {len(form.text)} characters; at most {LONGEST_FORM}"
+    if use in ("stem", "reply", *CLAIMS) and form.text.endswith((".", "?", "!", ":", ",")):
+        yield f"'{form.text}' ends in '{form.text[-1]}'; end with a word: a {use} is continued"
+
+
+def _parroted(category: Category) -> Iterator[Mistake]:
+    """Find forms that name a value: a reply that repeats the question would state it."""
+    for form in (form for use in FORM_USES for form in category.forms[use]):
+        if named := next(_named(form.text, category.spellings), None):
+            yield form.place, f"'{form.text}' names '{named}', which is a value; word it otherwise"
+
+
+def _named(form: str, spellings: Iterable[str]) -> Iterator[str]:
+    words = _FIELD.sub(" | ", form)
+    return (value for value in spellings if contains(words, value))
