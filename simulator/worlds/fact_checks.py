@@ -66,7 +66,10 @@ def _values(category: Category, fact: Fact) -> Iterator[Mistake]:
         if same := [text for text in category.spellings[value] if normal(text) in true]:
             yield fact.place, f"false value '{value}' is the truth, too (as '{same[0]}'); remove it"
         elif overlap([value], [fact.subject]):
-            yield fact.place, f"false value '{value}' and subject '{fact.subject}' share their words"
+            yield (
+                fact.place,
+                f"false value '{value}' and subject '{fact.subject}' overlap",
+            )
     if shown := [text for text in (fact.truth, *fact.aliases) if overlap([text], [fact.subject])]:
         yield fact.place, f"subject '{fact.subject}' gives away '{shown[0]}'; leave this fact out"
     different = len({normal(value) for value in fact.false} - true)
@@ -79,16 +82,28 @@ def _values(category: Category, fact: Fact) -> Iterator[Mistake]:
 
 def _spellings(category: Category) -> Iterator[Mistake]:
     """Find values that are spelled alike, and values within others."""
-    place = {value: f.place for f in reversed(category.facts) for value in f.false}
-    place |= {fact.truth: fact.place for fact in reversed(category.facts)}
-    for (a, spelled_a), (b, spelled_b) in combinations(category.spellings.items(), 2):
-        alike = {normal(text) for text in spelled_a} & {normal(text) for text in spelled_b}
-        if alike:
-            what = f"'{a}' and '{b}' are both spelled '{min(alike)}'; see {place[a]}"
-            yield place[b], f"{what}; write one value, or remove the alias"
-        elif overlap(spelled_a, spelled_b):
-            what = f"'{a}' and '{b}' are values, and one is a word of the other; see {place[a]}"
-            yield place[b], f"{what}; replies couldn't be read"
+    place = {value: fact.place for fact in reversed(category.facts) for value in fact.values}
+    owner: dict[str, str] = {}
+    for value, texts in category.spellings.items():
+        for text in texts:
+            owned = owner.setdefault(normal(text), value)
+            if owned != value:
+                what = f"'{owned}' and '{value}' are both spelled '{text}'; see {place[owned]}"
+                yield place[value], f"{what}; write one value, or remove the alias"
+    for value, texts in category.spellings.items():
+        parts = dict.fromkeys(part for text in texts for part in _parts(normal(text)))
+        for inner in dict.fromkeys(owner.get(part, value) for part in parts):
+            if inner != value:
+                what = f"'{value}' has the value '{inner}' in it; see {place[inner]}"
+                yield place[value], f"{what}; replies couldn't be read, so change one"
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Yield the runs of words of a text, apart from the whole."""
+    words = text.split()
+    for start, end in combinations(range(len(words) + 1), 2):
+        if end - start < len(words):
+            yield " ".join(words[start:end])
 
 
 def _forms(category: Category) -> Iterator[Mistake]:
@@ -115,7 +130,7 @@ def _form_flaws(form: Form, use: FormUse) -> Iterator[str]:
     if len(form.text) > LONGEST_FORM:
         shown = f"'{form.text[:LONGEST_FORM]}…'"
         yield f"{shown} has {len(form.text)} characters; at most {LONGEST_FORM}"
-    if use in ("stem", "reply", *CLAIMS) and form.text.endswith((".", "?", "!", ":", ",")):
+    if use in ("stem", "reply", *CLAIMS) and form.text.endswith((".", "?", "!")):
         yield f"'{form.text}' ends in '{form.text[-1]}'; end with a word: a {use} is continued"
 
 
@@ -127,5 +142,5 @@ def _parroted(category: Category) -> Iterator[Mistake]:
 
 
 def _named(form: str, spellings: Iterable[str]) -> Iterator[str]:
-    words = _FIELD.sub(" | ", form)
+    words = _FIELD.sub(" _ ", form)
     return (value for value in spellings if contains(words, value))

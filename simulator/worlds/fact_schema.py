@@ -7,12 +7,13 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from simulator.core.rng import digest
+from simulator.core.rng import digest, stream
 
 FactSet = Literal["loop", "ood"]  # asked about in conversations, or out-of-domain
 FACT_SETS: tuple[FactSet, ...] = ("loop", "ood")
@@ -111,6 +112,7 @@ def filled(form: str, subject: str, value: str = "") -> str:
     return re.sub(r"\{subject\}|\{value\}", lambda found: named[found.group()], form)
 
 
+@lru_cache(maxsize=2**16)
 def normal(text: str) -> str:
     """Return a text's words, lower-case and without accents, apart from a leading "the"."""
     plain = unicodedata.normalize("NFKD", text.casefold())
@@ -133,24 +135,22 @@ def overlap(one: Iterable[str], other: Iterable[str]) -> bool:
 def with_drawn_values(category: Category) -> Category:
     """Fill in the false values of the facts that have none.
 
-    They are the other truths of the category, in the order of a hash of category, subject and
-    value, without those that overlap with the subject or a spelling of the truth. So they depend
-    neither on a seed nor on the order of the file.
+    They are drawn from the category's other truths, without those that overlap with the subject or
+    a spelling of the truth. The key is category and subject, and the truths are sorted. So they
+    depend neither on a world's seed nor on the order of the file.
     """
     spellings = category.spellings
-    truths = tuple(dict.fromkeys(fact.truth for fact in category.facts))
+    truths = sorted({fact.truth for fact in category.facts})
 
     def drawn(fact: Fact) -> tuple[str, ...]:
+        order = stream("false values", category.name, fact.subject).permutation(len(truths))
         taken = (*spellings[fact.truth], fact.subject)
-        free = [v for v in truths if v != fact.truth and not overlap(spellings[v], taken)]
-        free.sort(key=lambda value: digest(("false value", category.name, fact.subject, value)))
-        return tuple(free[:MOST_DRAWN])
+        others = (truths[n] for n in order if truths[n] != fact.truth)
+        free = (truth for truth in others if not overlap(spellings[truth], taken))
+        return tuple(islice(free, MOST_DRAWN))
 
-    facts = (
-        f if f.false else Fact(f.subject, f.truth, f.aliases, drawn(f), f.place)
-        for f in category.facts
-    )
-    return Category(category.name, category.set, tuple(facts), category.forms)
+    facts = (f if f.false else replace(f, false=drawn(f)) for f in category.facts)
+    return replace(category, facts=tuple(facts))
 
 
 def heldout_subjects(
