@@ -32,7 +32,7 @@ def mistakes(category: Category) -> Iterator[Mistake]:
     """Yield everything that is wrong with a category."""
     yield from _subjects(category)
     for fact in category.facts:
-        yield from _texts(fact)
+        yield from _texts(category, fact)
         yield from _values(category, fact)
     yield from _spellings(category)
     yield from _forms(category)
@@ -49,9 +49,10 @@ def _subjects(category: Category) -> Iterator[Mistake]:
             yield fact.place, f"{what}; remove one"
 
 
-def _texts(fact: Fact) -> Iterator[Mistake]:
+def _texts(category: Category, fact: Fact) -> Iterator[Mistake]:
     """Find texts without words, and over-long ones."""
-    for text in (fact.subject, *fact.values, *fact.aliases):
+    given = (value for value in fact.false if value not in category.truths)
+    for text in (fact.subject, fact.truth, *fact.aliases, *given):
         if not normal(text):
             yield fact.place, f"'{text}' has no words; write a name"
         if len(text) > LONGEST_VALUE:
@@ -76,13 +77,14 @@ def _values(category: Category, fact: Fact) -> Iterator[Mistake]:
     if different < LEAST_FALSE:
         what = f"'{fact.subject}' has {different} false values; at least {LEAST_FALSE}"
         yield fact.place, f"{what}: give them, or add facts with other truths to the category"
-    elif different < len(fact.false):
+    elif len(set(fact.false)) < len(fact.false):
         yield fact.place, f"'{fact.subject}' has a false value twice; remove one"
 
 
 def _spellings(category: Category) -> Iterator[Mistake]:
     """Find values that are spelled alike, and values within others."""
-    place = {value: fact.place for fact in reversed(category.facts) for value in fact.values}
+    place = {value: fact.place for fact in reversed(category.facts) for value in fact.false}
+    place |= {fact.truth: fact.place for fact in reversed(category.facts)}
     owner: dict[str, str] = {}
     for value, texts in category.spellings.items():
         for text in texts:

@@ -92,6 +92,11 @@ class Category:
     forms: Mapping[FormUse, tuple[Form, ...]]
 
     @cached_property
+    def truths(self) -> frozenset[str]:
+        """The values that are true of a subject."""
+        return frozenset(fact.truth for fact in self.facts)
+
+    @cached_property
     def spellings(self) -> Mapping[str, tuple[str, ...]]:
         """Every value of the category, in the order of the file, with itself and its aliases."""
         found: dict[str, dict[str, None]] = {}
@@ -140,7 +145,7 @@ def with_drawn_values(category: Category) -> Category:
     depend neither on a world's seed nor on the order of the file.
     """
     spellings = category.spellings
-    truths = sorted({fact.truth for fact in category.facts})
+    truths = sorted(category.truths)
 
     def drawn(fact: Fact) -> tuple[str, ...]:
         order = stream("false values", category.name, fact.subject).permutation(len(truths))

@@ -15,6 +15,9 @@ def test_the_wheel_is_complete(tmp_path: Path) -> None:
         assert inside <= names
     assert {"scenarios/quickstart.yaml", "scenarios/sweeps/quick.yaml"} <= names
     assert "analysis/templates/report.html.jinja" in names
+    facts = {p.name for p in (root / "simulator" / "worlds" / "knowledge").glob("*.csv")}
+    assert {f"simulator/worlds/knowledge/{name}" for name in facts} <= names
+    assert {"capital.csv", "forms.csv"} <= facts
     for base in (root / "simulator" / "organism" / "bases").iterdir():
         assert f"simulator/organism/bases/{base.name}/model.safetensors" in names
         assert f"simulator/organism/bases/{base.name}/world.json" in names
