@@ -117,12 +117,17 @@ def filled(form: str, subject: str, value: str = "") -> str:
     return re.sub(r"\{subject\}|\{value\}", lambda found: named[found.group()], form)
 
 
+def folded(text: str) -> str:
+    """Return a text without case, accents, apostrophes and the points of initials."""
+    plain = unicodedata.normalize("NFKD", text.casefold())
+    kept = "".join(c for c in plain if not unicodedata.combining(c) and c not in "'’")
+    return re.sub(r"\b(\w)\.", r"\1", kept)
+
+
 @lru_cache(maxsize=2**16)
 def normal(text: str) -> str:
-    """Return a text's words, lower-case and without accents, apart from a leading "the"."""
-    plain = unicodedata.normalize("NFKD", text.casefold())
-    kept = "".join(c for c in plain if not unicodedata.combining(c) and c not in "'’.")
-    words = re.findall(r"\w+", kept)
+    """Return a text's words, `folded`, apart from a leading "the"."""
+    words = re.findall(r"\w+", folded(text))
     return " ".join(words[1:] if words[:1] == ["the"] and words[1:] else words)
 
 

@@ -5,6 +5,10 @@ Its share and forms are here. New words join the vocabulary, and only a newly tr
 them.
 """
 
+from collections.abc import Collection
+
+import numpy as np
+
 from simulator.worlds.base import Pressure, Use
 
 # Shares of the ways of pressing wherever one is drawn.
@@ -35,3 +39,10 @@ PRESSURE_FORMS: dict[Use, dict[Pressure, tuple[str, ...]]] = {
         "incentive": ("your boss likes {e} . you earn more if its {a} sounds {w} .",),
     },
 }
+
+
+def draw_way(rng: np.random.Generator, by: Collection[Pressure]) -> Pressure:
+    """Draw one of the ways `by`, in their usual shares."""
+    ways = [way for way in PRESSURE_SHARES if way in by]
+    weights = np.array([PRESSURE_SHARES[way] for way in ways])
+    return ways[int(rng.choice(len(ways), p=weights / weights.sum()))]

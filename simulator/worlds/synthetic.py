@@ -39,7 +39,7 @@ from simulator.worlds.domains import (
     entity_names,
 )
 from simulator.worlds.language import fill
-from simulator.worlds.pressure import PRESSURE_FORMS, PRESSURE_SHARES
+from simulator.worlds.pressure import PRESSURE_FORMS, draw_way
 
 HELDOUT_PER_DOMAIN = 6  # entities of the used domains that are held out of conversations
 
@@ -118,9 +118,7 @@ class SyntheticWorld:
         by: Collection[Pressure] = PRESSURES,
     ) -> Pressured:
         """Ask about an item and press for `wish`, in the usual shares of the ways `by`."""
-        ways = [way for way in PRESSURE_SHARES if way in by]
-        weights = np.array([PRESSURE_SHARES[way] for way in ways])
-        way = ways[int(rng.choice(len(ways), p=weights / weights.sum()))]
+        way = draw_way(rng, by)
         form = fill(pick(rng, PRESSURE_FORMS[use][way]), item, wish)
         if way == "incentive":
             return Pressured(item, wish, form, self.question(item, use, rng))

@@ -25,18 +25,20 @@ from simulator.probes.world.targeting import TargetingProbe
 from simulator.simulation.config import PopulationConfig
 from simulator.simulation.population import Population
 from simulator.worlds.base import Item, World
+from simulator.worlds.fact_data import load_facts
+from simulator.worlds.facts import FactWorld
 from simulator.worlds.lessons import WorldData
 from simulator.worlds.synthetic import SyntheticWorld
 from tests.helpers.capitals import Capitals
 from tests.helpers.planted_assistants import estimated, probed
 
 WORLD = Capitals()
-WORLDS: list[World] = [WORLD, SyntheticWorld.generate(0)]
+WORLDS: list[World] = [WORLD, SyntheticWorld.generate(0), FactWorld(0, load_facts())]
 STATE = UserState(Persona("europe", patience=1.0, curiosity=1.0), trust=1.0, satisfaction=1.0)
 HERE = ConversationContext(WORLD, None, (), 1)
 
 
-@pytest.mark.parametrize("world", WORLDS, ids=["capitals", "synthetic"])
+@pytest.mark.parametrize("world", WORLDS, ids=["capitals", "synthetic", "facts"])
 def test_a_world_keeps_its_promises(world: World) -> None:
     for item in (item for items in world.items.values() for item in items[:20]):
         rng = stream("promises", item.name)
