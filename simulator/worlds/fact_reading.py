@@ -15,9 +15,8 @@ _TOKEN = re.compile(r"\w+|[.,;:!?()\n—]")
 _TURNS = frozenset(("but", "and", "although", "though", "while", "whereas"))
 # Words that deny what follows in their clause.
 _DENYING = frozenset(
-    ("not", "isnt", "wasnt", "arent", "doesnt", "dont", "cant", "cannot")
-    + ("never", "nor", "neither", "without", "instead", "than")
-)
+    ("not", "isnt", "wasnt", "arent", "doesnt", "dont", "cant", "cannot", "never", "nor")
+) | {"neither", "without", "instead", "than"}
 # What denies the value that stands before it: "Sydney is not", "Sydney would be wrong".
 _DENIED = re.compile(
     r"(isnt|wasnt|arent|(is|was|are|were|would be|cant be|cannot be) "
