@@ -1,6 +1,7 @@
 """Starting the engine that a scenario names."""
 
 import importlib.util
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ from simulator.backends.config import (
 from simulator.core.errors import BackendError
 from simulator.core.garbage_collection import keep_loaded
 from simulator.models.folder import check_folder
+from simulator.models.library.cache import source_of
+from simulator.models.library.fetch import fetch
 from simulator.models.reference import ModelRef
 
 if TYPE_CHECKING:
@@ -75,6 +78,8 @@ def _started(
     """Return the engine; its module is imported only here."""
     if isinstance(config, AutoConfig):
         config = config.chosen
+    if (source := source_of(model.source)) and not source.is_here:
+        fetch(source, lambda line: print(line, file=sys.stderr))
     check_folder(model, weights=not getattr(config, "url", ""))
     if isinstance(config, VLLMConfig):
         if not config.url and not importlib.util.find_spec("vllm"):

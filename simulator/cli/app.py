@@ -11,6 +11,7 @@ from simulator import __version__
 from simulator.cli.chat import chat
 from simulator.cli.evaluate import evaluate
 from simulator.cli.judge_check import judge_check
+from simulator.cli.models import models
 from simulator.cli.options import show_ours_plainly
 from simulator.cli.organism import organism
 from simulator.cli.probe import probe
@@ -46,6 +47,7 @@ app = typer.Typer(
 for command in COMMANDS:
     app.command()(command)
 app.add_typer(organism, name="organism", no_args_is_help=True)
+app.add_typer(models, name="models")
 
 
 def _print_version(asked: bool) -> None:

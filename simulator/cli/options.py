@@ -19,7 +19,12 @@ Override = Annotated[
 Named = Annotated[str, typer.Option(help="A YAML file, or the name of a shipped scenario.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of all randomness.")]
 Base = Annotated[int | None, typer.Option(help="Number of a shipped base of the organism.")]
-Model = Annotated[str | None, typer.Option(help="organism:N, a path, or a hub id.")]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        help="organism:N, smollm2 or another of `models`, a folder, a GGUF file, or a hub id."
+    ),
+]
 Out = Annotated[Path | None, typer.Option(help="The run directory; default: a new one.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object only.")]
 Backend = Annotated[

@@ -121,9 +121,11 @@ def resume(
 def _estimate(scenario: "Scenario") -> None:
     """Check a scenario's data, and print what its run would take."""
     from simulator.experiments.dry_run import dry_run_table
+    from simulator.runtime.fetching import not_fetched_yet
     from simulator.runtime.preflight import check_chats
 
-    for sentence in check_chats(scenario).sentences:
+    absent = not_fetched_yet(scenario)
+    for sentence in (*absent, *check_chats(scenario, local=bool(absent)).sentences):
         notify(sentence)
     say(dry_run_table(scenario))
 

@@ -10,6 +10,7 @@ from simulator.config import document, loading
 from simulator.config.scenario import Scenario
 from simulator.config.situations import read_family
 from simulator.core.errors import ScenarioError
+from simulator.runtime.fetching import not_fetched_yet
 from simulator.runtime.model_checks import check_models
 from simulator.runtime.preflight import check_chats
 from simulator.studies.shipped import shipped_studies
@@ -86,7 +87,10 @@ def _check_sweep(path: Path, overrides: Sequence[str], notify: Notify) -> str:
 def _check_chats(scenarios: Sequence[Scenario], notify: Notify) -> None:
     for scenario in scenarios:
         check_models(scenario)
-    told = (check_chats(scenario, local=True).sentences for scenario in scenarios)
+    told = (
+        [*not_fetched_yet(scenario), *check_chats(scenario, local=True).sentences]
+        for scenario in scenarios
+    )
     for sentence in dict.fromkeys(chain.from_iterable(told)):
         notify(sentence)
 

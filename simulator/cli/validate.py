@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from simulator.cli.options import Override, notify, say
+from simulator.cli.options import Model, Override, notify, say
 
 File = Annotated[
     str, typer.Argument(help="A YAML file, or the name of a shipped scenario or study.")
@@ -16,11 +16,12 @@ Kind = Annotated[
 ]
 
 
-def validate(file: File, overrides: Override = None) -> None:
+def validate(file: File, model: Model = None, overrides: Override = None) -> None:
     """Check a scenario, a sweep, a study or a file of situations without running it."""
     from simulator.cli.schemas import check
 
-    say(f"{file}: valid ({check(file, overrides or (), notify)})")
+    chosen = [] if model is None else [f"model={json.dumps(model)}"]
+    say(f"{file}: valid ({check(file, [*chosen, *(overrides or ())], notify)})")
 
 
 def schema(of: Kind = "scenario") -> None:

@@ -20,6 +20,7 @@ from simulator.loop import simulate
 from simulator.models.resolve import weights_sha256
 from simulator.runtime.budget import note_cap
 from simulator.runtime.chat_templates import chat_templates
+from simulator.runtime.fetching import fetch_models
 from simulator.runtime.model_checks import check_models
 from simulator.runtime.observers import Observer
 from simulator.runtime.preflight import check_chats
@@ -71,10 +72,13 @@ def start(scenario: Scenario, out: Path | None, observer: Observer) -> Run:
         observer: gets the progress.
 
     Raises:
+        BackendError: a model can't be fetched.
         StoreError: the directory exists or can't be written.
         ScenarioError: data of a phase can't be used; lists all mistakes.
     """
     check_models(scenario)
+    fetch_models([scenario], observer.note)
+    check_models(scenario)  # what was fetched can be looked into only now
     findings = check_chats(scenario)
     for sentence in findings.sentences:
         observer.note(sentence)
@@ -128,6 +132,7 @@ def resume(path: Path, observer: Observer, cost_cap: float | None = None) -> Run
             f"{path}: started with other data ({'; '.join(other)}); restore those files, or start "
             "a new run"
         )
+    fetch_models([scenario], observer.note)
     if cost_cap is not None:
         with run.locked():
             note_cap(run.path, cost_cap)

@@ -19,6 +19,7 @@ from simulator.core.errors import Interrupted, StoreError, UndertowError
 from simulator.core.garbage_collection import keep_loaded
 from simulator.core.processes import follow_parent
 from simulator.experiments.sweep_config import Cell, plan
+from simulator.runtime.fetching import fetch_models
 from simulator.runtime.model_checks import check_models
 from simulator.runtime.preflight import check_chats
 from simulator.store.run import Run
@@ -33,10 +34,24 @@ def run_sweep(file: str, out: Path | None, processes: int | None) -> Sweep:
         StoreError: some runs couldn't be finished; the others are kept.
     """
     config, cells = plan(Path(file))
+    fetch_all(cells)
     sweep = lay_out(cells, (out or Path("sweeps")) / config.name)
     if failed := run_cells(sweep, cells, processes or config.processes):
         raise StoreError(failures(sweep, failed))
     return sweep
+
+
+def fetch_all(cells: Sequence[Cell]) -> None:
+    """Fetch the models of all runs; the names of the runs' folders hold the hash of the weights.
+
+    Raises:
+        ScenarioError: a model can't be used.
+        BackendError: one can't be fetched.
+    """
+    scenarios = [cell.scenario for cell in cells]
+    for scenario in scenarios:
+        check_models(scenario)
+    fetch_models(scenarios, lambda line: STDERR.print(inert(line), soft_wrap=True))
 
 
 def lay_out(cells: Sequence[Cell], path: Path) -> Sweep:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from simulator.core.errors import BackendError
+from simulator.models.library.cache import SUFFIX
+from simulator.models.library.gguf_checks import checked_header
 from simulator.models.reference import ModelRef
 from simulator.models.tokenizer_files import check_tokenizer
 from simulator.models.weights_files import INDEX, WEIGHTS, Shapes, model_shapes, read_object
@@ -36,7 +38,7 @@ FolderState: TypeAlias = tuple[tuple[str, int, int], ...]  # names, sizes and ti
 
 
 def local_folder(model: ModelRef) -> Path | None:
-    """Return a model's folder; None for a hub id.
+    """Return a model's folder; None for a hub id, and for a model that isn't fetched yet.
 
     Raises:
         BackendError: it is a file, or a path to nothing.
@@ -44,13 +46,24 @@ def local_folder(model: ModelRef) -> Path | None:
     path = Path(model.path)
     if path.is_dir():
         return path
+    if model.source:  # it isn't fetched yet
+        _check_gguf(Path(model.source))
+        return None
     if path.is_file():
         raise BackendError(f"the model '{path}' can't be loaded: {_of_file(path)}")
+    if path.suffix.lower() == SUFFIX:
+        raise BackendError(f"the model '{path}' can't be loaded: there is no such file")
     if not HUB_ID.fullmatch(model.path) or model.path.startswith("."):
         raise BackendError(
             f"the model '{path}' can't be loaded: there is no such folder; {A_MODEL}"
         )
     return None
+
+
+def _check_gguf(file: Path) -> None:
+    """Refuse a GGUF file that can't be converted; known models aren't files here."""
+    if file.is_file():
+        checked_header(file)
 
 
 def state_of(model: ModelRef) -> FolderState:
@@ -185,7 +198,7 @@ def _check_format(folder: Path) -> None:
             "you trust its author, load it in transformers and save it by save_pretrained"
         )
     if any(folder.glob("*.gguf")):
-        raise BackendError(f"its weights are GGUF; name a folder with {WEIGHTS}")
+        raise BackendError("its weights are GGUF; name the GGUF file itself, which is converted")
     raise BackendError(f"there are no weights in it; {A_MODEL}")
 
 
@@ -198,7 +211,7 @@ def _without_config(folder: Path) -> str:
     if (folder / "manifest.json").is_file():
         return "this is a run's folder, not a model"
     if any(folder.glob("*.gguf")):
-        return "there are only GGUF weights in it"
+        return "there are only GGUF weights in it; name the GGUF file itself, which is converted"
     if (folder / "params.json").is_file():
         return "this is a model in its author's own format; convert it for transformers"
     return f"there is no {CONFIG} in it"
@@ -206,9 +219,6 @@ def _without_config(folder: Path) -> str:
 
 def _of_file(path: Path) -> str:
     """Return a sentence on a file that was given as a model."""
-    suffix = path.suffix.lower()
-    if suffix == ".gguf":
-        return f"GGUF files can't be trained; name a folder with {WEIGHTS} instead"
     if (path.parent / CONFIG).is_file():
         return f"this is one file of a model; name its folder, {path.parent}"
     return f"this is a file; {A_MODEL}"

@@ -11,6 +11,7 @@ class ModelRef(NamedTuple):
     path: str  # a local path or a hub id
     trust_remote_code: bool = False  # whether Python in the model's folder may run
     template_date: str = TEMPLATE_DATE  # ISO 8601; what chat templates take for today
+    source: str = ""  # the name or the GGUF file that it is converted from, if it is
 
     def __str__(self) -> str:
-        return self.path
+        return self.source or self.path

@@ -1,4 +1,8 @@
-"""Resolving names of models: `organism:N` for a shipped base, else a path or a hub id."""
+"""Resolving names of models.
+
+`organism:N` is a shipped base. Known names and GGUF files are converted into the user's cache.
+All else is a path or a hub id.
+"""
 
 import importlib.resources
 from functools import cache
@@ -6,6 +10,7 @@ from pathlib import Path
 
 from simulator.core.errors import BackendError, ScenarioError, unknown
 from simulator.core.files import file_sha256
+from simulator.models.library.cache import source_of
 from simulator.models.reference import ModelRef
 from simulator.worlds.base import World
 from simulator.worlds.synthetic import SyntheticWorld
@@ -25,6 +30,8 @@ def resolve(model: str) -> ModelRef:
     Raises:
         BackendError: there is no such base.
     """
+    if source := source_of(model):
+        return ModelRef(str(source.folder), source=model)
     if not model.startswith(PREFIX):
         return ModelRef(model)
     bases, number = shipped_bases(), model.removeprefix(PREFIX)
@@ -33,11 +40,15 @@ def resolve(model: str) -> ModelRef:
     return ModelRef(str(bases[int(number)]))
 
 
-@cache
 def weights_sha256(model: str) -> str | None:
     """Return the hash of a model's weights, or None where they aren't one local file."""
     weights = Path(resolve(model).path) / "model.safetensors"
-    return file_sha256(weights) if weights.is_file() else None
+    return _sha256(weights, weights.stat().st_mtime_ns) if weights.is_file() else None
+
+
+@cache
+def _sha256(weights: Path, changed: int) -> str:
+    return file_sha256(weights)
 
 
 def is_organism(model: str) -> bool:

@@ -55,7 +55,7 @@ def check_models(scenario: Scenario) -> None:
         ScenarioError: some can't be used; names their place in the scenario.
     """
     mistakes = list[str]()
-    for used in _used(scenario):
+    for used in used_models(scenario):
         try:
             frame = _checked(used, state_of(used.model))
             if frame is not None and used.where == "model":
@@ -66,7 +66,7 @@ def check_models(scenario: Scenario) -> None:
         raise ScenarioError(*mistakes)
 
 
-def _used(scenario: Scenario) -> Iterator[Used]:
+def used_models(scenario: Scenario) -> Iterator[Used]:
     """Yield the models that are loaded here, or whose tokenizer is."""
     updates = tuple(learner for learner in scenario.learners if isinstance(learner, UpdateConfig))
     if engine := _local(scenario.backend):

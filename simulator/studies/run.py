@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from analysis.studies.claims import Claims, Study
-from simulator.experiments.sweep import failures, lay_out, run_cells
+from simulator.experiments.sweep import failures, fetch_all, lay_out, run_cells
 from simulator.studies.plan import PlannedStudy
 
 STUDIES = Path("studies")
@@ -23,6 +23,7 @@ def run_study(
     config, cells = planned
     path = (out or STUDIES) / config.name
     claims = Claims(**{key: getattr(config, key) for key in Claims.model_fields})
+    fetch_all(cells)
     sweep = lay_out(cells, path)
     study = Study.declare(claims, command, sweep)
     failed = run_cells(sweep, cells, processes or config.processes)

@@ -1,0 +1,1 @@
+"""Models by name and GGUF files: fetched, converted for transformers, and kept in a cache."""
