@@ -1,5 +1,7 @@
 """From a GGUF file to a folder that transformers, peft and vLLM load."""
 
+import contextlib
+import io
 from pathlib import Path
 from typing import Any
 
@@ -50,14 +52,15 @@ def _save_model(file: Path, folder: Path, header: GGUFHeader) -> None:
     logging.disable_progress_bar()
     config = _config(file, header)
     try:
-        model, info = AutoModelForCausalLM.from_pretrained(
-            file.parent,
-            gguf_file=file.name,
-            config=config,
-            dtype=_dtype(header),
-            quantization_config=GgufConfig(dequantize=True),
-            output_loading_info=True,
-        )
+        with contextlib.redirect_stderr(io.StringIO()):  # its bar of progress
+            model, info = AutoModelForCausalLM.from_pretrained(
+                file.parent,
+                gguf_file=file.name,
+                config=config,
+                dtype=_dtype(header),
+                quantization_config=GgufConfig(dequantize=True),
+                output_loading_info=True,
+            )
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # whatever the file makes transformers raise

