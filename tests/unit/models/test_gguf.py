@@ -9,6 +9,7 @@ import gguf
 import numpy as np
 import pytest
 import torch
+from gguf import GGMLQuantizationType as Type
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from simulator.core.errors import BackendError
@@ -24,7 +25,6 @@ from simulator.models.reference import ModelRef
 from tests.helpers.gguf_files import write_llama
 
 Tiny = Callable[..., str]
-TYPES = gguf.GGMLQuantizationType
 TEXT = "The doctor said 2026 things. It's <|eot_id|> fine"
 
 
@@ -63,14 +63,14 @@ def test_a_conversion_keeps_weights_tokens_and_template(llama: str, tmp_path: Pa
 @pytest.mark.parametrize(
     ("storage", "dtype", "error"),
     [
-        (TYPES.F16, torch.float16, 0.01),
-        (TYPES.BF16, torch.bfloat16, 0.1),
-        (TYPES.Q8_0, torch.bfloat16, 0.1),
-        (TYPES.Q4_1, torch.bfloat16, 0.8),
+        (Type.F16, torch.float16, 0.01),
+        (Type.BF16, torch.bfloat16, 0.1),
+        (Type.Q8_0, torch.bfloat16, 0.1),
+        (Type.Q4_1, torch.bfloat16, 0.8),
     ],
 )
 def test_quantised_weights_become_numbers(
-    llama: str, tmp_path: Path, storage: TYPES, dtype: torch.dtype, error: float
+    llama: str, tmp_path: Path, storage: Type, dtype: torch.dtype, error: float
 ) -> None:
     model = converted(write_llama(llama, tmp_path / "a.gguf", storage=storage), tmp_path)
     loaded = AutoModelForCausalLM.from_pretrained(model.path)
@@ -215,7 +215,7 @@ def test_the_lists_are_those_of_the_libraries() -> None:
     from transformers.integrations.gguf.gguf_conversion_mapping import GGUF_ARCHS
     from transformers.modeling_gguf_pytorch_utils import GGUF_SUPPORTED_ARCHITECTURES
 
-    def readable(kind: TYPES) -> bool:
+    def readable(kind: Type) -> bool:
         try:
             gguf.dequantize(np.zeros((1, gguf.GGML_QUANT_SIZES[kind][1]), np.uint8), kind)
         except NotImplementedError:
@@ -224,8 +224,8 @@ def test_the_lists_are_those_of_the_libraries() -> None:
 
     sizes = gguf.GGML_QUANT_SIZES
     for number, storage in STORAGES.items():
-        assert (storage.name, *sizes[TYPES(number)]) == (TYPES(number).name, *storage[1:])
-        assert storage.name in ("F32", "F16") or readable(TYPES(number))
+        assert (storage.name, *sizes[Type(number)]) == (Type(number).name, *storage[1:])
+        assert storage.name in ("F32", "F16") or readable(Type(number))
     known = {name.replace("-", "_").replace("moe", "_moe").replace("qwen35_", "qwen35")
              for name in ARCHITECTURES}  # fmt: skip
     assert known <= {*GGUF_SUPPORTED_ARCHITECTURES, *GGUF_ARCHS}
