@@ -15,9 +15,7 @@ def judge_check(
     scenario: Annotated[
         str, typer.Option(help="Whose judge and scales: a YAML file, or a shipped scenario.")
     ] = "therapy",
-    judge: Annotated[
-        str | None, typer.Option(help="Another judge: organism:N, a path, or a hub id.")
-    ] = None,
+    judge: Annotated[str | None, typer.Option(help="Another judge; as `run --model`.")] = None,
     scale: Annotated[str | None, typer.Option(help="Which scale; default: the first.")] = None,
     threshold: Annotated[
         float | None, typer.Option(help="Numbers from here on mean yes; default: the middle.")

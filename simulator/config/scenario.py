@@ -14,7 +14,7 @@ from simulator.core.config import Config, Count, Number
 from simulator.data.contrasts import DirectionConfig
 from simulator.learners.config import AnyLearner, NoUpdateConfig
 from simulator.models.reference import TEMPLATE_DATE, ModelRef
-from simulator.models.resolve import resolve
+from simulator.models.resolve import resolve, weights_sha256
 from simulator.probes.registry import AnyProbe
 from simulator.simulation.config import (
     ConversationConfig,
@@ -57,7 +57,9 @@ class Scenario(Config):
         (LoopPhase(),), min_length=1, description="The phases of the run, in order."
     )
     model: str = Field(
-        "organism:0", description="organism:N for a shipped base, else a local path or a hub id."
+        "organism:0",
+        description="organism:N for a shipped base, a name that `models` lists, as smollm2, a "
+        "local folder, a GGUF file, or a hub id.",
     )
     template_date: str = Field(
         TEMPLATE_DATE, description="The date that chat templates take for today, as YYYY-MM-DD."
@@ -100,6 +102,11 @@ class Scenario(Config):
     def assistant_ref(self) -> ModelRef:
         """The assistant's base with its settings of loading."""
         return self._ref(self.model, self.backend)
+
+    @property
+    def model_sha256(self) -> str | None:
+        """The hash of the base's weights, or None where they aren't one local file."""
+        return None if isinstance(self.backend, OpenAIConfig) else weights_sha256(self.model)
 
     def role_ref(self, role: RoleConfig) -> ModelRef:
         """Return the model of a role with its settings of loading."""

@@ -17,7 +17,6 @@ from simulator.experiments.unstarted import (
     removed_if_unstarted,
 )
 from simulator.loop import simulate
-from simulator.models.resolve import weights_sha256
 from simulator.runtime.budget import note_cap
 from simulator.runtime.chat_templates import chat_templates
 from simulator.runtime.fetching import fetch_models
@@ -50,7 +49,7 @@ def manifest_of(scenario: Scenario) -> dict[str, Any]:
         "scenario": scenario.name,
         "seed": scenario.seed,
         "model": scenario.model,
-        "model_sha256": weights_sha256(scenario.model),
+        "model_sha256": scenario.model_sha256,
         "data_sha256": data_sha256(scenario),
         "chat_templates": chat_templates(scenario),
         "biased_share": scenario.biased_share,

@@ -20,7 +20,7 @@ from simulator.config.scenario import Scenario
 from simulator.config.validation import validated
 from simulator.core.config import Config, Count
 from simulator.core.errors import ScenarioError
-from simulator.models.resolve import PREFIX, weights_sha256
+from simulator.models.resolve import PREFIX
 
 SHORTHANDS = ("biased_frac", "seed", "base")
 _SHORT = "biased_frac, seed and base are short for the options of `run`"
@@ -60,7 +60,7 @@ class Cell(NamedTuple):
         Defaults are left out, so a new key of the schema doesn't rename old runs.
         """
         settings = with_first_names(self.scenario.model_dump(mode="json", exclude_unset=True))
-        content = [settings, weights_sha256(self.scenario.model)]
+        content = [settings, self.scenario.model_sha256]
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         return f"{self.scenario.name}-{digest[:12]}"
 

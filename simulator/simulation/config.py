@@ -65,7 +65,7 @@ ASSISTANT = "assistant"  # the one role without an entry under `roles`
 class RoleConfig(Config):
     """The model of a role."""
 
-    model: str = Field(description="organism:N, a local path, a hub id, or an endpoint's name.")
+    model: str = Field(description="As the scenario's model, or the name of an endpoint's.")
     backend: AnyBackend = AutoConfig()
 
 
