@@ -72,6 +72,8 @@ def parsed(words: list[str]) -> tuple[str, dict[str, Any]]:
     """Parse a call as the command line does, and run nothing."""
     command, path = typer.main.get_command(app), ["simulator"]
     while commands := getattr(command, "commands", None):
+        if not words and getattr(command, "invoke_without_command", False):
+            return " ".join(path[1:]), {}
         command, words = commands[words[0]], words[1:]
         path.append(str(command.name))
     return " ".join(path[1:]), command.make_context(" ".join(path), list(words)).params
