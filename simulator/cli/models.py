@@ -70,16 +70,15 @@ def _table() -> "Table":
     from simulator.models.library.known import KNOWN
 
     table = Table(title="models", title_justify="left")
-    for heading in ("name", "what", "parameters", "to fetch", "licence", "in the cache"):
+    for heading in ("name", "what", "to fetch", "licence", "cached"):
         table.add_column(heading, justify="right" if heading == "to fetch" else "left")
     here = {str(entry.facts.get("model")): entry for entry in entries()}
     for known in KNOWN.values():
         entry = here.pop(known.name, None)
         cached = f"{entry.size / MB:.0f} MB" if entry else "no"
         table.add_row(
-            known.name, f"{known.title}, {known.kind}", known.parameters,
-            f"{known.size / MB:.0f} MB", known.licence, cached,
+            known.name, known.title, f"{known.size / MB:.0f} MB", known.licence, cached
         )  # fmt: skip
     for made_from, entry in here.items():
-        table.add_row(inert(made_from), "your GGUF file", "", "", "", f"{entry.size / MB:.0f} MB")
+        table.add_row(inert(made_from), "your GGUF file", "", "", f"{entry.size / MB:.0f} MB")
     return table

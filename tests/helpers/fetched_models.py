@@ -47,7 +47,7 @@ def as_known(source: Path, folder: Path) -> tuple[KnownModel, Path]:
     digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (wheel, file)]
     part = Part(PACKAGE, "1.0", digests[0], INNER)
     known = KnownModel(
-        NAME, "Toy", "1M", "instruct", wheel.stat().st_size, (part,), digests[1], "CC0-1.0",
+        NAME, "Toy", wheel.stat().st_size, (part,), digests[1], "CC0-1.0",
         "do as you like", -5.0,
     )  # fmt: skip
     return known, wheel

