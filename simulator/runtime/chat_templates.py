@@ -3,8 +3,7 @@
 import hashlib
 from typing import TYPE_CHECKING
 
-from simulator.backends.config import OpenAIConfig
-from simulator.simulation.config import ASSISTANT
+from simulator.runtime.model_checks import used_models
 
 if TYPE_CHECKING:
     from simulator.config.scenario import Scenario
@@ -22,15 +21,10 @@ def chat_templates(scenario: "Scenario") -> dict[str, dict[str, str]]:
     """
     from simulator.models.chat_template import encoder_of  # transformers takes seconds to load
 
-    models = {ASSISTANT: (scenario.backend, scenario.assistant_ref)} | {
-        name: (scenario.roles[name].backend, scenario.role_ref(scenario.roles[name]))
-        for name in sorted(scenario.asked_roles & scenario.roles.keys())
-    }
     found = {}
-    for name, (backend, model) in models.items():
-        if isinstance(backend, OpenAIConfig):
-            continue
-        renderer = encoder_of(model).renderer
+    for used in used_models(scenario):
+        renderer = encoder_of(used.model).renderer
         digest = hashlib.sha256(renderer.template.encode()).hexdigest()
-        found[name] = {"name": renderer.name, "sha256": digest, "date": model.template_date}
+        date = used.model.template_date
+        found[used.role] = {"name": renderer.name, "sha256": digest, "date": date}
     return found

@@ -42,10 +42,15 @@ LINEAR = re.compile(r"^model\.layers\.\d+\.(?:.*\.)?([^.]+)\.weight$")  # of the
 class Used(NamedTuple):
     """A model and the engine that serves it."""
 
-    where: str  # in the scenario
+    role: str
     model: ModelRef
     backend: TransformersConfig | VLLMConfig
     learns: tuple[UpdateConfig, ...]  # the updates that change it
+
+    @property
+    def where(self) -> str:
+        """Its place in the scenario."""
+        return "model" if self.role == ASSISTANT else f"roles.{self.role}.model"
 
 
 def check_models(scenario: Scenario) -> None:
@@ -58,7 +63,7 @@ def check_models(scenario: Scenario) -> None:
     for used in used_models(scenario):
         try:
             frame = _checked(used, state_of(used.model))
-            if frame is not None and used.where == "model":
+            if frame is not None and used.role == ASSISTANT:
                 mistakes += _missing_places(scenario, used, frame)
         except (BackendError, LearnerError) as error:
             mistakes.append(f"{used.where}: {error}")
@@ -70,11 +75,11 @@ def used_models(scenario: Scenario) -> Iterator[Used]:
     """Yield the models that are loaded here, or whose tokenizer is."""
     updates = tuple(learner for learner in scenario.learners if isinstance(learner, UpdateConfig))
     if engine := _local(scenario.backend):
-        yield Used("model", scenario.assistant_ref, engine, updates)
+        yield Used(ASSISTANT, scenario.assistant_ref, engine, updates)
     for name in sorted(scenario.asked_roles - {ASSISTANT}):
         role = scenario.roles.get(name)
         if role and (engine := _local(role.backend)):
-            yield Used(f"roles.{name}.model", scenario.role_ref(role), engine, ())
+            yield Used(name, scenario.role_ref(role), engine, ())
 
 
 def _local(backend: AnyBackend) -> TransformersConfig | VLLMConfig | None:
