@@ -111,10 +111,10 @@ def _spent(
     )
 
 
-def _count(value: object) -> int:
+def _count(value: Any) -> int:
     """Return a number of tokens; 0 where none is given, or one that no model has written."""
     try:
-        found = 0.0 if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
+        found = 0.0 if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
         return 0
     return int(found) if 0 < found < MOST_TOKENS else 0

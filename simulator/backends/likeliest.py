@@ -88,10 +88,10 @@ def _decoded(content: object) -> str:
         return ""
 
 
-def _logprob(value: object) -> float | None:
+def _logprob(value: Any) -> float | None:
     """Return a log-probability, or None where there is no number."""
     try:
-        found = float(value)  # type: ignore[arg-type]
+        found = float(value)
     except (TypeError, ValueError, OverflowError):
         return None
     return None if math.isnan(found) else min(found, 0.0)

@@ -132,23 +132,28 @@ class OpenAIBackend(ClosedEngine):
         done = {n: _from_json(answer) for n, answer in recalled.items() if answer is not None}
         left = {n: one for n, one in enumerate(asked) if n not in done}
         while left:
-            places = list(left)
-            bodies = [self._body(left[n]) for n in places]
-
-            def heard(i: int, body: Mapping[str, Any]) -> None:
-                n = places[i]  # noqa: B023 - called before the loop goes on
-                done[n] = self._read(left[n], body)  # noqa: B023
-                self._enter(keys[n], done[n])
-
-            with self._stopwatch.timing("model"):
-                answers = self._endpoint.chat(bodies, heard)
-            refused = zip(places, bodies, answers, strict=True)
-            left = {
-                n: self._otherwise(left[n], body, answer)
-                for n, body, answer in refused
-                if isinstance(answer, Refused)
-            }
+            left = self._ask_once(left, keys, done)
         return [done[n] for n in range(len(asked))]
+
+    def _ask_once(
+        self, left: Mapping[int, Asked], keys: Sequence[str], done: dict[int, ChatAnswer]
+    ) -> dict[int, Asked]:
+        """Put answers into `done` as they come; return what must be asked differently."""
+        places = list(left)
+        bodies = [self._body(left[n]) for n in places]
+
+        def heard(i: int, body: Mapping[str, Any]) -> None:
+            n = places[i]
+            done[n] = self._read(left[n], body)
+            self._enter(keys[n], done[n])
+
+        with self._stopwatch.timing("model"):
+            answers = self._endpoint.chat(bodies, heard)
+        return {
+            n: self._otherwise(left[n], body, answer)
+            for n, body, answer in zip(places, bodies, answers, strict=True)
+            if isinstance(answer, Refused)
+        }
 
     def _key(self, asked: Asked) -> str:
         """Return the hash of a request as it is meant, however it is then worded."""
