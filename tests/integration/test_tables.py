@@ -129,7 +129,14 @@ def test_files_of_a_table_have_one_schema(run: Run) -> None:
 
 def test_the_pages_readers_work(here: Path) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    exec(compile(code, "data.md", "exec"), {})
+    imports, *readers = re.split(r"(?m)^(?=scores = )", code)
+    read = []
+    for reader in readers:
+        found: dict[str, Any] = {}
+        exec(compile(imports + reader, "data.md", "exec"), found)
+        read.append(len(found["scores"]))
+    files = here.glob("rounds/*/scores.parquet")
+    assert read == [sum(pyarrow.parquet.read_metadata(path).num_rows for path in files)] * 4
 
 
 @pytest.fixture(scope="module")
