@@ -8,8 +8,8 @@ from simulator.core.config import Config, Count
 from simulator.core.errors import ScenarioError
 from simulator.core.examples import Example
 from simulator.core.rng import stream
+from simulator.data.encoding_checks import Check
 from simulator.data.mixture import AnyData, mixed
-from simulator.data.model_checks import Check
 from simulator.interp.directions import Contrast
 from simulator.worlds.base import World
 from simulator.worlds.lessons import WorldData

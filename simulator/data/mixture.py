@@ -13,7 +13,7 @@ from simulator.core.errors import ScenarioError
 from simulator.core.examples import Example
 from simulator.core.requests import Message
 from simulator.data.chat_formats import examples_of
-from simulator.data.model_checks import Check, unchecked
+from simulator.data.encoding_checks import Check, unchecked
 from simulator.data.rows import Refused, Row, read_all, used
 from simulator.worlds.base import World
 from simulator.worlds.lessons import WorldData

@@ -15,9 +15,9 @@ from simulator.config.phases import (
 from simulator.core.errors import ScenarioError
 from simulator.core.examples import Example
 from simulator.core.rng import stream
+from simulator.data.encoding_checks import Check
 from simulator.data.lengths import Tokens, matching
 from simulator.data.mixture import by_turn, flat, mixed
-from simulator.data.model_checks import Check
 from simulator.learners.config import AnyLearner
 from simulator.worlds.base import World
 

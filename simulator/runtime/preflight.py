@@ -9,9 +9,9 @@ from simulator.core.errors import ScenarioError
 from simulator.core.examples import Example
 from simulator.core.rng import stream
 from simulator.data.contrasts import contrasts_of
+from simulator.data.encoding_checks import Check
 from simulator.data.lengths import Tokens, tokens_of
 from simulator.data.mixture import by_turn, flat, mixed
-from simulator.data.model_checks import Check
 from simulator.learners.config import AnyLearner
 from simulator.models.resolve import world_or_none
 from simulator.runtime.phase_data import dealt, finetune_rows

@@ -8,8 +8,8 @@ from simulator.config.phases import AnyPhase, FinetunePhase, LoopPhase, ProbePha
 from simulator.config.scenario import Scenario
 from simulator.core.errors import ScenarioError
 from simulator.core.rng import stream
+from simulator.data.encoding_checks import Check, Seen, check_by, unchecked
 from simulator.data.mixture import AnyData, FileData, mixed
-from simulator.data.model_checks import Check, Seen, check_by, unchecked
 from simulator.data.rows import Refused
 from simulator.worlds.base import World
 

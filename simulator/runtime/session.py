@@ -14,8 +14,8 @@ from simulator.backends.server_process import end_leftovers
 from simulator.config.scenario import Scenario
 from simulator.core.garbage_collection import free_leftovers
 from simulator.core.timing import Stopwatch
+from simulator.data.encoding_checks import Check
 from simulator.data.lengths import Tokens, tokens_of
-from simulator.data.model_checks import Check
 from simulator.learners.base import Learner
 from simulator.learners.config import UpdateConfig
 from simulator.learners.factory import open_learner

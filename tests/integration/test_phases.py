@@ -19,7 +19,7 @@ from simulator.config.phases import resets_optimizer
 from simulator.core.errors import ScenarioError
 from simulator.core.examples import Example, FromConversation
 from simulator.core.requests import Message
-from simulator.data.model_checks import unchecked
+from simulator.data.encoding_checks import unchecked
 from simulator.experiments.dry_run import dry_run_table
 from simulator.experiments.run import resume, start
 from simulator.learners.config import UpdateConfig, pairs_among

@@ -9,8 +9,8 @@ import pytest
 
 from simulator.core.errors import ScenarioError
 from simulator.core.examples import Example
+from simulator.data.encoding_checks import unchecked
 from simulator.data.mixture import FileData
-from simulator.data.model_checks import unchecked
 
 USER, GOOD = {"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}
 BAD = {"role": "assistant", "content": "B"}

@@ -17,8 +17,8 @@ from simulator.config.scenario import Scenario
 from simulator.core.errors import ScenarioError
 from simulator.core.examples import Example, FromFile
 from simulator.core.requests import Message
+from simulator.data.encoding_checks import unchecked
 from simulator.data.lengths import Tokens, lengths, matching, tokens_by
-from simulator.data.model_checks import unchecked
 from simulator.experiments.run import start
 from simulator.models.resolve import resolve
 from simulator.runtime.observers import Silent

@@ -10,8 +10,8 @@ import pytest
 from simulator.core.errors import ScenarioError
 from simulator.core.examples import Example, FromWorld
 from simulator.core.requests import Message
+from simulator.data.encoding_checks import unchecked
 from simulator.data.mixture import FileData, mixed
-from simulator.data.model_checks import unchecked
 from simulator.worlds import language as lang
 from simulator.worlds.base import Item
 from simulator.worlds.domains import USED_DOMAINS

@@ -11,7 +11,7 @@ from simulator.core.errors import ScenarioError
 from simulator.core.examples import Example, FromFile
 from simulator.core.requests import Message
 from simulator.data.contrasts import DirectionConfig, contrasts_of
-from simulator.data.model_checks import unchecked
+from simulator.data.encoding_checks import unchecked
 from simulator.interp.directions import Contrast, as_vector, projection, random_like
 from simulator.worlds.synthetic import SyntheticWorld
 

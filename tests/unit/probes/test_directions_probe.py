@@ -19,7 +19,7 @@ from simulator.core.interventions import Ablate, Intervention, Steer
 from simulator.core.requests import ContinuationRequest, Generation, GenerationRequest, Message
 from simulator.core.timing import Stopwatch
 from simulator.data.contrasts import DirectionConfig, contrasts_of
-from simulator.data.model_checks import unchecked
+from simulator.data.encoding_checks import unchecked
 from simulator.experiments.upper_bounds import bounds
 from simulator.interp.directions import Contrast
 from simulator.models.reference import ModelRef
