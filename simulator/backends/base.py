@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from simulator.backends.config import Capability
 from simulator.core.adapters import Adapter
@@ -20,9 +20,6 @@ from simulator.core.requests import (
     TopTokens,
     TopTokensRequest,
 )
-
-if TYPE_CHECKING:
-    pass
 
 REMEDY = "set backend: {kind: transformers}"
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
 
 from simulator.backends.base import Backend
 from simulator.core import expected_score
@@ -10,6 +9,8 @@ from simulator.core.interventions import Intervention
 from simulator.core.requests import (
     ActivationsRequest,
     Answer,
+    Choices,
+    ChoicesRequest,
     ContinuationRequest,
     DivergenceRequest,
     GenerationRequest,
@@ -22,9 +23,6 @@ from simulator.core.requests import (
     Under,
     question_of,
 )
-
-if TYPE_CHECKING:
-    pass
 
 
 def answer(backend: Backend, requests: Iterable[Request]) -> list[Answer]:
@@ -51,6 +49,7 @@ def _answer(backend: Backend, questions: Sequence[Question]) -> list[Answer]:
         NextTokenRequest: backend.next_token_logprobs,
         TopTokensRequest: backend.top_tokens,
         ContinuationRequest: backend.score_continuations,
+        ChoicesRequest: lambda asked: score_choices(backend, asked),
         NumberRequest: lambda numbers: read_numbers(backend, numbers),
         ActivationsRequest: backend.activations,
         DivergenceRequest: backend.divergences,
@@ -61,6 +60,16 @@ def _answer(backend: Backend, questions: Sequence[Question]) -> list[Answer]:
             found = engine([question for _, question in asked])
             answers.update(zip((i for i, _ in asked), found, strict=True))
     return [answers[i] for i in range(len(questions))]
+
+
+def score_choices(backend: Backend, requests: Sequence[ChoicesRequest]) -> list[Choices]:
+    """Score the choices of every request, each as a continuation of its prompt."""
+    found = iter(
+        backend.score_continuations(
+            [ContinuationRequest(asked.prompt, one) for asked in requests for one in asked.choices]
+        )
+    )
+    return [Choices(tuple(next(found) for _ in asked.choices)) for asked in requests]
 
 
 def read_numbers(backend: Backend, requests: Sequence[NumberRequest]) -> list[Numbers]:

@@ -3,7 +3,15 @@
 import numpy as np
 
 from simulator.core.expected_score import SMALLEST_MASS
-from simulator.core.requests import Activations, Answer, Completion, Generation, Numbers
+from simulator.core.requests import (
+    Activations,
+    Answer,
+    Choices,
+    Completion,
+    Generation,
+    Logprobs,
+    Numbers,
+)
 
 
 def completions_of(answer: Answer) -> tuple[Completion, ...]:
@@ -32,15 +40,26 @@ def activations_of(answer: Answer) -> Activations:
 
 
 def shares_of(answer: Answer) -> np.ndarray:
-    """Return the answer to a `NextTokenRequest` as shares of its tokens' probability, sum 1."""
-    if not isinstance(answer, tuple) or isinstance(answer, Numbers):
-        raise TypeError(f"expected log-probabilities, got {type(answer).__name__}")
-    weights: np.ndarray = np.exp(np.array(answer) - max(answer))
+    """Return log-probabilities of tokens or of choices as shares of their sum, which is 1."""
+    logprobs = _logprobs(answer)
+    weights: np.ndarray = np.exp(np.array(logprobs) - max(logprobs))
     return np.asarray(weights / weights.sum())
 
 
 def is_readable(answer: Answer) -> bool:
-    """Return whether a `NextTokenRequest`'s tokens have enough probability to be read."""
+    """Return whether tokens have enough probability to be read.
+
+    Choices always have: a text of several tokens is hardly ever likely, and still likelier than
+    others.
+    """
+    if isinstance(answer, Choices):
+        return True
+    return float(np.exp(_logprobs(answer)).sum()) >= SMALLEST_MASS
+
+
+def _logprobs(answer: Answer) -> Logprobs:
+    if isinstance(answer, Choices):
+        return answer.logprobs
     if not isinstance(answer, tuple) or isinstance(answer, Numbers):
         raise TypeError(f"expected log-probabilities, got {type(answer).__name__}")
-    return float(np.exp(answer).sum()) >= SMALLEST_MASS
+    return answer

@@ -63,6 +63,14 @@ class ContinuationRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class ChoicesRequest:
+    """Asks for the log-probability of each of `choices`, texts of any length, after the prompt."""
+
+    prompt: Prompt
+    choices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TopTokensRequest:
     """Asks for the `count` likeliest next tokens with their log-probabilities."""
 
@@ -109,6 +117,7 @@ Question: TypeAlias = (
     GenerationRequest
     | NextTokenRequest
     | ContinuationRequest
+    | ChoicesRequest
     | TopTokensRequest
     | NumberRequest
     | ActivationsRequest
@@ -156,6 +165,15 @@ class Generation:
 
 
 Logprobs: TypeAlias = tuple[float, ...]  # the answer to a `NextTokenRequest`, in nats
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """The answer to a `ChoicesRequest`."""
+
+    logprobs: tuple[float, ...]  # of each choice, in nats, summed over its tokens
+
+
 TopTokens: TypeAlias = Mapping[str, float]  # token text with blanks → log-probability in nats
 
 
@@ -169,4 +187,4 @@ class Numbers(NamedTuple):
 
 
 Activations: TypeAlias = np.ndarray  # the answer to an `ActivationsRequest`: (layers, hidden), fp32
-Answer: TypeAlias = Generation | Logprobs | float | TopTokens | Numbers | Activations
+Answer: TypeAlias = Generation | Logprobs | float | Choices | TopTokens | Numbers | Activations
