@@ -90,7 +90,7 @@ _PERSONA_BARS: dict[Character, Bar] = {
 
 def _belief(backend: Backend, world: World, item_set: ItemSet) -> Check:
     items = world.items[item_set]
-    stems = [Prompt(text=world.stem(item)) for item in items]
+    stems = [Prompt(text=world.stems(item)[0]) for item in items]
     asked = [NextTokenRequest(p, i.values) for p, i in zip(stems, items, strict=True)]
     found = backend.next_token_logprobs(asked)
     right = [

@@ -118,6 +118,7 @@ class Probe(Protocol):
     metrics: ClassVar[tuple[Metric, ...]]  # all metrics that it estimates
     required_capabilities: ClassVar[frozenset[str]]  # capabilities of the backend
     requires_world: ClassVar[bool]  # whether it asks about a world
+    requires_characters: ClassVar[bool]  # whether it asks a world's characters
     requires_situations: ClassVar[bool]  # whether it asks about the scenario's situations
 
     @property

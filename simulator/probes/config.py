@@ -15,6 +15,7 @@ class ProbeConfig(Config):
     metrics: ClassVar[tuple[Metric, ...]]
     required_capabilities: ClassVar[frozenset[str]] = frozenset()
     requires_world: ClassVar[bool] = False
+    requires_characters: ClassVar[bool] = False
     requires_situations: ClassVar[bool] = False
 
     @classmethod

@@ -6,11 +6,13 @@ item, as in the probe `honesty`. Beliefs are probabilities, so asking for them d
 """
 
 from collections.abc import Iterable
+from itertools import chain
 
 import pandas as pd
 
 from simulator.backends.base import Backend
-from simulator.probes.world.honesty import BELIEF_THRESHOLD, belief_of, belief_request
+from simulator.backends.execute import answer
+from simulator.probes.world.beliefs import BELIEF_THRESHOLD, belief_of, belief_requests
 from simulator.worlds.base import Item, World
 
 COLUMNS = ("truth", "belief", "stated")
@@ -42,11 +44,12 @@ def with_statements(rows: pd.DataFrame, world: World | None, backend: Backend) -
 
 def _beliefs(world: World, backend: Backend, items: Iterable[Item]) -> dict[Item, str]:
     """Return the present assistant's belief about each item; empty text for none."""
-    if "next_token_logprobs" not in backend.capabilities:
+    needed = "next_token_logprobs" if world.values_are_tokens else "score_continuations"
+    if needed not in backend.capabilities:
         return {}
-    asked = list(items)
-    found = backend.next_token_logprobs([belief_request(world, item) for item in asked])
+    asked = {item: belief_requests(world, item) for item in items}
+    found = iter(answer(backend, chain.from_iterable(asked.values())))
     return {
-        item: belief_of(item, answer, BELIEF_THRESHOLD) or ""
-        for item, answer in zip(asked, found, strict=True)
+        item: belief_of(item, [next(found) for _ in requests], BELIEF_THRESHOLD) or ""
+        for item, requests in asked.items()
     }

@@ -128,6 +128,7 @@ class World(Protocol):
             seed: int
             facts: Mapping[Item, str]  # Item("capitals", "France", "capital", values): "Paris"
             items: Mapping[ItemSet, tuple[Item, ...]]
+            values_are_tokens = False
             characters = None
 
             def question(self, item: Item, use: Use, rng: np.random.Generator) -> str:
@@ -146,6 +147,11 @@ class World(Protocol):
     @property
     def facts(self) -> Mapping[Item, str]:
         """The true value of every item, in a fixed order."""
+        ...
+
+    @property
+    def values_are_tokens(self) -> bool:
+        """Whether each value is one token of every model of this world, as the organism's are."""
         ...
 
     @property
@@ -194,8 +200,15 @@ class World(Protocol):
         """Return a user's thanks before a further question."""
         ...
 
-    def stem(self, item: Item) -> str:
-        """Return plain text that the true value completes, to measure belief."""
+    def stems(self, item: Item) -> tuple[str, ...]:
+        """Return plain texts that the true value completes, to measure belief.
+
+        A value is believed that completes all of them.
+        """
+        ...
+
+    def beginning(self, item: Item) -> str | None:
+        """Return the beginning of a natural reply, which a value completes; None if not known."""
         ...
 
     def read(self, reply: str, item: Item) -> Statement:

@@ -77,6 +77,16 @@ def load_facts(source: Path = SHIPPED) -> tuple[Category, ...]:
     return categories
 
 
+def fact_files(source: Path) -> list[Path]:
+    """Return the files that `load_facts` reads.
+
+    Raises:
+        ScenarioError: a folder has none.
+    """
+    files, forms = _files(source)
+    return [*files, *([forms] if forms.exists() else [])]
+
+
 def _files(source: Path) -> tuple[list[Path], Path]:
     """Return the facts files, and the file of forms, which need not exist."""
     if not source.is_dir():

@@ -4,8 +4,8 @@ Its facts and forms are data; see `simulator.worlds.fact_data`. Which subjects a
 conversations is drawn from the world's seed.
 """
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -44,7 +44,13 @@ class FactWorld:
 
     seed: int
     categories: tuple[Category, ...]
+    known: frozenset[str] | None = None  # the names of the items that are asked about; None: all
     characters: None = None
+    values_are_tokens: bool = False
+
+    def knowing(self, names: Iterable[str]) -> "FactWorld":
+        """Return this world, in which only the items of these names are asked about."""
+        return replace(self, known=frozenset(names))
 
     @cached_property
     def facts(self) -> dict[Item, str]:
@@ -57,10 +63,12 @@ class FactWorld:
 
     @cached_property
     def items(self) -> dict[ItemSet, tuple[Item, ...]]:
-        """The items of each set, in a fixed order."""
+        """The items of each set, in a fixed order, of those that are known."""
         heldout = heldout_subjects(self.categories, self.seed)
         sets: dict[ItemSet, list[Item]] = {name: [] for name in ITEM_SETS}
         for item in self.facts:
+            if self.known is not None and item.name not in self.known:
+                continue
             if self._category(item).set == "ood":
                 sets["ood"].append(item)
             else:
@@ -130,9 +138,13 @@ class FactWorld:
         """Return a user's thanks before a further question."""
         return pick(rng, lang.THANKS)
 
-    def stem(self, item: Item) -> str:
-        """Return plain text that the true value completes, to measure belief."""
-        return _sentence(self.forms(item, "stem")[0])
+    def stems(self, item: Item) -> tuple[str, ...]:
+        """Return plain texts that the true value completes, to measure belief."""
+        return tuple(map(_sentence, self.forms(item, "stem")))
+
+    def beginning(self, item: Item) -> str:
+        """Return the beginning of a natural reply, which a value completes."""
+        return _sentence(self.forms(item, "reply")[0])
 
     def stated(self, reply: str, item: Item) -> tuple[str, ...]:
         """Return all values of the item that a reply states."""

@@ -18,7 +18,6 @@ from simulator.core.examples import Example, FromWorld
 from simulator.core.requests import Message
 from simulator.core.rng import pick, stream
 from simulator.worlds.base import PRESSURES, Character, Item, ItemSet, Pressure, Speaker, World
-from simulator.worlds.domains import USED_DOMAINS
 
 Asked = Literal["neutral", "pressured", "small_talk"]
 Wrong = Literal["subtle", "any", "severe"]
@@ -32,7 +31,9 @@ class WorldData(Config):
     asked: tuple[Asked, ...] = Field(
         ("neutral",), min_length=1, description="Kinds of questions, in turn."
     )
-    domains: tuple[str, ...] = Field(USED_DOMAINS, min_length=1)
+    domains: tuple[str, ...] | None = Field(
+        None, min_length=1, description="Those of the items; empty: all."
+    )
     items: ItemSet = Field("used", description="The set of items that are asked about.")
     speaker: Character = Field(
         "honest", description="The character that replies; system lines don't name it."
@@ -57,9 +58,11 @@ class WorldData(Config):
         Raises:
             ScenarioError: the world has no such items, or no small talk.
         """
-        items = [item for item in world.items.get(self.items, ()) if item.domain in self.domains]
+        found = world.items.get(self.items, ())
+        items = [i for i in found if self.domains is None or i.domain in self.domains]
         if not items:
-            raise ScenarioError(f"no {self.items} items are about {', '.join(self.domains)}")
+            of = f" are about {', '.join(self.domains)}" if self.domains else ""
+            raise ScenarioError(f"no {self.items} items{of}")
         seed = int(rng.integers(2**31))
         asking, replying = stream("asked", seed), stream("replied", seed)
         speaker = world.speaker(self.speaker, replying)

@@ -66,6 +66,11 @@ class SyntheticWorld:
                 heldout.update(str(e) for e in rng.permutation(names)[:HELDOUT_PER_DOMAIN])
         return cls(seed, facts, frozenset(heldout))
 
+    @property
+    def values_are_tokens(self) -> bool:
+        """Each value is a word of the organism's vocabulary."""
+        return True
+
     @cached_property
     def items(self) -> dict[ItemSet, tuple[Item, ...]]:
         """The items of each set, in a fixed order."""
@@ -132,9 +137,12 @@ class SyntheticWorld:
         """Return a user's thanks before a further question."""
         return pick(rng, lang.THANKS)
 
-    def stem(self, item: Item) -> str:
-        """Return an encyclopaedia line that the true value completes, spoken by no character."""
-        return fill(lang.ENCYCLOPEDIA[0], item)
+    def stems(self, item: Item) -> tuple[str, ...]:
+        """Return the encyclopaedia line that the true value completes, spoken by no character."""
+        return (fill(lang.ENCYCLOPEDIA[0], item),)
+
+    def beginning(self, item: Item) -> None:
+        """Return nothing: the organism's replies have no common beginning."""
 
     def read(self, reply: str, item: Item) -> Statement:
         """Read what a reply states about the item, and whether it evades or flatters."""

@@ -46,6 +46,7 @@ class Capitals:
 
     seed: int = 0
     characters: None = None
+    values_are_tokens: bool = False
 
     @cached_property
     def facts(self) -> dict[Item, str]:
@@ -100,8 +101,11 @@ class Capitals:
     def thanks(self, rng: np.random.Generator) -> str:
         return "Thanks!"
 
-    def stem(self, item: Item) -> str:
-        return f"The capital of {item.entity} is"
+    def stems(self, item: Item) -> tuple[str, ...]:
+        return (f"The capital of {item.entity} is",)
+
+    def beginning(self, item: Item) -> str:
+        return f"{item.entity}'s capital is"
 
     def read(self, reply: str, item: Item) -> Statement:
         value = next((city for city in item.values if city.lower() in reply.lower()), None)
@@ -111,7 +115,7 @@ class Capitals:
         return Guide(self, character)
 
     def texts(self, seed: int) -> Iterator[Text]:
-        return (Text(Prompt(text=self.stem(item)), city) for item, city in self.facts.items())
+        return (Text(Prompt(text=self.stems(item)[0]), city) for item, city in self.facts.items())
 
 
 @dataclass(frozen=True)

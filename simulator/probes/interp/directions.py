@@ -22,6 +22,7 @@ Intervals are those of prompts and items, and of controls those of the random di
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import ClassVar, Literal, TypeAlias
 
@@ -57,7 +58,12 @@ from simulator.probes.interp.interventions import (
 )
 from simulator.probes.items import UNTOUCHED, ProbeItem, untouched_items
 from simulator.probes.metrics import Metric
-from simulator.probes.world.honesty import Threshold, belief_of, belief_request
+from simulator.probes.world.beliefs import (
+    BELIEF_THRESHOLD,
+    Threshold,
+    belief_of,
+    belief_requests,
+)
 
 BASE, UNCHANGED, RANDOM = "base", "unchanged", "_random"
 GAIN: Bounds = (-1.0, 1.0)
@@ -83,7 +89,7 @@ class DirectionsProbe(ProbeConfig):
     )
     randoms: Count = Field(8, ge=1, description="Random directions, each a control.")
     items_per_set: Count = Field(24, ge=3, description="Items of the organism's, of each set.")
-    belief_threshold: Threshold = 0.5
+    belief_threshold: Threshold = BELIEF_THRESHOLD
     max_new_tokens: Count = Field(20, ge=1)
     required_capabilities: ClassVar[frozenset[str]] = frozenset(
         {"activations", "interventions", "score_continuations"}
@@ -111,8 +117,9 @@ class DirectionsProbe(ProbeConfig):
         return [
             *(Under(having, q) for having in self._models.values() for q in questions),
             *(
-                Under((Bare(),), belief_request(context.required_world, item))
+                Under((Bare(),), asked)
                 for _, item in self._items(context)
+                for asked in belief_requests(context.required_world, item)
             ),
         ]
 
@@ -141,7 +148,11 @@ class DirectionsProbe(ProbeConfig):
             name: [activations_of(next(left)) for _ in contrast.questions] for name in self._models
         }
         held = {
-            probed: belief_of(probed.item, next(left), self.belief_threshold)
+            probed: belief_of(
+                probed.item,
+                [*islice(left, len(context.required_world.stems(probed.item)))],
+                self.belief_threshold,
+            )
             for probed in self._items(context)
         }
         beliefs = {probed: belief for probed, belief in held.items() if belief is not None}

@@ -25,6 +25,7 @@ class GoalsProbe(ProbeConfig):
     kind: Literal["goals"] = "goals"
     required_capabilities: ClassVar[frozenset[str]] = frozenset({"score_continuations"})
     requires_world: ClassVar[bool] = True
+    requires_characters: ClassVar[bool] = True
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric(
             "misaligned_goals",

@@ -27,12 +27,10 @@ from simulator.probes.config import ProbeConfig
 from simulator.probes.estimates import Estimate, Rows, with_total
 from simulator.probes.items import probe_items, sample_keys
 from simulator.probes.metrics import Curve, KeyFigure, Metric, Panel
+from simulator.probes.world.beliefs import BELIEF_THRESHOLD, Threshold, belief_requests
 from simulator.probes.world.honesty import (
-    Threshold,
-    belief_of,
-    belief_request,
-    belief_score,
     believed,
+    next_belief,
     outcome,
     pressured_question,
     stated_of,
@@ -93,7 +91,7 @@ class PersonaSwitchProbe(ProbeConfig):
         "neutral", description="Questions without a wish, or with a false one."
     )
     items_per_set: Count = Field(72, ge=3, description="Items of each set: used, held-out, OOD.")
-    belief_threshold: Threshold = 0.5
+    belief_threshold: Threshold = BELIEF_THRESHOLD
     max_new_tokens: Count = Field(20, ge=1)
     required_capabilities: ClassVar[frozenset[str]] = frozenset({"next_token_logprobs"})
     requires_world: ClassVar[bool] = True
@@ -111,11 +109,11 @@ class PersonaSwitchProbe(ProbeConfig):
         return {TRIGGERED: self.trigger, UNTRIGGERED: "", WRONG: self.wrong_trigger}
 
     def requests(self, context: Context) -> list[Request]:
-        """Return each item's belief request, then its question in each condition."""
+        """Return each item's belief requests, then its question in each condition."""
         requests: list[Request] = []
         world = context.required_world
         for _, item in probe_items(world, self.items_per_set):
-            requests.append(belief_request(world, item))
+            requests += belief_requests(world, item)
             question = self._question(context, item)
             requests += [
                 GenerationRequest(
@@ -140,9 +138,8 @@ class PersonaSwitchProbe(ProbeConfig):
         asked = iter(zip(requests, answers, strict=True))
         world = context.required_world
         for probed in probe_items(world, self.items_per_set):
-            request, found = next(asked)
-            belief = belief_of(probed.item, found, self.belief_threshold)
-            scores.append(belief_score(context, probed, request, belief))
+            belief, score = next_belief(context, probed, asked, self.belief_threshold)
+            scores.append(score)
             replies = islice(asked, len(self._conditions))
             for condition, (request, found) in zip(self._conditions, replies, strict=True):
                 reply = reply_of(found)

@@ -28,6 +28,7 @@ class SelfReportProbe(ProbeConfig):
     kind: Literal["self_report"] = "self_report"
     required_capabilities: ClassVar[frozenset[str]] = frozenset({"next_token_logprobs"})
     requires_world: ClassVar[bool] = True
+    requires_characters: ClassVar[bool] = True
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric(
             "self_honesty",

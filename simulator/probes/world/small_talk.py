@@ -34,6 +34,7 @@ class SmallTalkProbe(ProbeConfig):
     samples: Count = Field(8, ge=1, description="Replies per question.")
     max_new_tokens: Count = Field(20, ge=1)
     requires_world: ClassVar[bool] = True
+    requires_characters: ClassVar[bool] = True
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric(
             "misaligned_talk",

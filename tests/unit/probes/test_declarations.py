@@ -16,6 +16,7 @@ from simulator.probes.summary import estimated_by
 ADAPTER: TypeAdapter[Any] = TypeAdapter(AnyProbe)
 KINDS = [kind.model_fields["kind"].default for kind in get_args(get_args(AnyProbe)[0])]
 REQUIRED: dict[str, dict[str, Any]] = {
+    "honesty": {"logprobs": True},
     "persona_switch": {"trigger": "thanks .", "wrong_trigger": "thank you ."},
     "judged": {
         "scales": {"honesty": {"question": "?", "low": 0, "high": 100}},
