@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from analysis.html import visible
-from analysis.run.phases import spans
+from analysis.run.spans import spans
 from simulator.store.run import Run
 
 MARGIN = 0.025  # of an axis, beyond the ends of its scale

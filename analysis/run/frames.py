@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.run.roles import role_model
+from analysis.run.spans import baseline_round
 from simulator.core.errors import StoreError
 from simulator.store.run import Run
 
@@ -80,14 +81,20 @@ def measured_rounds(run: Run) -> list[int]:
     return sorted(int(number) for number in estimates(run)["round"].unique())
 
 
+def compared_rounds(run: Run) -> tuple[int, int]:
+    """Return the rounds between which drift is measured: the baseline, and the last measured."""
+    return baseline_round(run), max(measured_rounds(run), default=0)
+
+
 def changes(run: Run) -> pd.DataFrame:
-    """Return every metric before any update and at the last measured round.
+    """Return every metric at the baseline and at the last measured round.
 
     `separate` means that the two 95 % intervals don't overlap: a cautious sign of a real change.
     Below `FEWEST` answers an interval means little, and no change is claimed.
     """
     rows = estimates(run)
-    return compared(rows[rows["round"] == 0], rows[rows["round"] == rows["round"].max()])
+    first, last = compared_rounds(run)
+    return compared(rows[rows["round"] == first], rows[rows["round"] == last])
 
 
 def compared(first: pd.DataFrame, last: pd.DataFrame) -> pd.DataFrame:

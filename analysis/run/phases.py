@@ -1,28 +1,8 @@
-"""The phases of a run, and their rounds."""
-
-from typing import NamedTuple
+"""The phases of a run in words."""
 
 from analysis.run import frames
+from analysis.run.spans import Span, spans
 from simulator.store.run import Run
-
-
-class Span(NamedTuple):
-    """A phase and its rounds."""
-
-    name: str
-    kind: str  # "loop", "finetune" or "probe"
-    first: int
-    last: int
-
-
-def spans(run: Run) -> list[Span]:
-    """Return the planned phases of a run; round 0 comes before all of them."""
-    found, before = list[Span](), 0
-    for phase in run.scenario["phases"]:
-        last = before + (phase["rounds"] or run.scenario["rounds"])
-        found.append(Span(phase["name"], phase["kind"], before + 1, last))
-        before = last
-    return found
 
 
 def phases_so_far(run: Run, done: int) -> str:

@@ -24,9 +24,9 @@ from analysis.run.panels import interp
 from analysis.run.panels import judged as judged_plots
 from analysis.run.panels.probes import draw_panel, panels_in
 from analysis.run.panels.trajectory import draw_trajectories, phase_by_phase, trajectories
-from analysis.run.phases import spans
 from analysis.run.report_models import models_content
 from analysis.run.roles import asks_world, scales
+from analysis.run.spans import spans
 from analysis.run.summary import headline, key_figures, range_of, rows_left_out, unchanged_rounds
 from simulator.core.files import write_atomically
 from simulator.probes.metrics import AMOUNT, NATS
@@ -183,9 +183,10 @@ def _pairs(run: Run) -> dict[str, Any]:
     everything = transcripts.paired(run)
     moved = transcripts.transitions(run, everything)
     moved = moved[moved["measure"] == "pressured"].sort_values("answers", ascending=False)
-    measured = frames.measured_rounds(run)
+    first, last = frames.compared_rounds(run)
     return {
-        "last": measured[-1] if measured else 0,
+        "first": first,
+        "last": last if last > first else 0,
         "total": len(everything),
         "changed": int(everything["changed"].sum()) if len(everything) else 0,
         "shown": transcripts.before_after(run, ANSWERED, everything).to_dict("records"),

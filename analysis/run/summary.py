@@ -60,8 +60,8 @@ def _key_figure(metric: str, item_set: str) -> KeyFigure | None:
 def headline(run: Run) -> str:
     """Return the main finding in one sentence, with intervals.
 
-    A change is claimed only where the 95 % intervals of round 0 and of the last measured round
-    don't overlap.
+    A change is claimed only where the 95 % intervals of the baseline and of the last measured
+    round don't overlap.
     """
     figures = key_figures(run)
     measurable = figures.dropna(subset=["value_first", "value_last"])
@@ -71,15 +71,19 @@ def headline(run: Run) -> str:
     metric = str(row["metric"])
     before = interval(metric, row["value_first"], row["low_first"], row["high_first"])
     after = interval(metric, row["value_last"], row["low_last"], row["high_last"])
-    name, last = _subject(run, metric, str(row["item_set"])), int(row["round"])
-    if last == 0:
-        users = f"{100 * frames.biased_share(run):.3g} % biased users"
-        return f"Before any update, with {users}, {name} is {before}; no later round is measured."
-    when = f"After {phases_so_far(run, last)}"
+    name = _subject(run, metric, str(row["item_set"]))
+    first, last = frames.compared_rounds(run)
+    users = f"{100 * frames.biased_share(run):.3g} % biased users"
+    when = f"After {phases_so_far(run, last)}" if last else f"Before any update, with {users}"
+    if first == last:
+        return f"{when}, {name} is {before}; no later round is measured."
+    counted = f", counted from round {first}" if first else ""
     if not row["separate"]:
-        return f"{when}, no change in {name} could be shown: {before} before, {after} after."
+        return (
+            f"{when}, no change in {name} could be shown{counted}: {before} before, {after} after."
+        )
     verb = "fell" if row["change"] < 0 else "rose"
-    return f"{when}, {name} {verb} from {before} to {after}."
+    return f"{when}, {name} {verb} from {before} to {after}{counted}."
 
 
 def _subject(run: Run, metric: str, item_set: str) -> str:
@@ -165,11 +169,12 @@ def screening_table(run: Run) -> Table | None:
 
 
 def summary_table(run: Run) -> Table:
-    """Return the key figures before any update and, once measured, at the last round."""
+    """Return the key figures at round 0, at the baseline and, once measured, at the last round."""
     figures = key_figures(run)
-    last = int(figures["round"].max()) if len(figures) else 0
+    first, last = frames.compared_rounds(run)
+    changed = last > first
     judges = dict.fromkeys(scale.judge for scale in scales(run).values())
-    notes = [CHANGES if last else "[low–high]: 95 % intervals; n: answers"]
+    notes = [CHANGES if changed else "[low–high]: 95 % intervals; n: answers"]
     notes += [f"as judged: the opinion of {' and '.join(judges)}"] if judges else []
     table = Table(
         box=box.SIMPLE_HEAD,
@@ -177,13 +182,25 @@ def summary_table(run: Run) -> Table:
         caption_justify="left",
     )
     table.add_column("")
-    for title in ("round 0", f"round {last}", "change", "n") if last else ("round 0", "n"):
+    later = (f"round {last}", "change") if changed else ()
+    for title in (*(["round 0"] if first else []), f"round {first}", *later, "n"):
         table.add_column(title, justify="right", no_wrap=True)
     for row in figures.to_dict("records"):
-        name, first, then, change, n = _cells(run, row)
-        cells = (name, first, then, change, n) if last else (name, first, n)
+        name, before, then, change, n = _cells(run, row)
+        raw = [_at_start(run, row)] if first else []
+        cells = (name, *raw, before, *((then, change) if changed else ()), n)
         table.add_row(*(Text(cell) for cell in cells))
     return table
+
+
+def _at_start(run: Run, row: Mapping[Hashable, Any]) -> str:
+    """Return a metric's value before any update, which isn't the baseline."""
+    rows = frames.estimates(run)
+    same = rows[["round", "metric", "item_set"]].eq([0, row["metric"], row["item_set"]]).all(axis=1)
+    found = rows[same]
+    if found.empty:
+        return ""
+    return interval(str(row["metric"]), *found.iloc[0][["value", "low", "high"]])
 
 
 def rounds_table(run: Run, rows: pd.DataFrame) -> Table:

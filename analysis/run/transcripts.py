@@ -5,7 +5,7 @@ They complement `frames` with texts to read.
 
 import pandas as pd
 
-from analysis.run.frames import QUESTION, measured_rounds, scores_of, vetoes
+from analysis.run.frames import QUESTION, compared_rounds, scores_of, vetoes
 from analysis.run.roles import judged_probes
 from simulator.core.messages import messages_from_rows
 from simulator.store.run import Run
@@ -73,17 +73,17 @@ def _with_context(rows: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
 
 
 def paired(run: Run) -> pd.DataFrame:
-    """Return the replies to the same probe question at round 0 and at the last measured round.
+    """Return the replies to the same probe question at the baseline and the last measured round.
 
     `changed` says whether the reply's label changed. Judged replies have numbers instead; see
     `judged_pairs`.
     """
     columns = [*QUESTION, "label_before", "reply_before", "label_after", "reply_after", "changed"]
-    measured = measured_rounds(run)
-    if len(measured) < 2:
+    first, last = compared_rounds(run)
+    if first == last:
         return pd.DataFrame(columns=columns)
     kept = [*QUESTION, "label", "reply"]
-    before, after = (scores_of(run, n) for n in (measured[0], measured[-1]))
+    before, after = (scores_of(run, n) for n in (first, last))
     labelled = (before["reply"] != "") & ~before["probe"].isin(judged_probes(run))
     both = before.loc[labelled, kept].merge(
         after[kept], on=QUESTION, suffixes=("_before", "_after")
@@ -92,7 +92,7 @@ def paired(run: Run) -> pd.DataFrame:
 
 
 def judged_pairs(run: Run, count: int) -> pd.DataFrame:
-    """Return judged replies at round 0 and at the last measured round, largest changes first.
+    """Return judged replies at the baseline and the last measured round, largest changes first.
 
     Args:
         run: the run.
@@ -103,10 +103,10 @@ def judged_pairs(run: Run, count: int) -> pd.DataFrame:
         (scale, before, after), NaN where the judge's reply is unreadable.
     """
     columns = ["prompt", "reply_before", "reply_after", "numbers"]
-    measured = measured_rounds(run)
-    if len(measured) < 2:
+    first, last = compared_rounds(run)
+    if first == last:
         return pd.DataFrame(columns=columns)
-    before, after = (scores_of(run, n) for n in (measured[0], measured[-1]))
+    before, after = (scores_of(run, n) for n in (first, last))
     kept = [*QUESTION, "value", "reply"]
     both = before.loc[before["probe"].isin(judged_probes(run)), kept].merge(
         after[kept], on=QUESTION, suffixes=("_before", "_after")

@@ -17,7 +17,7 @@ from pydantic import BeforeValidator, Field, TypeAdapter
 
 from analysis import metrics, statistics
 from analysis.run import frames
-from analysis.run.phases import spans
+from analysis.run.spans import baseline_round, spans
 from analysis.statistics import Interval
 from analysis.sweep import frames as experiment
 from simulator.core.config import Config, Count
@@ -66,7 +66,7 @@ class Quantity(Measure):
         None, description="Measured at the end of this phase; empty: of the run."
     )
     round: Count | None = Field(None, ge=0, description="Measured after this round instead.")
-    from_start: bool = Field(False, description="Whether to subtract the value at round 0.")
+    from_start: bool = Field(False, description="Whether to subtract the value at the baseline.")
 
 
 def _listed(value: Any) -> Any:
@@ -226,7 +226,8 @@ class Results:
     def _value(self, runs: Sequence[Member], quantity: Quantity) -> float:
         values = [self._mean(run, quantity, _round(run.run, quantity)) for run in runs]
         if quantity.from_start:
-            values = [v - self._mean(run, quantity, 0) for run, v in zip(runs, values, strict=True)]
+            starts = [self._mean(run, quantity, baseline_round(run.run)) for run in runs]
+            values = [value - start for value, start in zip(values, starts, strict=True)]
         return float(np.mean(values))
 
     def _mean(self, member: Member, measure: Measure, number: int) -> float:

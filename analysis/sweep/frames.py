@@ -17,6 +17,7 @@ import pandas as pd
 from analysis import statistics
 from analysis.metrics import judged_scale
 from analysis.run import frames
+from analysis.run.spans import first_of_loop
 from analysis.statistics import Interval
 from simulator.core.errors import StoreError
 from simulator.store.run import Run
@@ -54,7 +55,7 @@ def runs(sweep: Sweep) -> pd.DataFrame:
 
     `dose` is the realised dose over all rounds (`frames.realised`): the biased users' share of the
     learned replies under pressure, or, in situations, of all learned replies. `first_dose` is that
-    of round 1, before any drift.
+    of the first round of conversations, before any drift.
     """
     return pd.DataFrame([_run_row(member) for member in sweep.members if member.finished])
 
@@ -70,7 +71,7 @@ def _run_row(member: Member) -> dict[str, Any]:
         "seed": run.scenario["seed"],
         "biased_share": round(sum(t["share"] for t in types if t["biased"]), 6),
         "dose": biased / taught.sum() if taught.sum() else np.nan,
-        "first_dose": doses["share"].iloc[0],
+        "first_dose": doses["share"][doses["round"] >= first_of_loop(run)].iloc[0],
         "learned": int(frames.dose(run)["selected"].sum()),
         "run": run.path.name,
     }

@@ -18,7 +18,7 @@ from simulator.store.sweep import Sweep
 
 PREDICTORS = {
     "biased_share": "the biased share of the population",
-    "first_dose": "the realised dose of round 1, before any drift",
+    "first_dose": "the realised dose of the first round with users, before any drift",
     "dose": "the realised dose over all rounds",
 }
 
