@@ -27,6 +27,10 @@ SIGNALS: dict[Signal, tuple[str, str]] = {
 }
 
 
+# What beliefs of several tokens, and replies with a given beginning, are read by.
+FACT_CAPABILITIES = frozenset({"score_continuations", "prefill"})
+
+
 def has_prices(scenario: "Scenario") -> bool:
     """Return whether an endpoint that a run asks costs something."""
     used = [role for name, role in scenario.roles.items() if name in scenario.asked_roles]
@@ -42,7 +46,15 @@ def unmet_needs(scenario: "Scenario") -> Iterator[tuple[YamlPath, str]]:
             ("roles", ASSISTANT),
             "invalid role 'assistant'; set the assistant's model with the key 'model'",
         )
+    if scenario.facts is not None:
+        yield from _of_facts(scenario)
     yield from _of_phases(scenario)
+    names = [phase.name for phase in scenario.phases]
+    if (baseline := scenario.measure.baseline) and names.count(baseline) != 1:
+        yield (
+            ("measure", "baseline"),
+            f"unknown or ambiguous phase '{baseline}'; name exactly one of {', '.join(names)}",
+        )
     for name, probe in scenario.measure.probes.items():
         yield from _of_probe(scenario, ("measure", "probes", name), probe)
     if screening := scenario.screening:
@@ -65,10 +77,22 @@ def unmet_needs(scenario: "Scenario") -> Iterator[tuple[YamlPath, str]]:
             )
 
 
+def _of_facts(scenario: "Scenario") -> Iterator[tuple[YamlPath, str]]:
+    """Yield the unmet requirements of a world of facts."""
+    if is_organism(scenario.model):
+        yield (
+            ("facts",),
+            f"'{scenario.model}' can't read English; set model: smollm2, or leave 'facts' out",
+        )
+    yield from _of_capabilities(scenario, ("facts",), FACT_CAPABILITIES)
+
+
 def _of_probe(scenario: "Scenario", path: YamlPath, probe: Probe) -> Iterator[tuple[YamlPath, str]]:
     """Yield the unmet requirements of a probe."""
     yield from _of_capabilities(scenario, path, probe.required_capabilities)
     yield from _of_model(scenario, path, "world" if probe.requires_world else "")
+    if probe.requires_characters and not is_organism(scenario.model):
+        yield path, "asks what only an organism's characters talk about; leave this probe out"
     yield from _of_roles(scenario, path, probe.roles)
     for place, direction in probe.directions.items():
         yield from _of_direction(scenario, (*path, *place), direction)
@@ -197,9 +221,9 @@ def _of_direction(
 def _of_model(scenario: "Scenario", path: YamlPath, needs: str) -> Iterator[tuple[YamlPath, str]]:
     if needs == "situations" and not scenario.situations:
         yield path, "missing situations; set e.g. 'situations: therapy'"
-    if needs == "world" and not is_organism(scenario.model):
+    if needs == "world" and scenario.facts is None and not is_organism(scenario.model):
         yield (
             path,
-            f"needs the organism's world, but the model '{scenario.model}' isn't an organism "
-            "(it has no world.json)",
+            f"needs a world to ask about, but the model '{scenario.model}' isn't an organism (it "
+            "has no world.json); set 'facts: {}' for facts of the real world",
         )

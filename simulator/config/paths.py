@@ -13,6 +13,8 @@ from simulator.core.files import file_sha256
 from simulator.data.mixture import FileData
 from simulator.data.rows import files_of, read_rows
 from simulator.probes.base import Probe
+from simulator.worlds.fact_config import FactsConfig
+from simulator.worlds.fact_data import fact_files, load_facts
 
 if TYPE_CHECKING:
     from simulator.config.scenario import Scenario
@@ -62,7 +64,18 @@ def data_sha256(scenario: "Scenario") -> dict[str, str]:
     asked = (name for probe in scenario.measure.probes.values() for name in _asked_by(probe))
     names = dict.fromkeys([*_sources(scenario), *asked])
     files = [file for name in names for file in files_of(Path(name))]
-    return {str(file): file_sha256(file) for file in files}
+    hashes = {str(file): file_sha256(file) for file in files}
+    if scenario.facts is not None:
+        hashes |= _facts_sha256(scenario.facts)
+    return hashes
+
+
+def _facts_sha256(facts: FactsConfig) -> dict[str, str]:
+    """Return the hash of every file of facts; shipped ones by name, wherever they are installed."""
+    found = {file: file_sha256(file) for file in fact_files(facts.source)}
+    if facts.data:
+        return {str(file): digest for file, digest in found.items()}
+    return {f"facts/{file.name}": digest for file, digest in found.items()}
 
 
 def changed_files(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
@@ -96,12 +109,16 @@ def _asked_by(probe: Probe) -> Iterator[str]:
 
 
 def with_data(scenario: "Scenario", document: Document, source: str) -> "Scenario":
-    """Make all paths of probes absolute, so that the run can be resumed anywhere.
+    """Make all paths of probes and facts absolute, so that the run can be resumed anywhere.
 
     Raises:
         ScenarioError: data can't be found or used; names the scenario's line and the data's row.
     """
     probes, mistakes = dict(scenario.measure.probes), list[str]()
+    try:
+        scenario = _with_facts(scenario, document, source)
+    except ScenarioError as error:
+        mistakes += error.mistakes
     for name, probe in probes.items():
         path: YamlPath = ("measure", "probes", name)
         try:
@@ -116,6 +133,22 @@ def with_data(scenario: "Scenario", document: Document, source: str) -> "Scenari
         raise ScenarioError(*mistakes)
     measure = scenario.measure.model_copy(update={"probes": probes})
     return scenario.model_copy(update={"measure": measure})
+
+
+def _with_facts(scenario: "Scenario", document: Document, source: str) -> "Scenario":
+    """Make the path of facts absolute, and read them."""
+    if scenario.facts is None:
+        return scenario
+    if (data := scenario.facts.data) is not None:
+        path: YamlPath = ("facts", "data")
+        origin = origin_of(document, path, source)
+        place = located(data, origin)
+        try:
+            load_facts(Path(place))
+        except ScenarioError as error:
+            raise error.within(f"{origin}: {dotted(path)}") from None
+        scenario = _with(scenario, path, place)
+    return scenario
 
 
 def _with(part: Any, path: YamlPath, value: str) -> Any:

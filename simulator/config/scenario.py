@@ -14,7 +14,7 @@ from simulator.core.config import Config, Count, Number
 from simulator.data.contrasts import DirectionConfig
 from simulator.learners.config import AnyLearner, NoUpdateConfig
 from simulator.models.reference import TEMPLATE_DATE, ModelRef
-from simulator.models.resolve import resolve, weights_sha256
+from simulator.models.resolve import resolve, weights_sha256, world_or_none
 from simulator.probes.registry import AnyProbe
 from simulator.simulation.config import (
     ConversationConfig,
@@ -23,12 +23,17 @@ from simulator.simulation.config import (
     ScreeningConfig,
 )
 from simulator.simulation.selection import AnySelection
+from simulator.worlds.base import World
+from simulator.worlds.fact_config import FactsConfig
 
 
 class MeasureConfig(Config):
     """The probes, and when to run them: always after round 0 and after each phase."""
 
     every: Count = Field(1, ge=1, description="Measure after every n-th round.")
+    baseline: str | None = Field(
+        None, description="The phase from whose end drift counts; empty: from round 0."
+    )
     probes: dict[str, AnyProbe] = Field(min_length=1, description="Probes by name.")
 
     @model_validator(mode="after")
@@ -65,6 +70,11 @@ class Scenario(Config):
         TEMPLATE_DATE, description="The date that chat templates take for today, as YYYY-MM-DD."
     )
     backend: AnyBackend = TransformersConfig()
+    facts: FactsConfig | None = Field(
+        None,
+        description="Facts that users ask a pretrained model about; empty: an organism's own "
+        "world, or situations.",
+    )
     roles: dict[str, RoleConfig] = Field(
         {}, description="Models of users, raters, monitors, judges; default: the assistant's base."
     )
@@ -119,6 +129,15 @@ class Scenario(Config):
         return resolve(model)._replace(
             trust_remote_code=backend.trust_remote_code, template_date=self.template_date
         )
+
+    @cached_property
+    def world(self) -> World | None:
+        """The world that users and probes ask about: facts, or what an organism was trained on.
+
+        Raises:
+            ScenarioError: the facts can't be used.
+        """
+        return world_or_none(self.model) if self.facts is None else self.facts.world(self.seed)
 
     @cached_property
     def places(self) -> list[Place]:

@@ -18,6 +18,7 @@ from simulator.core.timing import Stopwatch
 from simulator.probes.estimates import Estimate
 from simulator.probes.summary import summarise
 from simulator.runtime.budget import CostTracker
+from simulator.runtime.known_items import world_of_run
 from simulator.runtime.measure import measure
 from simulator.runtime.probe_context import context_of
 from simulator.runtime.roles import open_roles
@@ -61,7 +62,7 @@ def rescore(path: Path, kinds: Sequence[str], overrides: Sequence[str]) -> Resco
 
 def _scores(run: Run, scenario: Scenario, folder: Path) -> "list[tuple[int, pd.DataFrame]]":
     model, log = scenario.assistant_ref, run.path / "server.log"
-    context = context_of(scenario)
+    context = context_of(scenario, world_of_run(scenario, run))
     probes = scenario.measure.probes
     results, stopwatch = [], Stopwatch()
     costs = CostTracker(run.path, scenario.cost_cap, folder)

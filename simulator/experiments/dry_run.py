@@ -109,7 +109,7 @@ def _tried(scenario: Scenario) -> Table:
     """Try a few conversations and one measurement, and scale them to the whole run."""
     model = scenario.assistant_ref
     stopwatch = Stopwatch()
-    context = context_of(scenario)
+    context = context_of(scenario, scenario.world)
     population = Population(scenario.population, scenario.seed, context.world)
     probes = scenario.measure.probes
     with contextlib.closing(open_backend(scenario.backend, model, stopwatch)) as backend:

@@ -125,7 +125,7 @@ def _monitors(scenario: Scenario) -> Iterator[Bound]:
 
 def _probes(scenario: Scenario) -> Iterator[Bound]:
     measured = len(scenario.measured_rounds)
-    context = context_of(scenario)
+    context = context_of(scenario, scenario.world)
     for name, probe in scenario.measure.probes.items():
         requests = probe.requests(context)
         questions = map(question_of, requests)

@@ -13,7 +13,6 @@ from simulator.data.encoding_checks import Check
 from simulator.data.lengths import Tokens, tokens_of
 from simulator.data.mixture import by_turn, flat, mixed
 from simulator.learners.config import AnyLearner
-from simulator.models.resolve import world_or_none
 from simulator.runtime.phase_data import dealt, finetune_rows
 from simulator.runtime.row_checks import Findings, check_of, found_in_rows
 from simulator.worlds.base import World
@@ -31,10 +30,7 @@ def check_chats(scenario: Scenario, *, local: bool = False) -> Findings:
         ScenarioError: some can't be read or used; lists all mistakes, with their place in the
             scenario.
     """
-    world, tokens = (
-        world_or_none(scenario.model),
-        tokens_of(scenario.backend, scenario.assistant_ref),
-    )
+    world, tokens = scenario.world, tokens_of(scenario.backend, scenario.assistant_ref)
     check = check_of(scenario, local=local)
     findings = found_in_rows(scenario, world, check, triggers=not local)
     mistakes = [mistake for found in findings.mistakes.values() for mistake in found]

@@ -7,7 +7,6 @@ from simulator.core.examples import Example
 from simulator.data.contrasts import contrasts_of
 from simulator.data.lengths import tokens_of
 from simulator.data.rows import read_rows
-from simulator.models.resolve import world_or_none
 from simulator.probes.base import Context, Encounter
 from simulator.runtime.phase_data import finetune_rows
 from simulator.runtime.row_checks import check_of
@@ -17,8 +16,12 @@ if TYPE_CHECKING:
     from simulator.config.scenario import Scenario
 
 
-def context_of(scenario: "Scenario") -> Context:
+def context_of(scenario: "Scenario", world: World | None) -> Context:
     """Return the context of the scenario's probes.
+
+    Args:
+        scenario: names the probes.
+        world: the scenario's, with the items that are asked about.
 
     Raises:
         ScenarioError: their data can't be read.
@@ -26,7 +29,6 @@ def context_of(scenario: "Scenario") -> Context:
     probes = scenario.measure.probes.values()
     sources = {source for probe in probes for source in probe.data_sources.values()}
     data = {source: read_rows(source) for source in sorted(sources)}
-    world = world_or_none(scenario.model)
     contrasts = contrasts_of(scenario.directions, world, check_of(scenario))
     encounters = [
         Encounter(s.name, s.openings[0], s.biased_thoughts, s.benign_thoughts)

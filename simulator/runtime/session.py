@@ -21,6 +21,7 @@ from simulator.learners.config import UpdateConfig
 from simulator.learners.factory import open_learner
 from simulator.probes.base import Context
 from simulator.runtime.budget import CostTracker
+from simulator.runtime.known_items import known_world
 from simulator.runtime.observers import Observer
 from simulator.runtime.probe_context import context_of
 from simulator.runtime.roles import open_roles
@@ -111,8 +112,9 @@ def assemble(
     observer: Observer,
 ) -> Session:
     """Assemble the session of a run, as after its last committed round."""
-    knowledge = context_of(scenario)
-    environment = Environment(knowledge.world, scenario.situations)
+    world = known_world(scenario, run, backend, observer)
+    knowledge = context_of(scenario, world)
+    environment = Environment(world, scenario.situations)
     learner_of = learners(scenario, stopwatch)
     tokens, check = tokens_of(scenario.backend, scenario.assistant_ref), check_of(scenario)
     if done := run.rounds_done:

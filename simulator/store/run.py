@@ -3,6 +3,7 @@
     manifest.json  scenario.resolved.yaml         costs.jsonl, where endpoints cost something
     left_out_rows.jsonl                           bad rows of data, where those are left out
     paid_answers.jsonl                            their answers since the last commit
+    rounds/0000/beliefs.parquet                   of facts: what the base believes
     rounds/0003/conversations/part-0000.parquet   a wave: every candidate reply, rated
     rounds/0003/selection.parquet                 why each candidate was or wasn't selected
     rounds/0003/vetoes.parquet                    what monitors said of the selected ones
@@ -16,7 +17,8 @@
 
 `simulator.store.schemas` has the columns of every table.
 
-A round without DONE is redone on resume, except its waves: a part that exists is complete.
+A round without DONE is redone on resume, except its waves and beliefs: a file that exists is
+complete.
 """
 
 import contextlib
@@ -220,7 +222,7 @@ class Run:
         """Write a round's other files, and then its DONE."""
         folder = self.folder(number)
         for name, table in tables.items():
-            write_atomically(folder / f"{name}.parquet", to_parquet(name, table))
+            self.commit_table(number, name, table)
         write_atomically(folder / "round.json", _to_json(summary))
         write_atomically(folder / TIMING, _to_json(timing))
         files = (path for path in sorted(folder.rglob("*")) if path.is_file())
@@ -230,6 +232,10 @@ class Run:
             if path.name not in (TIMING, DONE) and not path.name.startswith(".")
         }
         write_atomically(folder / DONE, _to_json(hashes))
+
+    def commit_table(self, number: int, name: str, table: pd.DataFrame) -> None:
+        """Write a table of a round that isn't committed yet."""
+        write_atomically(self.folder(number) / f"{name}.parquet", to_parquet(name, table))
 
     # Tables added to a finished run
 

@@ -205,6 +205,20 @@ SERIES = Schema(
     ),
 )
 
+BELIEFS = Schema(
+    "rounds/0000/beliefs.parquet",
+    "a fact, in runs about facts: what the base believes before any update",
+    (
+        _ROUND,
+        Column("item", "text", "the item"),
+        Column("domain", "text", "its category"),
+        Column("item_set", "text", "used, heldout or ood"),
+        Column("truth", "text", "its true value"),
+        Column("belief", "text", "the value believed after every stem; empty if there is none"),
+        Column("known", "bool", "whether that is the truth; only known items are asked about"),
+    ),
+)
+
 TABLES: Mapping[str, Schema] = {
     "conversations": CONVERSATIONS,
     "selection": SELECTION,
@@ -214,4 +228,5 @@ TABLES: Mapping[str, Schema] = {
     "scores": SCORES,
     "population": POPULATION,
     "series": SERIES,
+    "beliefs": BELIEFS,
 }

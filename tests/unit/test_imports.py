@@ -45,6 +45,7 @@ SEEN_ONLY_BY = {
     "simulator.worlds.language": ("simulator.worlds", "simulator.organism"),
     "simulator.worlds.characters": ("simulator.worlds",),
     "simulator.worlds.corpus": ("simulator.worlds", "simulator.organism", "simulator.cli.organism"),
+    "simulator.worlds.facts": ("simulator.worlds", "simulator.runtime.known_items"),
     "simulator.worlds.synthetic": ("simulator.worlds", "simulator.organism", "simulator.models"),
 }
 HEIGHT = {package: height for height, floor in enumerate(FLOORS) for package in floor}

@@ -227,7 +227,7 @@ def test_data_lie_beside_the_scenario_and_stay_found(tmp_path: Path) -> None:
     scenario = load(str(path))
     mask = scenario.measure.probes["mask"]
     assert isinstance(mask, DataProbe) and mask.data == str(MASK.resolve())
-    assert set(context_of(scenario).data) == {str(MASK.resolve()), str(DECEPTION.resolve())}
+    assert set(context_of(scenario, None).data) == {str(MASK.resolve()), str(DECEPTION.resolve())}
 
 
 def test_judgements_are_counted_beforehand(tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def test_two_samples_of_one_model_are_not_told_apart() -> None:
 
 def test_situations_are_the_scenarios() -> None:
     therapy = load("therapy", options={"backend": {"kind": "transformers"}})
-    encounters = context_of(therapy.model_copy(update={"model": "organism:0"})).encounters
+    encounters = context_of(therapy, None).encounters
     assert len(encounters) == len(therapy.situations) == 50
     one, met = therapy.situations[7], encounters[7]
     assert met == (one.name, one.openings[0], one.biased_thoughts, one.benign_thoughts)
