@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -11,11 +11,10 @@ from simulator.core.examples import Example
 from simulator.core.requests import Activations, Prompt
 from simulator.interp.activations import means
 from simulator.interp.steering import layers_of, steer
-from simulator.learners.batches import IGNORED, Encoded, padded, parts, right_padded
+from simulator.learners.batches import IGNORED, Encoded, padded, parts
 from simulator.learners.config import Reference
+from simulator.learners.forward import AtReplies, Forward, Parameters
 from simulator.models.chat_template import PromptEncoder
-
-Parameters: TypeAlias = Mapping[str, torch.Tensor]  # values of the adapter's parameters, by name
 
 
 class Replies(NamedTuple):
@@ -31,7 +30,7 @@ class Policy:
 
     def __init__(
         self,
-        model: torch.nn.Module,
+        forward: Forward,
         parameters: Mapping[str, torch.nn.Parameter],
         encoder: PromptEncoder,
         end: int,
@@ -40,15 +39,15 @@ class Policy:
         """Take the model in training.
 
         Args:
-            model: a causal language model with its adapter.
+            forward: reads rows by a causal language model with its adapter.
             parameters: the adapter's, by their names in the model.
             encoder: encodes prompts for the model.
             end: the token that ends a reply.
             context: the longest context with reply, in tokens.
         """
-        self.model, self.parameters = model, parameters
+        self._forward, self.model, self.parameters = forward, forward.model, parameters
         self.encoder, self._end, self._context = encoder, end, context
-        self._device = next(model.parameters()).device
+        self._device = next(self.model.parameters()).device
 
     def encode(self, examples: Sequence[Example]) -> list[Encoded]:
         """Encode contexts and replies; the oldest messages are dropped if a chat is too long.
@@ -73,16 +72,11 @@ class Policy:
 
     def replies(self, rows: Sequence[Encoded], under: Parameters | None = None) -> Replies:
         """Compute the logits at the rows' replies, under other parameters if given."""
-        ids, labels = padded(rows)
-        targets = labels[:, 1:].to(self._device)
+        _, labels = padded(rows)
+        targets = labels[:, 1:]
         where = targets != IGNORED
-        # Right padding needs no mask: no learned token attends to what comes after it.
-        inputs = {"input_ids": ids.to(self._device), "use_cache": False}
-        if under is None:
-            logits = self.model(**inputs).logits
-        else:
-            logits = torch.func.functional_call(self.model, dict(under), kwargs=inputs).logits
-        return Replies(logits[:, :-1][where].float(), targets[where], where)
+        logits = self._forward.logits([row.ids for row in rows], _before(where), under)
+        return Replies(logits.float(), targets[where].to(self._device), where.to(self._device))
 
     def logprobs(self, rows: Sequence[Encoded], under: Parameters | None = None) -> torch.Tensor:
         """Return each reply's log-probability in nats, summed over its tokens, (B,)."""
@@ -94,8 +88,8 @@ class Policy:
     def fixed_logprobs(
         self, rows: Sequence[Encoded], size: int, under: Parameters | None = None
     ) -> torch.Tensor:
-        """Return `logprobs` without a gradient, (rows,), in batches of `size` of similar length."""
-        order = sorted(range(len(rows)), key=lambda n: rows[n].length)
+        """Return `logprobs` without a gradient, (rows,), in batches of up to `size`."""
+        order = self._forward.order([row.ids for row in rows])
         found = [self.logprobs(p, under) for p in parts([rows[n] for n in order], size)]
         return torch.cat(found)[torch.argsort(torch.tensor(order)).to(self._device)]
 
@@ -112,13 +106,14 @@ class Policy:
     def base_activations(self, rows: Sequence[Encoded], size: int) -> list[Activations]:
         """Average the base's residual stream over each reply, without its end token."""
         found: list[Activations] = []
-        base = self.reference("base")
+        base, forward = self.reference("base"), AtReplies(self.model)
         for part in parts(rows, size):
             ids, labels = padded(part)
             ends = torch.tensor([row.length - 1 for row in part])[:, None]
-            replied = (labels != IGNORED) & (torch.arange(ids.shape[1]) != ends)
+            at_end = torch.arange(ids.shape[1]) == ends
+            replied = (labels != IGNORED) & ~at_end
             with means(self.model, replied) as layers:
-                self.replies(part, base)
+                forward.logits([row.ids for row in part], at_end, base)
             found += list(torch.stack([layer.cpu() for layer in layers], 1).numpy())
         return found
 
@@ -132,8 +127,11 @@ class Policy:
         return torch.cat(found)
 
     def _after(self, rows: Sequence[list[int]]) -> torch.Tensor:
-        last = torch.tensor([len(ids) - 1 for ids in rows])
-        ids = right_padded(rows, 0)
-        logits = self.model(input_ids=ids.to(self._device), use_cache=False).logits
-        at_end = logits[range(len(rows)), last.to(self._device)]
-        return torch.log_softmax(at_end.float(), -1).cpu()
+        width = max(map(len, rows))
+        last = torch.tensor([len(ids) - 1 for ids in rows])[:, None] == torch.arange(width)
+        return torch.log_softmax(self._forward.logits(rows, last).float(), -1).cpu()
+
+
+def _before(where: torch.Tensor) -> torch.Tensor:
+    """Return the same positions, (B, T - 1), in rows of T tokens."""
+    return torch.nn.functional.pad(where, (0, 1))

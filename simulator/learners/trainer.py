@@ -24,6 +24,7 @@ from simulator.learners.adapters import attach
 from simulator.learners.base import LESS_MEMORY, FitRequest, Reading, Update
 from simulator.learners.batches import batches
 from simulator.learners.config import UpdateConfig
+from simulator.learners.forward import forward_of
 from simulator.learners.kl import KLPenalty
 from simulator.learners.loading import load_base
 from simulator.learners.objective import Objective, open_objective
@@ -63,7 +64,8 @@ class AdapterLearner:
         self._adapter = attach(base, config.adapter)
         self._parameters = self._adapter.parameters
         end, *_ = end_tokens(model)
-        self._policy = Policy(self._adapter.model, self._parameters, encoder, end, longest)
+        forward = forward_of(self._adapter.model, recomputes=config.gradient_checkpointing)
+        self._policy = Policy(forward, self._parameters, encoder, end, longest)
 
     def fit(self, request: FitRequest) -> Update:
         """Train as the configuration says; see `Learner.fit`."""

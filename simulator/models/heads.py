@@ -5,48 +5,31 @@ read. In bfloat16 on a CPU, `logits_to_keep=1` is worse than no limit: it hands 
 that isn't contiguous, and torch multiplies it row by row with an expanded copy of the weights.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 
+SMALL_HEAD = 2**20  # weights up to which a head costs little
 
-def logits_at(
-    model: torch.nn.Module, rows: torch.Tensor, positions: torch.Tensor, **inputs: Any
-) -> torch.Tensor:
-    """Run a model and return its logits at N tokens of its input, (N, V).
+
+def logits_at(model: Any, lines: torch.Tensor, positions: torch.Tensor, **inputs: Any) -> Any:
+    """Run a model and return its logits at R tokens of its input, (R, V).
 
     What a model does to its logits after the head (caps, scales) holds for these as well.
 
     Args:
         model: a causal language model, with or without an adapter.
-        rows: the row of each token, (N,).
-        positions: its place in the row, (N,).
+        lines: the line of each token in the batch, (R,).
+        positions: its place in the line, (R,).
         inputs: for the model's forward; `logits_to_keep` isn't among them.
-    """
-    with head_at(model, rows, positions):
-        logits: torch.Tensor = model(**inputs).logits
-    return logits[0]
-
-
-@contextmanager
-def head_at(model: torch.nn.Module, rows: torch.Tensor, positions: torch.Tensor) -> Iterator[None]:
-    """Let the head see some tokens alone while the context is open.
-
-    The model's logits are then of shape (1, N, V).
     """
 
     def only(_: torch.nn.Module, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
         hidden, *others = given
-        return hidden[rows, positions][None], *others
+        return hidden[lines, positions][None], *others
 
-    handle = _head(model).register_forward_pre_hook(only)
+    handle = model.get_output_embeddings().register_forward_pre_hook(only)
     try:
-        yield
+        return model(**inputs).logits[0]
     finally:
         handle.remove()
-
-
-def _head(model: torch.nn.Module) -> torch.nn.Module:
-    return model.get_output_embeddings()  # type: ignore[operator,no-any-return]
