@@ -1,9 +1,8 @@
 """An update of 256 examples against TRL's trainers doing the same steps."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,13 +11,13 @@ from simulator.core.requests import Message
 from simulator.core.rng import pick, stream
 from simulator.core.timing import Stopwatch
 from simulator.learners.base import FitRequest
-from simulator.learners.config import DPOConfig, KTOConfig, LoRAConfig, SFTConfig, UpdateConfig
+from simulator.learners.config import DPOConfig, KTOConfig, SFTConfig, UpdateConfig
 from simulator.learners.trainer import AdapterLearner
 from simulator.models.resolve import resolve, world_of
 from simulator.worlds import language as lang
+from tests.helpers.trl_trainers import trl_seconds
 
 EXAMPLES, REPEATS = 256, 3
-Row = dict[str, Any]
 
 
 def examples() -> list[Example]:
@@ -46,67 +45,6 @@ def judged() -> list[Example]:
     return made
 
 
-def said(text: str) -> list[Row]:
-    return [{"role": "assistant", "content": text}]
-
-
-def rows_of(kind: str, data: list[Example]) -> Iterator[Row]:
-    """The examples in TRL's words."""
-    if kind == "dpo":
-        for good, bad in zip(data[::2], data[1::2], strict=True):
-            yield {"chosen": said(good.reply), "rejected": said(bad.reply),
-                   "prompt": [m._asdict() for m in good.messages]}  # fmt: skip
-        return
-    for example in data:
-        row = {"prompt": [m._asdict() for m in example.messages], "completion": said(example.reply)}
-        yield row if kind == "sft" else {**row, "label": example.desirable}
-
-
-def trl_seconds(base: str, out: Path, config: UpdateConfig, data: list[Example]) -> float:
-    import trl
-    from datasets import Dataset
-    from peft import LoraConfig
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    assert isinstance(config.adapter, LoRAConfig)
-    rows = list(rows_of(config.kind, data))
-    own: Row = {"completion_only_loss": True}
-    if isinstance(config, KTOConfig | DPOConfig):
-        own = {"beta": config.beta, "precompute_ref_log_probs": False}
-    name = config.kind.upper()
-    settings = getattr(trl, f"{name}Config")(
-        output_dir=str(out),
-        per_device_train_batch_size=config.batch_size,
-        num_train_epochs=config.epochs,
-        learning_rate=config.learning_rate,
-        lr_scheduler_type="constant",
-        max_grad_norm=config.clip,
-        use_cpu=True,
-        bf16=False,
-        gradient_checkpointing=False,
-        report_to=[],
-        save_strategy="no",
-        logging_strategy="no",
-        disable_tqdm=True,
-        dataloader_pin_memory=False,
-        **own,
-    )
-    trainer = getattr(trl, f"{name}Trainer")(
-        model=AutoModelForCausalLM.from_pretrained(base, dtype="float32"),
-        args=settings,
-        train_dataset=Dataset.from_list(rows),
-        processing_class=AutoTokenizer.from_pretrained(base),
-        peft_config=LoraConfig(
-            r=config.adapter.rank, lora_alpha=config.adapter.alpha, target_modules="all-linear"
-        ),
-    )
-    started = time.perf_counter()
-    result = trainer.train()
-    seconds = time.perf_counter() - started
-    assert result.global_step == config.epochs * len(rows) // config.batch_size
-    return seconds
-
-
 @pytest.mark.benchmark
 @pytest.mark.parametrize(
     ("config", "make"),
@@ -131,7 +69,8 @@ def test_update_is_no_slower_than_trl(
         ours = time.perf_counter() - started
         units = len(data) // (2 if config.kind == "dpo" else 1)
         assert update.steps == units // config.batch_size
-        pairs.append((ours, trl_seconds(base.path, tmp_path / f"trl-{n}", config, data)))
+        theirs, _ = trl_seconds(base.path, tmp_path / f"trl-{n}", config, data)
+        pairs.append((ours, theirs))
     ratio = sorted(ours / theirs for ours, theirs in pairs)[REPEATS // 2]
     print(
         f"\n{config.kind}: ours {pairs[-1][0]:.2f} s, TRL {pairs[-1][1]:.2f} s, ratio {ratio:.2f}"
