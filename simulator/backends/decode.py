@@ -16,6 +16,7 @@ import torch
 from transformers import PreTrainedModel
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
+from simulator.backends.heads import logits_at
 from simulator.core.timing import Stopwatch
 
 KEEP_SHARE = 0.5  # the batch is compacted when a smaller share of its rows is still running
@@ -274,16 +275,18 @@ def _forward(
     positions: torch.Tensor,
 ) -> torch.Tensor:
     """Return the logits after the last of the new tokens, (B, V), and cache their states."""
+    lines = torch.arange(len(ids), device=ids.device)
     with stopwatch.timing("model"):
-        logits: torch.Tensor = model(
+        return logits_at(
+            model,
+            lines,
+            torch.full_like(lines, ids.shape[1] - 1),
             input_ids=ids,
             attention_mask=mask,
             position_ids=positions,
             past_key_values=cache,
             use_cache=True,
-            logits_to_keep=1,
-        ).logits
-    return logits[:, -1]
+        )
 
 
 def _buffered_cache(model: PreTrainedModel, capacity: int) -> DynamicCache:

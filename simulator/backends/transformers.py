@@ -1,8 +1,8 @@
 """The in-process engine: any causal language model that transformers loads."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import torch
 import transformers
@@ -10,7 +10,8 @@ import transformers
 from simulator.backends.adapters import AdaptedModel
 from simulator.backends.caches import check_cache
 from simulator.backends.config import TransformersConfig
-from simulator.backends.decode import Row, decode, in_batches, left_padded, positions_of
+from simulator.backends.decode import Row, decode, in_batches
+from simulator.backends.readings import Reader, Replies, divergence, score
 from simulator.core.adapters import Adapter
 from simulator.core.interventions import Bare, Intervention, Reparametrised, WithAdapter
 from simulator.core.requests import (
@@ -29,7 +30,7 @@ from simulator.core.requests import (
 )
 from simulator.core.rng import Key, uniforms
 from simulator.core.timing import Stopwatch
-from simulator.interp.activations import changed, means
+from simulator.interp.activations import changed
 from simulator.models.allocator import keep_memory
 from simulator.models.chat_template import Encoded, by_text, encoder_of
 from simulator.models.devices import dtype_of, usable_device
@@ -39,7 +40,6 @@ from simulator.models.reference import ModelRef
 from simulator.models.thoughts import split_thought
 
 transformers.utils.logging.disable_progress_bar()
-T = TypeVar("T")
 
 
 class Part(NamedTuple):
@@ -49,14 +49,6 @@ class Part(NamedTuple):
     request: GenerationRequest
     prompt: Encoded
     keys: tuple[Key, ...]
-
-
-class Replies(NamedTuple):
-    """Replies after their prompts, as rows that are padded on the left."""
-
-    rows: torch.Tensor  # (B, T)
-    mask: torch.Tensor  # (B, T)
-    ids: list[list[int]]  # of each reply alone
 
 
 class TransformersBackend:
@@ -85,6 +77,7 @@ class TransformersBackend:
         self._adapted = AdaptedModel(self.model)
         pad = self.tokenizer.pad_token_id or 0
         self._pad: int = pad if pad < rows else 0  # any token: it is never attended to
+        self._reader = Reader(self.model, self._pad, config.batch_size, stopwatch)
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
         """Sample each request's continuations; see `decode` for the loop."""
@@ -155,8 +148,8 @@ class TransformersBackend:
         wanted = [
             [self.encoder.token_id(token) for token in request.tokens] for request in requests
         ]
-        return self._after(
-            [request.prompt for request in requests],
+        return self._reader.after(
+            self._read_prompts(requests),
             lambda i, logprobs: tuple(logprobs[wanted[i]].tolist()),
         )
 
@@ -167,108 +160,54 @@ class TransformersBackend:
             values, ids = logprobs.topk(min(requests[i].count, len(logprobs)))
             return by_text(self.encoder.token_texts(ids.tolist()), values.tolist())
 
-        return self._after([request.prompt for request in requests], read)
+        return self._reader.after(self._read_prompts(requests), read)
 
-    @torch.inference_mode()
+    def _read_prompts(
+        self, requests: Sequence[NextTokenRequest] | Sequence[TopTokensRequest]
+    ) -> list[list[int]]:
+        """Return the ids of prompts after which one token is read."""
+        prompts = [request.prompt for request in requests]
+        return [encoded.ids for encoded in self._encoded(prompts, [1] * len(prompts))]
+
     def score_continuations(self, requests: Sequence[ContinuationRequest]) -> list[float]:
         """Add up the log-probabilities of each continuation's tokens."""
 
-        def score(replies: Replies) -> list[float]:
-            steps = self._predicted(replies)
-            return [
-                float(step[range(len(reply)), reply].sum())
-                for step, reply in zip(steps, replies.ids, strict=True)
-            ]
+        def scores(replies: Replies) -> list[float]:
+            predicted = self._reader.predicted(replies)
+            found = map(score, predicted, replies.ids)
+            return list(torch.stack(list(found)).tolist())
 
-        return self._of_replies([(r.prompt, r.continuation) for r in requests], score)
+        texts = [request.continuation for request in requests]
+        return self._reader.along(*self._following(requests, texts), scores)
 
-    @torch.inference_mode()
     def divergences(self, requests: Sequence[DivergenceRequest]) -> list[float]:
         """Compare the predictions of each text with the base's."""
 
         def compare(replies: Replies) -> list[float]:
-            found = self._predicted(replies)
+            found = self._reader.predicted(replies)
             with self.without_adapter():
-                expected = self._predicted(replies)
-            pairs = zip(expected, found, strict=True)
-            return [float((e.exp() * (e - f)).sum(-1).mean()) for e, f in pairs]
+                expected = self._reader.predicted(replies)
+            return list(torch.stack(list(map(divergence, expected, found))).tolist())
 
-        return self._of_replies([(r.prompt, r.text) for r in requests], compare)
+        texts = [request.text for request in requests]
+        return self._reader.along(*self._following(requests, texts), compare)
 
-    def _of_replies(
-        self, texts: Sequence[tuple[Prompt, str]], read: Callable[[Replies], list[float]]
-    ) -> list[float]:
-        """Compute a number for each text that follows a prompt, in batches of similar length."""
-        asked = [prompt for prompt, _ in texts]
-        ids = self.encoder.encode_replies([text for _, text in texts], asked)
-        prompts = self._encoded(asked, list(map(len, ids)))
-        results: dict[int, float] = {}
-
-        def run(group: list[int]) -> None:
-            rows = left_padded([prompts[i].ids + ids[i] for i in group], self._pad)
-            results.update(zip(group, read(Replies(*rows, [ids[i] for i in group])), strict=True))
-
-        lengths = [len(p.ids) + len(r) for p, r in zip(prompts, ids, strict=True)]
-        # Probabilities of the whole vocabulary are kept for each token.
-        in_batches(lengths, [len(reply) for reply in ids], self._batch_size, run)
-        return [results[i] for i in range(len(texts))]
-
-    def _predicted(self, replies: Replies) -> list[torch.Tensor]:
-        """Return each reply's log-probabilities of the vocabulary, (length, V) each."""
-        longest = max(map(len, replies.ids))
-        logprobs = self._logprobs(replies.rows, replies.mask, keep=longest + 1)
-        return [
-            logprobs[line, longest - len(ids) : longest] for line, ids in enumerate(replies.ids)
-        ]
-
-    @torch.inference_mode()
     def activations(self, requests: Sequence[ActivationsRequest]) -> list[Activations]:
         """Average the residual stream over each reply, or read it at the prompt's last token."""
+        replies = [request.reply for request in requests]
+        found = self._reader.activations(*self._following(requests, replies))
+        return [means.numpy() for means in found]
+
+    def _following(
+        self,
+        requests: Sequence[ContinuationRequest | DivergenceRequest | ActivationsRequest],
+        texts: Sequence[str],
+    ) -> tuple[list[list[int]], list[list[int]]]:
+        """Return the ids of prompts, and those of the texts that follow them."""
         asked = [request.prompt for request in requests]
-        replies = self.encoder.encode_replies([request.reply for request in requests], asked)
-        counts = [max(len(reply), 1) for reply in replies]
-        prompts = self._encoded(asked, counts)
-        results: dict[int, Activations] = {}
-
-        def run(group: list[int]) -> None:
-            ids, mask = left_padded([prompts[i].ids + replies[i] for i in group], self._pad)
-            last = torch.tensor([counts[i] for i in group])
-            tokens = torch.arange(ids.shape[1]) >= ids.shape[1] - last[:, None]
-            with means(self.model, tokens) as found:
-                self._logprobs(ids, mask, keep=1)
-            rows = torch.stack([layer.cpu() for layer in found], 1).numpy()  # (B, layers, hidden)
-            results.update(zip(group, rows, strict=True))
-
-        lengths = [len(p.ids) + len(r) for p, r in zip(prompts, replies, strict=True)]
-        in_batches(lengths, [1] * len(prompts), self._batch_size, run)
-        return [results[i] for i in range(len(requests))]
-
-    @torch.inference_mode()
-    def _after(self, prompts: Sequence[Prompt], read: Callable[[int, torch.Tensor], T]) -> list[T]:
-        """Read the log-probabilities of all tokens after each prompt, (V,), fp32, on CPU."""
-        encoded = self._encoded(prompts, [1] * len(prompts))
-        results: dict[int, T] = {}
-
-        def run(group: list[int]) -> None:
-            ids, mask = left_padded([encoded[i].ids for i in group], self._pad)
-            logprobs = self._logprobs(ids, mask, keep=1)[:, 0]  # (B, V)
-            results.update((i, read(i, row)) for i, row in zip(group, logprobs, strict=True))
-
-        in_batches([len(p.ids) for p in encoded], [1] * len(encoded), self._batch_size, run)
-        return [results[i] for i in range(len(prompts))]
-
-    def _logprobs(self, ids: torch.Tensor, mask: torch.Tensor, keep: int) -> torch.Tensor:
-        """Return log-probabilities after the last `keep` tokens, (B, keep, V), fp32, on CPU."""
-        device = self.model.device
-        with self._stopwatch.timing("model"):
-            logits = self.model(
-                input_ids=ids.to(device),
-                attention_mask=mask.to(device),
-                position_ids=positions_of(mask).to(device),
-                use_cache=False,
-                logits_to_keep=keep,
-            ).logits
-        return torch.log_softmax(logits.float(), -1).cpu()
+        replies = self.encoder.encode_replies(texts, asked)
+        prompts = self._encoded(asked, [max(len(reply), 1) for reply in replies])
+        return [prompt.ids for prompt in prompts], replies
 
     def without_adapter(self) -> AbstractContextManager[None]:
         """Serve the base model while the context is open."""

@@ -1,0 +1,148 @@
+"""Reading what a model predicts, without generating: after prompts, and along replies."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
+
+import torch
+from transformers import PreTrainedModel
+
+from simulator.backends.decode import in_batches, left_padded, positions_of
+from simulator.backends.heads import logits_at
+from simulator.core.timing import Stopwatch
+from simulator.interp.activations import means
+
+AT_ONCE = 2**22  # log-probabilities computed in float32 at once: more would cost memory, not time
+T = TypeVar("T")
+
+
+class Replies(NamedTuple):
+    """Replies after their prompts, as rows that are padded on the left."""
+
+    rows: torch.Tensor  # (B, T)
+    mask: torch.Tensor  # (B, T)
+    ids: list[list[int]]  # of each reply alone
+
+
+class Reader:
+    """Reads the predictions of one model in batches of similar length."""
+
+    def __init__(
+        self, model: PreTrainedModel, pad: int, batch_size: int, stopwatch: Stopwatch
+    ) -> None:
+        self.model = model
+        self._pad, self._batch_size, self._stopwatch = pad, batch_size, stopwatch
+
+    @torch.inference_mode()
+    def after(
+        self, prompts: Sequence[list[int]], read: Callable[[int, torch.Tensor], T]
+    ) -> list[T]:
+        """Read the log-probabilities of all tokens after each prompt, (V,), fp32, on CPU."""
+        results: dict[int, T] = {}
+
+        def run(group: list[int]) -> None:
+            ids, mask = left_padded([prompts[i] for i in group], self._pad)
+            lines = torch.arange(len(group))
+            logits = self._logits(ids, mask, lines, torch.full_like(lines, ids.shape[1] - 1))
+            rows = (row for part in _logprobs(logits) for row in part.cpu())
+            results.update((i, read(i, row)) for i, row in zip(group, rows, strict=True))
+
+        in_batches([len(ids) for ids in prompts], [1] * len(prompts), self._batch_size, run)
+        return [results[i] for i in range(len(prompts))]
+
+    @torch.inference_mode()
+    def along(
+        self,
+        prompts: Sequence[list[int]],
+        replies: Sequence[list[int]],
+        read: Callable[[Replies], list[float]],
+    ) -> list[float]:
+        """Compute a number for each reply that follows a prompt."""
+        results: dict[int, float] = {}
+
+        def run(group: list[int]) -> None:
+            rows = left_padded([prompts[i] + replies[i] for i in group], self._pad)
+            found = read(Replies(*rows, [replies[i] for i in group]))
+            results.update(zip(group, found, strict=True))
+
+        lengths = [len(p) + len(r) for p, r in zip(prompts, replies, strict=True)]
+        # The logits of the whole vocabulary are kept for each token.
+        in_batches(lengths, [len(reply) for reply in replies], self._batch_size, run)
+        return [results[i] for i in range(len(replies))]
+
+    def predicted(self, replies: Replies) -> list[torch.Tensor]:
+        """Return the logits that predict each reply's tokens, (length, V) each."""
+        width = replies.rows.shape[1]
+        counts = [len(ids) for ids in replies.ids]
+        lines = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+        positions = torch.cat([torch.arange(width - 1 - n, width - 1) for n in counts])
+        logits = self._logits(replies.rows, replies.mask, lines, positions)
+        return list(torch.split(logits, counts))
+
+    @torch.inference_mode()
+    def activations(
+        self, prompts: Sequence[list[int]], replies: Sequence[list[int]]
+    ) -> list[torch.Tensor]:
+        """Average the residual stream over each reply, or read it at the prompt's last token.
+
+        Returns:
+            Means, (layers, hidden) each, fp32, on CPU.
+        """
+        counts = [max(len(reply), 1) for reply in replies]
+        results: dict[int, torch.Tensor] = {}
+
+        def run(group: list[int]) -> None:
+            ids, mask = left_padded([prompts[i] + replies[i] for i in group], self._pad)
+            last = torch.tensor([counts[i] for i in group])
+            tokens = torch.arange(ids.shape[1]) >= ids.shape[1] - last[:, None]
+            with means(self.model, tokens) as found:
+                lines = torch.arange(len(group))
+                self._logits(ids, mask, lines, torch.full_like(lines, ids.shape[1] - 1))
+            rows = torch.stack([layer.cpu() for layer in found], 1)  # (B, layers, hidden)
+            results.update(zip(group, rows, strict=True))
+
+        lengths = [len(p) + len(r) for p, r in zip(prompts, replies, strict=True)]
+        in_batches(lengths, [1] * len(prompts), self._batch_size, run)
+        return [results[i] for i in range(len(prompts))]
+
+    def _logits(
+        self, ids: torch.Tensor, mask: torch.Tensor, lines: torch.Tensor, positions: torch.Tensor
+    ) -> torch.Tensor:
+        device = self.model.device
+        with self._stopwatch.timing("model"):
+            return logits_at(
+                self.model,
+                lines.to(device),
+                positions.to(device),
+                input_ids=ids.to(device),
+                attention_mask=mask.to(device),
+                position_ids=positions_of(mask).to(device),
+                use_cache=False,
+            )
+
+
+def score(logits: torch.Tensor, ids: Sequence[int]) -> torch.Tensor:
+    """Return the summed log-probability of a reply's tokens, given the logits, (length, V)."""
+    found = [
+        part[range(len(part)), list(ids[first : first + len(part)])]
+        for first, part in _numbered(_logprobs(logits))
+    ]
+    return torch.cat(found).sum()
+
+
+def divergence(base: torch.Tensor, model: torch.Tensor) -> torch.Tensor:
+    """Return KL(base ‖ model) in nats, averaged over tokens, given the logits, (length, V)."""
+    pairs = zip(_logprobs(base), _logprobs(model), strict=True)
+    return torch.cat([(e.exp() * (e - f)).sum(-1) for e, f in pairs]).mean()
+
+
+def _logprobs(logits: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Yield the log-probabilities of some rows after the other, in float32."""
+    for part in torch.split(logits, max(1, AT_ONCE // logits.shape[-1])):
+        yield torch.log_softmax(part.float(), -1)
+
+
+def _numbered(parts: Iterator[torch.Tensor]) -> Iterator[tuple[int, torch.Tensor]]:
+    first = 0
+    for part in parts:
+        yield first, part
+        first += len(part)
