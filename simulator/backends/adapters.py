@@ -1,7 +1,7 @@
 """The model in memory and its adapter, which can be swapped, or replaced within a context.
 
-A LoRA adapter is merged into the weights and a steering vector added, so serving costs nothing, or
-one addition. The original weights are kept.
+A LoRA adapter is merged into weights in float32, stays beside those of lower precision, and a
+steering vector is added. The original weights are kept.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import torch
 from torch.utils.hooks import RemovableHandle
 
+from simulator.backends.beside import Beside, stays_beside
 from simulator.backends.merging import Change, changes_of
 from simulator.backends.reparametrisation import reparametrised
 from simulator.backends.steering import added, vector_of
@@ -25,6 +26,7 @@ class AdaptedModel:
         self.model = model
         self._adapter: Adapter | None = None
         self._originals: dict[str, torch.Tensor] = {}  # weights as they were before a merge
+        self._beside = Beside(model)
         self._steered: SteeringVector | None = None
         self._steering: RemovableHandle | None = None
 
@@ -39,9 +41,11 @@ class AdaptedModel:
         steered, changes = self._read(adapter) if adapter else (None, {})
         for name, original in self._originals.items():
             weights[name].copy_(original)
-        self._originals = {name: weights[name].detach().clone() for name in changes}
-        for name, change in changes.items():
+        merged, beside = self._placed(changes)
+        self._originals = {name: weights[name].detach().clone() for name in merged}
+        for name, change in merged.items():
             weights[name].add_(change.of(weights[name]))
+        self._beside.replace(beside)
         self._steer(steered)
         self._adapter = adapter
 
@@ -49,10 +53,12 @@ class AdaptedModel:
     def without_adapter(self) -> Iterator[None]:
         """Be the base model while the context is open; this copies no weights."""
         merged, steered = self._put(self._originals), self._steer(None)
+        beside = self._beside.replace({})
         try:
             yield
         finally:
             self._put(merged)
+            self._beside.replace(beside)
             self._steer(steered)
 
     @contextmanager
@@ -84,8 +90,10 @@ class AdaptedModel:
     ) -> Iterator[None]:
         with self.without_adapter():
             weights, present = self._weights, self._originals
-            merged = {name: weights[name] + changes[name].of(weights[name]) for name in changes}
-            self._originals = self._put(merged)
+            merged, beside = self._placed(changes)
+            changed = {name: weights[name] + merged[name].of(weights[name]) for name in merged}
+            self._originals = self._put(changed)
+            self._beside.replace(beside)
             self._steer(steered)
             try:
                 yield
@@ -101,6 +109,14 @@ class AdaptedModel:
         """Return the vector that an adapter adds, or its changes of the weights."""
         steered = vector_of(adapter, self.model)
         return steered, {} if steered else changes_of(adapter, self._weights)
+
+    def _placed(self, changes: Mapping[str, Change]) -> tuple[dict[str, Change], dict[str, Change]]:
+        """Return the changes that are merged into weights, and those that stay beside them."""
+        beside = {name for name in changes if stays_beside(self.model, name)}
+        return (
+            {name: change for name, change in changes.items() if name not in beside},
+            {name: change for name, change in changes.items() if name in beside},
+        )
 
     def _put(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Replace the model's tensors by name, and return the replaced ones."""

@@ -67,7 +67,11 @@ class TransformersConfig(Config):
          "steering", "activations", "interventions", "exact")
     )  # fmt: skip
     kind: Literal["transformers"] = "transformers"
-    dtype: DType = Field("auto", description="auto: as stored on a GPU, float32 on a CPU.")
+    dtype: DType = Field(
+        "auto",
+        description="auto: as stored on a GPU; on a CPU float32, or bfloat16 for a large model "
+        "stored so if the CPU has instructions for it.",
+    )
     trust_remote_code: bool = Field(False, description=REMOTE_CODE)
     device: Annotated[str, AfterValidator(_named_like_a_device)] = Field(
         "auto", description="cpu, cuda or cuda:N; auto: a GPU where there is one."

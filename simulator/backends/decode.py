@@ -16,8 +16,8 @@ import torch
 from transformers import PreTrainedModel
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
-from simulator.backends.heads import logits_at
 from simulator.core.timing import Stopwatch
+from simulator.models.heads import logits_at
 
 KEEP_SHARE = 0.5  # the batch is compacted when a smaller share of its rows is still running
 LARGEST_RATIO = 1.25  # largest ratio of lengths among prompts that are prefilled together

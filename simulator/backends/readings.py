@@ -7,9 +7,9 @@ import torch
 from transformers import PreTrainedModel
 
 from simulator.backends.decode import in_batches, left_padded, positions_of
-from simulator.backends.heads import logits_at
 from simulator.core.timing import Stopwatch
 from simulator.interp.activations import means
+from simulator.models.heads import logits_at
 
 AT_ONCE = 2**22  # log-probabilities computed in float32 at once: more would cost memory, not time
 T = TypeVar("T")

@@ -35,7 +35,7 @@ from simulator.models.allocator import keep_memory
 from simulator.models.chat_template import Encoded, by_text, encoder_of
 from simulator.models.devices import dtype_of, usable_device
 from simulator.models.limits import context_of, end_tokens
-from simulator.models.pretrained import check_vocabulary, load_causal_lm
+from simulator.models.pretrained import check_vocabulary, checked_config, load_causal_lm
 from simulator.models.reference import ModelRef
 from simulator.models.thoughts import split_thought
 
@@ -66,7 +66,7 @@ class TransformersBackend:
             keep_memory()
         self.model = load_causal_lm(
             model,
-            dtype=dtype_of(config.dtype, device),
+            dtype=dtype_of(config.dtype, device, checked_config(model)),
             attn_implementation=None if config.attention == "auto" else config.attention,
         )
         check_cache(self.model)

@@ -108,7 +108,8 @@ class UpdateConfig(Config):
     )
     device: str = Field("auto", description="A torch device; auto: a GPU where there is one.")
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="The base's type; auto: as stored on a GPU, float32 on a CPU."
+        "auto",
+        description="The base's type; auto: as the backend's. Adapters are float32.",
     )
     own_process: bool | Literal["auto"] = Field(
         "auto",

@@ -5,14 +5,14 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from simulator.learners.config import UpdateConfig
 from simulator.models.devices import dtype_of, usable_device
-from simulator.models.pretrained import load_causal_lm
+from simulator.models.pretrained import checked_config, load_causal_lm
 from simulator.models.reference import ModelRef
 
 
 def load_base(model: ModelRef, config: UpdateConfig) -> PreTrainedModel:
     """Load the base on the training device, with gradient checkpointing if set."""
     device = usable_device(config.device)
-    base = load_causal_lm(model, dtype=dtype_of(config.dtype, device))
+    base = load_causal_lm(model, dtype=dtype_of(config.dtype, device, checked_config(model)))
     if config.gradient_checkpointing:
         _checkpoint_layers(base)
     return base.to(device)

@@ -1,8 +1,10 @@
 """The device and type that a model runs in."""
 
 import torch
+from transformers import PretrainedConfig
 
 from simulator.core.errors import BackendError
+from simulator.models.heads import SMALL_HEAD
 
 
 def device_of(chosen: str) -> torch.device:
@@ -34,11 +36,29 @@ def usable_device(chosen: str) -> torch.device:
     return device
 
 
-def dtype_of(chosen: str, device: torch.device) -> torch.dtype | str:
-    """Return the type; `auto` is the stored one on a GPU, and float32 on a CPU.
+def dtype_of(chosen: str, device: torch.device, config: PretrainedConfig) -> torch.dtype | str:
+    """Return the type of a model's weights.
 
-    Few CPUs are as fast in bfloat16 as in float32, and there float32 results repeat to the byte.
+    `auto` is the stored type on a GPU. On a CPU it is bfloat16 if the CPU has instructions for it,
+    the weights are stored so, and the model isn't small; else float32. A small model gains nothing
+    from bfloat16, and in float32 its results repeat to the byte.
     """
     if chosen != "auto":
         return getattr(torch, chosen)  # type: ignore[no-any-return]
-    return torch.float32 if device.type == "cpu" else "auto"
+    if device.type != "cpu":
+        return "auto"
+    is_stored = config.get_text_config().dtype == torch.bfloat16 or config.dtype == torch.bfloat16
+    fast = has_bfloat16() and is_stored and not is_small(config)
+    return torch.bfloat16 if fast else torch.float32
+
+
+def has_bfloat16() -> bool:
+    """Return whether this CPU multiplies matrices in bfloat16 by instructions of its own."""
+    found = torch.cpu.get_capabilities()
+    return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16"))
+
+
+def is_small(config: PretrainedConfig) -> bool:
+    """Return whether a model is so small that overhead, not arithmetic, takes its time."""
+    text = config.get_text_config()
+    return bool(getattr(text, "hidden_size", 0) * getattr(text, "vocab_size", 0) <= SMALL_HEAD)

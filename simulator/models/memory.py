@@ -36,7 +36,7 @@ def model_size(model: ModelRef, dtype: str, device: str = "auto") -> ModelSize:
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise BackendError(f"the model '{model}' can't be loaded: {reason}") from error
-    chosen = dtype_of(dtype, device_of(device))
+    chosen = dtype_of(dtype, device_of(device), config)
     if not isinstance(chosen, torch.dtype):
         chosen = config.dtype or torch.float32
     parameters = sum(p.numel() for p in built.parameters())
