@@ -78,7 +78,7 @@ class AtReplies(Whole):
         lines, positions = where.to(self.device).nonzero(as_tuple=True)
         ids = right_padded(rows, 0).to(self.device)
         model = _Under(self.model, under)
-        return logits_at(model, lines, positions, input_ids=ids, use_cache=False)  # type: ignore[no-any-return]
+        return logits_at(model, lines, positions, input_ids=ids, use_cache=False)
 
 
 class SharedRows(AtReplies):
@@ -99,7 +99,7 @@ class SharedRows(AtReplies):
         }
         with attending(self.model, layout):
             model = _Under(self.model, under)
-            return logits_at(model, torch.zeros_like(places), places, **inputs)  # type: ignore[no-any-return]
+            return logits_at(model, torch.zeros_like(places), places, **inputs)
 
     def order(self, rows: Rows) -> list[int]:
         """Order them by their tokens, so that common beginnings meet."""
