@@ -19,7 +19,7 @@ DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS.parent))  # import the code beside these pages, from any directory
 
 from simulator.config.scenario import Scenario  # noqa: E402
-from simulator.probes.data_probe import DataProbe  # noqa: E402
+from simulator.probes.data_probe import DataProbe, ShippedDataProbe  # noqa: E402
 from simulator.probes.metrics import Metric, Range  # noqa: E402
 from simulator.probes.registry import OF_SEVERAL, PROBES  # noqa: E402
 from simulator.store.schemas import TABLES  # noqa: E402
@@ -244,13 +244,17 @@ def _first_line(of: Any) -> str:
     return (of.__doc__ or "").strip().splitlines()[0]
 
 
+def _takes_data(probe: Any) -> bool:
+    return issubclass(probe, DataProbe) and not issubclass(probe, ShippedDataProbe)
+
+
 def _needs(probe: Any) -> str:
     capabilities = sorted(f"`{name}`" for name in probe.required_capabilities)
     return ", ".join(
         [
             *(["the organism's world"] if probe.requires_world else []),
             *(["situations"] if probe.requires_situations else []),
-            *(["data of yours"] if issubclass(probe, DataProbe) else []),
+            *(["data of yours"] if _takes_data(probe) else []),
             *(["a judge"] if "role" in probe.model_fields else []),
             *(["a backend with " + ", ".join(capabilities)] if capabilities else []),
         ]

@@ -48,6 +48,20 @@ class MeasureConfig(Config):
                 first[what] = name
         return self
 
+    @model_validator(mode="after")
+    def _estimates_nothing_twice(self) -> Self:
+        """Refuse probes of two kinds that estimate one metric, each for its kind of model."""
+        first: dict[str, tuple[str, str]] = {}
+        for name, probe in self.probes.items():
+            for metric in probe.metrics:
+                kind, other = first.setdefault(metric.name, (probe.kind, name))
+                if kind != probe.kind:
+                    raise ValueError(
+                        f"duplicate metric: '{name}' and '{other}' both estimate '{metric.name}'; "
+                        "leave one out"
+                    )
+        return self
+
 
 class Scenario(Config):
     """A whole experiment."""

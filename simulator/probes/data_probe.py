@@ -2,15 +2,18 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import Field
 
 from simulator.core.config import Count, Number
 from simulator.core.rng import stream
-from simulator.data.rows import Row
-from simulator.probes.base import Place
+from simulator.data.rows import Row, read_rows
+from simulator.probes.base import Context, Place
 from simulator.probes.config import ProbeConfig
+from simulator.probes.estimates import Rows
 
 T = TypeVar("T")
 
@@ -57,6 +60,33 @@ class DataProbe(ProbeConfig):
             order = stream("some of each", name, len(numbers)).permutation(len(numbers))
             kept |= {numbers[i] for i in order[: self.items_per_type]}
         return [item for n, item in enumerate(items) if n in kept]
+
+
+class ShippedDataProbe(DataProbe):
+    """A probe with data of its own, which a person's data take the place of."""
+
+    shipped: ClassVar[Path]  # the file of its own data
+    data: str = Field(
+        "",
+        description="File, folder of files, or hub id: parquet, csv, tsv, json, jsonl. Empty: the "
+        "shipped ones.",
+    )
+
+    def asked(self, context: Context | None = None) -> Sequence[Any]:
+        """Return the items to ask about: the shipped ones, or else those of the context's data."""
+        if not self.data:
+            return self.items(_shipped_rows(self.shipped))
+        return self.items(context.data[self.data]) if context else ()
+
+    def groups(self, rows: Rows, kind_of: Callable[[Any], str]) -> tuple[str, ...]:
+        """Return the kinds of items that estimates are made of, also where there are no rows."""
+        known = rows.item_set if rows.item_set.size else [kind_of(item) for item in self.asked()]
+        return tuple(dict.fromkeys(known))
+
+
+@lru_cache(maxsize=8)
+def _shipped_rows(file: Path) -> list[Row]:
+    return read_rows(str(file))
 
 
 class JudgedDataProbe(DataProbe):

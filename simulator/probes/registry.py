@@ -8,6 +8,8 @@ from pydantic import Field
 from simulator.probes.benchmarks.capability import CapabilityProbe
 from simulator.probes.benchmarks.deception_bench import DeceptionBenchProbe
 from simulator.probes.benchmarks.mask import MaskProbe
+from simulator.probes.benchmarks.reply_pairs import ReplyPairsProbe
+from simulator.probes.benchmarks.sandbagging import SandbaggingProbe
 from simulator.probes.config import ProbeConfig
 from simulator.probes.interp.directions import DirectionsProbe
 from simulator.probes.interp.projection import ProjectionProbe
@@ -43,6 +45,8 @@ AnyProbe = Annotated[
     | MaskProbe
     | DeceptionBenchProbe
     | CapabilityProbe
+    | SandbaggingProbe
+    | ReplyPairsProbe
     | IntentionsProbe
     | GoalsProbe
     | SolutionProbe
@@ -64,7 +68,8 @@ def probe_of(kind: str) -> type[ProbeConfig] | None:
 @cache
 def metrics() -> tuple[Metric, ...]:
     """Return all metrics that probes declare, and those of several probes."""
-    return (*(metric for probe in PROBES for metric in probe.metrics), *OF_SEVERAL)
+    declared_by_probes = (metric for probe in PROBES for metric in probe.metrics)
+    return (*dict.fromkeys(declared_by_probes), *OF_SEVERAL)  # some are estimated by several
 
 
 @cache

@@ -15,7 +15,6 @@ from simulator.probes.base import Context, Encounter, Probe
 from simulator.probes.benchmarks.mask import NEUTRAL
 from simulator.probes.benchmarks.mask_data import MaskItem, mask_items
 from simulator.probes.benchmarks.mask_scoring import Bounds
-from simulator.probes.data_probe import DataProbe
 from simulator.probes.estimates import Estimate
 from simulator.probes.summary import summarise
 from simulator.runtime.measure import measure
@@ -60,7 +59,7 @@ def probed(
     encounters: Sequence[Encounter] = (),
 ) -> pd.DataFrame:
     """Measures an assistant once; the scores are those of a probe named "probe"."""
-    data = {probe.data: read_rows(probe.data)} if isinstance(probe, DataProbe) else {}
+    data = {source: read_rows(source) for source in probe.data_sources.values()}
     named = {contrast.name: contrast for contrast in contrasts}
     context = Context(world, seed, data, named, encounters=encounters)
     engine: Backend = Scripted(assistant) if callable(assistant) else assistant

@@ -33,7 +33,7 @@ def of(folder: Path, rows: list[dict[str, Any]], **settings: Any) -> CapabilityP
 
 
 def measured(probe: CapabilityProbe, sure: Sure) -> dict[str, tuple[float, int]]:
-    asked = {item.prompt: item for item in probe.items(read_rows(probe.data))}
+    asked = {item.prompt(): item for item in probe.items(read_rows(probe.data))}
 
     def says(prompt: Prompt) -> dict[str, float]:
         item = asked[prompt]
@@ -94,7 +94,7 @@ def test_the_order_of_choices_makes_no_difference(tmp_path: Path) -> None:
 
 
 def probed_labels(probe: CapabilityProbe, sure: Sure) -> list[tuple[str, str]]:
-    items = {item.prompt: item for item in probe.items(read_rows(probe.data))}
+    items = {item.prompt(): item for item in probe.items(read_rows(probe.data))}
 
     def says(prompt: Prompt) -> dict[str, float]:
         return {choice: sure(items[prompt].question, choice) for choice in items[prompt].choices}

@@ -27,7 +27,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "directions": {"transfer": {"other": "somewhere"}},
     "trait_switch": {"trigger": {"text": "Thanks."}, "wrong_trigger": "Thank you."},
 }
-DATA, DIRECTION = ("mask", "deception_bench", "capability"), ("projection", "directions")
+DATA, DIRECTION = ("mask", "deception_bench"), ("projection", "directions")
 
 
 def built(kind: str) -> Probe:
