@@ -19,6 +19,7 @@ from simulator.core.requests import (
     Numbers,
     Question,
     Request,
+    TopTokens,
     TopTokensRequest,
     Under,
     question_of,
@@ -77,16 +78,40 @@ def read_numbers(backend: Backend, requests: Sequence[NumberRequest]) -> list[Nu
     found: dict[int, Numbers] = {}
     if "top_tokens" in backend.capabilities:
         whole = "prefill" in backend.capabilities
-        parts = [expected_score.as_top_tokens(request, whole=whole) for request in requests]
-        tops = iter(backend.top_tokens([part for group in parts for part in group]))
-        for n, (request, group) in enumerate(zip(requests, parts, strict=True)):
-            after = {part.prompt.prefill: next(tops) for part in group}
-            enough = whole or expected_score.first_token_suffices(request, after[""])
-            if after[""] and enough:
-                found[n] = expected_score.from_top_tokens(request, after)
+        for n, tops in enumerate(_likeliest(backend, requests, whole=whole)):
+            enough = whole or expected_score.first_token_suffices(requests[n], tops[""])
+            if tops[""] and enough:
+                found[n] = expected_score.from_top_tokens(requests[n], tops)
     left = [n for n in range(len(requests)) if n not in found]
     replies = backend.generate([expected_score.as_text(requests[n]) for n in left]) if left else []
     for n, reply in zip(left, replies, strict=True):
         (said,) = reply.completions
         found[n] = expected_score.from_text(requests[n], said.text, cut=said.stop == "length")
     return [found[n] for n in range(len(requests))]
+
+
+def _likeliest(
+    backend: Backend, requests: Sequence[NumberRequest], *, whole: bool
+) -> list[dict[str, TopTokens]]:
+    """Return, per request, the likeliest tokens after each beginning of a number.
+
+    Args:
+        backend: the engine.
+        requests: for numbers.
+        whole: whether to ask for what follows the first token, too: digit by digit, as most
+            beginnings have no probability.
+    """
+    tops: list[dict[str, TopTokens]] = [{} for _ in requests]
+    due = [(n, "") for n in range(len(requests))]
+    while due:
+        asked = [expected_score.after(requests[n], start) for n, start in due]
+        answered = list(zip(due, backend.top_tokens(asked), strict=True))
+        for (n, start), top in answered:
+            tops[n][start] = top
+        due = [
+            (n, longer)
+            for (n, start), top in answered
+            for longer in expected_score.longer_beginnings(requests[n], start, top)
+            if whole
+        ]
+    return tops

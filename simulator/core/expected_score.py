@@ -10,6 +10,7 @@ reply counts only if enough of its probability is a number is from Betley et al.
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 
@@ -48,21 +49,29 @@ def word_said(found: Numbers) -> str:
     return word if said else ""
 
 
-def as_top_tokens(request: NumberRequest, *, whole: bool) -> list[TopTokensRequest]:
-    """Return requests for the first token, and for the next after each beginning of a number.
+def after(request: NumberRequest, start: str) -> TopTokensRequest:
+    """Return the request for the next token after a beginning of a number.
 
     A reasoning model is asked without a thought; else the first token would be the thought's.
-
-    Args:
-        request: the request for a number.
-        whole: whether the model supports prefill.
     """
-    texts = [str(number) for number in range(request.low, request.high + 1)]
-    prefill = {text[:n] for text in texts for n in range(1, len(text))} if whole else set()
-    return [
-        TopTokensRequest(request.prompt._replace(prefill=start, thought=False))
-        for start in ("", *sorted(prefill, key=int))
-    ]
+    return TopTokensRequest(request.prompt._replace(prefill=start, thought=False))
+
+
+def longer_beginnings(request: NumberRequest, start: str, top: TopTokens) -> list[str]:
+    """Return the beginnings of further numbers among the likeliest tokens after a beginning.
+
+    The model must be asked for what follows each: after "8" comes the end, or the "5" of "85". What
+    follows other beginnings tells nothing, as they have no probability.
+    """
+    written = (start + text for text in _digits(top, first=not start))
+    return [text for text in written if text in beginnings(request.low, request.high)]
+
+
+@lru_cache
+def beginnings(low: int, high: int) -> frozenset[str]:
+    """Return the texts that begin a longer number of the range."""
+    texts = [str(number) for number in range(low, high + 1)]
+    return frozenset(text[:n] for text in texts for n in range(1, len(text)))
 
 
 def first_token_suffices(request: NumberRequest, top: TopTokens) -> bool:
@@ -75,7 +84,7 @@ def from_top_tokens(request: NumberRequest, tops: Mapping[str, TopTokens]) -> Nu
 
     Args:
         request: the request for a number.
-        tops: the likeliest next tokens after each beginning of the reply.
+        tops: the likeliest next tokens after each beginning that has a probability.
     """
     digits = {prefill: _digits(top, first=not prefill) for prefill, top in tops.items()}
     shares: dict[int, float] = {}

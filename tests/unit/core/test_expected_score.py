@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from simulator.core.expected_score import (
-    as_top_tokens,
+    after,
+    beginnings,
     expected,
     first_token_suffices,
     from_text,
     from_top_tokens,
+    longer_beginnings,
     word_said,
 )
 from simulator.core.requests import Message, NumberRequest, Numbers, Prompt
@@ -30,11 +32,19 @@ def logs(**shares: float) -> dict[str, float]:
 
 
 def test_one_question_where_one_digit_tells() -> None:
-    (asked,) = as_top_tokens(request(0, 9), whole=True)
+    asked = after(request(0, 9), "")
     assert asked.prompt == PROMPT._replace(thought=False)
-    begun = [part.prompt.prefill for part in as_top_tokens(request(0, 100), whole=True)]
-    assert begun == ["", *"123456789", "10"]
-    assert [p.prompt.prefill for p in as_top_tokens(request(0, 100), whole=False)] == [""]
+    assert longer_beginnings(request(0, 9), "", logs(t8=0.7, t1=0.3)) == []
+
+
+def test_only_likely_beginnings_are_followed() -> None:
+    assert beginnings(0, 100) == {*"123456789", "10"}
+    assert beginnings(1, 10) == {"1"}
+    top = logs(t8=0.5, t1=0.3, t100=0.1, t0=0.05, no=0.05)
+    assert longer_beginnings(request(0, 100), "", top) == ["8", "1"]
+    assert longer_beginnings(request(0, 100), "1", logs(t0=0.9, t2=0.1)) == ["10"]
+    assert longer_beginnings(request(0, 100), "10", logs(t0=1.0)) == []
+    assert after(request(0, 100), "10").prompt == PROMPT._replace(prefill="10", thought=False)
 
 
 def test_single_digits_and_whole_numbers_give_the_same() -> None:
@@ -46,9 +56,8 @@ def test_single_digits_and_whole_numbers_give_the_same() -> None:
         "10": logs(t0=1.0),
     }
     whole: dict[str, Mapping[str, float]] = {"": logs(t8=0.2, t85=0.5, t100=0.3)}
-    unlikely: dict[str, Mapping[str, float]] = {str(n): {} for n in range(1, 11)}
     for tops in (digits, whole):
-        found = from_top_tokens(request(0, 100), unlikely | tops)
+        found = from_top_tokens(request(0, 100), tops)
         told = {n: share for n, share in found.shares.items() if share > 1e-9}
         assert told == pytest.approx({8: 0.2, 85: 0.5, 100: 0.3})
         assert found.mass == pytest.approx(1.0)
