@@ -92,14 +92,21 @@ def play_round(session: Session, number: int) -> None:
 def converse(session: Session, number: int) -> pd.DataFrame:
     """Hold a round's conversations, wave by wave; other phases have none."""
     scenario, population = session.scenario, session.population
-    session.observer.stage(number, "conversations")
+    session.stage(number, "conversations")
     in_loop = isinstance(scenario.places[number - 1].phase, LoopPhase)
     active = population.active_in(number) if in_loop else []
     talkers = [user for user in active for _ in range(scenario.conversations.per_user)]
     size = scenario.conversations.wave_size
     adapter = session.run.adapter(number - 1)
     waves = [
-        play_wave(session, number, wave, talkers[start : start + size], adapter)
+        play_wave(
+            session,
+            number,
+            wave,
+            talkers[start : start + size],
+            adapter,
+            len(talkers[start + size :]),
+        )
         for wave, start in enumerate(range(0, max(len(talkers), 1), size))
     ]
     population.collect(number, active)
@@ -107,9 +114,23 @@ def converse(session: Session, number: int) -> pd.DataFrame:
 
 
 def play_wave(
-    session: Session, number: int, wave: int, users: "list[User]", adapter: Adapter | None
+    session: Session,
+    number: int,
+    wave: int,
+    users: "list[User]",
+    adapter: Adapter | None,
+    to_come: int,
 ) -> pd.DataFrame:
-    """Hold and commit a wave, or read it if it is committed; then update its users."""
+    """Hold and commit a wave, or read it if it is committed; then update its users.
+
+    Args:
+        session: of the run.
+        number: of the round.
+        wave: its number.
+        users: one entry per conversation.
+        adapter: the one that replies.
+        to_come: number of conversations in later waves.
+    """
     committed = session.run.wave(number, wave)
     if committed is None:
         committed = hold_wave(
@@ -121,23 +142,24 @@ def play_wave(
             key=(session.scenario.seed, "conversation", number, wave),
             round_number=number,
             adapter=adapter.name if adapter else None,
+            progress=session.stopwatch.progress,
+            to_come=to_come,
         )
         session.run.commit_wave(number, wave, committed)
         session.costs.record()
         session.costs.check()
     session.population.experience(ratings_heard(committed))
-    session.observer.wave(len(users), session.stopwatch.tokens)
     return committed
 
 
 def probe(session: Session, number: int, adapter: Adapter | None) -> pd.DataFrame:
     """Ask every probe's questions and return the scores; the adapter is the one that is served."""
-    session.observer.stage(number, "probes")
+    session.stage(number, "probes")
     probes = session.scenario.measure.probes
     with session.stopwatch.timing("probes"):
         context = session.context._replace(round=number)
-        name = adapter.name if adapter else None
-        return measure(probes, context, session.backend, session.roles, name)
+        name, progress = adapter.name if adapter else None, session.stopwatch.progress
+        return measure(probes, context, session.backend, session.roles, name, progress)
 
 
 def estimates(session: Session, scores: pd.DataFrame, baseline: pd.DataFrame) -> list[Estimate]:

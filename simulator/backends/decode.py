@@ -192,7 +192,7 @@ def decode(
         max_new_tokens: the longest reply.
         pad: the padding token.
         ends: tokens that end a reply.
-        stopwatch: gets the time inside the model as `model`.
+        stopwatch: gets the time inside the model as `model`, and counts the tokens.
 
     Returns:
         The new token ids of each row; a reply that ended has its end token last.
@@ -208,7 +208,9 @@ def decode(
     drawn = torch.full((len(rows), max_new_tokens), -1, device=device)
     ended_by = torch.zeros(logits.shape[-1], dtype=torch.bool, device=device)
     ended_by[list(ends)] = True
+    left = len(rows)
     for step in range(max_new_tokens):
+        stopwatch.wrote(left)
         tokens = sample(logits, lines.temperature, lines.uniforms[:, step])
         drawn[lines.row[lines.alive], step] = tokens[lines.alive]
         lines = lines._replace(alive=lines.alive & ~ended_by[tokens])

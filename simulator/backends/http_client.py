@@ -155,8 +155,14 @@ class Endpoint:
         if response.status_code == HTTPStatus.OK:
             response.status_code = error_within(content) or response.status_code
 
-    def complete(self, bodies: Sequence[Mapping[str, Any]]) -> list[Any]:
+    def complete(
+        self, bodies: Sequence[Mapping[str, Any]], heard: Callable[[Any], None]
+    ) -> list[Any]:
         """Ask for completions; see the API's `completions.create` for a body.
+
+        Args:
+            bodies: what is asked.
+            heard: is given each whole answer as soon as it has come.
 
         Returns:
             For each body its answer, or the error: `Refused` where a shorter prompt may help, or a
@@ -171,6 +177,7 @@ class Endpoint:
             answer = await self._client.completions.create(**bodies[n])
             if not _is_whole(answer):
                 raise ValueError("its answer has no choices")
+            heard(answer)
             return answer
 
         found = self._runner.run(self._all(create, len(bodies)))

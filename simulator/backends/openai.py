@@ -84,7 +84,6 @@ class OpenAIBackend(ClosedEngine):
 
     def _generation(self, request: GenerationRequest, answers: Sequence[ChatAnswer]) -> Generation:
         completions = tuple(answer.completion for answer in answers)
-        self._stopwatch.tokens += sum(completion.tokens for completion in completions)
         if any(c.stop == "length" and not c.text for c in completions):
             self._warn(
                 "empty",
@@ -131,6 +130,7 @@ class OpenAIBackend(ClosedEngine):
         recalled = {n: self._ledger.recall(key) for n, key in enumerate(keys)}
         done = {n: _from_json(answer) for n, answer in recalled.items() if answer is not None}
         left = {n: one for n, one in enumerate(asked) if n not in done}
+        self._stopwatch.answered(len(done))
         while left:
             left = self._ask_once(left, keys, done)
         return [done[n] for n in range(len(asked))]
@@ -146,6 +146,8 @@ class OpenAIBackend(ClosedEngine):
             n = places[i]
             done[n] = self._read(left[n], body)
             self._enter(keys[n], done[n])
+            self._stopwatch.wrote(done[n].completion.tokens)
+            self._stopwatch.answered(1)
 
         with self._stopwatch.timing("model"):
             answers = self._endpoint.chat(bodies, heard)

@@ -45,6 +45,7 @@ class Reader:
             logits = self._logits(ids, mask, lines, torch.full_like(lines, ids.shape[1] - 1))
             rows = (row for part in _logprobs(logits) for row in part.cpu())
             results.update((i, read(i, row)) for i, row in zip(group, rows, strict=True))
+            self._stopwatch.answered(len(group))
 
         in_batches([len(ids) for ids in prompts], [1] * len(prompts), self._batch_size, run)
         return [results[i] for i in range(len(prompts))]
@@ -63,6 +64,7 @@ class Reader:
             rows = left_padded([prompts[i] + replies[i] for i in group], self._pad)
             found = read(Replies(*rows, [replies[i] for i in group]))
             results.update(zip(group, found, strict=True))
+            self._stopwatch.answered(len(group))
 
         lengths = [len(p) + len(r) for p, r in zip(prompts, replies, strict=True)]
         # The logits of the whole vocabulary are kept for each token.
@@ -99,6 +101,7 @@ class Reader:
                 self._logits(ids, mask, lines, torch.full_like(lines, ids.shape[1] - 1))
             rows = torch.stack([layer.cpu() for layer in found], 1)  # (B, layers, hidden)
             results.update(zip(group, rows, strict=True))
+            self._stopwatch.answered(len(group))
 
         lengths = [len(p) + len(r) for p, r in zip(prompts, replies, strict=True)]
         in_batches(lengths, [1] * len(prompts), self._batch_size, run)

@@ -97,6 +97,7 @@ class TransformersBackend:
         def run(group: list[int]) -> None:
             drawn = self._draw([parts[n] for n in group])
             replies.update(zip(group, drawn, strict=True))
+            self._stopwatch.answered(sum(map(len, drawn)))
 
         lengths = [len(part.prompt.ids) for part in parts]
         in_batches(lengths, [len(part.keys) for part in parts], limit, run)
@@ -131,7 +132,6 @@ class TransformersBackend:
         texts = self.encoder.decode(
             [ids[:-1] if end else ids for ids, end in zip(replies, ended, strict=True)]
         )
-        self._stopwatch.tokens += sum(map(len, replies))
         completions: list[list[Completion]] = [[] for _ in parts]
         for row, ids, end, text in zip(rows, replies, ended, texts, strict=True):
             thought, reply = split_thought(text, thinking=parts[row.prompt].prompt.thinking)

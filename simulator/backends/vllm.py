@@ -137,7 +137,6 @@ class VLLMBackend(ClosedEngine):
         generations = []
         for prompt, request, found in zip(prompts, requests, self._ask(bodies), strict=True):
             samples = self._completions(found.choices, prompt.thinking)
-            self._stopwatch.tokens += sum(sample.tokens for sample in samples)
             if request.temperature == 0:  # greedy samples are all the same
                 samples *= len(request.keys)
             generations.append(Generation(prompt.text, tuple(samples), prompt.dropped))
@@ -260,7 +259,14 @@ class VLLMBackend(ClosedEngine):
             self._adapters.prepare(self._wanted)
         except BackendError as error:
             return [error] * len(bodies)
-        return self._endpoint.complete(bodies)
+        return self._endpoint.complete(bodies, self._heard)
+
+    def _heard(self, answer: Any) -> None:
+        """Count an answer as soon as it has come."""
+        self._stopwatch.wrote(
+            sum(len(getattr(choice, "token_ids", None) or ()) for choice in answer.choices)
+        )
+        self._stopwatch.answered(len(answer.choices))
 
     @property
     def _wanted(self) -> Adapter | None:

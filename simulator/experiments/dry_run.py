@@ -18,7 +18,6 @@ from simulator.core.errors import BackendError
 from simulator.core.requests import GenerationRequest
 from simulator.core.timing import Stopwatch
 from simulator.data.lengths import tokens_of
-from simulator.experiments.upper_bounds import bounds, conversations_per_round, cost
 from simulator.learners.config import UpdateConfig
 from simulator.models.memory import GIB, model_size
 from simulator.models.resolve import is_organism, world_of
@@ -27,6 +26,7 @@ from simulator.runtime.model_checks import check_models
 from simulator.runtime.phase_data import finetune_rows
 from simulator.runtime.probe_context import context_of
 from simulator.runtime.row_checks import check_of
+from simulator.runtime.upper_bounds import bounds, conversations_per_round, cost
 from simulator.simulation.config import ASSISTANT
 from simulator.simulation.conversation import Environment, hold_wave
 from simulator.simulation.population import Population

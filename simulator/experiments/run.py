@@ -75,6 +75,7 @@ def start(scenario: Scenario, out: Path | None, observer: Observer) -> Run:
         StoreError: the directory exists or can't be written.
         ScenarioError: data of a phase can't be used; lists all mistakes.
     """
+    observer.stage(0, "checking models and rows")
     check_models(scenario)
     fetch_models([scenario], observer.note)
     check_models(scenario)  # what was fetched can be looked into only now
@@ -118,6 +119,7 @@ def resume(path: Path, observer: Observer, cost_cap: float | None = None) -> Run
         StoreError: it isn't a run directory, or was started with other versions or data.
     """
     run = Run.open(path)
+    observer.stage(run.rounds_done, "checking what is done")
     scenario = load(str(run.scenario_file))
     changed = _changed_versions(run.manifest)
     if changed:

@@ -12,6 +12,7 @@ import torch
 
 from simulator.core.errors import LearnerError, UndertowError
 from simulator.core.processes import follow_parent
+from simulator.core.progress import Task
 from simulator.core.timing import Stopwatch
 from simulator.learners.base import LESS_MEMORY, FitRequest, Update
 from simulator.learners.config import UpdateConfig
@@ -38,7 +39,7 @@ class IsolatedLearner:
             process.start()
             there.close()  # closed here, so the child's exit ends the wait
             try:
-                outcome: Update | UndertowError = here.recv()
+                outcome = self._followed(here)
             except EOFError:
                 process.join()
                 raise LearnerError(_exit_error(process.exitcode)) from None
@@ -48,6 +49,17 @@ class IsolatedLearner:
                 here.close()
         if isinstance(outcome, UndertowError):
             raise outcome
+        return outcome
+
+    def _followed(self, learner: Connection) -> Update | UndertowError:
+        """Return the outcome of a fit; until it comes, show its progress."""
+        progress = self._stopwatch.progress
+        try:
+            while isinstance(told := learner.recv(), Task):
+                progress.show(told)
+        finally:
+            progress.close()
+        outcome: Update | UndertowError = told
         return outcome
 
 
@@ -60,8 +72,10 @@ def _work(
     follow_parent()
     config, model, context, threads = learner
     torch.set_num_threads(threads)
+    stopwatch = Stopwatch()
+    stopwatch.progress.listener = lambda: there.send(stopwatch.progress.task)
     try:
-        there.send(AdapterLearner(config, model, Stopwatch(), context).fit(request))
+        there.send(AdapterLearner(config, model, stopwatch, context).fit(request))
     except UndertowError as error:
         there.send(error)
 

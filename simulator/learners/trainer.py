@@ -18,11 +18,12 @@ from safetensors.torch import load_file, save_file
 
 from simulator.core.errors import Diverged, LearnerError
 from simulator.core.examples import Example
+from simulator.core.progress import LEARNING, Task
 from simulator.core.requests import Message, Prompt
 from simulator.core.timing import Stopwatch
 from simulator.learners.adapters import attach
 from simulator.learners.base import LESS_MEMORY, FitRequest, Reading, Update
-from simulator.learners.batches import batches
+from simulator.learners.batches import Unit, batches
 from simulator.learners.config import UpdateConfig
 from simulator.learners.forward import forward_of
 from simulator.learners.kl import KLPenalty
@@ -82,18 +83,20 @@ class AdapterLearner:
                 if config.kl
                 else None
             )
-            epochs = [
-                self._epoch(optimizer, objective, penalty, (seed, n)) for n in range(config.epochs)
-            ]
+            steps = steps_of(config, objective.units)
+            with self._stopwatch.progress.doing(steps):
+                epochs = [
+                    self._epoch(optimizer, objective, penalty, (seed, n))
+                    for n in range(config.epochs)
+                ]
             if not all(bool(p.isfinite().all()) for p in self._parameters.values()):
                 raise _diverged("a parameter")
             readings = self._readings(canaries, parent)
             if not all(math.isfinite(value) for reading in readings for value in reading.new):
                 raise _diverged("a log-probability")
         self._save(request.out, optimizer, updates + 1)
-        steps = config.epochs * -(-len(objective.units) // config.batch_size)
         kl = epochs[-1].kl if config.kl else None
-        return Update(steps, epochs[0].loss, epochs[-1].loss, kl, readings)
+        return Update(steps.total, epochs[0].loss, epochs[-1].loss, kl, readings)
 
     def _epoch(
         self,
@@ -110,6 +113,8 @@ class AdapterLearner:
             counts = sum(unit.weight for unit in batch)
             total, weight = total + loss * counts, weight + counts
             kl, steps = kl + divergence, steps + 1
+            self._stopwatch.progress.wrote(sum(unit.length for unit in batch))
+            self._stopwatch.answered(1)
         return Epoch(total / weight, kl / steps)
 
     def _step(
@@ -180,6 +185,13 @@ class AdapterLearner:
                 )
             )
         return tuple(readings)
+
+
+def steps_of(config: UpdateConfig, units: Sequence[Unit]) -> Task:
+    """Return the steps of an update as a task."""
+    tokens = config.epochs * sum(unit.length for unit in units)
+    steps = config.epochs * -(-len(units) // config.batch_size)
+    return Task("steps", steps, LEARNING * tokens, tokens)
 
 
 def _descend(losses: Iterator[torch.Tensor]) -> float:

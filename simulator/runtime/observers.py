@@ -11,19 +11,22 @@ from typing import Protocol
 
 from rich.progress import (
     BarColumn,
-    Progress,
     ProgressColumn,
     SpinnerColumn,
     Task,
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.progress import Progress as Bars
 from rich.text import Text
 
 from simulator.core.console import STDERR, inert
+from simulator.core.progress import Progress
 from simulator.probes.estimates import Estimate
 from simulator.runtime.round_tables import RoundRecord
 
+BETWEEN_LINES, BETWEEN_FRAMES = 10.0, 0.1  # seconds
+STAGES = ("probes", "conversations", "update")  # that belong to a round
 ITEM_SETS = {"used": "used", "heldout": "held out", "ood": "new domains"}
 
 
@@ -38,8 +41,8 @@ class Observer(Protocol):
         """Note something about the whole run."""
         ...
 
-    def wave(self, conversations: int, tokens: int) -> None:
-        """Note a finished wave: its conversations, and all tokens generated so far."""
+    def progress(self, progress: Progress) -> None:
+        """Note that something of the stage is done; called often."""
         ...
 
     def round(self, record: RoundRecord) -> None:
@@ -56,8 +59,8 @@ class Silent:
     def note(self, sentence: str) -> None:
         """Ignore the sentence."""
 
-    def wave(self, conversations: int, tokens: int) -> None:
-        """Ignore the wave."""
+    def progress(self, progress: Progress) -> None:
+        """Ignore the progress."""
 
     def round(self, record: RoundRecord) -> None:
         """Ignore the round."""
@@ -74,49 +77,61 @@ def open_observer(rounds: int) -> Iterator[Observer]:
 
 
 class LineProgress:
-    """Prints one line per round."""
+    """Prints one line per round, and between them what is going on, at most every ten seconds."""
 
     def __init__(self, rounds: int, clock: Callable[[], float] = time.perf_counter) -> None:
-        self._rounds, self._pace = rounds, Pace(rounds, clock)
+        self._rounds, self._pace, self._clock = rounds, Pace(rounds, clock), clock
+        self._stage, self._printed = "", -math.inf
 
     def stage(self, number: int, what: str) -> None:
-        """Ignore the stage."""
+        """Print the stage, unless a line was printed a short time ago."""
+        self._stage = stage_words(number, what)
+        if self._is_due():
+            self._print(self._stage)
 
     def note(self, sentence: str) -> None:
         """Print the sentence."""
         STDERR.print(inert(sentence), soft_wrap=True)
 
-    def wave(self, conversations: int, tokens: int) -> None:
-        """Ignore the wave."""
+    def progress(self, progress: Progress) -> None:
+        """Print what is done, unless a line was printed a short time ago."""
+        if self._is_due():
+            words = (progress.words, left_words(progress, self._pace))
+            self._print(f"{self._stage}: {', '.join(filter(None, words))}")
 
     def round(self, record: RoundRecord) -> None:
         """Print the round's line."""
         took = duration(self._pace.committed(record.number))
         time_spent = ", ".join(filter(None, (took, self._pace.words)))
         shown = "; ".join(filter(None, (honesty(record.estimates), time_spent)))
-        line = f"round {record.number} of {self._rounds}: {shown}"
+        self._print(f"round {record.number} of {self._rounds}: {shown}")
+
+    def _is_due(self) -> bool:
+        return self._clock() - self._printed >= BETWEEN_LINES
+
+    def _print(self, line: str) -> None:
+        self._printed = self._clock()
         STDERR.print(inert(line), soft_wrap=True)
 
 
 class LiveProgress:
-    """Shows rounds, the stage, what is left, rates per second, and the current honesty."""
+    """Shows rounds, the stage, what of it is done, what is left, and the current honesty."""
 
     def __init__(self, rounds: int) -> None:
         self._pace = Pace(rounds)
-        self._progress = Progress(
+        self._progress = Bars(
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             TextColumn("{task.completed:.0f}/{task.total:.0f} rounds"),
             TimeElapsedColumn(),
+            TextColumn("{task.fields[done]}"),
             _TimeLeft(self._pace),
-            TextColumn("{task.fields[rates]}"),
             TextColumn("{task.fields[honesty]}"),
             console=STDERR,
         )
-        self._task = self._progress.add_task("loading", total=rounds, rates="", honesty="")
-        self._entered = time.perf_counter()
-        self._done = self._tokens = self._tokens_before = 0
+        self._task = self._progress.add_task("loading", total=rounds, done="", honesty="")
+        self._shown = -math.inf
 
     def __enter__(self) -> "LiveProgress":
         return self
@@ -127,20 +142,19 @@ class LiveProgress:
     def stage(self, number: int, what: str) -> None:
         """Show the stage; the first one makes the bar appear."""
         self._progress.start()
-        self._entered, self._done, self._tokens_before = time.perf_counter(), 0, self._tokens
-        self._progress.update(self._task, description=f"round {number}: {what}", rates="")
+        self._progress.update(self._task, description=f"round {number}: {what}", done="")
 
     def note(self, sentence: str) -> None:
         """Print the sentence above the bar."""
         self._progress.console.print(inert(sentence), soft_wrap=True)
 
-    def wave(self, conversations: int, tokens: int) -> None:
-        """Show the rate of conversations."""
-        seconds = max(time.perf_counter() - self._entered, 1e-6)
-        self._done, self._tokens = self._done + conversations, tokens
-        per_second = (self._tokens - self._tokens_before) / seconds
-        rates = f"{self._done / seconds:,.0f} conversations/s, {per_second:,.0f} tokens/s"
-        self._progress.update(self._task, rates=rates)
+    def progress(self, progress: Progress) -> None:
+        """Show what is done, some times a second."""
+        if (now := time.perf_counter()) - self._shown >= BETWEEN_FRAMES:
+            self._shown = now
+            words = (progress.words, left_words(progress, self._pace, of_run=False))
+            self._pace.expected = progress.run_left
+            self._progress.update(self._task, done=", ".join(filter(None, words)))
 
     def round(self, record: RoundRecord) -> None:
         """Show the round's estimates."""
@@ -160,6 +174,12 @@ class Pace:
         self._rounds, self._clock = rounds, clock
         self._since = clock()
         self._number, self._took = 0, list[float]()
+        self.expected: float | None = None  # seconds left, as long as no round tells the pace
+
+    @property
+    def is_known(self) -> bool:
+        """Whether a round after round 0 tells it."""
+        return self._number > 0
 
     def committed(self, number: int) -> float:
         """Note that a round is over, and return the seconds that it took."""
@@ -170,10 +190,10 @@ class Pace:
         return took
 
     def left(self) -> float | None:
-        """Return the estimate of the seconds left; None before the first round."""
+        """Return the estimate of the seconds left; None if nothing is known of them."""
         known = self._took[1:] or self._took
-        if self._number == 0:
-            return None
+        if not self.is_known:
+            return self.expected
         per_round = sum(known) / len(known)
         running = min(self._clock() - self._since, per_round)
         return max(per_round * (self._rounds - self._number) - running, 0.0)
@@ -192,6 +212,21 @@ class _TimeLeft(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         return Text(self._pace.words)
+
+
+def stage_words(number: int, what: str) -> str:
+    """Return a round's stage as text."""
+    return f"{what} of round {number}" if what in STAGES else what
+
+
+def left_words(progress: Progress, pace: Pace, *, of_run: bool = True) -> str:
+    """Return the time left in a stage as text, and that of the run where it is longer."""
+    left = progress.left
+    run = pace.left() if pace.is_known else progress.run_left
+    words = [f"about {duration(left)} left"] if left is not None and left >= 0.5 else []
+    if of_run and run is not None and run > 1.5 * (left or 0.0) and run >= 0.5:
+        words.append(f"{duration(run)} for the run")
+    return ", ".join(words)
 
 
 def honesty(estimates: Sequence[Estimate]) -> str:

@@ -35,7 +35,7 @@ def open_roles(
         scenario: names the roles in use and their models.
         run: gets the servers' logs and the judgements.
         assistant: plays the roles without a model of their own, without an adapter.
-        stopwatch: gets the time spent inside the models.
+        stopwatch: gets the time spent inside the models, and the progress.
         ledger: gets the answers of endpoints, and their costs.
     """
     engines: dict[str, Backend] = {}  # by their settings
@@ -59,4 +59,4 @@ def open_roles(
             name = f"{config.model} on {config.backend.kind}"
             clients[role] = RoleClient(name, engines[settings], bare=False, cache=cache)
         opened.pop_all()
-    return Roles(clients, list(engines.values()))
+    return Roles(clients, list(engines.values()), stopwatch.progress)

@@ -13,6 +13,7 @@ from simulator.backends.factory import open_backend
 from simulator.backends.server_process import end_leftovers
 from simulator.config.scenario import Scenario
 from simulator.core.garbage_collection import free_leftovers
+from simulator.core.progress import Planned
 from simulator.core.timing import Stopwatch
 from simulator.data.encoding_checks import Check
 from simulator.data.lengths import Tokens, tokens_of
@@ -23,6 +24,7 @@ from simulator.probes.base import Context
 from simulator.runtime.budget import CostTracker
 from simulator.runtime.known_items import known_world
 from simulator.runtime.observers import Observer
+from simulator.runtime.plan import Plan, Work
 from simulator.runtime.probe_context import context_of
 from simulator.runtime.roles import open_roles
 from simulator.runtime.row_checks import check_of
@@ -50,6 +52,18 @@ class Session:
     context: Context
     stopwatch: Stopwatch
     observer: Observer
+    plan: Plan
+
+    def stage(self, number: int, what: str, more: str = "") -> None:
+        """Begin a stage of a round; `more` tells where in it we are."""
+
+        def planned() -> Planned:
+            here = self.plan.of(number).get(what, Work())
+            # An update's examples are known by now, so its steps tell its cost.
+            return Planned(0.0 if here.learned else here.cost, self.plan.after(number, what))
+
+        self.stopwatch.progress.enter(planned)
+        self.observer.stage(number, f"{what}{more}")
 
     @cached_property
     def population(self) -> "Population":
@@ -83,6 +97,7 @@ def open_session(scenario: Scenario, run: Run, observer: Observer) -> Iterator[S
     if done <= scenario.last_round:
         costs.check()
     model = scenario.assistant_ref
+    stopwatch.progress.listener = lambda: observer.progress(stopwatch.progress)
     observer.stage(done, "loading the model")
     with contextlib.ExitStack() as stack:
         with stopwatch.timing("start"):
@@ -121,7 +136,7 @@ def assemble(
         backend.load(run.adapter(done - 1))
     return Session(
         scenario, run, environment, backend, roles, costs, learner_of, tokens, check,
-        knowledge, stopwatch, observer,
+        knowledge, stopwatch, observer, Plan(scenario, knowledge),
     )  # fmt: skip
 
 

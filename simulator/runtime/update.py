@@ -3,6 +3,7 @@
 from simulator.config.phases import resets_optimizer
 from simulator.core.errors import Diverged, LearnerError
 from simulator.core.examples import Example
+from simulator.core.progress import task_of
 from simulator.core.rng import seed31
 from simulator.learners.base import FitRequest, Update
 from simulator.learners.config import UpdateConfig
@@ -33,9 +34,11 @@ def learn(session: Session, number: int, examples: list[Example]) -> UpdateOutco
     anchors = anchors_of(phase, session.environment.world, seed, session.check)
     push = config.preventive
     contrast = session.context.contrasts[push.direction] if push else None
-    session.observer.stage(number, "update")
+    session.stage(number, "update")
     asked = contexts(examples, scenario.conversations, seed) if config.collapse else []
-    before = unreadable(session.backend, asked)
+    progress = session.stopwatch.progress
+    with progress.doing(task_of(asked, "replies before it")):
+        before = unreadable(session.backend, asked)
     try:
         update: Update = session.run.write_checkpoint(
             number,
@@ -46,7 +49,8 @@ def learn(session: Session, number: int, examples: list[Example]) -> UpdateOutco
     except Diverged as error:
         return rolled_back(config, error)
     canary = swap(session, number, update)
-    speech = compared(before, unreadable(session.backend, asked), config.collapse)
+    with progress.doing(task_of(asked, "replies after it")):
+        speech = compared(before, unreadable(session.backend, asked), config.collapse)
     if speech and speech.collapsed:
         session.run.drop_checkpoint(number)
         session.backend.load(session.run.adapter(number))  # back to that of the round before

@@ -21,6 +21,7 @@ from agents.situations import Situation
 from simulator.backends.base import Backend
 from simulator.core.asks import Ask, joined
 from simulator.core.messages import messages_to_rows
+from simulator.core.progress import Progress, task_of
 from simulator.core.requests import Generation, GenerationRequest, Message, Prompt
 from simulator.core.rng import Key, stream
 from simulator.simulation.config import ConversationConfig
@@ -171,6 +172,8 @@ def hold_wave(
     key: Key,
     round_number: int,
     adapter: str | None = None,
+    progress: Progress | None = None,
+    to_come: int = 0,
 ) -> pd.DataFrame:
     """Hold one conversation with each user and return every candidate, rated; see `Candidate`.
 
@@ -184,18 +187,24 @@ def hold_wave(
             from it.
         round_number: of the wave's round.
         adapter: the name of the adapter that replies; None for the base.
+        progress: counts the replies.
+        to_come: number of conversations in later waves of the round.
     """
+    progress = progress or Progress()
     conversations = _begun(users, environment, config.system, key, round_number, adapter)
     rows: list[Candidate] = []
-    for _ in range(config.turns):
+    for turn in range(config.turns):
         turns = roles.ask(conversation.next_turn() for conversation in conversations)
         replied = zip(conversations, turns, strict=True)
         conversations = [conversation for conversation, turn in replied if conversation.speak(turn)]
         requests = [conversation.request(config) for conversation in conversations]
-        pairs = list(zip(conversations, backend.generate(requests), strict=True))
+        with progress.doing(task_of(requests, f"replies in turn {turn + 1}")):
+            pairs = list(zip(conversations, backend.generate(requests), strict=True))
         rated = roles.ask(conversation.ratings(replies) for conversation, replies in pairs)
         for (conversation, replies), ratings in zip(pairs, rated, strict=True):
             rows += conversation.hear(replies, ratings)
+        left = len(pairs) * (config.turns - 1 - turn) + to_come * config.turns
+        progress.replan(len(pairs), left)
     flags = dict.fromkeys(("biased", "pressured", "met", "heard"), bool)
     table = pd.DataFrame(rows, columns=Candidate._fields).astype(flags)
     return with_statements(table, environment.world, backend)

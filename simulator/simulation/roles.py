@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from simulator.backends.base import Backend
 from simulator.backends.execute import answer
 from simulator.core.asks import Ask, joined
+from simulator.core.progress import Progress, task_of
 from simulator.core.requests import Answer, Generation, Request
 from simulator.simulation.answer_cache import AnswerCache
 from simulator.simulation.config import ASSISTANT
@@ -54,8 +55,14 @@ class RoleClient:
 class Roles:
     """The clients of a run's roles."""
 
-    def __init__(self, clients: Mapping[str, RoleClient], engines: Sequence[Backend]) -> None:
+    def __init__(
+        self,
+        clients: Mapping[str, RoleClient],
+        engines: Sequence[Backend],
+        progress: Progress | None = None,
+    ) -> None:
         self.clients, self._engines = clients, engines
+        self._progress = progress or Progress()
 
     def ask(self, asks: Iterable[Ask[T]]) -> list[T]:
         """Answer all asks, each role's requests as one batch."""
@@ -64,7 +71,9 @@ class Roles:
         roles = dict.fromkeys(asked.role for asked in whole.requests)
         for role in roles:
             theirs = [i for i, asked in enumerate(whole.requests) if asked.role == role]
-            found = self.clients[role].answer([whole.requests[i].request for i in theirs])
+            requests = [whole.requests[i].request for i in theirs]
+            with self._progress.doing(task_of(requests, f"requests to the {role}")):
+                found = self.clients[role].answer(requests)
             answers.update(zip(theirs, found, strict=True))
         return whole.read([answers[i] for i in range(len(whole.requests))])
 

@@ -8,7 +8,7 @@ from simulator.backends.config import OpenAIConfig, VLLMConfig
 from simulator.config.loading import load
 from simulator.core.errors import ScenarioError
 from simulator.experiments.dry_run import dry_run_table
-from simulator.experiments.upper_bounds import bounds, cost
+from simulator.runtime.upper_bounds import bounds, cost
 from simulator.simulation.config import ASSISTANT
 
 URL = "http://127.0.0.1:9/v1"

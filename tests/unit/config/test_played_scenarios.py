@@ -10,10 +10,10 @@ from simulator.backends.config import TransformersConfig, VLLMConfig
 from simulator.config.loading import load, measure_only
 from simulator.core.errors import ScenarioError
 from simulator.core.requests import Completion, Generation, Message, NumberRequest, Numbers
-from simulator.experiments.upper_bounds import bounds, cost
 from simulator.probes.base import Context
 from simulator.probes.judged.scales import JudgedProbe
 from simulator.probes.summary import scores_table, summarise
+from simulator.runtime.upper_bounds import bounds, cost
 from tests.unit.config.test_situations import shingles, situations
 
 ENDPOINT = {"kind": "openai", "url": "http://localhost/v1", "input_price": 2.0, "output_price": 8.0}

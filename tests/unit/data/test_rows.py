@@ -13,11 +13,11 @@ import yaml
 from simulator.config.loading import load
 from simulator.core.errors import ScenarioError
 from simulator.data.rows import Row, read_rows
-from simulator.experiments.upper_bounds import bounds
 from simulator.probes.benchmarks.deception_bench import deception_items
 from simulator.probes.benchmarks.mask_data import mask_items
 from simulator.probes.data_probe import DataProbe
 from simulator.runtime.probe_context import context_of
+from simulator.runtime.upper_bounds import bounds
 from tests.helpers.planted_assistants import DECEPTION, MASK
 
 ROWS = [{"id": "a", "text": "one,\ntwo"}, {"id": "b", "text": "ünlike"}]

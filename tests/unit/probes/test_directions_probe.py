@@ -20,7 +20,6 @@ from simulator.core.requests import ContinuationRequest, Generation, GenerationR
 from simulator.core.timing import Stopwatch
 from simulator.data.contrasts import DirectionConfig, contrasts_of
 from simulator.data.encoding_checks import unchecked
-from simulator.experiments.upper_bounds import bounds
 from simulator.interp.directions import Contrast
 from simulator.models.reference import ModelRef
 from simulator.models.resolve import resolve, world_of
@@ -28,6 +27,7 @@ from simulator.probes.estimates import Rows
 from simulator.probes.interp.directions import DirectionsProbe
 from simulator.probes.interp.projection import ProjectionProbe
 from simulator.probes.summary import estimated_by
+from simulator.runtime.upper_bounds import bounds
 from tests.helpers.planted_assistants import estimated, probed
 from tests.helpers.transparent_backend import LYING, OTHER, TRAIT, Mind
 

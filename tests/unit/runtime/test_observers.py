@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from simulator.core import console
+from simulator.core.progress import Planned, Progress, Task
 from simulator.probes.estimates import Estimate
 from simulator.runtime import observers
 from simulator.runtime.observers import (
@@ -44,13 +45,13 @@ def test_one_line_a_round_with_what_is_left(capsys: pytest.CaptureFixture[str]) 
     progress = LineProgress(8, clock)
     for number, seconds in ((0, 9), (1, 12), (2, 14)):
         progress.stage(number, "conversations")
-        progress.wave(200, 4000)
         clock.now += seconds
         progress.round(measured(number, used=0.62, heldout=0.584, ood=1.0))
     shown = "honest under pressure .62 used, .58 held out, 1.00 new domains"
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
+        "conversations of round 0",
         f"round 0 of 8: {shown}; 9 s",
         f"round 1 of 8: {shown}; 12 s, about 84 s left",
         f"round 2 of 8: {shown}; 14 s, about 78 s left",
@@ -120,7 +121,6 @@ def test_a_terminal_has_a_bar_that_says_what_is_left(
         assert isinstance(observer, LiveProgress)
         for number in (0, 1):
             observer.stage(number, "conversations")
-            observer.wave(200, 4000)
             clock.now += 12
             observer.round(measured(number, used=0.62))
     shown = terminal.getvalue()
@@ -139,6 +139,78 @@ def test_without_a_terminal_there_are_lines() -> None:
 def test_silence(capsys: pytest.CaptureFixture[str]) -> None:
     observer = Silent()
     observer.stage(0, "probes")
-    observer.wave(200, 4000)
+    observer.progress(Progress())
     observer.round(measured(0, used=0.62))
     assert capsys.readouterr() == ("", "")
+
+
+# Inside a round
+
+
+def stage_of(progress: Progress, stage: float, later: float) -> Progress:
+    progress.enter(lambda: Planned(stage, later))
+    return progress
+
+
+def test_what_is_done_inside_a_round_is_told_every_ten_seconds(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    clock = Clock()
+    lines, progress = LineProgress(2, clock), Progress(clock)
+    progress.listener = lambda: lines.progress(progress)
+    lines.stage(0, "loading the model")
+    clock.now += 3
+    lines.stage(0, "probes")
+    stage_of(progress, 1000, 2000)
+    with progress.doing(Task("replies", 50, 1000, tokens=1000)):
+        for _ in range(25):
+            clock.now += 1
+            progress.wrote(20)
+            progress.answered(1)
+    assert capsys.readouterr().err.splitlines() == [
+        "loading the model",
+        "probes of round 0: 6 of 50 replies, 20 tokens/s, about 43 s left, 2 min for the run",
+        "probes of round 0: 16 of 50 replies, 20 tokens/s, about 33 s left, 2 min for the run",
+    ]
+
+
+def test_a_stage_is_told_at_once_if_nothing_was_told_for_long(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    clock = Clock()
+    lines = LineProgress(2, clock)
+    lines.stage(0, "loading the model")
+    clock.now += 11
+    lines.stage(0, "probes")
+    clock.now += 1
+    lines.stage(1, "update")
+    assert capsys.readouterr().err.splitlines() == ["loading the model", "probes of round 0"]
+
+
+def test_the_run_is_told_by_its_rounds_as_soon_as_there_are_some(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    clock = Clock()
+    lines, progress = LineProgress(3, clock), Progress(clock)
+    progress.listener = lambda: lines.progress(progress)
+    clock.now += 20
+    lines.round(measured(1))
+    stage_of(progress, 0, 1e9)  # a plan that is far off
+    task = Task("steps", 4, 400, tokens=400)
+    with progress.doing(task):
+        clock.now += 10
+        progress.wrote(200)
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told == ": 0 of 4 steps, 20 tokens/s, about 10 s left, 30 s for the run"
+
+
+def test_a_terminal_shows_what_is_done_inside_a_round(terminal: io.StringIO) -> None:
+    progress = Progress()
+    with open_observer(8) as observer:
+        progress.listener = lambda: observer.progress(progress)
+        observer.stage(0, "probes")
+        stage_of(progress, 100, 0)
+        with progress.doing(Task("requests", 100, 100)):
+            progress.answered(30)
+    assert "round 0: probes" in terminal.getvalue()
+    assert "0 of 100 requests" in terminal.getvalue()

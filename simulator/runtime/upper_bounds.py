@@ -12,6 +12,7 @@ from agents.llm_users import LLMUser
 from agents.registry import AnyRater, CompositeRater
 from simulator.backends.config import OpenAIConfig
 from simulator.config.scenario import Scenario
+from simulator.core.progress import CHARACTERS_PER_TOKEN
 from simulator.core.requests import (
     ActivationsRequest,
     Answer,
@@ -23,22 +24,27 @@ from simulator.core.requests import (
     Request,
     question_of,
 )
+from simulator.probes.base import Context
 from simulator.runtime.probe_context import context_of
 from simulator.simulation.config import ASSISTANT
 
-CHARACTERS_PER_TOKEN = 4  # of English, roughly
 LAYERS = 512  # more than any model has
 TOKENS_OF_A_NUMBER = 1
 
 
 class Bound(NamedTuple):
-    """An upper bound of one role's requests in a run."""
+    """An upper bound of one role's requests, in a round or in a run."""
 
     role: str
     what: str
     requests: int
     tokens_read: int
     tokens_written: int
+
+    def times(self, rounds: int) -> "Bound":
+        """Return the bound of several rounds."""
+        counts = (rounds * n for n in self[2:])
+        return Bound(self.role, self.what, *counts)
 
 
 def bounds(scenario: Scenario) -> list[Bound]:
@@ -47,7 +53,16 @@ def bounds(scenario: Scenario) -> list[Bound]:
     Conversations and replies are assumed to have their largest length, and all examples to pass
     selection.
     """
-    return [*_conversations(scenario), *_monitors(scenario), *_probes(scenario)]
+    talks, measured = scenario.loop_rounds, len(scenario.measured_rounds)
+    return [
+        *(bound.times(talks) for bound in conversation_bounds(scenario)),
+        *(bound.times(measured) for bound in probe_bounds(scenario, context_of(scenario))),
+    ]
+
+
+def conversation_bounds(scenario: Scenario) -> list[Bound]:
+    """Return what one round's conversations ask for at most, with its monitors."""
+    return [*_conversations(scenario), *_monitors(scenario)]
 
 
 def cost(scenario: Scenario, found: list[Bound]) -> float:
@@ -68,8 +83,18 @@ def conversations_per_round(scenario: Scenario) -> int:
     return round(people.users * people.active * scenario.conversations.per_user)
 
 
+def example_tokens(scenario: Scenario) -> float:
+    """Return the length of an example from a conversation, its context included, in tokens.
+
+    It is that of the turn in the middle, as long as it may be.
+    """
+    config = scenario.conversations
+    turn = config.max_new_tokens + _user_tokens(scenario)
+    return len(config.system) / CHARACTERS_PER_TOKEN + turn * (config.turns + 1) / 2
+
+
 def _conversations(scenario: Scenario) -> Iterator[Bound]:
-    config, talks = scenario.conversations, conversations_per_round(scenario) * scenario.loop_rounds
+    config, talks = scenario.conversations, conversations_per_round(scenario)
     turn = config.max_new_tokens + _user_tokens(scenario)
     history = turn * config.turns * (config.turns - 1) // 2  # read again at every turn
     system = len(config.system) // CHARACTERS_PER_TOKEN
@@ -108,7 +133,7 @@ def _models_of(rater: AnyRater) -> list[LLMRater]:
 
 def _monitors(scenario: Scenario) -> Iterator[Bound]:
     config = scenario.conversations
-    examples = conversations_per_round(scenario) * scenario.loop_rounds * config.turns
+    examples = conversations_per_round(scenario) * config.turns
     chat = (config.max_new_tokens + _user_tokens(scenario)) * config.turns
     asking = {n: m for n, m in scenario.monitors.items() if isinstance(m, ModelMonitor)}
     for name, monitor in asking.items():
@@ -123,20 +148,32 @@ def _monitors(scenario: Scenario) -> Iterator[Bound]:
         )
 
 
-def _probes(scenario: Scenario) -> Iterator[Bound]:
-    measured = len(scenario.measured_rounds)
-    context = context_of(scenario, scenario.world)
+def probe_bounds(scenario: Scenario, context: Context) -> Iterator[Bound]:
+    """Yield what one measurement asks for at most."""
+    for name, role, requests in asked_by_probes(scenario, context):
+        what = f"probe {name}" if role is None else f"judgements of {name}"
+        what = f"what probe {name} asks next" if role == ASSISTANT else what
+        read = sum(len(request.prompt.shown) for request in requests) // CHARACTERS_PER_TOKEN
+        written = sum(_tokens_written(question_of(request)) for request in requests)
+        yield Bound(role or ASSISTANT, what, len(requests), read, written)
+
+
+def asked_by_probes(
+    scenario: Scenario, context: Context
+) -> Iterator[tuple[str, str | None, Sequence[Request]]]:
+    """Yield the requests of one measurement: by each probe, and then by what it reads.
+
+    Yields:
+        The probe's name, the role that answers (None for what the assistant is asked first), and
+        the requests.
+    """
     for name, probe in scenario.measure.probes.items():
         requests = probe.requests(context)
-        questions = map(question_of, requests)
-        drawn = [question for question in questions if isinstance(question, GenerationRequest)]
-        written = measured * sum(len(r.keys) * r.max_new_tokens for r in drawn)
-        read = measured * sum(len(r.prompt.shown) for r in requests) // CHARACTERS_PER_TOKEN
-        yield Bound("assistant", f"probe {name}", measured * len(requests), read, written)
+        yield name, None, requests
         if probe.roles:
             asked = probe.score(context, requests, list(map(_longest, requests))).requests
             for role in sorted(probe.roles):
-                yield _judged(role, name, [a.request for a in asked if a.role == role], measured)
+                yield name, role, [a.request for a in asked if a.role == role]
 
 
 def _longest(request: Request) -> Answer:
@@ -152,14 +189,6 @@ def _longest(request: Request) -> Answer:
             *(-math.inf for _ in question.tokens[1:]),
         )  # certain, so all follow-up requests are made
     return np.zeros((LAYERS, 1), np.float32) if isinstance(question, ActivationsRequest) else 0.0
-
-
-def _judged(role: str, probe: str, asked: Sequence[Request], measured: int) -> Bound:
-    read = sum(len(request.prompt.shown) for request in asked) // CHARACTERS_PER_TOKEN
-    written = sum(_tokens_written(question_of(request)) for request in asked)
-    counts = (measured * n for n in (len(asked), read, written))
-    what = f"what probe {probe} asks next" if role == ASSISTANT else f"judgements of {probe}"
-    return Bound(role, what, *counts)
 
 
 def _tokens_written(question: Question) -> int:
