@@ -26,6 +26,7 @@ CHARACTERS_PER_TOKEN = 4  # of English, roughly
 READING = 0.25  # cost of a token that is read; of one that is written: 1
 LEARNING = 1.0  # cost of a token that is learned from: a forward and a backward pass
 STEADY = 0.2  # seconds before a rate is told
+TELLING = 0.02  # share of a stage that tells how long the rest takes
 
 
 @dataclass
@@ -172,6 +173,8 @@ class Progress:
     def left(self) -> float | None:
         """The estimate of the seconds that the stage still takes; None if it isn't known."""
         whole = max(self.planned.stage, self._spent + (self.task.cost if self.task else 0.0))
+        if self._cost < TELLING * whole:
+            return None
         return self._seconds_for(whole - self._cost)
 
     @property

@@ -28,6 +28,7 @@ from simulator.runtime.upper_bounds import (
     example_tokens,
 )
 from simulator.simulation.config import ASSISTANT
+from simulator.simulation.conversation import Candidate
 
 TALKS_DRAWN = 2_000  # conversations whose selection is tried; of more, as large a share is selected
 
@@ -94,21 +95,21 @@ class Plan:
         shape = (min(talks, TALKS_DRAWN), config.turns, config.candidates)
         talk, turn, candidate = (axis.ravel() for axis in np.indices(shape))
         drawn = stream("plan", self.scenario.seed)
-        subjects = max(1, len(self.scenario.situations))
-        rows = pd.DataFrame(
-            {
-                "round": 1,
-                "conversation": [f"{n:06d}" for n in talk],
-                "turn": turn,
-                "candidate": candidate,
-                "rating": drawn.uniform(1, 5, talk.size),
-                "heard": candidate == 0,
-                "user_type": "user",
-                "about": [f"{n % subjects:04d}" for n in talk],
-                "biased": False,
-                "tokens": config.max_new_tokens,
-            }
-        )
+        known = {
+            "round": 1,
+            "conversation": [f"{n:06d}" for n in talk],
+            "wave": 0,
+            "number": talk,
+            "turn": turn,
+            "candidate": candidate,
+            "rating": drawn.uniform(1, 5, talk.size),
+            "heard": candidate == 0,
+            "user_type": "user",
+            "about": [f"{n % max(1, len(self.scenario.situations)):04d}" for n in talk],
+            "biased": False,
+            "tokens": config.max_new_tokens,
+        }
+        rows = pd.DataFrame(dict.fromkeys(Candidate._fields) | known)
         label = self.scenario.selection.decide(rows, 0).labels(rows)
         scale = talks / max(1, shape[0])
         return round(scale * (label == 1).sum()), round(scale * (label == -1).sum())
