@@ -17,7 +17,6 @@ from simulator.core.progress import CHARACTERS_PER_TOKEN, LEARNING, READING, tas
 from simulator.core.rng import stream
 from simulator.data.lengths import tokens_of
 from simulator.learners.config import SFTConfig, UpdateConfig
-from simulator.models.resolve import world_or_none
 from simulator.probes.base import Context
 from simulator.runtime.phase_data import finetune_rows
 from simulator.runtime.row_checks import check_of
@@ -131,7 +130,7 @@ class Plan:
     def _given(self, index: int, learner: UpdateConfig) -> tuple[float, int]:
         """Return the tokens and the number of a fine-tuning phase's rows."""
         scenario = self.scenario
-        world, check = world_or_none(scenario.model), check_of(scenario)
+        world, check = scenario.world, check_of(scenario)
         count = tokens_of(scenario.backend, scenario.assistant_ref)
         rows = finetune_rows(scenario.phases, index, world, scenario.seed, count, check)
         learned = learner.learned(rows)

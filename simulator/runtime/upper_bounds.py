@@ -56,7 +56,10 @@ def bounds(scenario: Scenario) -> list[Bound]:
     talks, measured = scenario.loop_rounds, len(scenario.measured_rounds)
     return [
         *(bound.times(talks) for bound in conversation_bounds(scenario)),
-        *(bound.times(measured) for bound in probe_bounds(scenario, context_of(scenario))),
+        *(
+            bound.times(measured)
+            for bound in probe_bounds(scenario, context_of(scenario, scenario.world))
+        ),
     ]
 
 
