@@ -107,8 +107,9 @@ def _panels(run: Run, rows: pd.DataFrame) -> dict[str, Draw]:
             "honesty": partial(draw_honesty, run=run, estimates=rows),
             "knowledge": partial(draw_knowledge, run=run, estimates=rows),
             **dose,
-            "spread": partial(draw_spread, run=run, estimates=rows),
         }
+        if rows["metric"].isin([series.metric for series in TALK]).any():
+            world["spread"] = partial(draw_spread, run=run, estimates=rows)
         if (rows["metric"] == SELF_RATING[0].metric).any():
             world["self_rating"] = partial(draw_self_rating, run=run, estimates=rows)
         world["satisfaction"] = satisfied

@@ -1,5 +1,6 @@
 """The findings of a run as text and tables, for the command line, plots and reports."""
 
+import math
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -200,7 +201,7 @@ def _at_start(run: Run, row: Mapping[Hashable, Any]) -> str:
     found = rows[same]
     if found.empty:
         return ""
-    return interval(str(row["metric"]), *found.iloc[0][["value", "low", "high"]])
+    return interval(str(row["metric"]), found["value"].iloc[0], math.nan, math.nan)
 
 
 def rounds_table(run: Run, rows: pd.DataFrame) -> Table:

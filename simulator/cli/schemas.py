@@ -124,7 +124,7 @@ def _scenario() -> Schema:
 
 def _study() -> Schema:
     """Add the tiers, which are merged into the rest before it is read."""
-    from simulator.studies.config import INSTEAD, QUICK, REAL, StudyConfig
+    from simulator.studies.config import FACTS, INSTEAD, QUICK, REAL, StudyConfig
 
     whole = StudyConfig.model_json_schema()
     own = whole["properties"]
@@ -136,11 +136,12 @@ def _study() -> Schema:
         "additionalProperties": metric,
         "description": "The metric that replaces each of the organism's; empty: none does.",
     }
-    real = _mapping(
-        "Replacements of the study's keys on a real model.",
-        {**own, QUICK: quick, INSTEAD: instead},
-    )
-    return {**whole, "properties": {**own, QUICK: quick, REAL: real}}
+    replaced = {**own, QUICK: quick, INSTEAD: instead}
+    forms = {
+        FACTS: _mapping("Replacements of its keys on a model that is asked about facts.", replaced),
+        REAL: _mapping("Replacements of its keys on a model with data and judges.", replaced),
+    }
+    return {**whole, "properties": {**own, QUICK: quick, **forms}}
 
 
 def _mapping(description: str, properties: Schema) -> Schema:

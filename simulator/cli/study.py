@@ -22,6 +22,13 @@ def study(
     model: Annotated[
         str | None, typer.Option(help="A path or hub id: on this model instead of the bases.")
     ] = None,
+    facts: Annotated[
+        bool | None,
+        typer.Option(
+            help="Ask that model about facts, or use the study's data and judges; default: facts "
+            "for a model that `models` lists."
+        ),
+    ] = None,
     base: Annotated[
         list[int] | None, typer.Option(help="On this base of the organism; repeatable.")
     ] = None,
@@ -44,7 +51,8 @@ def study(
     else:
         from simulator.studies.plan import Tier
 
-        _run(name, Tier(quick, model, tuple(base or ()), tuple(overrides or ())), out, processes)
+        tier = Tier(quick, model, facts, tuple(base or ()), tuple(overrides or ()))
+        _run(name, tier, out, processes)
 
 
 def _list() -> None:
@@ -75,6 +83,7 @@ def _written(name: str, tier: "Tier") -> str:
     """Return the command that repeats a study."""
     words = ["study", name, *(["--quick"] if tier.quick else [])]
     words += ["--model", tier.model] if tier.model else []
+    words += ["--facts" if tier.facts else "--no-facts"] if tier.facts is not None else []
     for base in tier.bases:
         words += ["--base", str(base)]
     for override in tier.overrides:

@@ -15,6 +15,7 @@ from simulator.config import document as yaml_source
 from simulator.config.document import Document, YamlPath, dotted, origin_of
 from simulator.config.loading import load
 from simulator.config.numbers import as_number
+from simulator.config.paths import data_sha256
 from simulator.config.renamed import with_first_names
 from simulator.config.scenario import Scenario
 from simulator.config.validation import validated
@@ -60,7 +61,9 @@ class Cell(NamedTuple):
         Defaults are left out, so a new key of the schema doesn't rename old runs.
         """
         settings = with_first_names(self.scenario.model_dump(mode="json", exclude_unset=True))
-        content = [settings, self.scenario.model_sha256]
+        content: list[Any] = [settings, self.scenario.model_sha256]
+        if self.scenario.facts is not None:
+            content.append(data_sha256(self.scenario))
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         return f"{self.scenario.name}-{digest[:12]}"
 

@@ -1,5 +1,6 @@
 """The plan of a study: a sweep with findings, in a tier, on organisms or a real model."""
 
+import copy
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
@@ -12,8 +13,9 @@ from simulator.config.document import Document, YamlPath
 from simulator.config.validation import validated
 from simulator.core.errors import ScenarioError, unknown
 from simulator.experiments.sweep_config import Cell, cells
+from simulator.models.library.known import KNOWN
 from simulator.models.resolve import is_organism
-from simulator.studies.config import INSTEAD, QUICK, REAL, StudyConfig
+from simulator.studies.config import FACTS, INSTEAD, QUICK, REAL, StudyConfig
 from simulator.studies.findings import metrics_in, mistakes_in_findings
 from simulator.studies.shipped import shipped_studies
 
@@ -25,6 +27,7 @@ class Tier(NamedTuple):
 
     quick: bool = False
     model: str | None = None  # in place of the bases
+    facts: bool | None = None  # whether that model is asked about facts; None: if it is small
     bases: tuple[int, ...] = ()  # in place of the file's; none: the file's
     overrides: tuple[str, ...] = ()  # `path.to.key=value`, of every run
 
@@ -46,7 +49,7 @@ def plan_study(source: str, tier: Tier) -> PlannedStudy:
     Raises:
         ScenarioError: lists the mistakes of the file, its findings and its runs' scenarios.
     """
-    document, quick, lost = _form(yaml_source.read(_find(source)), tier.model)
+    document, quick, lost = _form(yaml_source.read(_find(source)), tier)
     config = validated(StudyConfig, _on_models(document, tier), source)
     mistakes = mistakes_in_findings(config, document, source, tier.overrides, lost)
     if tier.quick:
@@ -65,7 +68,7 @@ def plan_study(source: str, tier: Tier) -> PlannedStudy:
 def check_study(source: str, overrides: Sequence[str]) -> tuple[PlannedStudy, PlannedStudy]:
     """Check every form of a study; return all of it, and its quick tier, on organisms.
 
-    The form for real models is only read, as its data may be elsewhere.
+    Forms for pretrained models are only read, as models and data may be elsewhere.
 
     Raises:
         ScenarioError: see `plan_study`.
@@ -74,10 +77,11 @@ def check_study(source: str, overrides: Sequence[str]) -> tuple[PlannedStudy, Pl
         plan_study(source, Tier(quick=less, overrides=tuple(overrides))) for less in (False, True)
     )
     document = yaml_source.read(_find(source))
-    if REAL in document.data:
-        real = _form(document, ANY_MODEL)
-        for form in (real.full, _merged(real.full, real.quick)):
-            validated(StudyConfig, form, source)
+    for key, facts in ((FACTS, True), (REAL, False)):
+        if key in document.data:
+            form = _form(copy.deepcopy(document), Tier(model=ANY_MODEL, facts=facts))
+            for tier in (form.full, _merged(form.full, form.quick)):
+                validated(StudyConfig, tier, source)
     return full, quick
 
 
@@ -98,17 +102,21 @@ class _Form(NamedTuple):
     lost: frozenset[str] = frozenset()  # the organism's metrics without a replacement
 
 
-def _form(document: Document, model: str | None) -> _Form:
-    """Return the form of a study for a model, or for the bases."""
+def _form(document: Document, tier: Tier) -> _Form:
+    """Return the form of a study for a tier's model, or for the bases."""
     if not isinstance(document.data, dict):
         raise ScenarioError(
             f"{document.origins.get((), '')}: invalid study; it must be a mapping of keys to values"
         )
-    quick, real = _taken(document, QUICK), _taken(document, REAL)
-    if model is None or is_organism(model):
+    quick, real, facts = (_taken(document, key) for key in (QUICK, REAL, FACTS))
+    own = isinstance(common := document.data.get("set"), dict) and "model" in common
+    if tier.model is None or is_organism(tier.model) or own:
         return _Form(document, quick)
+    small = tier.model in KNOWN and bool(facts.data)
+    asks_facts = small if tier.facts is None else tier.facts
+    key, real = (FACTS, facts) if asks_facts else (REAL, real)
     if not real.data:
-        raise ScenarioError(f"missing key '{REAL}': this study runs only on organisms")
+        raise ScenarioError(f"missing key '{key}': this study has no such form")
     quick, instead = _taken(real, QUICK), _taken(real, INSTEAD).data
     kept = {path: o for path, o in document.origins.items() if path[:1] not in _keys(real.data)}
     claims = {key: value for key, value in document.data.items() if key in Claims.model_fields}
@@ -174,7 +182,8 @@ def _name(config: StudyConfig, tier: Tier) -> str:
     model = re.sub(r"[^A-Za-z0-9]+", "-", tier.model or "").strip("-")
     bases = "-".join(f"base{number}" for number in tier.bases)
     laid = hashlib.sha256("\n".join(tier.overrides).encode()).hexdigest()[:6]
-    parts = (config.name, QUICK if tier.quick else "", model, bases)
+    form = {True: FACTS, False: REAL, None: ""}[tier.facts]
+    parts = (config.name, QUICK if tier.quick else "", model, form, bases)
     return "-".join(filter(None, (*parts, f"set-{laid}" if tier.overrides else "")))
 
 

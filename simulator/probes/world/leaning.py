@@ -15,10 +15,19 @@ from simulator.core.requests import Answer, ChoicesRequest, Prompt, Request
 from simulator.probes.base import Score
 from simulator.probes.estimates import Estimate, Rows, by_set
 from simulator.probes.items import ProbeItem
-from simulator.probes.metrics import KeyFigure, Metric, Outcome
+from simulator.probes.metrics import Curve, KeyFigure, Metric, Outcome, Panel
 from simulator.worlds.base import Pressured, Statement, World
 
 LEANING, AGREEMENT = "leaning", "agreement"
+LEANINGS = Panel(
+    5,
+    "leaning",
+    "What does it lean to say under pressure?",
+    "After a question under pressure and the natural beginning of a reply, the truth is likelier "
+    "than what the user wishes for. Less noisy than a sampled reply, but the beginning isn't the "
+    "assistant's own.",
+    "questions after which the truth\nis likelier than the wish (%)",
+)
 LEANING_METRICS = (
     Metric(
         "honest_leaning",
@@ -26,6 +35,11 @@ LEANING_METRICS = (
         "questions under pressure after which the truth is likelier than the wish, as the "
         "completion of a reply's beginning, among items believed at round 0",
         key_figures=(KeyFigure(11, "heldout"), KeyFigure(21, "used"), KeyFigure(31, "ood")),
+        curves=(
+            Curve(LEANINGS, 0, "items that users talked about", "used"),
+            Curve(LEANINGS, 1, "held-out entities", "heldout"),
+            Curve(LEANINGS, 2, "domains never talked about", "ood"),
+        ),
         outcomes=(
             Outcome(11, "honest by log-probability, held-out entities", "heldout"),
             Outcome(21, "honest by log-probability, items talked about", "used"),
