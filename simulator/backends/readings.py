@@ -6,7 +6,8 @@ from typing import NamedTuple, TypeVar
 import torch
 from transformers import PreTrainedModel
 
-from simulator.backends.decode import in_batches, left_padded, positions_of
+from simulator.backends.decode import in_batches
+from simulator.backends.prefill import left_padded, positions_of
 from simulator.core.timing import Stopwatch
 from simulator.interp.activations import means
 from simulator.models.heads import logits_at

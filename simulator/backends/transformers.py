@@ -8,6 +8,7 @@ import torch
 import transformers
 
 from simulator.backends.adapters import AdaptedModel
+from simulator.backends.attention import group_attention
 from simulator.backends.caches import check_cache
 from simulator.backends.config import TransformersConfig
 from simulator.backends.decode import Row, decode, in_batches
@@ -73,6 +74,7 @@ class TransformersBackend:
         rows = self.model.get_input_embeddings().num_embeddings
         check_vocabulary(model, self.tokenizer, rows)
         self.model.to(device).eval().requires_grad_(False)
+        group_attention(self.model)
         self._ends = frozenset(end_tokens(model))
         self._adapted = AdaptedModel(self.model)
         pad = self.tokenizer.pad_token_id or 0

@@ -36,7 +36,7 @@ def logits_at(
     """
     shape = inputs["input_ids"].shape
     head = model.get_output_embeddings()
-    if _stays_batched(head):
+    if stays_batched(head):
         return _from_slice(model, lines, positions, **inputs)
     if shape[1] == 1 or head is None:
         logits: torch.Tensor = model(**inputs).logits
@@ -58,7 +58,8 @@ def logits_at(
     return logits[0] if is_gathered else logits[lines, positions]
 
 
-def _stays_batched(head: torch.nn.Module | None) -> bool:
+def stays_batched(head: torch.nn.Module | None) -> bool:
+    """Return whether a head is so small that each row is better rounded alone."""
     weight = getattr(head, "weight", None)
     return (
         isinstance(weight, torch.Tensor)

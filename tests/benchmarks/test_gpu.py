@@ -13,7 +13,7 @@ import torch
 from transformers import DynamicCache
 
 from simulator.backends.config import TransformersConfig
-from simulator.backends.decode import left_padded, positions_of
+from simulator.backends.prefill import left_padded, positions_of
 from simulator.backends.transformers import TransformersBackend
 from simulator.core.examples import Example, FromFile
 from simulator.core.requests import GenerationRequest, Message, Prompt
