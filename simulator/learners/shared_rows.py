@@ -80,6 +80,21 @@ class _ByRow(torch.autograd.Function):
         return found, None
 
 
+class _Once(torch.autograd.Function):
+    """Take the states of distinct tokens, (L, …), from those by row, (B, T, …)."""
+
+    @staticmethod
+    def forward(ctx: Any, states: torch.Tensor, layout: Shared) -> torch.Tensor:
+        ctx.layout, ctx.shape = layout, states.shape
+        return states.flatten(0, 1)[layout.first]
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None]:
+        found = grad.new_zeros(ctx.shape)
+        found.flatten(0, 1)[ctx.layout.first] = grad  # each stands in one place, so none is added
+        return found, None
+
+
 def by_row(states: torch.Tensor, layout: Shared) -> torch.Tensor:
     """Return the states of each row's tokens, (B, T, …), from those of distinct ones, (L, …)."""
     return _ByRow.apply(states, layout)  # type: ignore[no-untyped-call,no-any-return]
@@ -87,4 +102,4 @@ def by_row(states: torch.Tensor, layout: Shared) -> torch.Tensor:
 
 def once(states: torch.Tensor, layout: Shared) -> torch.Tensor:
     """Return the states of distinct tokens, (L, …), from those of each row's, (B, T, …)."""
-    return states.flatten(0, 1)[layout.first]
+    return _Once.apply(states, layout)  # type: ignore[no-untyped-call,no-any-return]

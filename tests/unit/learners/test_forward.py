@@ -136,7 +136,7 @@ def adapted(config: PretrainedConfig) -> tuple[torch.nn.Module, Any]:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         base = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
-    adapter = attach(base, LoRAConfig(rank=2, modules=tuple(linear_modules(base)[-2:])))
+    adapter = attach(base, LoRAConfig(rank=2, modules=tuple(linear_modules(base)[-1:])))
     adapter.initialise(0)
     stir(adapter.parameters)
     return adapter.model, adapter.parameters
