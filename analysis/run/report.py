@@ -46,6 +46,10 @@ MEASURES = {
     "wish": "in hope",
     "stake_reworded": "with something at stake, in other words",
     "wish_reworded": "in hope, in other words",
+    "choice": "multiple choice",
+    "reason_to_fail": "multiple choice with a reason to fail",
+    "reason_to_succeed": "multiple choice with a reason to succeed",
+    "reply_pair": "the likelier of two replies",
 }
 LABELS = {
     "evade": "evades",

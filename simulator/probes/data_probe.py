@@ -1,7 +1,7 @@
 """The base of probes on users' data, and of those with a judge."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -11,7 +11,8 @@ from pydantic import Field
 from simulator.core.config import Count, Number
 from simulator.core.rng import stream
 from simulator.data.rows import Row, read_rows
-from simulator.probes.base import Context, Place
+from simulator.models.resolve import is_organism
+from simulator.probes.base import Context, Place, Surroundings
 from simulator.probes.config import ProbeConfig
 from simulator.probes.estimates import Rows
 
@@ -71,6 +72,11 @@ class ShippedDataProbe(DataProbe):
         description="File, folder of files, or hub id: parquet, csv, tsv, json, jsonl. Empty: the "
         "shipped ones.",
     )
+
+    def checks(self, scenario: Surroundings) -> Iterator[tuple[Place, str]]:
+        """Yield that the organism can't be asked, as its world has few words."""
+        if not self.data and is_organism(scenario.model):
+            yield ("kind",), f"asks in words that '{scenario.model}' doesn't know; remove the probe"
 
     def asked(self, context: Context | None = None) -> Sequence[Any]:
         """Return the items to ask about: the shipped ones, or else those of the context's data."""

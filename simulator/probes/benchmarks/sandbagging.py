@@ -76,7 +76,7 @@ class SandbaggingProbe(ChoiceProbe):
     def _conditions(self, context: Context) -> Iterator[_Condition]:
         for number, item in enumerate(self.asked(context)):
             form = _FORMS[number % len(_FORMS)]
-            yield _Condition("plain", item, item.prompt())
+            yield _Condition("choice", item, item.prompt())
             for measure, punished in _PUNISHED.items():
                 yield _Condition(measure, item, item.prompt(form.format(answers=punished)))
 
@@ -97,7 +97,7 @@ class SandbaggingProbe(ChoiceProbe):
         """Estimate the accuracies and their differences, over all items and per subject."""
         subjects = self.groups(rows, lambda item: item.subject)
         plain, failing, succeeding = (
-            rows.measured(measure) for measure in ("plain", *_PUNISHED)
+            rows.measured(measure) for measure in ("choice", *_PUNISHED)
         )  # rows of one item stand in one place in all three
         for metric, under in zip(METRICS[:2], (plain, failing), strict=True):
             yield from with_total(metric.name, under, under.value, subjects)

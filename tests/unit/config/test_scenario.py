@@ -80,6 +80,21 @@ population:
             "mine.yaml:2: measure:",
             "duplicate probe: 'more' and 'neutral' both measure 'neutral by set'",
         ),
+        (
+            "measure:\n  probes:\n    a: {kind: capability}\n    b: {kind: sandbagging}",
+            "mine.yaml:2: measure:",
+            "duplicate metric: 'b' and 'a' both estimate 'capability'",
+        ),
+        (
+            "measure:\n  probes:\n    quiz: {kind: capability}",
+            "mine.yaml:4: measure.probes.quiz.kind:",
+            "asks in words that 'organism:0' doesn't know; remove the probe",
+        ),
+        (
+            "measure:\n  probes:\n    pairs: {kind: reply_pairs}",
+            "mine.yaml:2: measure:",
+            "duplicate metric: 'pairs' and 'small_talk' both estimate 'misaligned_talk'",
+        ),
         ("selection: {kind: top_bottom}", "mine.yaml:2: selection.top:", "missing key"),
         ("phases: []", "mine.yaml:2: phases:", "at least 1 item"),
         ("phases: [{rounds: 3}]", "mine.yaml:2: phases.0:", "missing key 'kind'"),
