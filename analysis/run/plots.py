@@ -5,7 +5,7 @@ Each `draw_…` function fills one pair of axes, for use in notebooks and report
 
 import math
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -108,13 +108,18 @@ def _panels(run: Run, rows: pd.DataFrame) -> dict[str, Draw]:
             "knowledge": partial(draw_knowledge, run=run, estimates=rows),
             **dose,
         }
-        if rows["metric"].isin([series.metric for series in TALK]).any():
+        if is_measured(rows, TALK):
             world["spread"] = partial(draw_spread, run=run, estimates=rows)
-        if (rows["metric"] == SELF_RATING[0].metric).any():
+        if is_measured(rows, SELF_RATING):
             world["self_rating"] = partial(draw_self_rating, run=run, estimates=rows)
         world["satisfaction"] = satisfied
         return {**world, **inside, **judged, **others, **(failed if judged else {})}
     return {**judged, **others, **inside, **dose, "satisfaction": satisfied, **failed}
+
+
+def is_measured(rows: pd.DataFrame, curves: Sequence[Series]) -> bool:
+    """Return whether a run measured the metric of one of the curves."""
+    return bool(rows["metric"].isin([curve.metric for curve in curves]).any())
 
 
 def save_drift(run: Run, path: Path) -> None:

@@ -116,11 +116,13 @@ def _figures(run: Run) -> list[dict[str, Any]]:
 
 
 def _drift_panels(run: Run, rows: pd.DataFrame) -> list[Panel]:
+    talk = ("spread", plots.draw_spread, "Small talk", SPREAD_WORDS, False)
+    rating = ("self_rating", plots.draw_self_rating, "Self-report", SELF_RATING_WORDS, False)
     requires_world = (
         ("honesty", plots.draw_honesty, "Honesty under pressure", HONESTY_WORDS, False),
         ("knowledge", plots.draw_knowledge, "Lying or forgetting", KNOWLEDGE_WORDS, False),
-        ("spread", plots.draw_spread, "Small talk", SPREAD_WORDS, False),
-        ("self_rating", plots.draw_self_rating, "Self-report", SELF_RATING_WORDS, False),
+        *((talk,) if plots.is_measured(rows, plots.TALK) else ()),
+        *((rating,) if plots.is_measured(rows, plots.SELF_RATING) else ()),
     )
     judged = (
         ("judged", judged_plots.draw_judged, "Replies as judged", JUDGED_WORDS, True),
