@@ -17,6 +17,7 @@ from simulator.store.run import Run
 from simulator.store.sweep import RUNS, Member, Sweep
 from tests.helpers import tiny_models
 from tests.helpers.judged_run import plant_judged, set_judged
+from tests.helpers.real_models import fetched
 
 TINY = [
     "rounds=2",
@@ -37,6 +38,12 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A finished run of 2 rounds with 12 users, half of them biased; copy it to change it."""
     path = tmp_path_factory.mktemp("runs") / "tiny"
     return start(load(overrides=TINY, biased_frac=0.5), path, Silent())
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> str:
+    """The name of a pretrained model that is in the cache."""
+    return fetched("smollm2")
 
 
 def plant(run: Run, base: int, seed: int, share: float, honesty: float, dose: float) -> None:

@@ -47,17 +47,22 @@ def known_world(
     if not run.has_table(0, "beliefs"):
         observer.stage(0, "what the model knows")
         with backend.without_adapter():
-            run.commit_table(0, "beliefs", beliefs_of(world, backend))
-    found = run.table(0, "beliefs")
-    known = found["known"].groupby(found["item_set"]).sum()
-    if lacking := [name for name in ITEM_SETS if known.get(name, 0) < FEWEST]:
-        counts = ", ".join(f"{known.get(name, 0)} of {name}" for name in ITEM_SETS)
+            found = beliefs_of(world, backend)
+        _check(scenario.model, found)
+        run.commit_table(0, "beliefs", found)
+    return _restricted(world, run.table(0, "beliefs"))
+
+
+def _check(model: str, beliefs: pd.DataFrame) -> None:
+    """Refuse a base that knows too little; nothing is committed then."""
+    known = beliefs["known"].groupby(beliefs["item_set"]).sum()
+    counts = {name: int(known.get(name, 0)) for name in ITEM_SETS}
+    if min(counts.values()) < FEWEST:
+        told = ", ".join(f"{count} {name}" for name, count in counts.items())
         raise ScenarioError(
-            f"facts: '{scenario.model}' believes too few of the facts to be asked about them "
-            f"({counts}; {FEWEST} of each set are needed, too few of {', '.join(lacking)}); choose "
-            "a larger model, or facts that it knows"
+            f"facts: '{model}' believes too few of them to be asked about them ({told}; {FEWEST} "
+            "of each set are needed); choose another model, or facts that it knows"
         )
-    return _restricted(world, found)
 
 
 def _restricted(world: FactWorld, beliefs: pd.DataFrame) -> FactWorld:

