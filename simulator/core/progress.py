@@ -13,6 +13,7 @@ from typing import NamedTuple
 from simulator.core.expected_score import beginnings
 from simulator.core.requests import (
     ActivationsRequest,
+    ChoicesRequest,
     ContinuationRequest,
     DivergenceRequest,
     GenerationRequest,
@@ -66,15 +67,20 @@ def task_of(requests: Iterable[Request], what: str = "") -> Task:
 
 
 def times_asked(question: Question) -> int:
-    """Return how often a model reads a question's prompt, at most."""
+    """Return how many answers of a model a question takes, at most."""
     if isinstance(question, NumberRequest):
         return 1 + len(beginnings(question.low, question.high))
+    if isinstance(question, ChoicesRequest):
+        return len(question.choices)
     return 2 if isinstance(question, DivergenceRequest) else 1
 
 
 def characters(question: Question) -> int:
-    """Return the length of what a model reads for a question."""
+    """Return the length of what a model reads for one answer to a question."""
     given = ""
+    if isinstance(question, ChoicesRequest):  # which share the prompt
+        shared = len(question.prompt.shown) + sum(map(len, question.choices))
+        return shared // len(question.choices)
     if isinstance(question, ContinuationRequest):
         given = question.continuation
     elif isinstance(question, DivergenceRequest):

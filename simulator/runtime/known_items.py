@@ -12,6 +12,7 @@ import pandas as pd
 from simulator.backends.base import Backend
 from simulator.backends.execute import answer
 from simulator.core.errors import ScenarioError
+from simulator.core.progress import Progress, task_of
 from simulator.probes.world.beliefs import BELIEF_THRESHOLD, belief_of, belief_requests
 from simulator.runtime.observers import Observer
 from simulator.store.run import Run
@@ -34,9 +35,20 @@ def world_of_run(scenario: "Scenario", run: Run) -> World | None:
 
 
 def known_world(
-    scenario: "Scenario", run: Run, backend: Backend, observer: Observer
+    scenario: "Scenario",
+    run: Run,
+    backend: Backend,
+    observer: Observer,
+    progress: Progress | None = None,
 ) -> World | None:
     """Return the world, with the items that the base knows; ask it where that isn't known yet.
+
+    Args:
+        scenario: names the world and the base.
+        run: keeps what the base believes.
+        backend: answers for the base.
+        observer: is told that the base is asked.
+        progress: counts the answers.
 
     Raises:
         ScenarioError: the base knows too little to be asked.
@@ -47,7 +59,7 @@ def known_world(
     if not run.has_table(0, "beliefs"):
         observer.stage(0, "what the model knows")
         with backend.without_adapter():
-            found = beliefs_of(world, backend)
+            found = beliefs_of(world, backend, progress or Progress())
         _check(scenario.model, found)
         run.commit_table(0, "beliefs", found)
     return _restricted(world, run.table(0, "beliefs"))
@@ -69,11 +81,13 @@ def _restricted(world: FactWorld, beliefs: pd.DataFrame) -> FactWorld:
     return world.knowing(beliefs["item"][beliefs["known"]])
 
 
-def beliefs_of(world: World, backend: Backend) -> pd.DataFrame:
+def beliefs_of(world: World, backend: Backend, progress: Progress) -> pd.DataFrame:
     """Return the base's belief about each item, and whether it is true: then it is known."""
     items = [(name, item) for name in ITEM_SETS for item in world.items[name]]
     asked = [belief_requests(world, item) for _, item in items]
-    answers = iter(answer(backend, chain.from_iterable(asked)))
+    questions = list(chain.from_iterable(asked))
+    with progress.doing(task_of(questions, "beliefs")):
+        answers = iter(answer(backend, questions))
     rows = []
     for (item_set, item), requests in zip(items, asked, strict=True):
         belief = belief_of(item, [next(answers) for _ in requests], BELIEF_THRESHOLD)

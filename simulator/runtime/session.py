@@ -127,7 +127,7 @@ def assemble(
     observer: Observer,
 ) -> Session:
     """Assemble the session of a run, as after its last committed round."""
-    world = known_world(scenario, run, backend, observer)
+    world = known_world(scenario, run, backend, observer, stopwatch.progress)
     knowledge = context_of(scenario, world)
     environment = Environment(world, scenario.situations)
     learner_of = learners(scenario, stopwatch)

@@ -6,17 +6,18 @@ import pytest
 
 from simulator.config.loading import load
 from simulator.core.errors import ScenarioError
+from simulator.core.progress import Progress
 from simulator.core.requests import Prompt
 from simulator.runtime.known_items import beliefs_of, known_world, world_of_run
 from simulator.runtime.observers import Silent
 from simulator.store.run import Run
 from simulator.worlds.base import ITEM_SETS, Item
+from simulator.worlds.fact_data import load_facts
 from simulator.worlds.facts import FactWorld
 from tests.helpers.scripted_backend import Scripted
 
 SCENARIO = load("facts")
-WORLD = SCENARIO.world
-assert isinstance(WORLD, FactWorld)
+WORLD = FactWorld(SCENARIO.seed, load_facts())
 STEMS = {stem: (item, n) for item in WORLD.facts for n, stem in enumerate(WORLD.stems(item))}
 
 
@@ -44,7 +45,7 @@ def run(tmp_path: Path) -> Run:
 
 
 def test_a_fact_is_known_if_all_stems_are_completed_truly() -> None:
-    found = beliefs_of(WORLD, Pupil("capital", "opposite")).set_index("item")
+    found = beliefs_of(WORLD, Pupil("capital", "opposite"), Progress()).set_index("item")
     assert len(found) == len(WORLD.facts)
     capitals, opposites = (found[found["domain"] == name] for name in ("capital", "opposite"))
     assert not capitals["known"].any() and (capitals["belief"] != "").all()
