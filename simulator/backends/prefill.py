@@ -75,6 +75,32 @@ def continued(
     return found._replace(lines=place)
 
 
+def predicted_along(
+    model: PreTrainedModel,
+    begun: Prefilled,
+    texts: Sequence[list[int]],
+    pad: int,
+    stopwatch: Stopwatch,
+) -> list[torch.Tensor]:
+    """Read a text after each of the prompts, which are kept as they are.
+
+    Returns:
+        The logits after each of a text's tokens, (length, V), for each text.
+    """
+    order = sorted(range(len(texts)), key=lambda n: len(texts[n]))
+    found: dict[int, torch.Tensor] = {}
+    for piece in _of_similar_length([len(texts[n]) for n in order]):
+        group = order[piece]
+        ids, mask = (x.to(model.device) for x in left_padded([texts[n] for n in group], pad))
+        lines = begun.lines[torch.tensor(group, device=model.device)]
+        cache = forked_cache(begun.cache, lines, ids.shape[1])
+        whole = torch.cat([begun.mask[lines], mask], 1)
+        places, counts = positions_of(whole)[:, -ids.shape[1] :], [len(texts[n]) for n in group]
+        logits = forward(model, cache, stopwatch, ids, whole, places, counts)
+        found.update(zip(group, torch.split(logits, counts), strict=True))
+    return [found[n] for n in range(len(texts))]
+
+
 def shares(model: PreTrainedModel) -> bool:
     """Return whether prompts may go on from a common beginning that was read once.
 
@@ -139,14 +165,35 @@ def forward(
     ids: torch.Tensor,
     mask: torch.Tensor,
     positions: torch.Tensor,
+    counts: Sequence[int] | None = None,
 ) -> torch.Tensor:
-    """Return the logits after the last of the new tokens, (B, V), and cache their states."""
-    lines = torch.arange(len(ids), device=ids.device)
+    """Cache the states of new tokens, and return logits after the last of each line.
+
+    Args:
+        model: the model.
+        cache: of the tokens before, which grows.
+        stopwatch: gets the time as `model`.
+        ids: the new tokens, (B, T).
+        mask: of all tokens.
+        positions: of the new tokens, (B, T).
+        counts: after how many of each line's last tokens logits are read; None: after one.
+
+    Returns:
+        Logits, (sum of counts, V).
+    """
+    width, device = ids.shape[1], ids.device
+    if counts is None:
+        lines = torch.arange(len(ids), device=device)
+        places = torch.full_like(lines, width - 1)
+    else:
+        many = torch.tensor(counts, device=device)
+        lines = torch.arange(len(ids), device=device).repeat_interleave(many)
+        places = torch.cat([torch.arange(width - n, width, device=device) for n in counts])
     with stopwatch.timing("model"):
         return logits_at(
             model,
             lines,
-            torch.full_like(lines, ids.shape[1] - 1),
+            places,
             input_ids=ids,
             attention_mask=mask,
             position_ids=positions,

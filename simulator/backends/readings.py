@@ -7,20 +7,20 @@ import torch
 from transformers import PreTrainedModel
 
 from simulator.backends.decode import in_batches
-from simulator.backends.prefill import left_padded, positions_of
+from simulator.backends.prefill import left_padded, positions_of, predicted_along, prefilled, shares
 from simulator.core.timing import Stopwatch
 from simulator.interp.activations import means
 from simulator.models.heads import logits_at
 
 AT_ONCE = 2**22  # log-probabilities computed in float32 at once: more would cost memory, not time
+TOKENS_PER_ROW = 16  # cached for each row that a batch may have
 T = TypeVar("T")
 
 
 class Replies(NamedTuple):
-    """Replies after their prompts, as rows that are padded on the left."""
+    """Replies and the prompts that they follow, as token ids; the shortest prompts first."""
 
-    rows: torch.Tensor  # (B, T)
-    mask: torch.Tensor  # (B, T)
+    prompts: list[list[int]]
     ids: list[list[int]]  # of each reply alone
 
 
@@ -41,15 +41,30 @@ class Reader:
         results: dict[int, T] = {}
 
         def run(group: list[int]) -> None:
-            ids, mask = left_padded([prompts[i] for i in group], self._pad)
-            lines = torch.arange(len(group))
-            logits = self._logits(ids, mask, lines, torch.full_like(lines, ids.shape[1] - 1))
+            logits = self._after([prompts[i] for i in group])
             rows = (row for part in _logprobs(logits) for row in part.cpu())
             results.update((i, read(i, row)) for i, row in zip(group, rows, strict=True))
             self._stopwatch.answered(len(group))
 
-        in_batches([len(ids) for ids in prompts], [1] * len(prompts), self._batch_size, run)
+        weights = self._weights(prompts, [1] * len(prompts))
+        in_batches([len(ids) for ids in prompts], weights, self._batch_size, run)
         return [results[i] for i in range(len(prompts))]
+
+    def _after(self, prompts: list[list[int]]) -> torch.Tensor:
+        """Return the logits after each prompt, (B, V)."""
+        if shares(self.model):
+            found = prefilled(self.model, prompts, self._pad, self._stopwatch)
+            return found.logits[found.lines]
+        ids, mask = left_padded(prompts, self._pad)
+        lines = torch.arange(len(prompts))
+        return self._logits(ids, mask, lines, torch.full_like(lines, ids.shape[1] - 1))
+
+    def _weights(self, prompts: Sequence[list[int]], rows: Sequence[int]) -> list[int]:
+        """Return the share of a batch that each takes: by rows of logits, or by cached tokens."""
+        if not shares(self.model):
+            return list(rows)
+        pairs = zip(prompts, rows, strict=True)
+        return [max(n, -(-(len(ids) + n) // TOKENS_PER_ROW)) for ids, n in pairs]
 
     @torch.inference_mode()
     def along(
@@ -62,24 +77,49 @@ class Reader:
         results: dict[int, float] = {}
 
         def run(group: list[int]) -> None:
-            rows = left_padded([prompts[i] + replies[i] for i in group], self._pad)
-            found = read(Replies(*rows, [replies[i] for i in group]))
+            found = read(Replies([prompts[i] for i in group], [replies[i] for i in group]))
             results.update(zip(group, found, strict=True))
             self._stopwatch.answered(len(group))
 
-        lengths = [len(p) + len(r) for p, r in zip(prompts, replies, strict=True)]
         # The logits of the whole vocabulary are kept for each token.
-        in_batches(lengths, [len(reply) for reply in replies], self._batch_size, run)
+        weights = self._weights(prompts, [len(reply) for reply in replies])
+        in_batches(self._order(prompts, replies), weights, self._batch_size, run)
         return [results[i] for i in range(len(replies))]
+
+    def _order(self, prompts: Sequence[list[int]], replies: Sequence[list[int]]) -> list[int]:
+        """Return what batches are sorted by: length, or prompts, so that equal ones meet."""
+        if not shares(self.model):
+            return [len(p) + len(r) for p, r in zip(prompts, replies, strict=True)]
+        different = sorted(map(list, {tuple(p) for p in prompts}), key=lambda p: (len(p), p))
+        rank = {tuple(prompt): n for n, prompt in enumerate(different)}
+        return [rank[tuple(prompt)] for prompt in prompts]
 
     def predicted(self, replies: Replies) -> list[torch.Tensor]:
         """Return the logits that predict each reply's tokens, (length, V) each."""
-        width = replies.rows.shape[1]
+        if shares(self.model):
+            return self._shared(replies)
+        whole = [prompt + ids for prompt, ids in zip(replies.prompts, replies.ids, strict=True)]
+        rows, mask = left_padded(whole, self._pad)
+        width = rows.shape[1]
         counts = [len(ids) for ids in replies.ids]
         lines = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
         positions = torch.cat([torch.arange(width - 1 - n, width - 1) for n in counts])
-        logits = self._logits(replies.rows, replies.mask, lines, positions)
+        logits = self._logits(rows, mask, lines, positions)
         return list(torch.split(logits, counts))
+
+    def _shared(self, replies: Replies) -> list[torch.Tensor]:
+        """Do so with each prompt read once for all replies that follow it."""
+        begun = prefilled(self.model, replies.prompts, self._pad, self._stopwatch)
+        first = begun.logits[begun.lines]
+        found = [first[n : n + 1][: len(ids)] for n, ids in enumerate(replies.ids)]
+        longer = [n for n, ids in enumerate(replies.ids) if len(ids) > 1]
+        if longer:
+            some = begun._replace(lines=begun.lines[torch.tensor(longer, device=first.device)])
+            texts = [replies.ids[n][:-1] for n in longer]
+            rest = predicted_along(self.model, some, texts, self._pad, self._stopwatch)
+            for n, logits in zip(longer, rest, strict=True):
+                found[n] = torch.cat([found[n], logits])
+        return found
 
     @torch.inference_mode()
     def activations(
