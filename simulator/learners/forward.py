@@ -15,7 +15,7 @@ from simulator.learners.attention import REPLACED, attending
 from simulator.learners.batches import right_padded
 from simulator.learners.low_rank import fuse_low_rank
 from simulator.learners.shared_rows import shared
-from simulator.models.heads import SMALL_HEAD, logits_at
+from simulator.models import heads
 
 Parameters: TypeAlias = Mapping[str, torch.Tensor]  # values of the adapter's parameters, by name
 Rows: TypeAlias = Sequence[list[int]]
@@ -78,7 +78,7 @@ class AtReplies(Whole):
         lines, positions = where.to(self.device).nonzero(as_tuple=True)
         ids = right_padded(rows, 0).to(self.device)
         model = _Under(self.model, under)
-        return logits_at(model, lines, positions, input_ids=ids, use_cache=False)
+        return heads.logits_at(model, lines, positions, input_ids=ids, use_cache=False)
 
 
 class SharedRows(AtReplies):
@@ -99,7 +99,7 @@ class SharedRows(AtReplies):
         }
         with attending(self.model, layout):
             model = _Under(self.model, under)
-            return logits_at(model, torch.zeros_like(places), places, **inputs)
+            return heads.logits_at(model, torch.zeros_like(places), places, **inputs)
 
     def order(self, rows: Rows) -> list[int]:
         """Order them by their tokens, so that common beginnings meet."""
@@ -113,27 +113,32 @@ def forward_of(model: torch.nn.Module, *, recomputes: bool = False) -> Forward:
         model: a causal language model with its adapter.
         recomputes: whether layers run again in the backward pass.
     """
-    head: Any = model.get_output_embeddings()  # type: ignore[operator]
-    if head is None or head.weight.numel() <= SMALL_HEAD:
-        return Whole(model)
-    plain = AtReplies(model)
+    apart = row_by_row(model)
     settings = model.config.get_text_config()  # type: ignore[operator,union-attr]
-    if plain.device.type != "cpu" or recomputes or settings._attn_implementation != REPLACED:
-        return plain
+    replaceable = settings._attn_implementation == REPLACED and not recomputes
+    if not isinstance(apart, AtReplies) or apart.device.type != "cpu" or not replaceable:
+        return apart
     shared_rows = SharedRows(model)
-    if not _agree(plain, shared_rows, len(head.weight)):
-        return plain
+    if not _agree(apart, shared_rows, model.get_output_embeddings().weight.shape[0]):  # type: ignore[operator]
+        return apart
     fuse_low_rank(model)
     return shared_rows
 
 
+def row_by_row(model: torch.nn.Module) -> Whole:
+    """Return the way of reading each row alone that suits a model."""
+    head = model.get_output_embeddings()  # type: ignore[operator]
+    small = head is None or head.weight.numel() <= heads.SMALL_HEAD
+    return Whole(model) if small else AtReplies(model)
+
+
 @torch.inference_mode()
-def _agree(plain: Forward, other: Forward, vocabulary: int) -> bool:
+def _agree(apart: Forward, other: Forward, vocabulary: int) -> bool:
     """Return whether two ways give the same logits; layers other than attention may mix rows."""
     drawn = stream("rows that are tried").integers(vocabulary, size=(3, TRIED))
     drawn[:, :COMMON] = drawn[0, :COMMON]
     rows, where = drawn.tolist(), torch.ones(drawn.shape, dtype=torch.bool)
-    expected = plain.logits(rows, where).float()
+    expected = apart.logits(rows, where).float()
     try:
         found = other.logits(rows, where).float()
     except Exception:  # whatever an architecture makes of inputs that it isn't used to

@@ -13,7 +13,7 @@ from simulator.interp.activations import means
 from simulator.interp.steering import layers_of, steer
 from simulator.learners.batches import IGNORED, Encoded, padded, parts
 from simulator.learners.config import Reference
-from simulator.learners.forward import AtReplies, Forward, Parameters
+from simulator.learners.forward import Forward, Parameters, row_by_row
 from simulator.models.chat_template import PromptEncoder
 
 
@@ -106,7 +106,7 @@ class Policy:
     def base_activations(self, rows: Sequence[Encoded], size: int) -> list[Activations]:
         """Average the base's residual stream over each reply, without its end token."""
         found: list[Activations] = []
-        base, forward = self.reference("base"), AtReplies(self.model)
+        base, forward = self.reference("base"), row_by_row(self.model)
         for part in parts(rows, size):
             ids, labels = padded(part)
             ends = torch.tensor([row.length - 1 for row in part])[:, None]

@@ -22,7 +22,7 @@ from simulator.core.examples import Example, FromConversation
 from simulator.core.requests import Message
 from simulator.core.timing import Stopwatch
 from simulator.interp.steering import linear_modules
-from simulator.learners import attention, forward
+from simulator.learners import attention
 from simulator.learners.adapters import attach
 from simulator.learners.base import FitRequest
 from simulator.learners.config import (
@@ -38,6 +38,7 @@ from simulator.learners.forward import AtReplies, Forward, SharedRows, Whole, fo
 from simulator.learners.kl import KLPenalty
 from simulator.learners.objective import open_objective
 from simulator.learners.trainer import AdapterLearner
+from simulator.models import heads
 from simulator.models.reference import ModelRef
 from simulator.models.resolve import resolve
 from tests.helpers import tiny_models
@@ -83,7 +84,7 @@ def one_thread() -> None:
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Takes small models for large ones."""
-    monkeypatch.setattr(forward, "SMALL_HEAD", 0)
+    monkeypatch.setattr(heads, "SMALL_HEAD", 0)
 
 
 def stir(parameters: Any) -> None:
@@ -124,7 +125,7 @@ def test_objectives_and_their_gradients(
     for kind, config in CONFIGS.items():
         plain = AdapterLearner(config, model, Stopwatch())
         with monkeypatch.context() as patched:
-            patched.setattr(forward, "SMALL_HEAD", 0)
+            patched.setattr(heads, "SMALL_HEAD", 0)
             lean = AdapterLearner(config, model, Stopwatch())
         assert type(plain._policy._forward) is Whole, kind
         assert type(lean._policy._forward) is SharedRows, kind
@@ -209,7 +210,7 @@ def test_in_bfloat16_gradients_are_as_near_to_the_true_ones(
     _, exact = outcome(AdapterLearner(CONFIGS["sft"], model, Stopwatch()), CONFIGS["sft"])
     config = SFTConfig(adapter=LORA, dtype="bfloat16")
     plain = outcome(AdapterLearner(config, model, Stopwatch()), config)[1]
-    monkeypatch.setattr(forward, "SMALL_HEAD", 0)
+    monkeypatch.setattr(heads, "SMALL_HEAD", 0)
     by = AdapterLearner(config, model, Stopwatch())
     assert type(by._policy._forward) is SharedRows
     assert all(p.dtype == torch.float32 for p in by._parameters.values())
