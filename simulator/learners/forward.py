@@ -132,7 +132,7 @@ def row_by_row(model: torch.nn.Module) -> Whole:
     return Whole(model) if small else AtReplies(model)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def _agree(apart: Forward, other: Forward, vocabulary: int) -> bool:
     """Return whether two ways give the same logits; layers other than attention may mix rows."""
     drawn = stream("rows that are tried").integers(vocabulary, size=(3, TRIED))
