@@ -8,7 +8,7 @@ from simulator.evaluation.labels import usable
 from simulator.worlds.fact_data import load_facts
 from simulator.worlds.facts import FactWorld
 
-SCRIPT = Path(__file__).parents[2] / "docs" / "examples" / "label_facts.py"
+SCRIPT = Path(__file__).parents[3] / "docs" / "examples" / "label_facts.py"
 
 
 def test_labels_say_what_is_true(tmp_path: Path) -> None:
