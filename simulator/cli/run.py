@@ -121,13 +121,17 @@ def resume(
 def _estimate(scenario: "Scenario") -> None:
     """Check a scenario's data, and print what its run would take."""
     from simulator.experiments.dry_run import dry_run_table
+    from simulator.experiments.time_table import time_table
     from simulator.runtime.fetching import not_fetched_yet
     from simulator.runtime.preflight import check_chats
 
     absent = not_fetched_yet(scenario)
     for sentence in (*absent, *check_chats(scenario, local=bool(absent)).sentences):
         notify(sentence)
-    say(dry_run_table(scenario))
+    counted = dry_run_table(scenario)
+    say(counted)
+    if timed := time_table(scenario):
+        say(timed)
 
 
 def _play(scenario: "Scenario", out: Path | None, started: float, *, as_json: bool) -> None:

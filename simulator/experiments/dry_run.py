@@ -10,7 +10,12 @@ from typing import NamedTuple
 from rich.table import Table
 
 from simulator.backends.base import Backend
-from simulator.backends.config import OpenAIConfig, TransformersConfig
+from simulator.backends.config import (
+    AutoConfig,
+    OpenAIConfig,
+    TransformersConfig,
+    VLLMConfig,
+)
 from simulator.backends.factory import open_backend
 from simulator.config.phases import FinetunePhase
 from simulator.config.scenario import Scenario
@@ -18,12 +23,14 @@ from simulator.core.errors import BackendError
 from simulator.core.requests import GenerationRequest
 from simulator.core.timing import Stopwatch
 from simulator.data.lengths import tokens_of
+from simulator.experiments.held import held
 from simulator.learners.config import UpdateConfig
 from simulator.models.memory import GIB, model_size
 from simulator.models.resolve import is_organism, world_of
 from simulator.runtime.measure import measure
 from simulator.runtime.model_checks import check_models
 from simulator.runtime.phase_data import finetune_rows
+from simulator.runtime.plan import Plan
 from simulator.runtime.probe_context import context_of
 from simulator.runtime.row_checks import check_of
 from simulator.runtime.upper_bounds import bounds, conversations_per_round, cost
@@ -33,6 +40,7 @@ from simulator.simulation.population import Population
 from simulator.simulation.roles import Roles, assistant_client
 
 TRIAL_CONVERSATIONS = 64
+LIBRARIES = 0.7 * GIB  # what Python and its libraries hold
 BACKWARD_COST = 3.0  # a training step costs about three forward passes
 
 
@@ -48,10 +56,13 @@ class Trial(NamedTuple):
 def dry_run_table(scenario: Scenario) -> Table:
     """Return an estimate of a run: by trial for an organism, by counting for larger models."""
     check_models(scenario)
+    return _tried(scenario) if is_tried(scenario) else _counted(scenario)
+
+
+def is_tried(scenario: Scenario) -> bool:
+    """Return whether a run is estimated by holding a few of its conversations."""
     alone = is_organism(scenario.model) and not scenario.asked_roles - {ASSISTANT}
-    if alone and isinstance(scenario.backend, TransformersConfig):
-        return _tried(scenario)
-    return _counted(scenario)
+    return alone and isinstance(scenario.backend, TransformersConfig)
 
 
 def _counted(scenario: Scenario) -> Table:
@@ -80,29 +91,39 @@ def _counted(scenario: Scenario) -> Table:
 def _amounts(scenario: Scenario) -> Iterator[tuple[str, str]]:
     """Yield the parts of the assistant's memory."""
     backend = scenario.backend
+    backend = backend.chosen if isinstance(backend, AutoConfig) else backend
     if isinstance(backend, OpenAIConfig):
         yield "memory", "none here: it is at an endpoint"
         return
-    device = getattr(backend, "device", "auto")
+    learner = next((one for one in scenario.learners if isinstance(one, UpdateConfig)), None)
     try:
-        size = model_size(scenario.assistant_ref, getattr(backend, "dtype", "auto"), device)
+        size = model_size(scenario.assistant_ref, backend.dtype, getattr(backend, "device", "auto"))
+        copy = learner and model_size(scenario.assistant_ref, learner.dtype, learner.device)
     except BackendError:
         yield "memory", "not known: its configuration isn't here"
         return
-    turn = scenario.conversations.max_new_tokens + 160
-    rows = min(
-        conversations_per_round(scenario) * scenario.conversations.candidates,
-        getattr(backend, "concurrency", 0) or getattr(backend, "batch_size", 256),
-    )
-    context = getattr(backend, "context", None) or turn * scenario.conversations.turns
     yield "parameters", f"{size.parameters:,}"
-    yield "its weights", f"{size.weights / GIB:,.1f} GiB"
-    if scenario.learner.kind != "none":
-        yield "the learner's copy of them, where it runs", f"{size.weights / GIB:,.1f} GiB"
+    yield "its weights", gib(size.weights)
+    if copy:
+        yield "the learner's copy of them, where it runs", gib(copy.weights)
+    if isinstance(backend, VLLMConfig):
+        yield "keys and values", "what fits the server's share of memory; other requests wait"
+        return
+    found = held(Plan(scenario, context_of(scenario)), size, copy or size)
+    batch = found.batch
+    yield f"keys and values at once: {batch.words}", gib(found.cache)
+    yield "what else such a batch holds", gib(found.working)
+    if copy:
+        yield "what a step of an update holds", gib(found.learning)
     yield (
-        "keys and values of all replies at once",
-        f"{rows * context * size.cache_per_token / GIB:,.1f} GiB",
+        "all that is held at once, with libraries",
+        gib(size.weights + (copy.weights if copy else 0) + found.most + LIBRARIES),
     )
+
+
+def gib(count: float) -> str:
+    """Return bytes as text."""
+    return f"{count / GIB:,.1f} GiB"
 
 
 def _tried(scenario: Scenario) -> Table:

@@ -11,6 +11,7 @@ from simulator.models.pretrained import load_config
 from simulator.models.reference import ModelRef
 
 GIB = 2**30
+COPIES_OF_LOGITS = 3  # as computed, in float32, and their probabilities
 
 
 class ModelSize(NamedTuple):
@@ -19,6 +20,10 @@ class ModelSize(NamedTuple):
     parameters: int  # number
     weights: int
     cache_per_token: int  # keys and values of one token of context
+    forward_per_token: int  # what a forward pass holds of one token, besides weights and cache
+    backward_per_token: int  # what a forward pass keeps for the backward pass
+    checkpointed_per_token: int  # the same with gradient checkpointing
+    logits_per_row: int  # and their probabilities, in float32
 
 
 def model_size(model: ModelRef, dtype: str, device: str = "auto") -> ModelSize:
@@ -41,7 +46,31 @@ def model_size(model: ModelRef, dtype: str, device: str = "auto") -> ModelSize:
         chosen = config.dtype or torch.float32
     parameters = sum(p.numel() for p in built.parameters())
     text = config.get_text_config()
-    return ModelSize(parameters, parameters * chosen.itemsize, _cached(text) * chosen.itemsize)
+    layer, layers = _of_a_layer(text), getattr(text, "num_hidden_layers", 1)
+    hidden = getattr(text, "hidden_size", 0)
+    return ModelSize(
+        parameters,
+        parameters * chosen.itemsize,
+        _cached(text) * chosen.itemsize,
+        forward_per_token=layer.forward * chosen.itemsize,
+        backward_per_token=layers * layer.backward * chosen.itemsize,
+        checkpointed_per_token=(layers * hidden + layer.backward) * chosen.itemsize,
+        logits_per_row=COPIES_OF_LOGITS * text.vocab_size * torch.float32.itemsize,
+    )
+
+
+class _Layer(NamedTuple):
+    """The numbers that a layer holds of one token."""
+
+    forward: int
+    backward: int
+
+
+def _of_a_layer(config: PretrainedConfig) -> _Layer:
+    """Return what a gated layer holds: gate, product and other branch, and some hidden states."""
+    hidden = getattr(config, "hidden_size", 0)
+    inner = getattr(config, "intermediate_size", None) or 4 * hidden
+    return _Layer(3 * inner + 2 * hidden, 5 * inner + 12 * hidden)
 
 
 def _cached(config: PretrainedConfig) -> int:

@@ -4,6 +4,7 @@ Replies are taken to be as long as they may be, ratings as drawn at random, and 
 part. Only what is done here is counted: what endpoints and servers do takes time elsewhere.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +15,7 @@ from simulator.backends.config import AutoConfig, TransformersConfig
 from simulator.config.phases import FinetunePhase, LoopPhase
 from simulator.config.scenario import Scenario
 from simulator.core.progress import CHARACTERS_PER_TOKEN, LEARNING, READING, task_of
+from simulator.core.requests import Request
 from simulator.core.rng import stream
 from simulator.data.lengths import tokens_of
 from simulator.learners.config import SFTConfig, UpdateConfig
@@ -69,13 +71,18 @@ class Plan:
     context: Context
 
     @cached_property
+    def asked_here(self) -> list[tuple[str, str | None, Sequence[Request]]]:
+        """What one measurement asks of models in this process; see `asked_by_probes`."""
+        found = asked_by_probes(self.scenario, self.context)
+        return [one for one in found if is_here(self.scenario, one[1] or ASSISTANT)]
+
+    @cached_property
     def probes(self) -> Work:
         """The work of one measurement."""
         found = Work()
-        for _, role, requests in asked_by_probes(self.scenario, self.context):
-            if is_here(self.scenario, role or ASSISTANT):
-                task = task_of(requests)
-                found += Work(task.total, (task.cost - task.tokens) / READING, task.tokens)
+        for _, _, requests in self.asked_here:
+            task = task_of(requests)
+            found += Work(task.total, (task.cost - task.tokens) / READING, task.tokens)
         return found
 
     @cached_property

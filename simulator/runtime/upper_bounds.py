@@ -96,6 +96,14 @@ def example_tokens(scenario: Scenario) -> float:
     return len(config.system) / CHARACTERS_PER_TOKEN + turn * (config.turns + 1) / 2
 
 
+def longest_chat(scenario: Scenario) -> int:
+    """Return the length of a conversation before its last reply, in tokens."""
+    config = scenario.conversations
+    turn = config.max_new_tokens + _user_tokens(scenario)
+    system = len(config.system) // CHARACTERS_PER_TOKEN
+    return system + turn * config.turns - config.max_new_tokens
+
+
 def _conversations(scenario: Scenario) -> Iterator[Bound]:
     config, talks = scenario.conversations, conversations_per_round(scenario)
     turn = config.max_new_tokens + _user_tokens(scenario)

@@ -1,0 +1,125 @@
+"""The speed of this machine with a run's own model, from a few seconds of work."""
+
+import contextlib
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+
+from simulator.backends.base import Backend
+from simulator.backends.factory import open_backend
+from simulator.config.scenario import Scenario
+from simulator.core.examples import Example, FromWorld
+from simulator.core.progress import CHARACTERS_PER_TOKEN
+from simulator.core.requests import (
+    GenerationRequest,
+    Message,
+    Prompt,
+    TopTokensRequest,
+)
+from simulator.core.timing import Stopwatch
+from simulator.learners.base import FitRequest
+from simulator.learners.config import UpdateConfig
+from simulator.learners.factory import open_learner
+from simulator.runtime.plan import Plan, Work
+
+ROWS, NEW_TOKENS, LEARNED = 32, 12, 4  # replies drawn at once, and their length; examples of a step
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Tokens per second; of prompts and examples, tokens as a plan estimates them."""
+
+    reading: float
+    writing: float
+    learning: float | None  # None where nothing is learned here
+    rows: int  # replies drawn at once in the trial
+    seconds: float  # that the trial took, loading aside
+
+    def seconds_for(self, work: Work) -> float:
+        """Return the time of some work."""
+        learned = work.learned / self.learning if self.learning and work.learned else 0.0
+        return work.read / self.reading + work.written / self.writing + learned
+
+
+def measured_speed(scenario: Scenario, plan: Plan) -> Speed:
+    """Load the assistant, and let it read, write and learn from a few of the run's own prompts.
+
+    Raises:
+        BackendError: the model can't be loaded.
+    """
+    prompts = _prompts(plan)
+    stopwatch, started = Stopwatch(), time.perf_counter()
+    with contextlib.closing(
+        open_backend(scenario.backend, scenario.assistant_ref, stopwatch)
+    ) as backend:
+        loaded = time.perf_counter() - started
+        backend.top_tokens([TopTokensRequest(prompts[0], 1)])  # the first request is slow
+        reading, writing = _serving(backend, prompts, stopwatch)
+        learning = _learning(scenario, prompts)
+    took = time.perf_counter() - started - loaded
+    return Speed(reading, writing, learning, len(prompts), took)
+
+
+def _prompts(plan: Plan) -> list[Prompt]:
+    """Return prompts of the run's, of all lengths."""
+    asked = (requests for _, role, requests in plan.asked_here if role is None)
+    found = [request.prompt for request in chain.from_iterable(asked)]
+    chats = [prompt for prompt in found if prompt.messages and not prompt.prefill]
+    opening = Prompt((Message("user", "What do you think?"),))
+    by_length = sorted(chats or [opening], key=lambda prompt: len(prompt.shown))
+    return [by_length[n * len(by_length) // ROWS] for n in range(ROWS)]
+
+
+def _serving(
+    backend: Backend, prompts: Sequence[Prompt], stopwatch: Stopwatch
+) -> tuple[float, float]:
+    """Return the tokens per second that are read and written."""
+    started = time.perf_counter()
+    backend.top_tokens([TopTokensRequest(prompt, 1) for prompt in prompts])
+    read = time.perf_counter() - started
+    before, started = stopwatch.tokens, time.perf_counter()
+    backend.generate(
+        [GenerationRequest(prompt, (("speed", n),), NEW_TOKENS) for n, prompt in enumerate(prompts)]
+    )
+    both = time.perf_counter() - started
+    tokens = sum(len(prompt.shown) for prompt in prompts) / CHARACTERS_PER_TOKEN
+    return tokens / read, (stopwatch.tokens - before) / max(both - read, 0.1 * both)
+
+
+def _learning(scenario: Scenario, prompts: Sequence[Prompt]) -> float | None:
+    """Return the tokens per second that are learned from: the second step of a small update."""
+    config = next((one for one in scenario.learners if isinstance(one, UpdateConfig)), None)
+    if config is None:
+        return None
+    small = config.model_copy(
+        update={"batch_size": LEARNED, "epochs": 1, "kl": None, "preventive": None}
+    )
+    stopwatch, ended = Stopwatch(), list[tuple[float, int]]()
+
+    def heard() -> None:
+        task = stopwatch.progress.task
+        if task and task.done > len(ended):
+            ended.append((time.perf_counter(), task.written))
+
+    stopwatch.progress.listener = heard
+    context = getattr(scenario.backend, "context", None)
+    learner = open_learner(small, scenario.assistant_ref, stopwatch, context)
+    chosen = prompts[:: ROWS // (2 * LEARNED)]
+    with tempfile.TemporaryDirectory() as folder:
+        learner.fit(FitRequest(None, list(_lessons(chosen)), 0, Path(folder) / "trial"))
+    (first, so_far), (second, whole) = ended[:2]
+    return (whole - so_far) / (second - first)
+
+
+def _lessons(prompts: Sequence[Prompt]) -> Iterator[Example]:
+    """Yield a better and a worse reply to each prompt, as every objective can learn from them."""
+    for n, prompt in enumerate(prompts):
+        source = FromWorld("speed", prompt.shown, n)
+        better = Example(
+            prompt.messages, "I see what you mean, and I'd like to help.", True, source
+        )
+        yield better
+        yield replace(better, reply="I don't know anything about this.", desirable=False)
