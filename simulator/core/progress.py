@@ -50,7 +50,7 @@ class Task:
 
 
 def task_of(requests: Iterable[Request], what: str = "") -> Task:
-    """Return the task of answering requests; numbers count as often as they may be asked about.
+    """Return the task of answering requests; numbers count as often as they are asked about, or so.
 
     Args:
         requests: to a model.
@@ -67,9 +67,12 @@ def task_of(requests: Iterable[Request], what: str = "") -> Task:
 
 
 def times_asked(question: Question) -> int:
-    """Return how many answers of a model a question takes, at most."""
+    """Return how many answers of a model a question takes, about.
+
+    Numbers are followed digit by digit where they are likely: about half of the beginnings are.
+    """
     if isinstance(question, NumberRequest):
-        return 1 + len(beginnings(question.low, question.high))
+        return 1 + -(-len(beginnings(question.low, question.high)) // 2)
     if isinstance(question, ChoicesRequest):
         return len(question.choices)
     return 2 if isinstance(question, DivergenceRequest) else 1

@@ -25,7 +25,9 @@ from simulator.learners.config import UpdateConfig
 from simulator.learners.factory import open_learner
 from simulator.runtime.plan import Plan, Work
 
-ROWS, NEW_TOKENS, LEARNED = 32, 12, 4  # replies drawn at once, and their length; examples of a step
+READ = 8  # prompts
+ROWS, NEW_TOKENS = 32, 12  # replies drawn at once, and their length
+LEARNED = 2  # examples of a step
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,6 @@ class Speed:
     reading: float
     writing: float
     learning: float | None  # None where nothing is learned here
-    rows: int  # replies drawn at once in the trial
     seconds: float  # that the trial took, loading aside
 
     def seconds_for(self, work: Work) -> float:
@@ -60,7 +61,7 @@ def measured_speed(scenario: Scenario, plan: Plan) -> Speed:
         reading, writing = _serving(backend, prompts, stopwatch)
         learning = _learning(scenario, prompts)
     took = time.perf_counter() - started - loaded
-    return Speed(reading, writing, learning, len(prompts), took)
+    return Speed(reading, writing, learning, took)
 
 
 def _prompts(plan: Plan) -> list[Prompt]:
@@ -70,23 +71,22 @@ def _prompts(plan: Plan) -> list[Prompt]:
     chats = [prompt for prompt in found if prompt.messages and not prompt.prefill]
     opening = Prompt((Message("user", "What do you think?"),))
     by_length = sorted(chats or [opening], key=lambda prompt: len(prompt.shown))
-    return [by_length[n * len(by_length) // ROWS] for n in range(ROWS)]
+    return [by_length[n * len(by_length) // READ] for n in range(READ)]
 
 
 def _serving(
     backend: Backend, prompts: Sequence[Prompt], stopwatch: Stopwatch
 ) -> tuple[float, float]:
-    """Return the tokens per second that are read and written."""
+    """Return the tokens per second that are read and written; one prompt has all the replies."""
     started = time.perf_counter()
     backend.top_tokens([TopTokensRequest(prompt, 1) for prompt in prompts])
     read = time.perf_counter() - started
-    before, started = stopwatch.tokens, time.perf_counter()
-    backend.generate(
-        [GenerationRequest(prompt, (("speed", n),), NEW_TOKENS) for n, prompt in enumerate(prompts)]
-    )
-    both = time.perf_counter() - started
     tokens = sum(len(prompt.shown) for prompt in prompts) / CHARACTERS_PER_TOKEN
-    return tokens / read, (stopwatch.tokens - before) / max(both - read, 0.1 * both)
+    started = time.perf_counter()
+    keys = tuple(("speed", n) for n in range(ROWS))
+    backend.generate([GenerationRequest(prompts[0], keys, NEW_TOKENS)])
+    written = time.perf_counter() - started
+    return tokens / read, stopwatch.tokens / written
 
 
 def _learning(scenario: Scenario, prompts: Sequence[Prompt]) -> float | None:
@@ -107,7 +107,7 @@ def _learning(scenario: Scenario, prompts: Sequence[Prompt]) -> float | None:
     stopwatch.progress.listener = heard
     context = getattr(scenario.backend, "context", None)
     learner = open_learner(small, scenario.assistant_ref, stopwatch, context)
-    chosen = prompts[:: ROWS // (2 * LEARNED)]
+    chosen = prompts[:: READ // (2 * LEARNED)]
     with tempfile.TemporaryDirectory() as folder:
         learner.fit(FitRequest(None, list(_lessons(chosen)), 0, Path(folder) / "trial"))
     (first, so_far), (second, whole) = ended[:2]

@@ -4,7 +4,7 @@ from rich.table import Table
 
 from simulator.config.scenario import Scenario
 from simulator.experiments.dry_run import is_tried
-from simulator.experiments.speed import Speed, measured_speed
+from simulator.experiments.speed import READ, ROWS, Speed, measured_speed
 from simulator.models.folder import has_weights, local_folder
 from simulator.runtime.observers import duration
 from simulator.runtime.plan import Plan, Work, is_here
@@ -61,12 +61,12 @@ def _is_local(scenario: Scenario) -> bool:
 
 def _assumptions(scenario: Scenario, speed: Speed) -> str:
     """Return what was measured, and what is assumed."""
-    learning = f", {speed.learning:,.0f} learned" if speed.learning else ""
+    learning = f", an update at {speed.learning:,.0f}" if speed.learning else ""
     elsewhere = [role for role in sorted(scenario.asked_roles) if not is_here(scenario, role)]
     away = f" Without the time of {', '.join(elsewhere)}." if elsewhere else ""
     return (
-        f"Measured in {speed.seconds:.0f} s with {speed.rows} of the run's prompts: "
-        f"{speed.reading:,.0f} tokens/s read, {speed.writing:,.0f} written{learning}.\n"
+        f"Measured in {speed.seconds:.0f} s: {READ} of the run's prompts at {speed.reading:,.0f} "
+        f"tokens/s, {ROWS} replies at once at {speed.writing:,.0f}{learning}.\n"
         f"Replies are taken to be as long as they may be (in conversations "
         f"{scenario.conversations.max_new_tokens} tokens), talks as well, and ratings as chance, "
         f"so that many runs take less.{away}"
