@@ -109,7 +109,7 @@ def _amounts(scenario: Scenario) -> Iterator[tuple[str, str]]:
     if isinstance(backend, VLLMConfig):
         yield "keys and values", "what fits the server's share of memory; other requests wait"
         return
-    found = held(Plan(scenario, context_of(scenario)), size, copy or size)
+    found = held(Plan(scenario, context_of(scenario, scenario.world)), size, copy or size)
     batch = found.batch
     yield f"keys and values at once: {batch.words}", gib(found.cache)
     yield "what else such a batch holds", gib(found.working)

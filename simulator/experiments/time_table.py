@@ -24,7 +24,7 @@ def time_table(scenario: Scenario) -> Table | str:
         return "No time is estimated: the assistant's speed is that of its server or endpoint."
     if not _is_local(scenario):
         return "No time is estimated: the assistant's model isn't on this machine yet."
-    plan = Plan(scenario, context_of(scenario))
+    plan = Plan(scenario, context_of(scenario, scenario.world))
     speed = measured_speed(scenario, plan)
     table = Table(
         title=f"{scenario.name}: time on this machine, about",
@@ -35,6 +35,7 @@ def time_table(scenario: Scenario) -> Table | str:
     for heading in ("what", "times", "requests", "read", "written", "learned", "time"):
         table.add_column(heading, justify="left" if heading == "what" else "right")
     rows = [
+        *([("beliefs before any update", plan.beliefs, 1)] if plan.beliefs.requests else []),
         ("probes", plan.probes, len(scenario.measured_rounds)),
         ("conversations", plan.conversations, scenario.loop_rounds),
     ]

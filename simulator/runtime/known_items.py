@@ -13,6 +13,7 @@ from simulator.backends.base import Backend
 from simulator.backends.execute import answer
 from simulator.core.errors import ScenarioError
 from simulator.core.progress import Progress, task_of
+from simulator.core.requests import Request
 from simulator.probes.world.beliefs import BELIEF_THRESHOLD, belief_of, belief_requests
 from simulator.runtime.observers import Observer
 from simulator.store.run import Run
@@ -81,16 +82,24 @@ def _restricted(world: FactWorld, beliefs: pd.DataFrame) -> FactWorld:
     return world.knowing(beliefs["item"][beliefs["known"]])
 
 
-def beliefs_of(world: World, backend: Backend, progress: Progress) -> pd.DataFrame:
+def questions_before(world: World | None) -> list[Request]:
+    """Return what a base is asked before any round: nothing, unless the world is of facts."""
+    if not isinstance(world, FactWorld):
+        return []
+    items = chain.from_iterable(world.items[name] for name in ITEM_SETS)
+    return [asked for item in items for asked in belief_requests(world, item)]
+
+
+def beliefs_of(world: FactWorld, backend: Backend, progress: Progress) -> pd.DataFrame:
     """Return the base's belief about each item, and whether it is true: then it is known."""
     items = [(name, item) for name in ITEM_SETS for item in world.items[name]]
-    asked = [belief_requests(world, item) for _, item in items]
-    questions = list(chain.from_iterable(asked))
+    questions = questions_before(world)
     with progress.doing(task_of(questions, "beliefs")):
         answers = iter(answer(backend, questions))
     rows = []
-    for (item_set, item), requests in zip(items, asked, strict=True):
-        belief = belief_of(item, [next(answers) for _ in requests], BELIEF_THRESHOLD)
+    for item_set, item in items:
+        found = [next(answers) for _ in world.stems(item)]
+        belief = belief_of(item, found, BELIEF_THRESHOLD)
         truth = world.facts[item]
         rows.append((0, item.name, item.domain, item_set, truth, belief or "", belief == truth))
     return pd.DataFrame(rows, columns=COLUMNS)

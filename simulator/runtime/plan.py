@@ -20,6 +20,7 @@ from simulator.core.rng import stream
 from simulator.data.lengths import tokens_of
 from simulator.learners.config import SFTConfig, UpdateConfig
 from simulator.probes.base import Context
+from simulator.runtime.known_items import questions_before
 from simulator.runtime.phase_data import finetune_rows
 from simulator.runtime.row_checks import check_of
 from simulator.runtime.upper_bounds import (
@@ -86,6 +87,14 @@ class Plan:
         return found
 
     @cached_property
+    def beliefs(self) -> Work:
+        """The work of asking what the base knows, before any round."""
+        if not is_here(self.scenario, ASSISTANT):
+            return Work()
+        task = task_of(questions_before(self.context.world))
+        return Work(task.total, task.cost / READING)
+
+    @cached_property
     def conversations(self) -> Work:
         """The work of one round's conversations and monitors."""
         found = Work()
@@ -147,6 +156,8 @@ class Plan:
     def of(self, number: int) -> dict[str, Work]:
         """Return the work of a round's stages, in their order."""
         found = {}
+        if number == 0 and self.beliefs.requests:
+            found["beliefs"] = self.beliefs
         if number > 0:
             if isinstance(self.scenario.places[number - 1].phase, LoopPhase):
                 found["conversations"] = self.conversations

@@ -14,7 +14,7 @@ from simulator.runtime.probe_context import context_of
 
 def plan_of(*overrides: str, scenario: str = "quickstart", **options: object) -> Plan:
     found = load(scenario, overrides=["rounds=2", *overrides], options=options)
-    return Plan(found, context_of(found))
+    return Plan(found, context_of(found, found.world))
 
 
 def test_a_round_does_what_its_scenario_says() -> None:
