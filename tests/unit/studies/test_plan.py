@@ -167,7 +167,7 @@ def test_mistakes_elsewhere(tmp_path: Path, change: tuple[str, str], words: str)
 
 def test_studies_of_real_models_are_asked_for(tmp_path: Path) -> None:
     with pytest.raises(
-        ScenarioError, match="missing key 'real_models': this study runs only on organisms"
+        ScenarioError, match="missing key 'real_models': this study has no such form"
     ):
         plan_study(study(tmp_path), Tier(model="some/model"))
     with pytest.raises(ScenarioError, match="unknown study 'smal'; available: character"):
