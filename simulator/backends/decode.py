@@ -47,7 +47,9 @@ def sample(logits: torch.Tensor, temperatures: torch.Tensor, u: torch.Tensor) ->
     cumulative = torch.softmax(scaled, -1).double().cumsum_(-1)
     drawn = torch.searchsorted(cumulative, u[:, None] * cumulative[:, -1:], right=True)[:, 0]
     drawn = drawn.clamp(max=logits.shape[-1] - 1)
-    return torch.where(greedy, logits.argmax(-1), drawn)
+    if bool(greedy.any()):  # a large vocabulary isn't searched for nothing
+        drawn = torch.where(greedy, logits.argmax(-1), drawn)
+    return drawn
 
 
 class Lines(NamedTuple):
