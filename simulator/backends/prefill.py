@@ -89,7 +89,7 @@ def predicted_along(
     """
     order = sorted(range(len(texts)), key=lambda n: len(texts[n]))
     found: dict[int, torch.Tensor] = {}
-    for piece in _of_similar_length([len(texts[n]) for n in order]):
+    for piece in _of_similar_length([len(texts[n]) for n in order]) if texts else ():
         group = order[piece]
         ids, mask = (x.to(model.device) for x in left_padded([texts[n] for n in group], pad))
         lines = begun.lines[torch.tensor(group, device=model.device)]
@@ -141,10 +141,12 @@ def _read(
         logits.append(forward(model, cache, stopwatch, ids[piece, -width:], whole, places))
         caches.append(cache)
         masks.append(whole)
+    lines = torch.arange(len(texts), device=device)
+    if len(caches) == 1:
+        return Prefilled(caches[0], masks[0], logits[0], lines)
     width = max(whole.shape[1] for whole in masks)
     padded = [torch.nn.functional.pad(whole, (width - whole.shape[1], 0)) for whole in masks]
-    cache = joined_cache(caches, width) if len(caches) > 1 else caches[0]
-    lines = torch.arange(len(texts), device=device)
+    cache = joined_cache(caches, width)
     return Prefilled(cache, torch.cat(padded), torch.cat(logits), lines)
 
 

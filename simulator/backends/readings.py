@@ -41,8 +41,8 @@ class Reader:
         results: dict[int, T] = {}
 
         def run(group: list[int]) -> None:
-            logits = self._after([prompts[i] for i in group])
-            rows = (row for part in _logprobs(logits) for row in part.cpu())
+            logits, lines = self._after([prompts[i] for i in group])
+            rows = (row for part in _logprobs(logits, lines) for row in part.cpu())
             results.update((i, read(i, row)) for i, row in zip(group, rows, strict=True))
             self._stopwatch.answered(len(group))
 
@@ -50,14 +50,14 @@ class Reader:
         in_batches([len(ids) for ids in prompts], weights, self._batch_size, run)
         return [results[i] for i in range(len(prompts))]
 
-    def _after(self, prompts: list[list[int]]) -> torch.Tensor:
-        """Return the logits after each prompt, (B, V)."""
+    def _after(self, prompts: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return logits, (lines, V), and each prompt's line among them."""
         if shares(self.model):
             found = prefilled(self.model, prompts, self._pad, self._stopwatch)
-            return found.logits[found.lines]
+            return found.logits, found.lines
         ids, mask = left_padded(prompts, self._pad)
         lines = torch.arange(len(prompts))
-        return self._logits(ids, mask, lines, torch.full_like(lines, ids.shape[1] - 1))
+        return self._logits(ids, mask, lines, torch.full_like(lines, ids.shape[1] - 1)), lines
 
     def _weights(self, prompts: Sequence[list[int]], rows: Sequence[int]) -> list[int]:
         """Return the share of a batch that each takes: by rows of logits, or by cached tokens."""
@@ -94,8 +94,8 @@ class Reader:
         rank = {tuple(prompt): n for n, prompt in enumerate(different)}
         return [rank[tuple(prompt)] for prompt in prompts]
 
-    def predicted(self, replies: Replies) -> list[torch.Tensor]:
-        """Return the logits that predict each reply's tokens, (length, V) each."""
+    def predicted(self, replies: Replies) -> Iterator[torch.Tensor]:
+        """Yield the logits that predict each reply's tokens, (length, V); they are read before."""
         if shares(self.model):
             return self._shared(replies)
         whole = [prompt + ids for prompt, ids in zip(replies.prompts, replies.ids, strict=True)]
@@ -105,21 +105,22 @@ class Reader:
         lines = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
         positions = torch.cat([torch.arange(width - 1 - n, width - 1) for n in counts])
         logits = self._logits(rows, mask, lines, positions)
-        return list(torch.split(logits, counts))
+        return iter(torch.split(logits, counts))
 
-    def _shared(self, replies: Replies) -> list[torch.Tensor]:
+    def _shared(self, replies: Replies) -> Iterator[torch.Tensor]:
         """Do so with each prompt read once for all replies that follow it."""
         begun = prefilled(self.model, replies.prompts, self._pad, self._stopwatch)
-        first = begun.logits[begun.lines]
-        found = [first[n : n + 1][: len(ids)] for n, ids in enumerate(replies.ids)]
         longer = [n for n, ids in enumerate(replies.ids) if len(ids) > 1]
-        if longer:
-            some = begun._replace(lines=begun.lines[torch.tensor(longer, device=first.device)])
-            texts = [replies.ids[n][:-1] for n in longer]
-            rest = predicted_along(self.model, some, texts, self._pad, self._stopwatch)
-            for n, logits in zip(longer, rest, strict=True):
-                found[n] = torch.cat([found[n], logits])
-        return found
+        some = begun._replace(lines=begun.lines[longer])
+        texts = [replies.ids[n][:-1] for n in longer]
+        along = predicted_along(self.model, some, texts, self._pad, self._stopwatch)
+        rest = {n: [logits] for n, logits in zip(longer, along, strict=True)}
+        first, lines = begun.logits, begun.lines.tolist()
+        del begun, some, along  # the states of the prompts
+        return (
+            torch.cat([first[line : line + 1], *rest.get(n, [])])[: len(ids)]
+            for n, (line, ids) in enumerate(zip(lines, replies.ids, strict=True))
+        )
 
     @torch.inference_mode()
     def activations(
@@ -179,9 +180,14 @@ def divergence(base: torch.Tensor, model: torch.Tensor) -> torch.Tensor:
     return torch.cat([(e.exp() * (e - f)).sum(-1) for e, f in pairs]).mean()
 
 
-def _logprobs(logits: torch.Tensor) -> Iterator[torch.Tensor]:
-    """Yield the log-probabilities of some rows after the other, in float32."""
-    for part in torch.split(logits, max(1, AT_ONCE // logits.shape[-1])):
+def _logprobs(logits: torch.Tensor, lines: torch.Tensor | None = None) -> Iterator[torch.Tensor]:
+    """Yield the log-probabilities of these lines, or of all, some after the other, in float32."""
+    size = max(1, AT_ONCE // logits.shape[-1])
+    if lines is None or torch.equal(lines, torch.arange(len(logits), device=lines.device)):
+        parts = iter(torch.split(logits, size))
+    else:
+        parts = (logits[some] for some in torch.split(lines, size))
+    for part in parts:
         yield torch.log_softmax(part.float(), -1)
 
 

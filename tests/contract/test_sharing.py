@@ -91,7 +91,7 @@ def test_continuations_are_scored_as_by_the_model_alone(
 ) -> None:
     backend, family = large
     reference = engines.reference(family)
-    texts = ("yes", "it is foul .", "8", "a much longer reply than the others are, of course")
+    texts = ("", "yes", "it is foul .", "8", "a much longer reply than the others are, of course")
     asked = [ContinuationRequest(p, text) for p in PROMPTS for text in texts]
     found = backend.score_continuations(asked)
     for request, score in zip(asked, found, strict=True):
