@@ -28,6 +28,11 @@ class Batch(NamedTuple):
         tokens = self.prompt + self.written
         return f"{self.rows:,} rows of {tokens:,} tokens, {self.what}"
 
+    def within(self, context: int | None) -> "Batch":
+        """Return the batch with prompts that leave room for their replies."""
+        room = self.prompt if context is None else context - self.written
+        return self._replace(prompt=min(self.prompt, room))
+
     def cache(self, size: ModelSize) -> int:
         """Return the bytes of its keys and values."""
         tokens = self.rows * (self.prompt + self.written) if self.written else 0
@@ -60,7 +65,9 @@ def held(plan: Plan, size: ModelSize, of_learner: ModelSize) -> Held:
         size: of the served model.
         of_learner: of the learner's copy.
     """
-    found = [*_conversations(plan.scenario), *_probes(plan)]
+    longest = getattr(plan.scenario.backend, "context", None)
+    batches = (*_conversations(plan.scenario), *_probes(plan))
+    found = [batch.within(longest) for batch in batches]
     largest = max(found, key=lambda batch: batch.cache(size) + batch.working(size))
     learning = max((_step(plan.scenario, u, of_learner) for u in plan.scenario.learners), default=0)
     return Held(largest, largest.cache(size), largest.working(size), learning)
