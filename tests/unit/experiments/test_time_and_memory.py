@@ -91,7 +91,7 @@ def test_an_organisms_trial_tells_its_time() -> None:
 
 
 def memory(scenario: Scenario) -> int:
-    found = held(Plan(scenario, context_of(scenario)), SMOL, SMOL)
+    found = held(Plan(scenario, context_of(scenario, scenario.world)), SMOL, SMOL)
     return found.cache + found.working
 
 
@@ -108,7 +108,7 @@ def test_batches_are_held_one_at_a_time(tiny: str) -> None:
 def test_a_short_batch_of_an_update_holds_less(tiny: str) -> None:
     def few(**learner: Any) -> int:
         found = therapy(tiny, learner={"gradient_checkpointing": False, **learner})
-        return held(Plan(found, context_of(found)), SMOL, SMOL).learning
+        return held(Plan(found, context_of(found, found.world)), SMOL, SMOL).learning
 
     assert few(micro_batch=1) * 4 == pytest.approx(few(micro_batch=4), abs=8)
     assert few(micro_batch=4, gradient_checkpointing=True) < few(micro_batch=4)

@@ -8,6 +8,8 @@ import yaml
 
 from analysis.studies.findings import Contrast
 from simulator.core.errors import ScenarioError
+from simulator.experiments.sweep_config import plan
+from simulator.studies.findings import metrics_in
 from simulator.studies.plan import Tier, plan_study
 from simulator.studies.shipped import listed, shipped_studies
 
@@ -75,6 +77,29 @@ def test_the_command_line_has_the_last_word(tmp_path: Path) -> None:
     other = plan_study(file, Tier(model="organism:2"))
     assert {cell.scenario.model for cell in other.cells} == {"organism:2"}
     assert len(other.cells) == 2 + 4 and other.config.name == "small-organism-2"
+
+
+def test_a_small_model_is_asked_about_facts_unless_told_otherwise() -> None:
+    facts = plan_study("self_awareness", Tier(quick=True, model="smollm2"))
+    assert facts.cells[0].scenario.facts is not None
+    assert facts.config.name == "self_awareness-quick-smollm2"
+    assert {m for f in facts.config.findings for m in metrics_in(f)} >= {"neutral_accuracy"}
+    other = plan_study("self_awareness", Tier(model="some/model", facts=True))
+    assert other.cells[0].scenario.model == "some/model"
+    with_data = plan_study("self_awareness", Tier(model="smollm2", facts=False))
+    assert with_data.cells[0].scenario.facts is None
+    assert with_data.config.name == "self_awareness-smollm2-real_models"
+
+
+def test_a_study_of_a_pretrained_model_takes_others_in_the_same_form() -> None:
+    planned = plan_study("facts_dose", Tier(quick=True, model="gemma3-270m"))
+    assert {cell.scenario.model for cell in planned.cells} == {"gemma3-270m"}
+
+
+def test_the_sweep_of_facts_has_the_runs_of_its_study() -> None:
+    _, found = plan(Path("scenarios/sweeps/facts_dose.yaml"))
+    study = plan_study("facts_dose", Tier())
+    assert [cell.folder for cell in found] == [cell.folder for cell in study.cells]
 
 
 @pytest.mark.parametrize(
