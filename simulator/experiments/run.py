@@ -11,6 +11,7 @@ from simulator.config.loading import load
 from simulator.config.paths import changed_files, data_sha256
 from simulator.config.scenario import Scenario
 from simulator.core.errors import Interrupted, StoreError
+from simulator.experiments.dtypes import dtype_here, with_dtype
 from simulator.experiments.unstarted import (
     is_unstarted,
     remove_unstarted,
@@ -55,6 +56,7 @@ def manifest_of(scenario: Scenario) -> dict[str, Any]:
         "biased_share": scenario.biased_share,
         "threads": getattr(scenario.backend, "threads", None),
         "backend": scenario.backend.kind,
+        "dtype": dtype_here(scenario),
         "roles": {name: f"{r.model} on {r.backend.kind}" for name, r in scenario.roles.items()},
         "determinism": "exact" if "exact" in scenario.backend.capabilities else "best_effort",
     }
@@ -120,7 +122,7 @@ def resume(path: Path, observer: Observer, cost_cap: float | None = None) -> Run
     """
     run = Run.open(path)
     observer.stage(run.rounds_done, "checking what is done")
-    scenario = load(str(run.scenario_file))
+    scenario = with_dtype(load(str(run.scenario_file)), run.manifest.get("dtype", "float32"))
     changed = _changed_versions(run.manifest)
     if changed:
         raise StoreError(
