@@ -16,7 +16,7 @@ def scenario(*settings: str) -> Scenario:
 def test_the_organism_s_type_is_written_down() -> None:
     assert dtype_here(scenario()) == "float32"
     assert dtype_here(scenario("backend.dtype=bfloat16")) == "bfloat16"
-    assert dtype_here(scenario("model=/nowhere")) is None
+    assert dtype_here(scenario().model_copy(update={"model": "/nowhere"})) is None
 
 
 def test_a_large_model_s_type_depends_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
