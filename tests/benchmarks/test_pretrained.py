@@ -6,16 +6,19 @@ sides use the same type, prompts and number of samples. They run in turn; the me
 
 import time
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 
+import numpy as np
 import pytest
 import torch
 
 from simulator.backends.config import TransformersConfig
 from simulator.backends.transformers import TransformersBackend
 from simulator.core.requests import (
+    ContinuationRequest,
     GenerationRequest,
     Message,
+    NextTokenRequest,
     Prompt,
 )
 from simulator.core.rng import stream
@@ -26,6 +29,7 @@ from simulator.worlds.facts import FactWorld
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.slow]
 NEW_TOKENS, PAIRS = 24, 3
+BATCHES = (16, 32, 64)  # of the plain side: the fastest counts
 WORLD = FactWorld(0, load_facts())
 
 
@@ -115,3 +119,60 @@ def test_generation(count: int, samples: int, bar: float) -> None:
     whole = compared(f"{count} x {samples}", *generated(count, samples, NEW_TOKENS))
     compared(f"{count} x {samples}, prefill", *generated(count, samples, 1))
     assert whole >= bar
+
+
+@torch.inference_mode()
+def read_plainly(rows: list[list[int]], last: list[int], size: int) -> list[torch.Tensor]:
+    """Log-probabilities of each row's last tokens, in sorted batches, the head there alone."""
+    model, found = opened().model, {}
+    model.set_attn_implementation("sdpa")
+    order = sorted(range(len(rows)), key=lambda n: len(rows[n]))
+    for group in (order[n : n + size] for n in range(0, len(order), size)):
+        batch = padded([rows[n] for n in group], 0)
+        places = (batch["attention_mask"].cumsum(-1) - 1).clamp(min=0)
+        hidden = model.model(**batch, position_ids=places, use_cache=False).last_hidden_state
+        for line, n in enumerate(group):
+            logits = model.lm_head(hidden[line, -last[n] - 1 : -1])
+            found[n] = torch.log_softmax(logits.float(), -1)
+    model.set_attn_implementation("grouped_sdpa")
+    return [found[n] for n in range(len(rows))]
+
+
+def tuned(side: Callable[[int], object]) -> Callable[[], object]:
+    """The side with the size of batches at which it is fastest."""
+    sizes = {size: partial(side, size) for size in BATCHES}
+    return min(sizes.values(), key=lambda run: seconds(run)[1])
+
+
+def test_scores_of_all_values() -> None:
+    """Four values after each of 48 prompts, as belief and statements are read."""
+    backend = opened()
+    values = ("Paris", "Canberra", "the Swiss franc", "green")
+    asked = [ContinuationRequest(p, value) for p in prompts(48) for value in values]
+    replies = backend.encoder.encode_replies(
+        [r.continuation for r in asked], [r.prompt for r in asked]
+    )
+    before = [encoded.ids for encoded in backend.encoder.encode([r.prompt for r in asked])]
+    rows = [context + reply for context, reply in zip(before, replies, strict=True)]
+
+    def theirs(size: int) -> list[float]:
+        read = read_plainly(rows, [len(reply) for reply in replies], size)
+        return [float(p[range(len(r)), r].sum()) for p, r in zip(read, replies, strict=True)]
+
+    np.testing.assert_allclose(backend.score_continuations(asked), theirs(32), atol=1.0)  # bfloat16
+    assert compared("192 scores", lambda: backend.score_continuations(asked), tuned(theirs)) >= 2.0
+
+
+def test_readings_of_next_tokens() -> None:
+    backend = opened()
+    asked = [NextTokenRequest(p, ("A", "B")) for p in prompts(128)]
+    rows = [encoded.ids for encoded in backend.encoder.encode([r.prompt for r in asked])]
+    wanted = [backend.encoder.token_id(token) for token in ("A", "B")]
+
+    def theirs(size: int) -> list[list[float]]:
+        read = read_plainly([[*row, 0] for row in rows], [1] * len(rows), size)
+        return [found[0, wanted].tolist() for found in read]
+
+    np.testing.assert_allclose(backend.next_token_logprobs(asked), theirs(32), atol=1.0)
+    ratio = compared("128 readings", lambda: backend.next_token_logprobs(asked), tuned(theirs))
+    assert ratio >= 1.2
