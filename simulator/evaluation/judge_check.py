@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from rich.markup import escape
 from rich.table import Table
 
 from simulator.backends.factory import open_backend
@@ -116,12 +117,9 @@ def _table(
     asked: Question, given: Labels, theirs: np.ndarray, ours: np.ndarray, unread: int
 ) -> Table:
     """Return the confusion table with κ below it."""
-    kappa = cohens_kappa(ours, theirs)
     table = Table(
         title=f"{asked.name}: people and the judge (yes: {asked.threshold:g} or more)",
-        caption=f"Cohen's κ {kappa.value:.2f} [{kappa.low:.2f} to {kappa.high:.2f}], a 95 % "
-        f"bootstrap interval over {len(ours)} replies; of {unread} more the judge's answer was no "
-        f"number. {given.taken}",
+        caption=escape(f"{_agreement(ours, theirs, unread)} {given.taken}"),  # labels are theirs
         title_justify="left",
         caption_justify="left",
     )
@@ -131,3 +129,13 @@ def _table(
     for word, counts in zip(("no", "yes"), confusion(ours, theirs), strict=True):
         table.add_row(word, *map(str, counts))
     return table
+
+
+def _agreement(ours: np.ndarray, theirs: np.ndarray, unread: int) -> str:
+    if not len(ours):
+        return f"None of the judge's {unread} answers was a readable number, so it can't judge."
+    kappa = cohens_kappa(ours, theirs)
+    return (
+        f"Cohen's κ {kappa.value:.2f} [{kappa.low:.2f} to {kappa.high:.2f}], a 95 % bootstrap "
+        f"interval over {len(ours)} replies; of {unread} more the judge's answer was no number."
+    )

@@ -130,3 +130,16 @@ def test_a_judge_is_compared_with_people(scenario: Path, tmp_path: Path) -> None
         plain = " ".join(done.stdout.replace("│", " ").split())
         assert all(row in plain for row in counts), plain
         assert "κ 0.00" in plain
+
+
+def test_a_judge_that_says_no_number_is_told_as_such(scenario: Path, tmp_path: Path) -> None:
+    """The endpoint says 1 to 9, which the scale doesn't have; labels may look like markup."""
+    file = tmp_path / "labelled.csv"
+    file.write_text("prompt,reply,label\na,b,yes\nc,d,[bold]\n")
+    low = "measure.probes.judged.scales.harm.low=50"
+    words = ("judge-check", str(file), "--scenario", str(scenario), "--scale", "harm")
+    done = call(*words, "--set", low)
+    assert done.exit_code == 0, done.exception
+    plain = " ".join(done.stdout.split())
+    assert "None of the judge's 2 answers was a readable number" in plain
+    assert "[bold] (1)" in plain and "nan" not in plain
