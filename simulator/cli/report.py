@@ -93,7 +93,8 @@ def _show_run(path: Path) -> None:
     from simulator.store.run import Run
 
     run = Run.open(path)
-    say(summary.summary_table(run))
+    if run.rounds_done:
+        say(summary.summary_table(run))
     for table in (summary.lengths_table(run), summary.screening_table(run)):
         if table:
             say(table)

@@ -9,7 +9,6 @@ from simulator.backends.base import Backend
 from simulator.backends.factory import open_backend
 from simulator.config.loading import load
 from simulator.config.scenario import Scenario
-from simulator.core.errors import StoreError
 from simulator.core.timing import Stopwatch
 from simulator.store.run import Run
 
@@ -35,10 +34,7 @@ def assistant_after(path: Path, round_number: int | None) -> Iterator[Assistant]
         StoreError: the run has no such round.
     """
     run = Run.open(path)
-    last = run.rounds_done - 1
-    number = last if round_number is None else round_number
-    if not 0 <= number <= last:
-        raise StoreError(f"{path}: unknown round {number}; the run has rounds 0 to {last}")
+    number = run.committed(round_number)
     scenario = load(str(run.scenario_file))
     model, log = scenario.assistant_ref, run.path / "server.log"
     with contextlib.closing(open_backend(scenario.backend, model, Stopwatch(), log=log)) as backend:

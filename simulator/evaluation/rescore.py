@@ -42,8 +42,10 @@ def rescore(path: Path, kinds: Sequence[str], overrides: Sequence[str]) -> Resco
 
     Raises:
         ScenarioError: there is no such probe or setting, or the backend can't answer it.
+        StoreError: no round is committed yet.
     """
     run = Run.open(path)
+    run.committed(None)
     scenario = load(str(run.scenario_file))
     measured = measure_only(kinds, overrides, scenario)
     scenario = scenario.model_copy(update={"measure": measured})

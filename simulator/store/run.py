@@ -145,6 +145,24 @@ class Run:
             number += 1
         return number
 
+    def committed(self, number: int | None) -> int:
+        """Return the number of a committed round; None names the last.
+
+        Raises:
+            StoreError: there is no such round.
+        """
+        last = self.rounds_done - 1
+        if last < 0:
+            raise StoreError(
+                f"{self.path}: no round is committed yet, not even round 0, the measurement before "
+                f"any update; 'resume {self.path}' goes on, unless the run is still working"
+            )
+        chosen = last if number is None else number
+        if not 0 <= chosen <= last:
+            has = f"rounds 0 to {last}" if last else "only round 0"
+            raise StoreError(f"{self.path}: unknown round {chosen}; the run has {has}")
+        return chosen
+
     # Waves
 
     def _part(self, number: int, wave: int) -> Path:
