@@ -64,8 +64,6 @@ def headline(run: Run) -> str:
     A change is claimed only where the 95 % intervals of the baseline and of the last measured
     round don't overlap.
     """
-    if run.rounds_done == 0:
-        return "No round is committed yet, so there is nothing to show."
     figures = key_figures(run)
     measurable = figures.dropna(subset=["value_first", "value_last"])
     if measurable.empty:

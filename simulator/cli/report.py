@@ -93,8 +93,10 @@ def _show_run(path: Path) -> None:
     from simulator.store.run import Run
 
     run = Run.open(path)
-    if run.rounds_done:
-        say(summary.summary_table(run))
+    if not run.rounds_done:
+        say("No round is committed yet, so there is nothing to show.")
+        return
+    say(summary.summary_table(run))
     for table in (summary.lengths_table(run), summary.screening_table(run)):
         if table:
             say(table)

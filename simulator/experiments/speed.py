@@ -23,26 +23,31 @@ from simulator.core.timing import Stopwatch
 from simulator.learners.base import FitRequest
 from simulator.learners.config import UpdateConfig
 from simulator.learners.factory import open_learner
+from simulator.models.chat_template import encoder_of
 from simulator.runtime.plan import Plan, Work
 
 READ = 8  # prompts
 ROWS, NEW_TOKENS = 32, 12  # replies drawn at once, and their length
 LEARNED = 2  # examples of a step
+LONGEST = 10**9  # tokens: prompts are counted whole
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Tokens per second; of prompts and examples, tokens as a plan estimates them."""
+    """Tokens per second, as the model's tokenizer counts them."""
 
     reading: float
     writing: float
     learning: float | None  # None where nothing is learned here
+    framing: float  # tokens of a prompt's chat template, which plans don't count
     seconds: float  # that the trial took, loading aside
 
     def seconds_for(self, work: Work) -> float:
         """Return the time of some work."""
-        learned = work.learned / self.learning if self.learning and work.learned else 0.0
-        return work.read / self.reading + work.written / self.writing + learned
+        read = work.read + self.framing * work.prompts
+        learned = work.learned + self.framing * work.requests if work.learned else 0.0
+        update = learned / self.learning if self.learning else 0.0
+        return read / self.reading + work.written / self.writing + update
 
 
 def measured_speed(scenario: Scenario, plan: Plan) -> Speed:
@@ -52,16 +57,20 @@ def measured_speed(scenario: Scenario, plan: Plan) -> Speed:
         BackendError: the model can't be loaded.
     """
     prompts = _prompts(plan)
+    encoded = encoder_of(scenario.assistant_ref).encode(prompts, [LONGEST] * len(prompts))
+    tokens = sum(len(prompt.ids) for prompt in encoded)
+    estimated = sum(len(prompt.shown) for prompt in prompts) / CHARACTERS_PER_TOKEN
     stopwatch, started = Stopwatch(), time.perf_counter()
     with contextlib.closing(
         open_backend(scenario.backend, scenario.assistant_ref, stopwatch)
     ) as backend:
         loaded = time.perf_counter() - started
         backend.top_tokens([TopTokensRequest(prompts[0], 1)])  # the first request is slow
-        reading, writing = _serving(backend, prompts, stopwatch)
+        read, writing = _serving(backend, prompts, stopwatch)
         learning = _learning(scenario, prompts)
     took = time.perf_counter() - started - loaded
-    return Speed(reading, writing, learning, took)
+    framing = max(tokens - estimated, 0.0) / len(prompts)
+    return Speed(tokens / read, writing, learning, framing, took)
 
 
 def _prompts(plan: Plan) -> list[Prompt]:
@@ -77,16 +86,15 @@ def _prompts(plan: Plan) -> list[Prompt]:
 def _serving(
     backend: Backend, prompts: Sequence[Prompt], stopwatch: Stopwatch
 ) -> tuple[float, float]:
-    """Return the tokens per second that are read and written; one prompt has all the replies."""
+    """Return the seconds to read the prompts, and the tokens per second written after one."""
     started = time.perf_counter()
     backend.top_tokens([TopTokensRequest(prompt, 1) for prompt in prompts])
     read = time.perf_counter() - started
-    tokens = sum(len(prompt.shown) for prompt in prompts) / CHARACTERS_PER_TOKEN
     started = time.perf_counter()
     keys = tuple(("speed", n) for n in range(ROWS))
     backend.generate([GenerationRequest(prompts[0], keys, NEW_TOKENS)])
     written = time.perf_counter() - started
-    return tokens / read, stopwatch.tokens / written
+    return read, stopwatch.tokens / written
 
 
 def _learning(scenario: Scenario, prompts: Sequence[Prompt]) -> float | None:

@@ -5,7 +5,7 @@ part. Only what is done here is counted: what endpoints and servers do takes tim
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -14,12 +14,13 @@ import pandas as pd
 from simulator.backends.config import AutoConfig, TransformersConfig
 from simulator.config.phases import FinetunePhase, LoopPhase
 from simulator.config.scenario import Scenario
-from simulator.core.progress import CHARACTERS_PER_TOKEN, LEARNING, READING, task_of
-from simulator.core.requests import Request
+from simulator.core.progress import CHARACTERS_PER_TOKEN, LEARNING, READING, task_of, times_asked
+from simulator.core.requests import Request, question_of
 from simulator.core.rng import stream
 from simulator.data.lengths import tokens_of
 from simulator.learners.config import SFTConfig, UpdateConfig
 from simulator.probes.base import Context
+from simulator.runtime.collapse import ASKED
 from simulator.runtime.known_items import questions_before
 from simulator.runtime.phase_data import finetune_rows
 from simulator.runtime.row_checks import check_of
@@ -43,6 +44,7 @@ class Work:
     read: float = 0.0  # tokens of prompts
     written: float = 0.0  # tokens of replies
     learned: float = 0.0  # tokens of training examples, over all epochs
+    prompts: int = 0  # that are read
 
     def __add__(self, other: "Work") -> "Work":
         return Work(
@@ -50,12 +52,17 @@ class Work:
             self.read + other.read,
             self.written + other.written,
             self.learned + other.learned,
+            self.prompts + other.prompts,
         )
 
     def times(self, count: int) -> "Work":
         """Return the work of several rounds."""
         return Work(
-            count * self.requests, count * self.read, count * self.written, count * self.learned
+            count * self.requests,
+            count * self.read,
+            count * self.written,
+            count * self.learned,
+            count * self.prompts,
         )
 
     @property
@@ -83,7 +90,9 @@ class Plan:
         found = Work()
         for _, _, requests in self.asked_here:
             task = task_of(requests)
-            found += Work(task.total, (task.cost - task.tokens) / READING, task.tokens)
+            prompts = sum(times_asked(question_of(request)) for request in requests)
+            read = (task.cost - task.tokens) / READING
+            found += Work(task.total, read, task.tokens, prompts=prompts)
         return found
 
     @cached_property
@@ -100,7 +109,9 @@ class Plan:
         found = Work()
         for bound in conversation_bounds(self.scenario):
             if is_here(self.scenario, bound.role):
-                found += Work(bound.requests, bound.tokens_read, bound.tokens_written)
+                work = Work(bound.requests, bound.tokens_read, bound.tokens_written)
+                samples = self.scenario.conversations.candidates if bound.role == ASSISTANT else 1
+                found += replace(work, prompts=bound.requests // samples)
         return found
 
     @cached_property
@@ -141,7 +152,18 @@ class Plan:
             desirable, undesirable = self.selected
             rows = desirable if isinstance(learner, SFTConfig) else desirable + undesirable
             tokens = rows * example_tokens(self.scenario)
-        return Work(round(rows * learner.epochs), learned=tokens * learner.epochs)
+        lessons = Work(round(rows * learner.epochs), learned=tokens * learner.epochs)
+        return lessons + self._collapse if learner.collapse else lessons
+
+    @property
+    def _collapse(self) -> Work:
+        """The work of looking for a collapse, before an update and after it."""
+        if not is_here(self.scenario, ASSISTANT):
+            return Work()
+        replies = 2 * ASKED
+        read = 2 * replies * example_tokens(self.scenario)  # each is scored, too
+        written = replies * self.scenario.conversations.max_new_tokens
+        return Work(read=read, written=written, prompts=2 * replies)
 
     def _given(self, index: int, learner: UpdateConfig) -> tuple[float, int]:
         """Return the tokens and the number of a fine-tuning phase's rows."""

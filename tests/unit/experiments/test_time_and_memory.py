@@ -67,9 +67,11 @@ def test_a_few_seconds_of_work_tell_the_time(tiny: str, kind: str) -> None:
 
 
 def test_work_takes_its_tokens_by_their_speeds() -> None:
-    speed = Speed(reading=100, writing=10, learning=20, seconds=1)
-    assert speed.seconds_for(Work(1, read=1_000, written=50, learned=60)) == 10 + 5 + 3
-    assert Speed(100, 10, None, 1).seconds_for(Work(1, read=100)) == 1
+    speed = Speed(reading=100, writing=10, learning=20, framing=30, seconds=1)
+    work = Work(2, read=940, written=50, prompts=2)
+    assert speed.seconds_for(work) == (940 + 60) / 100 + 50 / 10
+    assert speed.seconds_for(Work(2, learned=60)) == (60 + 60) / 20
+    assert Speed(100, 10, None, 0, 1).seconds_for(Work(1, read=100)) == 1
 
 
 @pytest.mark.parametrize(

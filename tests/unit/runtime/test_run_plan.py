@@ -55,6 +55,15 @@ def test_selection_by_chance_tells_how_much_is_learned() -> None:
     assert plan_of(learner={"kind": "none"}).update(1) == Work()
 
 
+def test_looking_for_a_collapse_is_work() -> None:
+    """Sixteen replies before an update and after it, each of which is scored."""
+    plan, without = plan_of(), plan_of("learner.collapse=null")
+    assert plan.update(1).written == 2 * 16 * 20
+    assert plan.update(1).prompts == 2 * 2 * 16
+    assert without.update(1).written == 0
+    assert without.update(1).learned == plan.update(1).learned > 0
+
+
 def test_each_situation_gives_at_least_one_conversation() -> None:
     plan = plan_of("population.users=100", scenario="therapy", backend={"kind": "transformers"})
     turns, situations = plan.scenario.conversations.turns, len(plan.scenario.situations)
