@@ -11,6 +11,7 @@ from rich.table import Table
 
 from simulator.backends.base import Backend
 from simulator.backends.config import (
+    SERVERS_SHARE,
     AutoConfig,
     OpenAIConfig,
     TransformersConfig,
@@ -25,6 +26,7 @@ from simulator.core.timing import Stopwatch
 from simulator.data.lengths import tokens_of
 from simulator.experiments.held import held
 from simulator.learners.config import UpdateConfig
+from simulator.models.devices import device_of
 from simulator.models.memory import GIB, model_size
 from simulator.models.resolve import is_organism, world_of
 from simulator.runtime.measure import measure
@@ -107,7 +109,7 @@ def _amounts(scenario: Scenario) -> Iterator[tuple[str, str]]:
     if copy:
         yield "the learner's copy of them, where it runs", gib(copy.weights)
     if isinstance(backend, VLLMConfig):
-        yield "keys and values", "what fits the server's share of memory; other requests wait"
+        yield _of_server(backend)
         return
     found = held(Plan(scenario, context_of(scenario, scenario.world)), size, copy or size)
     batch = found.batch
@@ -119,6 +121,15 @@ def _amounts(scenario: Scenario) -> Iterator[tuple[str, str]]:
         "all that is held at once, with libraries",
         gib(size.weights + (copy.weights if copy else 0) + found.most + LIBRARIES),
     )
+
+
+def _of_server(backend: VLLMConfig) -> tuple[str, str]:
+    """Return what a server keeps for keys and values."""
+    if device_of("auto").type == "cpu":
+        room = f"{backend.cpu_cache_gib} GiB"
+        return "its server's keys and values; requests wait for room", room
+    share = f"{backend.memory_share or SERVERS_SHARE:.0%}"
+    return "its server's share of the GPU; requests wait for room", share
 
 
 def gib(count: float) -> str:

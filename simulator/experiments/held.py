@@ -68,6 +68,7 @@ def held(plan: Plan, size: ModelSize, of_learner: ModelSize) -> Held:
     longest = getattr(plan.scenario.backend, "context", None)
     batches = (*_conversations(plan.scenario), *_probes(plan))
     found = [batch.within(longest) for batch in batches]
+    found.append(Batch("none", 0, 0, 0, 0))
     largest = max(found, key=lambda batch: batch.cache(size) + batch.working(size))
     learning = max((_step(plan.scenario, u, of_learner) for u in plan.scenario.learners), default=0)
     return Held(largest, largest.cache(size), largest.working(size), learning)
@@ -82,6 +83,8 @@ DEFAULT_ROWS = int(TransformersConfig().batch_size)
 
 
 def _conversations(scenario: Scenario) -> Iterator[Batch]:
+    if not scenario.loop_rounds:
+        return
     config, limit = scenario.conversations, _limit(scenario)
     talks = min(conversations_per_round(scenario), config.wave_size)
     rows = min(talks * config.candidates, limit)
