@@ -60,7 +60,8 @@ def missing_files(page: str) -> list[str]:
 
 def calls(page: str) -> list[list[str]]:
     """Every call of the command line in a page, as words."""
-    found = [call for block in fenced(page, "bash") for call in CALL.findall(block)]
+    blocks = (re.sub(r"\\\n\s*", "", block) for block in fenced(page, "bash"))  # lines that go on
+    found = [call for block in blocks for call in CALL.findall(block)]
     found += re.findall(r"`python -m simulator ([^`]+)`", prose(page))
     return [
         [OURS_TO_FIND.get(word, word) for word in shlex.split(call.partition(">")[0])]
