@@ -12,6 +12,7 @@ from simulator.backends.attention import group_attention
 from simulator.backends.caches import check_cache
 from simulator.backends.config import TransformersConfig
 from simulator.backends.decode import Row, decode, in_batches
+from simulator.backends.packing import pack_linears
 from simulator.backends.readings import Reader, Replies, divergence, score
 from simulator.core.adapters import Adapter
 from simulator.core.interventions import Bare, Intervention, Reparametrised, WithAdapter
@@ -75,6 +76,7 @@ class TransformersBackend:
         check_vocabulary(model, self.tokenizer, rows)
         self.model.to(device).eval().requires_grad_(False)
         group_attention(self.model)
+        pack_linears(self.model)
         self._ends = frozenset(end_tokens(model))
         self._adapted = AdaptedModel(self.model)
         pad = self.tokenizer.pad_token_id or 0
