@@ -11,6 +11,7 @@ from functools import cache, partial
 import numpy as np
 import pytest
 import torch
+from transformers import PreTrainedModel
 
 from simulator.backends.config import TransformersConfig
 from simulator.backends.transformers import TransformersBackend
@@ -23,6 +24,7 @@ from simulator.core.requests import (
 )
 from simulator.core.rng import stream
 from simulator.core.timing import Stopwatch
+from simulator.models.pretrained import load_causal_lm
 from simulator.models.resolve import resolve
 from simulator.worlds.fact_data import load_facts
 from simulator.worlds.facts import FactWorld
@@ -36,6 +38,13 @@ WORLD = FactWorld(0, load_facts())
 @cache
 def opened() -> TransformersBackend:
     return TransformersBackend(TransformersConfig(threads=2), resolve("smollm2"), Stopwatch())
+
+
+@cache
+def plain() -> PreTrainedModel:
+    """The same model in the same type, as transformers loads it."""
+    model = load_causal_lm(resolve("smollm2"), dtype=opened().model.dtype)
+    return model.eval().requires_grad_(False)
 
 
 def prompts(count: int) -> list[Prompt]:
@@ -99,17 +108,15 @@ def generated(count: int, samples: int, tokens: int) -> tuple[Callable[[], objec
     @torch.inference_mode()
     def theirs() -> None:
         """Transformers' own way, with the head's input contiguous, which it isn't by itself."""
-        backend.model.set_attn_implementation("sdpa")
-        head = backend.model.get_output_embeddings()
+        head = plain().get_output_embeddings()
         hook = head.register_forward_pre_hook(lambda _, given: (given[0].contiguous(),))
         try:
-            backend.model.generate(
+            plain().generate(
                 **padded(rows, 0), max_new_tokens=tokens, min_new_tokens=tokens, do_sample=True,
                 temperature=1.0, top_k=0, num_return_sequences=samples,
             )  # fmt: skip
         finally:
             hook.remove()
-            backend.model.set_attn_implementation("grouped_sdpa")
 
     return ours, theirs
 
@@ -124,8 +131,7 @@ def test_generation(count: int, samples: int, bar: float) -> None:
 @torch.inference_mode()
 def read_plainly(rows: list[list[int]], last: list[int], size: int) -> list[torch.Tensor]:
     """Log-probabilities of each row's last tokens, in sorted batches, the head there alone."""
-    model, found = opened().model, {}
-    model.set_attn_implementation("sdpa")
+    model, found = plain(), {}
     order = sorted(range(len(rows)), key=lambda n: len(rows[n]))
     for group in (order[n : n + size] for n in range(0, len(order), size)):
         batch = padded([rows[n] for n in group], 0)
@@ -134,7 +140,6 @@ def read_plainly(rows: list[list[int]], last: list[int], size: int) -> list[torc
         for line, n in enumerate(group):
             logits = model.lm_head(hidden[line, -last[n] - 1 : -1])
             found[n] = torch.log_softmax(logits.float(), -1)
-    model.set_attn_implementation("grouped_sdpa")
     return [found[n] for n in range(len(rows))]
 
 
