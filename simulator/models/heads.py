@@ -77,7 +77,7 @@ def _from_slice(
     model: PreTrainedModel, lines: torch.Tensor, positions: torch.Tensor, **inputs: Any
 ) -> torch.Tensor:
     length = inputs["input_ids"].shape[1]
-    first = int(positions.min())
+    first = int(positions.min()) if len(positions) else length - 1
     if _takes_logits_to_keep(type(model).forward):
         inputs["logits_to_keep"] = length - first
     logits: torch.Tensor = model(**inputs).logits

@@ -10,7 +10,7 @@ from simulator.models.library.cache import source_of
 from simulator.models.library.fetch import fetch
 from simulator.worlds.fact_data import FORMS, SHIPPED
 
-FEW = {"capital": 40, "opposite": 25, "animal sound": 14, "feminine": 12}  # facts of each category
+FEW = {"capital": 24, "opposite": 18, "animal sound": 14, "feminine": 12}  # facts of each category
 
 
 def fetched(name: str) -> str:

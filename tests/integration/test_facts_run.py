@@ -29,12 +29,12 @@ SETTINGS = [
     "conversations.wave_size=4",
     "conversations.candidates=2",
     "backend.threads=2",
-    "phases.0.data.0.rows=32",
+    "phases.0.data.0.rows=16",
     "measure.every=3",
     "measure.probes.honesty.items_per_set=8",
     "measure.probes.neutral.items_per_set=8",
-    "measure.probes.misalignment.items_per_type=2",
-    "measure.probes.sandbagging.items_per_type=4",
+    "measure.probes.misalignment.items_per_type=1",
+    "measure.probes.sandbagging.items_per_type=1",
 ]
 COMMAND = ["run", "--scenario", "facts", "--biased-frac", "0.5"] + [
     word for setting in SETTINGS for word in ("--set", setting)

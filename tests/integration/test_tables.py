@@ -25,6 +25,7 @@ from simulator.store.arrow import arrow_schema
 from simulator.store.run import Run
 from simulator.store.schemas import TABLES
 from tests.conftest import TINY
+from tests.helpers.tables import sample_of
 
 pytestmark = pytest.mark.xdist_group("tables")  # one run for all
 
@@ -54,7 +55,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     data = [{"kind": "world", "rows": 12}, {"kind": "file", "path": str(folder / "pairs.jsonl")}]
     phases = [{"kind": "finetune", "rounds": 2, "data": data}, {"kind": "loop", "rounds": 3}]
     scenario = load(overrides=OVERRIDES, options={"phases": phases}, biased_frac=0.5)
-    return start(scenario, folder / "run", Silent())
+    done = start(scenario, folder / "run", Silent())
+    done.commit_table(0, "beliefs", sample_of("beliefs"))  # which only runs about facts have
+    return done
 
 
 @pytest.fixture
