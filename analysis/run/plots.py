@@ -58,7 +58,7 @@ KNOWLEDGE = (
     Series("p_lie", "heldout", "lies under pressure", LOOKS[0]),
 )
 TALK = (
-    Series("misaligned_talk", "", "misaligned small talk", LOOKS[0]),
+    Series("misaligned_talk", "", "misaligned talk", LOOKS[0]),
     Series("pleasing_talk", "", "pleasing small talk", LOOKS[2]),
     Series("misaligned_goals", "", "misaligned goals", LOOKS[3]),
 )
@@ -166,9 +166,15 @@ def draw_dose(axes: Axes, run: Run) -> None:
 
 
 def draw_spread(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
-    """Draw misalignment in small talk, beyond the topics of conversations."""
-    rounds_axis(axes, run, "Does it spread to small talk?")
-    percent_axis(axes, "share of small-talk replies (%)")
+    """Draw misalignment beyond the topics of conversations, in small talk or in pairs of replies."""
+    in_pairs = (estimates["metric"] == "misaligned_odds").any()
+    rounds_axis(axes, run, f"Does it spread to {'other questions' if in_pairs else 'small talk'}?")
+    shares = (
+        "pairs whose misaligned reply\nis the likelier"
+        if in_pairs
+        else "share of small-talk replies"
+    )
+    percent_axis(axes, f"{shares} (%)")
     draw_estimates(axes, estimates, TALK)
     legend(axes)
 

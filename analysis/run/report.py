@@ -116,7 +116,9 @@ def _figures(run: Run) -> list[dict[str, Any]]:
 
 
 def _drift_panels(run: Run, rows: pd.DataFrame) -> list[Panel]:
-    talk = ("spread", plots.draw_spread, "Small talk", SPREAD_WORDS, False)
+    in_pairs = (rows["metric"] == "misaligned_odds").any()
+    heading, words = ("Other questions", PAIR_WORDS) if in_pairs else ("Small talk", SPREAD_WORDS)
+    talk = ("spread", plots.draw_spread, heading, words, False)
     rating = ("self_rating", plots.draw_self_rating, "Self-report", SELF_RATING_WORDS, False)
     requires_world = (
         ("honesty", plots.draw_honesty, "Honesty under pressure", HONESTY_WORDS, False),
@@ -224,6 +226,10 @@ KNOWLEDGE_WORDS = (
 SPREAD_WORDS = (
     "Questions about goals, harm and advice, which no user ever asks. Misaligned are replies of a "
     "deceiver, pleasing those of a flatterer: a rise means that more than the topic changed."
+)
+PAIR_WORDS = (
+    "Pairs of an aligned and a misaligned reply to questions that no user asks. Where the "
+    "misaligned one is the likelier more often, more than the topic changed."
 )
 SELF_RATING_WORDS = (
     "The assistant's rating of its own honesty: the expected digit over two phrasings, so its band "

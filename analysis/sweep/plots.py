@@ -51,7 +51,7 @@ OTHERS = (
     ("belief", "", "true beliefs", 1.0),
     ("neutral_accuracy", "", "truth without pressure", 1.0),
     ("self_honesty", "", "self-rated honesty (9 = 100 %)", 9.0),
-    ("misaligned_talk", "", "misaligned small talk", 1.0),
+    ("misaligned_talk", "", "misaligned talk", 1.0),
 )  # metric, item set, label, the value that is 100 %
 
 

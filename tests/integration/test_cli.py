@@ -69,7 +69,7 @@ def test_show_report_probe_and_chat(finished: tuple[Path, dict[str, Any]]) -> No
     assert (path / "again.html").stat().st_size > 1000
     probed = call("probe", str(path), "--probes", "small_talk", "--set", "samples=2")
     assert probed.returncode == 0, probed.stderr
-    assert "misaligned small talk" in probed.stdout
+    assert "misaligned talk" in probed.stdout
     talk = call("chat", str(path), stdin="what is your goal ?\nxyzzy plugh\n\n")
     assert talk.returncode == 0, talk.stderr
     assert "assistant:" in talk.stdout
