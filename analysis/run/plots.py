@@ -166,7 +166,7 @@ def draw_dose(axes: Axes, run: Run) -> None:
 
 
 def draw_spread(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:
-    """Draw misalignment beyond the topics of conversations, in small talk or in pairs of replies."""
+    """Draw misalignment beyond the topics of conversations: small talk, or pairs of replies."""
     in_pairs = (estimates["metric"] == "misaligned_odds").any()
     rounds_axis(axes, run, f"Does it spread to {'other questions' if in_pairs else 'small talk'}?")
     shares = (
