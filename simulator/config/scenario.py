@@ -1,7 +1,6 @@
 """Scenarios: everything that defines a run, read from YAML and checked before the run."""
 
 from datetime import date
-from functools import cached_property
 from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -153,7 +152,7 @@ class Scenario(Config):
         """
         return world_or_none(self.model) if self.facts is None else self.facts.world(self.seed)
 
-    @cached_property
+    @property
     def places(self) -> list[Place]:
         """The position of each round; the first entry is that of round 1."""
         return places(self.phases, self.rounds)

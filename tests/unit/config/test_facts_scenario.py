@@ -70,3 +70,4 @@ def test_a_changed_scenario_has_a_world_of_its_own() -> None:
     assert scenario.world is not None and scenario.world.seed == 0
     changed = scenario.model_copy(update={"seed": 5})
     assert changed.world is not None and changed.world.seed == 5
+    assert len(scenario.places) + 1 == len(scenario.model_copy(update={"rounds": 5}).places)
