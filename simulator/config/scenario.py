@@ -165,10 +165,11 @@ class Scenario(Config):
     @property
     def measured_rounds(self) -> list[int]:
         """The rounds after which the assistant is measured: every n-th, and the end of phases."""
+        places = self.places
         return [
             number
             for number in range(self.last_round + 1)
-            if number % self.measure.every == 0 or self.places[number - 1].last
+            if number % self.measure.every == 0 or places[number - 1].last
         ]
 
     def learner_in(self, phase: AnyPhase) -> AnyLearner:
