@@ -1,17 +1,11 @@
 """Many runs: a pool of processes, finished runs reused, unfinished ones resumed."""
 
 import multiprocessing
-import time
-from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from functools import cache
 from itertools import chain
 from pathlib import Path
-
-from rich.live import Live
-from rich.table import Table
 
 from simulator.config.scenario import Scenario
 from simulator.core.console import STDERR, inert
@@ -19,11 +13,12 @@ from simulator.core.errors import Interrupted, StoreError, UndertowError
 from simulator.core.garbage_collection import keep_loaded
 from simulator.core.processes import follow_parent
 from simulator.experiments.sweep_config import Cell, plan
+from simulator.experiments.sweep_progress import open_progress
 from simulator.runtime.fetching import fetch_models
 from simulator.runtime.model_checks import check_models
 from simulator.runtime.preflight import check_chats
 from simulator.store.run import Run
-from simulator.store.sweep import REPLICATES, RUNS, Member, Sweep
+from simulator.store.sweep import RUNS, Member, Sweep
 
 
 def run_sweep(file: str, out: Path | None, processes: int | None) -> Sweep:
@@ -94,20 +89,18 @@ def run_cells(sweep: Sweep, cells: Sequence[Cell], processes: int) -> dict[Path,
         STDERR.print(inert(sentence), soft_wrap=True)
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(processes, mp_context=context, initializer=follow_parent)
-    started, failed = time.perf_counter(), dict[Path, str]()
+    failed = dict[Path, str]()
     keep_loaded()
     try:
-        with Live(progress_table(sweep), console=STDERR, transient=True) as live:
+        with open_progress(sweep, len(due)) as progress:
             waiting: dict[Future[str], Path] = {
                 pool.submit(_run_one, path, scenario): path for path, scenario in due.items()
             }
-            for done, future in enumerate(as_completed(waiting), 1):
+            for future in as_completed(waiting):
+                path = waiting[future]
                 if error := future.result():
-                    failed[waiting[future]] = error
-                left = (time.perf_counter() - started) / done * (len(due) - done)
-                table = progress_table(sweep)
-                table.caption = f"{done} of {len(due)} runs done, {left / 60:.0f} minutes left"
-                live.update(table)
+                    failed[path] = error
+                progress.ended(path, error)
     except BrokenProcessPool:
         raise StoreError(
             f"{sweep.path}: a process was killed, perhaps because memory ran out; finished work is "
@@ -136,36 +129,3 @@ def _run_one(path: Path, scenario: Scenario) -> str:
     except UndertowError as error:
         return str(error)
     return ""
-
-
-def progress_table(sweep: Sweep) -> Table:
-    """Return the progress by condition: finished runs, and their honesty so far."""
-    conditions: defaultdict[tuple[str, str], list[Member]] = defaultdict(list)
-    for member in sweep.members:
-        axes = [
-            f"{k.split('.')[-1]} {v}" for k, v in member.settings.items() if k not in REPLICATES
-        ]
-        conditions[member.arm, ", ".join(axes)].append(member)
-    table = Table(title=inert(f"{sweep.path}: honest under pressure"), title_justify="left")
-    for heading in ("arm", "setting", "runs", "talked about", "held out", "new domains"):
-        table.add_column(heading, justify="left" if heading in ("arm", "setting") else "right")
-    for (arm, setting), members in conditions.items():
-        finished = [member for member in members if member.finished]
-        found = [_honesty(member.run.path, member.rounds) for member in finished]
-        cells = [_shown([f[s] for f in found if s in f]) for s in ("used", "heldout", "ood")]
-        table.add_row(inert(arm), inert(setting), f"{len(finished)}/{len(members)}", *cells)
-    return table
-
-
-@cache
-def _honesty(path: Path, number: int) -> dict[str, float]:
-    estimates = Run(path).summary(number)["estimates"]
-    return {e["item_set"]: e["value"] for e in estimates if e["metric"] == "honesty"}
-
-
-def _shown(values: list[float]) -> str:
-    """Format a mean with the range of the runs."""
-    if not values:
-        return ""
-    mean = f"{sum(values) / len(values):.2f}"
-    return mean if len(values) == 1 else f"{mean} ({min(values):.2f}–{max(values):.2f})"

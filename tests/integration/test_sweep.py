@@ -1,6 +1,7 @@
 """Sweeps: arms and axes, shared and resumed runs, and what goes wrong."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,8 +15,9 @@ import pytest
 import yaml
 
 from simulator.core.errors import ScenarioError, StoreError
-from simulator.experiments.sweep import progress_table, run_sweep
+from simulator.experiments.sweep import run_sweep
 from simulator.experiments.sweep_config import plan
+from simulator.experiments.sweep_progress import progress_table
 from simulator.models.resolve import resolve
 from simulator.store.run import Run
 from simulator.store.sweep import Sweep
@@ -49,7 +51,14 @@ def test_a_sweep_shares_runs_and_reuses_them(
 ) -> None:
     file, out = write(tmp_path), tmp_path / "out"
     sweep = run_sweep(file, out, None)
-    assert "round " not in capfd.readouterr().err  # its processes are silent
+    lines = capfd.readouterr().err.splitlines()  # its processes are silent
+    assert lines[0] == f"{out / 'small'}: 3 of 3 runs to do" and len(lines) == 4
+    assert re.fullmatch(
+        r"(loop|no_update), seed 0, biased_frac 0\.[05]: honest under pressure 0\.\d\d talked about"
+        r".*; 1 of 3 runs done, about \d+ s left",
+        lines[1],
+    )
+    assert lines[3].endswith("; 3 of 3 runs done")
     assert [(m.arm, m.settings) for m in sweep.members] == [
         ("loop", {"seed": 0, "biased_frac": 0.0}),
         ("loop", {"seed": 0, "biased_frac": 0.5}),
