@@ -4,13 +4,11 @@ Prompts are those of the world of facts: neutral questions and pressing ones, as
 sides use the same type, prompts and number of samples. They run in turn; the median pair counts.
 """
 
-import time
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 
 import numpy as np
 import pytest
-import torch
 from transformers import PreTrainedModel
 
 from simulator.backends.config import TransformersConfig
@@ -28,10 +26,10 @@ from simulator.models.pretrained import load_causal_lm
 from simulator.models.resolve import resolve
 from simulator.worlds.fact_data import load_facts
 from simulator.worlds.facts import FactWorld
+from tests.helpers.plain_model import generate_plainly, read_plainly, seconds, tuned
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.slow]
 NEW_TOKENS, PAIRS = 24, 3
-BATCHES = (16, 32, 64)  # of the plain side: the fastest counts
 WORLD = FactWorld(0, load_facts())
 
 
@@ -60,20 +58,6 @@ def prompts(count: int) -> list[Prompt]:
         else:
             made.append(Prompt((Message("user", WORLD.question(item, "user", rng)),)))
     return made
-
-
-def padded(rows: list[list[int]], pad: int) -> dict[str, torch.Tensor]:
-    width = max(map(len, rows))
-    return {
-        "input_ids": torch.tensor([[pad] * (width - len(row)) + row for row in rows]),
-        "attention_mask": torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows]),
-    }
-
-
-def seconds(run: Callable[[], object]) -> tuple[float, float]:
-    wall, processor = time.perf_counter(), time.process_time()
-    run()
-    return time.perf_counter() - wall, time.process_time() - processor
 
 
 def compared(what: str, ours: Callable[[], object], theirs: Callable[[], object]) -> float:
@@ -105,18 +89,11 @@ def generated(count: int, samples: int, tokens: int) -> tuple[Callable[[], objec
         finally:
             backend._ends = ends
 
-    @torch.inference_mode()
     def theirs() -> None:
-        """Transformers' own way, with the head's input contiguous, which it isn't by itself."""
-        head = plain().get_output_embeddings()
-        hook = head.register_forward_pre_hook(lambda _, given: (given[0].contiguous(),))
-        try:
-            plain().generate(
-                **padded(rows, 0), max_new_tokens=tokens, min_new_tokens=tokens, do_sample=True,
-                temperature=1.0, top_k=0, num_return_sequences=samples,
-            )  # fmt: skip
-        finally:
-            hook.remove()
+        generate_plainly(
+            plain(), rows, max_new_tokens=tokens, min_new_tokens=tokens,
+            num_return_sequences=samples,
+        )  # fmt: skip
 
     return ours, theirs
 
@@ -126,27 +103,6 @@ def test_generation(count: int, samples: int, bar: float) -> None:
     whole = compared(f"{count} x {samples}", *generated(count, samples, NEW_TOKENS))
     compared(f"{count} x {samples}, prefill", *generated(count, samples, 1))
     assert whole >= bar
-
-
-@torch.inference_mode()
-def read_plainly(rows: list[list[int]], last: list[int], size: int) -> list[torch.Tensor]:
-    """Log-probabilities of each row's last tokens, in sorted batches, the head there alone."""
-    model, found = plain(), {}
-    order = sorted(range(len(rows)), key=lambda n: len(rows[n]))
-    for group in (order[n : n + size] for n in range(0, len(order), size)):
-        batch = padded([rows[n] for n in group], 0)
-        places = (batch["attention_mask"].cumsum(-1) - 1).clamp(min=0)
-        hidden = model.model(**batch, position_ids=places, use_cache=False).last_hidden_state
-        for line, n in enumerate(group):
-            logits = model.lm_head(hidden[line, -last[n] - 1 : -1])
-            found[n] = torch.log_softmax(logits.float(), -1)
-    return [found[n] for n in range(len(rows))]
-
-
-def tuned(side: Callable[[int], object]) -> Callable[[], object]:
-    """The side with the size of batches at which it is fastest."""
-    sizes = {size: partial(side, size) for size in BATCHES}
-    return min(sizes.values(), key=lambda run: seconds(run)[1])
 
 
 def test_scores_of_all_values() -> None:
@@ -161,7 +117,7 @@ def test_scores_of_all_values() -> None:
     rows = [context + reply for context, reply in zip(before, replies, strict=True)]
 
     def theirs(size: int) -> list[float]:
-        read = read_plainly(rows, [len(reply) for reply in replies], size)
+        read = read_plainly(plain(), rows, [len(reply) for reply in replies], size)
         return [float(p[range(len(r)), r].sum()) for p, r in zip(read, replies, strict=True)]
 
     np.testing.assert_allclose(backend.score_continuations(asked), theirs(32), atol=1.0)  # bfloat16
@@ -175,7 +131,7 @@ def test_readings_of_next_tokens() -> None:
     wanted = [backend.encoder.token_id(token) for token in ("A", "B")]
 
     def theirs(size: int) -> list[list[float]]:
-        read = read_plainly([[*row, 0] for row in rows], [1] * len(rows), size)
+        read = read_plainly(plain(), [[*row, 0] for row in rows], [1] * len(rows), size)
         return [found[0, wanted].tolist() for found in read]
 
     np.testing.assert_allclose(backend.next_token_logprobs(asked), theirs(32), atol=1.0)

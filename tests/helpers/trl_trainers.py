@@ -73,5 +73,5 @@ def trl_seconds(
     started, used = time.perf_counter(), time.process_time()
     result = trainer.train()
     seconds = time.perf_counter() - started, time.process_time() - used
-    assert result.global_step == config.epochs * len(rows) // config.batch_size
+    assert result.global_step == config.epochs * -(-len(rows) // config.batch_size)
     return seconds
