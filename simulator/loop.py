@@ -8,6 +8,8 @@ Each step is a function of what is on disk and of keyed random numbers, so a kil
 the same bytes where the backend is exact.
 """
 
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -39,9 +41,18 @@ if TYPE_CHECKING:
     from simulator.simulation.population import User  # loads mesa
 
 
-def simulate(scenario: Scenario, run: Run, observer: Observer) -> None:
-    """Run a scenario from its last committed wave to its end."""
-    with open_session(scenario, run, observer) as session:
+def simulate(
+    scenario: Scenario, run: Run, observer: Observer, measurements: Path | None = None
+) -> None:
+    """Run a scenario from its last committed wave to its end.
+
+    Args:
+        scenario: what is run.
+        run: its directory.
+        observer: gets the progress.
+        measurements: a folder of those that runs share; None: this run makes all of them.
+    """
+    with open_session(scenario, run, observer, measurements) as session:
         for number in range(run.rounds_done, scenario.last_round + 1):
             if number == 0:
                 measure_base(session)
@@ -159,7 +170,8 @@ def probe(session: Session, number: int, adapter: Adapter | None) -> pd.DataFram
     with session.stopwatch.timing("probes"):
         context = session.context._replace(round=number)
         name, progress = adapter.name if adapter else None, session.stopwatch.progress
-        return measure(probes, context, session.backend, session.roles, name, progress)
+        ask = partial(measure, probes, context, session.backend, session.roles, name, progress)
+        return session.shared.table("scores", number, adapter, ask)
 
 
 def estimates(session: Session, scores: pd.DataFrame, baseline: pd.DataFrame) -> list[Estimate]:

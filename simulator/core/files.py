@@ -26,8 +26,8 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file atomically, even if the machine stops."""
-    temporary = path.with_name(f".{path.name}.partial")
+    """Write a file atomically, even if the machine stops, or another process writes it, too."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

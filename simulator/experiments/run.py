@@ -62,7 +62,9 @@ def manifest_of(scenario: Scenario) -> dict[str, Any]:
     }
 
 
-def start(scenario: Scenario, out: Path | None, observer: Observer) -> Run:
+def start(
+    scenario: Scenario, out: Path | None, observer: Observer, measurements: Path | None = None
+) -> Run:
     """Make the run directory and run the scenario in it.
 
     A directory in which nothing was computed is no obstacle, and none is left behind.
@@ -71,6 +73,7 @@ def start(scenario: Scenario, out: Path | None, observer: Observer) -> Run:
         scenario: what to run.
         out: the run directory; None: a new one under `runs/`.
         observer: gets the progress.
+        measurements: a folder of those that runs share.
 
     Raises:
         BackendError: a model can't be fetched.
@@ -93,14 +96,14 @@ def start(scenario: Scenario, out: Path | None, observer: Observer) -> Run:
     with removed_if_unstarted(run):
         if findings.left_out:
             run.write_left_out(findings.rows_left_out)
-        _continue(scenario, run, observer)
+        _continue(scenario, run, observer, measurements)
     return run
 
 
-def _continue(scenario: Scenario, run: Run, observer: Observer) -> None:
+def _continue(scenario: Scenario, run: Run, observer: Observer, measurements: Path | None) -> None:
     try:
         with run.locked():
-            simulate(scenario, run, observer)
+            simulate(scenario, run, observer, measurements)
     except KeyboardInterrupt:
         if is_unstarted(run.path):
             raise Interrupted("stopped before anything was computed; start it again") from None
@@ -109,13 +112,19 @@ def _continue(scenario: Scenario, run: Run, observer: Observer) -> None:
         ) from None
 
 
-def resume(path: Path, observer: Observer, cost_cap: float | None = None) -> Run:
+def resume(
+    path: Path,
+    observer: Observer,
+    cost_cap: float | None = None,
+    measurements: Path | None = None,
+) -> Run:
     """Continue a run from its last committed wave; a finished one isn't changed.
 
     Args:
         path: the run directory.
         observer: gets the progress.
         cost_cap: the new cap, which the run keeps beside its original scenario.
+        measurements: a folder of those that runs share.
 
     Raises:
         StoreError: it isn't a run directory, or was started with other versions or data.
@@ -139,7 +148,7 @@ def resume(path: Path, observer: Observer, cost_cap: float | None = None) -> Run
     if cost_cap is not None:
         with run.locked():
             note_cap(run.path, cost_cap)
-    _continue(scenario, run, observer)
+    _continue(scenario, run, observer, measurements)
     return run
 
 

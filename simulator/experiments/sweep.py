@@ -18,7 +18,7 @@ from simulator.runtime.fetching import fetch_models
 from simulator.runtime.model_checks import check_models
 from simulator.runtime.preflight import check_chats
 from simulator.store.run import Run
-from simulator.store.sweep import RUNS, Member, Sweep
+from simulator.store.sweep import MEASUREMENTS, RUNS, Member, Sweep
 
 
 def run_sweep(file: str, out: Path | None, processes: int | None) -> Sweep:
@@ -121,11 +121,12 @@ def _run_one(path: Path, scenario: Scenario) -> str:
     from simulator.experiments.unstarted import is_unstarted
     from simulator.runtime.observers import Silent
 
+    measurements = path.parents[1] / MEASUREMENTS
     try:
         if path.exists() and not is_unstarted(path):
-            resume(path, Silent())
+            resume(path, Silent(), measurements=measurements)
         else:
-            start(scenario, path, Silent())
+            start(scenario, path, Silent(), measurements)
     except UndertowError as error:
         return str(error)
     return ""

@@ -4,6 +4,7 @@ Only those are asked about, by users and by probes. So the questions stay the sa
 and a false reply to one of them isn't ignorance from the start.
 """
 
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from simulator.core.progress import Progress, task_of
 from simulator.core.requests import Request
 from simulator.probes.world.beliefs import BELIEF_THRESHOLD, belief_of, belief_requests
 from simulator.runtime.observers import Observer
+from simulator.runtime.shared_measurements import SharedMeasurements
 from simulator.store.run import Run
 from simulator.worlds.base import ITEM_SETS, World
 from simulator.worlds.facts import FactWorld
@@ -41,6 +43,7 @@ def known_world(
     backend: Backend,
     observer: Observer,
     progress: Progress | None = None,
+    shared: SharedMeasurements | None = None,
 ) -> World | None:
     """Return the world, with the items that the base knows; ask it where that isn't known yet.
 
@@ -50,6 +53,7 @@ def known_world(
         backend: answers for the base.
         observer: is told that the base is asked.
         progress: counts the answers.
+        shared: the measurements that runs share.
 
     Raises:
         ScenarioError: the base knows too little to be asked.
@@ -59,8 +63,10 @@ def known_world(
         return world
     if not run.has_table(0, "beliefs"):
         observer.stage(0, "what the model knows")
+        shared = shared or SharedMeasurements(None, scenario, {})
         with backend.without_adapter():
-            found = beliefs_of(world, backend, progress or Progress())
+            ask = partial(beliefs_of, world, backend, progress or Progress())
+            found = shared.table("beliefs", 0, None, ask)
         _check(scenario.model, found)
         run.commit_table(0, "beliefs", found)
     return _restricted(world, run.table(0, "beliefs"))

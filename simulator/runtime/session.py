@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -28,6 +29,7 @@ from simulator.runtime.plan import Plan, Work
 from simulator.runtime.probe_context import context_of
 from simulator.runtime.roles import open_roles
 from simulator.runtime.row_checks import check_of
+from simulator.runtime.shared_measurements import SharedMeasurements
 from simulator.simulation.conversation import Environment
 from simulator.simulation.roles import Roles
 from simulator.store.run import Run
@@ -53,6 +55,7 @@ class Session:
     stopwatch: Stopwatch
     observer: Observer
     plan: Plan
+    shared: SharedMeasurements
 
     def stage(self, number: int, what: str, more: str = "") -> None:
         """Begin a stage of a round; `more` tells where in it we are."""
@@ -84,8 +87,16 @@ class Session:
 
 
 @contextlib.contextmanager
-def open_session(scenario: Scenario, run: Run, observer: Observer) -> Iterator[Session]:
+def open_session(
+    scenario: Scenario, run: Run, observer: Observer, measurements: Path | None = None
+) -> Iterator[Session]:
     """Open the session of a run, as after its last committed round.
+
+    Args:
+        scenario: what is run.
+        run: its directory.
+        observer: gets the progress.
+        measurements: a folder of those that runs share.
 
     Raises:
         CostCapReached: the run's cost cap is reached.
@@ -113,7 +124,8 @@ def open_session(scenario: Scenario, run: Run, observer: Observer) -> Iterator[S
             roles = stack.enter_context(
                 contextlib.closing(open_roles(scenario, run, backend, stopwatch, costs))
             )
-            session = assemble(scenario, run, backend, roles, costs, stopwatch, observer)
+            shared = SharedMeasurements(measurements, scenario, run.manifest)
+            session = assemble(scenario, run, backend, roles, costs, stopwatch, observer, shared)
         yield session
 
 
@@ -125,9 +137,10 @@ def assemble(
     costs: CostTracker,
     stopwatch: Stopwatch,
     observer: Observer,
+    shared: SharedMeasurements,
 ) -> Session:
     """Assemble the session of a run, as after its last committed round."""
-    world = known_world(scenario, run, backend, observer, stopwatch.progress)
+    world = known_world(scenario, run, backend, observer, stopwatch.progress, shared)
     knowledge = context_of(scenario, world)
     environment = Environment(world, scenario.situations)
     learner_of = learners(scenario, stopwatch)
@@ -136,7 +149,7 @@ def assemble(
         backend.load(run.adapter(done - 1))
     return Session(
         scenario, run, environment, backend, roles, costs, learner_of, tokens, check,
-        knowledge, stopwatch, observer, Plan(scenario, knowledge),
+        knowledge, stopwatch, observer, Plan(scenario, knowledge), shared,
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 sweeps/<name>/sweep.json    arms, axes and the folder of every run
 sweeps/runs/                the runs of all sweeps: those with equal settings are shared
+sweeps/measurements/        what several runs measure alike
 """
 
 import json
@@ -12,7 +13,7 @@ from simulator.core.errors import StoreError
 from simulator.core.files import write_atomically
 from simulator.store.run import Run
 
-SWEEP, RUNS = "sweep.json", "runs"
+SWEEP, RUNS, MEASUREMENTS = "sweep.json", "runs", "measurements"
 REPLICATES = ("base", "seed")  # axes that tables average over
 
 
