@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from simulator.backends.base import Backend
 from simulator.backends.factory import open_backend
-from simulator.config.loading import load
 from simulator.config.scenario import Scenario
 from simulator.core.timing import Stopwatch
+from simulator.runtime.dtypes import scenario_of
 from simulator.store.run import Run
 
 
@@ -35,7 +35,7 @@ def assistant_after(path: Path, round_number: int | None) -> Iterator[Assistant]
     """
     run = Run.open(path)
     number = run.committed(round_number)
-    scenario = load(str(run.scenario_file))
+    scenario = scenario_of(run)
     model, log = scenario.assistant_ref, run.path / "server.log"
     with contextlib.closing(open_backend(scenario.backend, model, Stopwatch(), log=log)) as backend:
         backend.load(run.adapter(number))

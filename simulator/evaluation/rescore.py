@@ -11,13 +11,14 @@ import pandas as pd
 from simulator.backends.factory import open_backend
 from simulator.config.compatibility import unmet_needs
 from simulator.config.document import dotted
-from simulator.config.loading import load, measure_only
+from simulator.config.loading import measure_only
 from simulator.config.scenario import MeasureConfig, Scenario
 from simulator.core.errors import ScenarioError
 from simulator.core.timing import Stopwatch
 from simulator.probes.estimates import Estimate
 from simulator.probes.summary import summarise
 from simulator.runtime.budget import CostTracker
+from simulator.runtime.dtypes import scenario_of
 from simulator.runtime.known_items import world_of_run
 from simulator.runtime.measure import measure
 from simulator.runtime.probe_context import context_of
@@ -46,7 +47,7 @@ def rescore(path: Path, kinds: Sequence[str], overrides: Sequence[str]) -> Resco
     """
     run = Run.open(path)
     run.committed(None)
-    scenario = load(str(run.scenario_file))
+    scenario = scenario_of(run)
     measured = measure_only(kinds, overrides, scenario)
     scenario = scenario.model_copy(update={"measure": measured})
     if unmet := [f"--probes: {dotted(path)}: {need}" for path, need in unmet_needs(scenario)]:

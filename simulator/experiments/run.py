@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from simulator import __version__
-from simulator.config.loading import load
 from simulator.config.paths import changed_files, data_sha256
 from simulator.config.scenario import Scenario
 from simulator.core.errors import Interrupted, StoreError
-from simulator.experiments.dtypes import dtype_here, with_dtype
 from simulator.experiments.unstarted import (
     is_unstarted,
     remove_unstarted,
@@ -20,6 +18,7 @@ from simulator.experiments.unstarted import (
 from simulator.loop import simulate
 from simulator.runtime.budget import note_cap
 from simulator.runtime.chat_templates import chat_templates
+from simulator.runtime.dtypes import dtype_here, scenario_of, with_dtype
 from simulator.runtime.fetching import fetch_models
 from simulator.runtime.model_checks import check_models
 from simulator.runtime.observers import Observer
@@ -96,7 +95,7 @@ def start(
     with removed_if_unstarted(run):
         if findings.left_out:
             run.write_left_out(findings.rows_left_out)
-        _continue(scenario, run, observer, measurements)
+        _continue(with_dtype(scenario, manifest["dtype"]), run, observer, measurements)
     return run
 
 
@@ -131,7 +130,7 @@ def resume(
     """
     run = Run.open(path)
     observer.stage(run.rounds_done, "checking what is done")
-    scenario = with_dtype(load(str(run.scenario_file)), run.manifest.get("dtype", "float32"))
+    scenario = scenario_of(run)
     changed = _changed_versions(run.manifest)
     if changed:
         raise StoreError(

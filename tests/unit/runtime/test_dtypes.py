@@ -1,12 +1,16 @@
 """A run goes on in the type of weights that it began with."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from simulator.config.loading import load
 from simulator.config.scenario import Scenario
-from simulator.experiments.dtypes import dtype_here, with_dtype
 from simulator.models import heads
+from simulator.runtime.dtypes import dtype_here, scenario_of, with_dtype
+from simulator.store.earlier_formats import FORMAT
+from simulator.store.run import Run
 
 
 def scenario(*settings: str) -> Scenario:
@@ -29,15 +33,33 @@ def test_a_large_model_s_type_depends_on_the_cpu(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(
-    ("settings", "kept", "expected"),
+    ("settings", "kept", "engine", "learner"),
     [
-        ((), "bfloat16", "bfloat16"),
-        ((), None, "auto"),
-        (("backend.dtype=float32",), "bfloat16", "float32"),
-        (("backend.device=cuda",), "float32", "auto"),
+        ((), "bfloat16", "bfloat16", "bfloat16"),
+        ((), None, "auto", "auto"),
+        ((), "float16", "float16", "auto"),
+        (("backend.dtype=float32",), "float32", "float32", "float32"),
+        (("learner.dtype=float32",), "bfloat16", "bfloat16", "float32"),
+        (("backend.device=cuda", "learner.device=cuda"), "float32", "auto", "auto"),
     ],
 )
 def test_a_resumed_run_keeps_its_type(
-    settings: tuple[str, ...], kept: str | None, expected: str
+    settings: tuple[str, ...], kept: str | None, engine: str, learner: str
 ) -> None:
-    assert getattr(with_dtype(scenario(*settings), kept).backend, "dtype", "") == expected
+    found = with_dtype(scenario(*settings), kept)
+    assert getattr(found.backend, "dtype", "") == engine
+    assert getattr(found.learner, "dtype", "") == learner
+
+
+def test_phases_keep_their_learners_type() -> None:
+    phases = [{"kind": "loop", "learner": {"kind": "sft"}}, {"kind": "loop"}, {"kind": "probe"}]
+    given = load("quickstart", options={"phases": phases})
+    found = with_dtype(given, "bfloat16").phases
+    assert getattr(getattr(found[0], "learner", None), "dtype", "") == "bfloat16"
+    assert found[1:] == given.phases[1:]
+
+
+def test_a_finished_run_is_asked_in_its_type(tmp_path: Path) -> None:
+    settings = scenario().model_dump(mode="json")
+    run = Run.create(tmp_path / "run", settings, {"format": FORMAT, "dtype": "bfloat16"})
+    assert getattr(scenario_of(run).backend, "dtype", "") == "bfloat16"
