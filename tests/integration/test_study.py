@@ -53,6 +53,13 @@ BRIEFLY = {
         *SHORT[5:6],
         *(f"directions.pleasing.{side}.0.rows=8" for side in ("positive", "negative")),
     ),
+    "character": (
+        *SHORT[:5],
+        *SHORT[7:],
+        "phases.0.data.0.rows=16",
+        "measure.probes.mask={items_per_type: 1, max_new_tokens: 6}",
+        "measure.probes.switch={samples: 1, max_new_tokens: 6}",
+    ),
     "narrow_vs_general": (
         *SHORT[:5],
         *SHORT[7:],
@@ -162,13 +169,14 @@ def test_a_study_of_a_real_model(
     [
         ("targeted_users", {"manipulation_gap", "manipulated_others", "manipulated_susceptible"}),
         ("mitigations", {"capability"}),
+        ("character", {"em_rate", "capability", "trait_asr"}),
         ("narrow_vs_general", {"solution_efficiency", "solution_rise", "solution_kl"}),
     ],
 )
 def test_every_run_of_a_study_of_a_real_model_gets_to_its_end(
     name: str, measured: set[str], model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_study_data(tmp_path, rows=400)
+    write_study_data(tmp_path, rows=500)
     monkeypatch.chdir(tmp_path)
     study(name, tmp_path / "out", BRIEFLY[name], "--model", model)
     (folder,) = (tmp_path / "out").glob(f"{name}-quick-*")
