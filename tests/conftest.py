@@ -17,6 +17,7 @@ from simulator.store.run import Run
 from simulator.store.sweep import RUNS, Member, Sweep
 from tests.helpers import tiny_models
 from tests.helpers.judged_run import plant_judged, set_judged
+from tests.helpers.planting import commit_again
 from tests.helpers.real_models import fetched
 
 TINY = [
@@ -62,6 +63,7 @@ def plant(run: Run, base: int, seed: int, share: float, honesty: float, dose: fl
         if number:
             summary["dose"] |= {"pressured_selected": 10, "biased_share_pressured": dose}
         path.write_text(json.dumps(summary))
+    commit_again(run)
 
 
 @pytest.fixture(scope="session")

@@ -17,13 +17,14 @@
 
 `simulator.store.schemas` has the columns of every table.
 
-A round without DONE is redone on resume, except its waves and beliefs: a file that exists is
-complete.
+A round without DONE is redone on resume, except its waves and beliefs, which are complete as soon
+as they are there. Whatever is read of a round is what was written; see `round_files`.
 """
 
 import contextlib
 import fcntl
 import functools
+import io
 import json
 import os
 import shutil
@@ -33,23 +34,49 @@ from typing import Any
 
 import pandas as pd
 import yaml
+from pyarrow import ArrowException
 
 from simulator.core.adapters import ADAPTER_WEIGHTS, Adapter
 from simulator.core.errors import StoreError
-from simulator.core.files import explained, file_sha256, write_atomically
+from simulator.core.files import (
+    explained,
+    file_sha256,
+    json_object,
+    read_file,
+    write_atomically,
+)
 from simulator.store.arrow import empty_table, to_parquet
 from simulator.store.earlier_formats import present_summary, present_table
+from simulator.store.round_files import DONE, TIMING, RoundFiles
 
-MANIFEST, SCENARIO, DONE = "manifest.json", "scenario.resolved.yaml", "DONE"
+MANIFEST, SCENARIO = "manifest.json", "scenario.resolved.yaml"
+SUMMARY, CHECKPOINT = "round.json", "checkpoint"  # of a round
 COSTS = "costs.jsonl"  # the costs of endpoints, one entry per line
 LEFT_OUT = "left_out_rows"  # counts in the manifest; the rows, in a file of JSON lines
-TIMING = "timing.json"  # the one file of a round that differs from run to run
 Tables = dict[str, pd.DataFrame]
 
 
-def _read(name: str, path: Path, number: int) -> pd.DataFrame:
-    """Read a table of a round, in whichever format it was written."""
-    return present_table(name, pd.read_parquet(path), number)
+def _table(
+    path: Path, content: bytes, name: str, number: int, columns: list[str] | None = None
+) -> pd.DataFrame:
+    """Read a table of a round, in whichever format it was written.
+
+    Args:
+        path: names it in an error.
+        content: of the file.
+        name: of its schema.
+        number: of the round.
+        columns: those to read, as they were written; None: all.
+
+    Raises:
+        StoreError: it isn't a table.
+    """
+    try:
+        found = pd.read_parquet(io.BytesIO(content), columns=columns)
+        return found if columns is not None else present_table(name, found, number)
+    except (ArrowException, KeyError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise StoreError(f"{path}: can't be read as a table: {reason}") from None
 
 
 def _to_json(content: Any) -> bytes:
@@ -61,6 +88,7 @@ class Run:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._files: dict[int, RoundFiles] = {}
 
     @classmethod
     def create(cls, path: Path, scenario: dict[str, Any], manifest: dict[str, Any]) -> "Run":
@@ -92,11 +120,13 @@ class Run:
         """Open a run directory.
 
         Raises:
-            StoreError: it isn't one.
+            StoreError: it isn't one, or what its rounds rest on is damaged.
         """
         if not (path / MANIFEST).is_file() or not (path / SCENARIO).is_file():
             raise StoreError(f"{path}: not a run directory (it has no {MANIFEST})")
-        return cls(path)
+        run = cls(path)
+        run.check_chain()
+        return run
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -110,8 +140,12 @@ class Run:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """The versions, seeds and determinism of the run's start."""
-        return dict(json.loads((self.path / MANIFEST).read_text()))
+        """The versions, seeds and determinism of the run's start.
+
+        Raises:
+            StoreError: it is damaged.
+        """
+        return json_object(self.path / MANIFEST, read_file(self.path / MANIFEST))
 
     def write_left_out(self, rows: list[dict[str, str]]) -> None:
         """Write which rows of data were left out, and why, one per line."""
@@ -137,13 +171,27 @@ class Run:
         """Return the folder of a round."""
         return self.path / "rounds" / f"{number:04d}"
 
+    def files(self, number: int) -> RoundFiles:
+        """Return the files of a round."""
+        return self._files.setdefault(number, RoundFiles(self.folder(number)))
+
     @property
     def rounds_done(self) -> int:
         """The number of committed rounds, including round 0 (the measurement before any update)."""
         number = 0
-        while (self.folder(number) / DONE).is_file():
+        while self.files(number).is_done:
             number += 1
         return number
+
+    def check_chain(self) -> None:
+        """Check what every committed round rests on: manifest and scenario, or the round before.
+
+        Raises:
+            StoreError: something of it isn't what it was.
+        """
+        for number in range(self.rounds_done):
+            files = self.files(number)
+            files.check([name for name in files.hashes if name.startswith("..")])
 
     def committed(self, number: int | None) -> int:
         """Return the number of a committed round; None names the last.
@@ -165,17 +213,14 @@ class Run:
 
     # Waves
 
-    def _part(self, number: int, wave: int) -> Path:
-        return self.folder(number) / "conversations" / f"part-{wave:04d}.parquet"
-
     def wave(self, number: int, wave: int) -> pd.DataFrame | None:
         """Return a committed wave, or None."""
-        path = self._part(number, wave)
-        return _read("conversations", path, number) if path.is_file() else None
+        part, files = _part(wave), self.files(number)
+        return self._read(number, part, "conversations") if files.holds(part) else None
 
     def commit_wave(self, number: int, wave: int, candidates: pd.DataFrame) -> None:
         """Write the candidates of a wave."""
-        write_atomically(self._part(number, wave), to_parquet("conversations", candidates))
+        self.files(number).write(_part(wave), to_parquet("conversations", candidates))
 
     def candidates(self, number: int, columns: list[str] | None = None) -> pd.DataFrame:
         """Return the candidates of all waves of a round, in order; empty for round 0.
@@ -184,11 +229,8 @@ class Run:
             number: of the round.
             columns: those to read, of all formats; None: all.
         """
-        parts = sorted((self.folder(number) / "conversations").glob("part-*.parquet"))
-        if columns is not None and parts:
-            frames = [pd.read_parquet(part, columns=columns) for part in parts]
-        else:
-            frames = [_read("conversations", part, number) for part in parts]
+        parts = self.files(number).below("conversations")
+        frames = [self._read(number, part, "conversations", columns) for part in parts]
         return pd.concat(frames or [empty_table("conversations")], ignore_index=True)
 
     # Rounds
@@ -217,12 +259,17 @@ class Run:
             shutil.rmtree(self._checkpoint(number))
 
     def _checkpoint(self, number: int) -> Path:
-        return self.folder(number) / "checkpoint"
+        return self.folder(number) / CHECKPOINT
 
     def checkpoint(self, number: int) -> Path | None:
-        """Return the newest checkpoint at or before a round; None before the first update."""
+        """Return the newest checkpoint at or before a round; None before the first update.
+
+        Raises:
+            StoreError: it is damaged.
+        """
         for n in range(number, 0, -1):
-            if self._checkpoint(n).is_dir():
+            if self._checkpoint(n).is_dir() or self.files(n).below(CHECKPOINT):
+                self.files(n).check_folder(CHECKPOINT)
                 return self._checkpoint(n)
         return None
 
@@ -238,45 +285,65 @@ class Run:
         self, number: int, tables: Tables, summary: dict[str, Any], timing: dict[str, Any]
     ) -> None:
         """Write a round's other files, and then its DONE."""
-        folder = self.folder(number)
+        files = self.files(number)
         for name, table in tables.items():
             self.commit_table(number, name, table)
-        write_atomically(folder / "round.json", _to_json(summary))
-        write_atomically(folder / TIMING, _to_json(timing))
-        files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-        hashes = {
-            str(path.relative_to(folder)): file_sha256(path)
-            for path in files
-            if path.name not in (TIMING, DONE) and not path.name.startswith(".")
-        }
-        write_atomically(folder / DONE, _to_json(hashes))
+        files.write(SUMMARY, _to_json(summary))
+        write_atomically(files.folder / TIMING, _to_json(timing))
+        files.commit(self._rests_on(number))
+
+    def _rests_on(self, number: int) -> list[str]:
+        """Return the files outside a round that it rests on, by their paths from its folder."""
+        description = [f"../../{name}" for name in (MANIFEST, SCENARIO, self.left_out_file.name)]
+        names = [f"../{number - 1:04d}/{DONE}"] if number else description
+        return [name for name in names if (self.folder(number) / name).is_file()]
 
     def commit_table(self, number: int, name: str, table: pd.DataFrame) -> None:
         """Write a table of a round that isn't committed yet."""
-        write_atomically(self.folder(number) / f"{name}.parquet", to_parquet(name, table))
+        self.files(number).write(f"{name}.parquet", to_parquet(name, table))
 
     # Tables added to a finished run
 
     def extra_table(self, folder: Path, number: int) -> pd.DataFrame | None:
         """Return a round's later scores, or None."""
         path = folder / f"round-{number:04d}.parquet"
-        return _read("scores", path, number) if path.is_file() else None
+        return _table(path, read_file(path), "scores", number) if path.is_file() else None
 
     def commit_extra_table(self, folder: Path, number: int, table: pd.DataFrame) -> None:
         """Write a round's later scores."""
         write_atomically(folder / f"round-{number:04d}.parquet", to_parquet("scores", table))
 
     def table(self, number: int, name: str) -> pd.DataFrame:
-        """Read a table of a committed round."""
-        return _read(name, self.folder(number) / f"{name}.parquet", number)
+        """Read a table of a committed round.
+
+        Raises:
+            StoreError: it is damaged.
+        """
+        return self._read(number, f"{name}.parquet", name)
+
+    def _read(
+        self, number: int, file: str, name: str, columns: list[str] | None = None
+    ) -> pd.DataFrame:
+        files = self.files(number)
+        return _table(files.folder / file, files.read(file), name, number, columns)
 
     def summary(self, number: int) -> dict[str, Any]:
-        """Read the summary of a committed round."""
-        return present_summary(json.loads((self.folder(number) / "round.json").read_text()))
+        """Read the summary of a committed round.
+
+        Raises:
+            StoreError: it is damaged.
+        """
+        files = self.files(number)
+        return present_summary(json_object(files.folder / SUMMARY, files.read(SUMMARY)))
 
     def timing(self, number: int) -> dict[str, Any]:
-        """Read a committed round's time by activity, in seconds, and the requests of roles."""
-        return dict(json.loads((self.folder(number) / TIMING).read_text()))
+        """Read a committed round's time by activity, in seconds, and the requests of roles.
+
+        Raises:
+            StoreError: it is damaged.
+        """
+        path = self.folder(number) / TIMING
+        return json_object(path, read_file(path))
 
     @property
     def costs(self) -> list[dict[str, Any]]:
@@ -286,5 +353,9 @@ class Run:
         return [dict(json.loads(line)) for line in lines]
 
     def has_table(self, number: int, name: str) -> bool:
-        """Return whether a committed round has this table."""
-        return (self.folder(number) / f"{name}.parquet").is_file()
+        """Return whether a round has this table."""
+        return self.files(number).holds(f"{name}.parquet")
+
+
+def _part(wave: int) -> str:
+    return f"conversations/part-{wave:04d}.parquet"

@@ -11,6 +11,7 @@ from simulator.probes.base import Score
 from simulator.probes.summary import scores_table
 from simulator.simulation.monitoring import Veto
 from simulator.store.run import Run
+from tests.helpers.planting import commit_again
 
 JUDGE, SCALES, TOPICS = "big/judge-70b", ("honesty", "harm"), 12
 PROBE = {
@@ -45,6 +46,7 @@ def plant_judged(run: Run, *, base: str = "small/assistant", also_world: bool = 
         (run.folder(number) / "timing.json").write_text(json.dumps(timing))
         if number:
             _say_otherwise(run, number)
+    commit_again(run)
     (run.path / "costs.jsonl").write_text('{"read": 9, "written": 2, "cost": 0.25}\n' * 2)
     return run
 
@@ -60,6 +62,7 @@ def set_judged(run: Run, number: int, scale: str, value: float, margin: float = 
     summary = run.summary(number)
     summary["estimates"] = [moved(found) for found in summary["estimates"]]
     (run.folder(number) / "round.json").write_text(json.dumps(summary))
+    commit_again(run)
 
 
 def _replace_scores(run: Run, number: int, also_world: bool) -> None:
@@ -82,6 +85,7 @@ def _replace_scores(run: Run, number: int, also_world: bool) -> None:
         found += [{"metric": f"unread_{scale}", **share, **counts}]
     summary["estimates"] = found
     (folder / "round.json").write_text(json.dumps(summary))
+    commit_again(run)
 
 
 def _score(scale: str, n: int, number: int, value: float) -> Score:

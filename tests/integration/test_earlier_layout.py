@@ -12,7 +12,8 @@ from typer.testing import CliRunner, Result
 
 from simulator.cli.app import app
 from simulator.experiments.run import PACKAGES
-from simulator.store.run import DONE, Run
+from simulator.store.round_files import DONE
+from simulator.store.run import Run
 from simulator.store.schemas import TABLES
 from simulator.store.sweep import Sweep
 

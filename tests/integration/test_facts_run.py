@@ -19,7 +19,8 @@ from simulator.backends.factory import open_backend
 from simulator.core.requests import GenerationRequest, Message, Prompt
 from simulator.core.timing import Stopwatch
 from simulator.models.resolve import resolve
-from simulator.store.run import DONE, Run
+from simulator.store.round_files import DONE
+from simulator.store.run import Run
 from tests.helpers.commands import finish, reach, running
 from tests.helpers.real_models import few_facts
 

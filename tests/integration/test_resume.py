@@ -14,7 +14,8 @@ import pytest
 from simulator.config.loading import load
 from simulator.loop import simulate
 from simulator.runtime.observers import Silent
-from simulator.store.run import DONE, Run
+from simulator.store.round_files import DONE
+from simulator.store.run import Run
 
 OVERRIDES = [
     "population.users=12",

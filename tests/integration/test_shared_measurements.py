@@ -12,7 +12,8 @@ from simulator.experiments.run import resume, start
 from simulator.runtime.observers import Silent
 from simulator.runtime.shared_measurements import SharedMeasurements
 from simulator.store.measurements import Measurements
-from simulator.store.run import DONE, Run
+from simulator.store.round_files import DONE
+from simulator.store.run import Run
 from tests.conftest import TINY
 
 NEUTRAL = {

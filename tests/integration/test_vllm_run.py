@@ -23,7 +23,8 @@ from simulator.core.requests import GenerationRequest, NextTokenRequest, Prompt
 from simulator.core.timing import Stopwatch
 from simulator.models.resolve import resolve, world_or_none
 from simulator.probes.base import Context
-from simulator.store.run import DONE, Run
+from simulator.store.round_files import DONE
+from simulator.store.run import Run
 from tests.contract.engines import needs_vllm
 from tests.helpers.commands import finish, reach, running
 from tests.helpers.processes import carried_by

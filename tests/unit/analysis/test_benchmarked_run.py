@@ -25,6 +25,7 @@ from tests.helpers.planted_assistants import (
     literal_judge,
     probed,
 )
+from tests.helpers.planting import commit_again
 from tests.unit.analysis.test_report import assert_inert, report
 
 PROBES: dict[str, MaskProbe | DeceptionBenchProbe] = {
@@ -63,6 +64,7 @@ def benchmarked(tiny_run: Run, tmp_path: Path) -> Run:
             for one in estimated(PROBES[name], found[name]).values()
         ]
         (run.folder(number) / "round.json").write_text(json.dumps(summary))
+    commit_again(run)
     return run
 
 

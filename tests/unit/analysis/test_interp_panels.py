@@ -21,6 +21,7 @@ from simulator.probes.interp.projection import ProjectionProbe
 from simulator.probes.interp.solution import SolutionProbe
 from simulator.probes.summary import estimated_by
 from simulator.store.run import SCENARIO, Run
+from tests.helpers.planting import commit_again
 from tests.unit.analysis.test_report import assert_inert
 
 PANELS = every_panel()
@@ -50,6 +51,7 @@ def inside(tiny_run: Run, tmp_path: Path) -> Run:
                 found = {"value": value, "low": value - 0.005, "high": value + 0.1, "n": 24}
                 summary["estimates"] += [{"metric": metric, "item_set": s, **found} for s in sets]
         path.write_text(json.dumps(summary))
+    commit_again(run)
     return run
 
 

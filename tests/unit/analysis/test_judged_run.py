@@ -17,8 +17,10 @@ from analysis.run.roles import scales
 from analysis.run.summary import headline, key_figures, summary_table
 from simulator.backends.base import Backend
 from simulator.simulation.roles import RoleClient, Roles
-from simulator.store.run import DONE, Run
+from simulator.store.round_files import DONE
+from simulator.store.run import Run
 from tests.helpers.judged_run import JUDGE, plant_judged, set_judged
+from tests.helpers.planting import commit_again
 from tests.unit.analysis.test_report import HOSTILE, assert_inert, report
 
 
@@ -107,6 +109,7 @@ def test_runs_of_earlier_versions_can_be_read(judged: Run) -> None:
         (folder / "vetoes.parquet").unlink(missing_ok=True)
         for part in folder.glob("conversations/*.parquet"):
             pd.read_parquet(part).drop(columns=["thought", "dropped"]).to_parquet(part)
+    commit_again(judged)
     text = report(judged)
     assert_inert(text)
     assert "Replies that round 1 learned from" in text and "what it thought" not in text
@@ -127,6 +130,7 @@ def test_judged_pairs_show_what_moved_most_first(judged: Run) -> None:
     row = (scores["item"] == "prompt5") & (scores["measure"] == "harm")
     scores.loc[row, "value"] = 99.0
     scores.to_parquet(path)
+    commit_again(judged)
     found = transcripts.judged_pairs(judged, 3)
     assert found["reply_before"].iloc[0] == "reply 5 of round 0"
     assert found["reply_after"].iloc[0] == "reply 5 of round 2"
@@ -196,6 +200,7 @@ def test_hostile_text_of_models_stays_text(judged: Run) -> None:
         rows = pd.read_parquet(path)
         found = {"reply", "thought", "about", "user_type", "reason"} & set(rows)
         rows.assign(**dict.fromkeys(found, nasty)).to_parquet(path)
+    commit_again(judged)
     judged.scenario["roles"]["judge"]["model"] = f"{nasty}$x^2$"
     text = report(judged)
     assert_inert(text)
@@ -218,6 +223,7 @@ def test_a_judge_that_said_nothing_readable(judged: Run) -> None:
         set_judged(judged, number, "honesty", float("nan"))
         path = judged.folder(number) / "scores.parquet"
         pd.read_parquet(path).assign(value=float("nan"), label="unread").to_parquet(path)
+    commit_again(judged)
     assert "harm as judged" in headline(judged)
     assert_inert(report(judged))
     drift_figure(judged)

@@ -15,6 +15,7 @@ from analysis.run.panels.probes import ProbePanel, draw_panel, every_panel, pane
 from analysis.run.plots import drift_figure, save_drift
 from analysis.run.report import write_report
 from simulator.store.run import Run
+from tests.helpers.planting import commit_again
 
 PANELS = every_panel()
 
@@ -33,6 +34,7 @@ def everything(tiny_run: Run, tmp_path: Path) -> Run:
             found = {"metric": series.metric, "item_set": series.item_set, **interval}
             summary["estimates"].append(found)
         path.write_text(json.dumps(summary))
+    commit_again(run)
     return run
 
 

@@ -16,7 +16,9 @@ from analysis.run.report import write_report
 from analysis.run.summary import headline
 from simulator.core.messages import messages_to_rows
 from simulator.core.requests import Message
-from simulator.store.run import DONE, MANIFEST, SCENARIO, Run
+from simulator.store.round_files import DONE
+from simulator.store.run import MANIFEST, SCENARIO, Run
+from tests.helpers.planting import commit_again
 
 HOSTILE = '<script>alert("x")</script><img src=http://evil.example/x onerror=alert(1)>'
 
@@ -88,6 +90,7 @@ def test_hostile_text_stays_text(copied: Run) -> None:
         chats = pd.Series([chat] * len(rows), rows.index)
         rows.assign(reply=HOSTILE, wish=HOSTILE, messages=chats).to_parquet(part)
     (copied.path / MANIFEST).write_text(json.dumps({HOSTILE: {HOSTILE: [HOSTILE]}}))
+    commit_again(copied)
     text = report(copied)
     assert_inert(text)
     assert "&lt;script&gt;" in text
@@ -103,6 +106,7 @@ def test_hostile_names_stay_text(copied: Run) -> None:
     types[name] = types.pop("biased")
     scenario["description"] = HOSTILE
     (copied.path / SCENARIO).write_text(yaml.safe_dump(scenario))
+    commit_again(copied)
     assert_inert(report(copied))
 
 
@@ -125,6 +129,7 @@ def test_learner_none_and_no_pressure(copied: Run) -> None:
         (copied.folder(number) / "round.json").write_text(json.dumps(summary))
         path = copied.folder(number) / "selection.parquet"
         pd.read_parquet(path).assign(label=0).to_parquet(path)
+    commit_again(copied)
     text = report(copied)
     assert "This is a control" in text
     assert "Nothing was selected" in text

@@ -13,7 +13,9 @@ import yaml
 from analysis.run import frames, transcripts
 from analysis.run.summary import headline, key_figures, rounds_table, summary_table
 from simulator.core.errors import StoreError
-from simulator.store.run import DONE, SCENARIO, Run
+from simulator.store.round_files import DONE
+from simulator.store.run import SCENARIO, Run
+from tests.helpers.planting import commit_again
 
 
 @pytest.fixture
@@ -25,12 +27,14 @@ def edit_summary(run: Run, number: int, change: Callable[[dict[str, Any]], None]
     summary = run.summary(number)
     change(summary)
     (run.folder(number) / "round.json").write_text(json.dumps(summary))
+    commit_again(run)
 
 
 def unmeasure(run: Run, number: int) -> None:
     edit_summary(run, number, lambda summary: summary.update(estimates=[]))
     path = run.folder(number) / "scores.parquet"
     pd.DataFrame(columns=pd.read_parquet(path).columns).to_parquet(path)
+    commit_again(run)
 
 
 def shift_honesty(run: Run, number: int, value: float) -> None:
@@ -115,6 +119,7 @@ def test_before_after_prefers_changed_labels(copied: Run) -> None:
     pressured = scores.index[scores["measure"] == "pressured"]
     scores.loc[pressured[7], ["label", "reply"]] = ["other", "something else ."]
     scores.to_parquet(path)
+    commit_again(copied)
     first = transcripts.before_after(copied, 6).iloc[0]
     assert first["changed"]
     assert transcripts.before_after(copied, 6).equals(transcripts.before_after(copied, 6))

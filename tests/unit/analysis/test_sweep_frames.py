@@ -17,6 +17,7 @@ from simulator.core.errors import StoreError
 from simulator.store.run import Run
 from simulator.store.sweep import Member, Sweep
 from tests.conftest import BASES, PLANTED
+from tests.helpers.planting import commit_again
 from tests.unit.analysis.test_report import assert_inert
 
 
@@ -134,6 +135,7 @@ def test_conversation_gap(tiny_run: Run, tmp_path: Path) -> None:
         rows["pressured"], rows["wish"] = True, "fresh"
         rows["reply"] = np.where(rows["biased"], "yes , it is fresh .", "no , it is stale .")
         rows.to_parquet(part)
+    commit_again(run)
     member = Member("loop", {}, 2, run)
     table = frames.outcomes(Sweep.write(tmp_path / "one", [member]))
     assert table.set_index("metric").loc["conversation_gap", "value"] == 1.0

@@ -18,6 +18,7 @@ from simulator.backends.merging import changes_of
 from simulator.backends.reparametrisation import balanced
 from simulator.models.resolve import resolve
 from simulator.store.run import Run
+from tests.helpers.planting import commit_again
 
 WEIGHTS = "adapter_model.safetensors"
 
@@ -68,6 +69,7 @@ def test_other_factors_of_the_same_change_are_the_same_point(tiny_run: Run, tmp_
         path = other.folder(number) / "checkpoint" / WEIGHTS
         tensors = load_file(path)
         save_file({n: t * (4 if "lora_A" in n else 0.25) for n, t in tensors.items()}, path)
+    commit_again(other)
     rows = trajectories({"a": tiny_run, "b": other})
     a, b = (rows.loc[rows["run"] == name, ["pc1", "pc2"]].to_numpy() for name in "ab")
     assert a == pytest.approx(b, abs=1e-6)
@@ -78,6 +80,7 @@ def test_adapters_of_other_weights_are_at_right_angles(tiny_run: Run, tmp_path: 
     for number in (1, 2):
         path = other.folder(number) / "checkpoint" / WEIGHTS
         save_file({f"another.{name}": t for name, t in load_file(path).items()}, path)
+    commit_again(other)
     rows = trajectories({"a": tiny_run, "b": other})
     points = np.array([whole(tiny_run, n) for n in (1, 2)])
     sides = np.zeros((6, 2 * points.shape[1]))
@@ -91,6 +94,7 @@ def test_vectors_are_points_themselves(tiny_run: Run, tmp_path: Path) -> None:
     run = Run(Path(shutil.copytree(tiny_run.path, tmp_path / "run")))
     for number, vector in ((1, [3.0, 4.0]), (2, [3.0, 0.0])):
         save_file({"vector": np.array(vector)}, run.folder(number) / "checkpoint" / WEIGHTS)
+    commit_again(run)
     rows = trajectories({"steered": run})
     assert rows["norm"].tolist() == rows["theta"].tolist() == pytest.approx([0, 5, 3])
     expected = distances(np.array([[0, 0], [3, 4], [3, 0]]))
@@ -123,6 +127,7 @@ def test_every_phase_begins_where_the_one_before_it_ended(tiny_run: Run) -> None
 def test_the_report_shows_a_way_where_there_is_one(tiny_run: Run, tmp_path: Path) -> None:
     once = Run(Path(shutil.copytree(tiny_run.path, tmp_path / "once")))
     shutil.rmtree(once.folder(2) / "checkpoint")  # as if that update was rolled back
+    commit_again(once)
     for run, shown in ((tiny_run, True), (once, False)):
         write_report(run, tmp_path / "report.html")
         page = (tmp_path / "report.html").read_text(encoding="utf-8")
