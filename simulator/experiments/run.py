@@ -23,7 +23,7 @@ from simulator.runtime.fetching import fetch_models
 from simulator.runtime.model_checks import check_models
 from simulator.runtime.observers import Observer
 from simulator.runtime.preflight import check_chats
-from simulator.store.earlier_formats import FORMAT
+from simulator.store.earlier_formats import FORMAT, RESULTS
 from simulator.store.run import LEFT_OUT, Run
 
 PACKAGES = ("torch", "transformers", "peft", "mesa", "numpy", "pandas", "pyarrow")
@@ -41,6 +41,7 @@ def manifest_of(scenario: Scenario) -> dict[str, Any]:
     """Return the facts needed to repeat a run: versions, seed, hashes of files, chat templates."""
     return {
         "format": FORMAT,
+        "results": RESULTS,
         "undertow": __version__,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
@@ -86,17 +87,30 @@ def start(
     findings = check_chats(scenario)
     for sentence in findings.sentences:
         observer.note(sentence)
-    path = out or free_path(Path("runs"), scenario.name)
     manifest = manifest_of(scenario)
     if findings.left_out:
         manifest[LEFT_OUT] = findings.counts
-    remove_unstarted(path)
-    run = Run.create(path, scenario.model_dump(mode="json"), manifest)
+    run = _create(scenario, out, manifest)
     with removed_if_unstarted(run):
         if findings.left_out:
             run.write_left_out(findings.rows_left_out)
         _continue(with_dtype(scenario, manifest["dtype"]), run, observer, measurements)
     return run
+
+
+def _create(scenario: Scenario, out: Path | None, manifest: dict[str, Any]) -> Run:
+    """Make the run's directory, which other processes may try to make at the same moment."""
+    content = scenario.model_dump(mode="json")
+    if out is not None:
+        remove_unstarted(out)
+        return Run.create(out, content, manifest, locked=True)
+    while True:
+        path = free_path(Path("runs"), scenario.name)
+        try:
+            return Run.create(path, content, manifest, locked=True)
+        except StoreError:
+            if not path.exists():
+                raise
 
 
 def _continue(scenario: Scenario, run: Run, observer: Observer, measurements: Path | None) -> None:
@@ -131,6 +145,12 @@ def resume(
     run = Run.open(path)
     observer.stage(run.rounds_done, "checking what is done")
     scenario = scenario_of(run)
+    if (results := run.manifest.get("results", 1)) != RESULTS:
+        raise StoreError(
+            f"{path}: written by another version of this program (results {results}, here "
+            f"{RESULTS}), which gives other bytes; show, report and probe take it, but it can't be "
+            "resumed; start a new run"
+        )
     changed = _changed_versions(run.manifest)
     if changed:
         raise StoreError(

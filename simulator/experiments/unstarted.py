@@ -30,8 +30,7 @@ def remove_unstarted(path: Path) -> None:
     """Remove such a directory, unless a process is working on it; leave all others."""
     if is_unstarted(path):
         with Run.open(path).locked():
-            pass
-        _remove(path)
+            _remove(path)
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from simulator.store.arrow import in_schema
 from simulator.store.schemas import TABLES, Column
 
 FORMAT = 3  # raised when a stored name or column changes
+RESULTS = 1  # raised when equal scenarios and packages give other bytes than before
 SUMMARY_KEYS = {"talks": "conversation_counts"}
 SIGNALS = {"follow": "desirable", "avoid": "undesirable"}  # of `taught_lengths`
 SIDES = {" toward": " positive", " away": " negative"}  # endings of measures in `scores.parquet`

@@ -22,6 +22,7 @@ as they are there. Whatever is read of a round is what was written; see `round_f
 """
 
 import contextlib
+import errno
 import fcntl
 import functools
 import io
@@ -30,7 +31,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pandas as pd
 import yaml
@@ -89,31 +90,49 @@ class Run:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._files: dict[int, RoundFiles] = {}
+        self._lock: IO[str] | None = None  # held since the run was made
 
     @classmethod
-    def create(cls, path: Path, scenario: dict[str, Any], manifest: dict[str, Any]) -> "Run":
-        """Make a run directory atomically.
+    def create(
+        cls,
+        path: Path,
+        scenario: dict[str, Any],
+        manifest: dict[str, Any],
+        *,
+        locked: bool = False,
+    ) -> "Run":
+        """Make a run directory atomically; of several processes one gets it.
+
+        Args:
+            path: of the directory.
+            scenario: with all its settings.
+            manifest: what is needed to repeat the run.
+            locked: whether this process holds the lock from the first moment.
 
         Raises:
             StoreError: it exists already, or can't be written.
         """
+        exists = StoreError(
+            f"{path}: already exists; continue it with 'resume {path}', or choose another --out"
+        )
         if path.exists():
-            raise StoreError(
-                f"{path}: already exists; continue it with 'resume {path}', or choose another --out"
-            )
-        unfinished = path.with_name(f".{path.name}.partial")
+            raise exists
+        unfinished = path.with_name(f".{path.name}.{os.getpid()}.partial")
         with explained(path):
-            shutil.rmtree(unfinished, ignore_errors=True)
             try:
                 unfinished.mkdir(parents=True)
                 text = yaml.safe_dump(scenario, sort_keys=False, allow_unicode=True)
                 write_atomically(unfinished / SCENARIO, text.encode())
                 write_atomically(unfinished / MANIFEST, _to_json(manifest))
+                run = cls(path)
+                run._lock = _locked_file(unfinished) if locked else None
                 unfinished.rename(path)
-            except OSError:
+            except OSError as error:
                 shutil.rmtree(unfinished, ignore_errors=True)
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise exists from None
                 raise
-        return cls(path)
+        return run
 
     @classmethod
     def open(cls, path: Path) -> "Run":
@@ -130,12 +149,13 @@ class Run:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes from writing to this run; the lock ends with the process."""
-        with explained(self.path), (self.path / ".lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise StoreError(f"{self.path}: another process is working on this run") from None
+        """Keep other processes from writing to this run; the lock ends with the process.
+
+        Raises:
+            StoreError: another process is working on it.
+        """
+        held, self._lock = self._lock, None
+        with explained(self.path), held or _locked_file(self.path):
             yield
 
     @property
@@ -355,6 +375,17 @@ class Run:
     def has_table(self, number: int, name: str) -> bool:
         """Return whether a round has this table."""
         return self.files(number).holds(f"{name}.parquet")
+
+
+def _locked_file(folder: Path) -> IO[str]:
+    """Return the open file that holds the lock of a run's folder."""
+    file = (folder / ".lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise StoreError(f"{folder}: another process is working on this run") from None
+    return file
 
 
 def _part(wave: int) -> str:

@@ -70,7 +70,10 @@ def hashes(run: Run) -> dict[str, str]:
         folder = run.folder(number)
         for name, digest in json.loads((folder / DONE).read_text()).items():
             assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
-            found[f"{number}/{name}"] = digest
+            if not name.startswith(
+                ".."
+            ):  # what it rests on: the manifest has the time of its start
+                found[f"{number}/{name}"] = digest
     return found
 
 

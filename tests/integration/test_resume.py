@@ -74,7 +74,10 @@ def hashes(path: Path, rounds: int) -> dict[str, str]:
         listed = json.loads((folder / DONE).read_text())
         for name, digest in listed.items():
             assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
-            found[f"{number}/{name}"] = digest
+            if not name.startswith(
+                ".."
+            ):  # what it rests on: the manifest has the time of its start
+                found[f"{number}/{name}"] = digest
     return found
 
 

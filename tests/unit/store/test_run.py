@@ -127,11 +127,12 @@ def test_an_existing_folder_is_refused_untouched(run: Run) -> None:
 
 
 def test_remains_of_a_killed_creation_are_no_obstacle(tmp_path: Path) -> None:
-    (tmp_path / ".run.partial").mkdir()
-    (tmp_path / ".run.partial" / "junk").write_text("")
+    remains = tmp_path / ".run.7.partial"  # of another process
+    remains.mkdir()
+    (remains / "junk").write_text("")
     run = Run.create(tmp_path / "run", {"name": "x"}, {})
     assert files(run.path) == ["manifest.json", "scenario.resolved.yaml"]
-    assert [p.name for p in tmp_path.iterdir()] == ["run"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".run.7.partial", "run"]
 
 
 def test_only_run_folders_are_opened(tmp_path: Path, run: Run) -> None:
