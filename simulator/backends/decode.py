@@ -25,8 +25,9 @@ class Row(NamedTuple):
     """One sample to draw: which prompt it continues, and how."""
 
     prompt: int
-    uniforms: np.ndarray  # (max_new_tokens,), on [0, 1)
+    uniforms: np.ndarray  # on [0, 1), one for each token of the longest reply of all rows
     temperature: float
+    limit: int  # tokens of the reply at most
 
 
 def sample(logits: torch.Tensor, temperatures: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
@@ -60,7 +61,8 @@ class Lines(NamedTuple):
     mask: torch.Tensor  # (B, T)
     position: torch.Tensor  # (B,), of the token about to be drawn
     temperature: torch.Tensor  # (B,)
-    uniforms: torch.Tensor  # (B, max_new_tokens)
+    limit: torch.Tensor  # (B,), tokens of the reply at most
+    uniforms: torch.Tensor  # (B, tokens of the longest reply)
 
     @classmethod
     def of(cls, rows: Sequence[Row], mask: torch.Tensor) -> "Lines":
@@ -72,6 +74,7 @@ class Lines(NamedTuple):
             mask=mask,
             position=mask.sum(-1),
             temperature=torch.tensor([row.temperature for row in rows], device=device),
+            limit=torch.tensor([row.limit for row in rows], device=device),
             uniforms=torch.tensor(np.stack([row.uniforms for row in rows]), device=device),
         )
 
@@ -91,7 +94,6 @@ def decode(
     prompts: Sequence[list[int]],
     rows: Sequence[Row],
     *,
-    max_new_tokens: int,
     pad: int,
     ends: frozenset[int],
     stopwatch: Stopwatch,
@@ -103,7 +105,6 @@ def decode(
         prompts: token ids, the shortest first; each is prefilled once for all rows that
             continue it.
         rows: the samples, in order of their prompts.
-        max_new_tokens: the longest reply.
         pad: the padding token.
         ends: tokens that end a reply.
         stopwatch: gets the time inside the model as `model`, and counts the tokens.
@@ -111,23 +112,24 @@ def decode(
     Returns:
         The new token ids of each row; a reply that ended has its end token last.
     """
-    device = model.device
+    device, longest = model.device, max(row.limit for row in rows)
     cache, mask, logits, line_of = prefilled(model, prompts, pad, stopwatch)
     owner = line_of[torch.tensor([row.prompt for row in rows], device=device)]
     logits = logits[owner]
-    select_lines(cache, owner, max_new_tokens)
+    select_lines(cache, owner, longest)
     lines = Lines.of(rows, mask[owner])
-    drawn = torch.full((len(rows), max_new_tokens), -1, device=device)
+    drawn = torch.full((len(rows), longest), -1, device=device)
     ended_by = torch.zeros(logits.shape[-1], dtype=torch.bool, device=device)
     ended_by[list(ends)] = True
     left = len(rows)
-    for step in range(max_new_tokens):
+    for step in range(longest):
         stopwatch.wrote(left)
         tokens = sample(logits, lines.temperature, lines.uniforms[:, step])
         drawn[lines.row[lines.alive], step] = tokens[lines.alive]
-        lines = lines._replace(alive=lines.alive & ~ended_by[tokens])
+        goes_on = ~ended_by[tokens] & (lines.limit > step + 1)
+        lines = lines._replace(alive=lines.alive & goes_on)
         left = int(lines.alive.sum())
-        if left == 0 or step + 1 == max_new_tokens:
+        if left == 0:
             break
         if left < KEEP_SHARE * len(tokens):
             kept = lines.alive.nonzero()[:, 0]

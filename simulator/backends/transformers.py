@@ -117,7 +117,7 @@ class TransformersBackend:
         """Decode the parts as one batch."""
         longest = max(part.request.max_new_tokens for part in parts)
         rows = [
-            Row(line, draws, part.request.temperature)
+            Row(line, draws, part.request.temperature, part.request.max_new_tokens)
             for line, part in enumerate(parts)
             for draws in uniforms(part.keys, longest)
         ]
@@ -125,19 +125,16 @@ class TransformersBackend:
             self.model,
             [part.prompt.ids for part in parts],
             rows,
-            max_new_tokens=longest,
             pad=self._pad,
             ends=self._ends,
             stopwatch=self._stopwatch,
         )
-        owners = [parts[row.prompt] for row in rows]
-        replies = [ids[: p.request.max_new_tokens] for ids, p in zip(drawn, owners, strict=True)]
-        ended = [bool(ids) and ids[-1] in self._ends for ids in replies]
+        ended = [ids[-1] in self._ends for ids in drawn]
         texts = self.encoder.decode(
-            [ids[:-1] if end else ids for ids, end in zip(replies, ended, strict=True)]
+            [ids[:-1] if end else ids for ids, end in zip(drawn, ended, strict=True)]
         )
         completions: list[list[Completion]] = [[] for _ in parts]
-        for row, ids, end, text in zip(rows, replies, ended, texts, strict=True):
+        for row, ids, end, text in zip(rows, drawn, ended, texts, strict=True):
             thought, reply = split_thought(text, thinking=parts[row.prompt].prompt.thinking)
             stop = "end" if end else "length"
             completions[row.prompt].append(Completion(reply, len(ids), stop, thought))
