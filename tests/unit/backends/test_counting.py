@@ -59,6 +59,15 @@ def test_replies_and_tokens_are_counted_as_they_are_drawn(
     assert watch.tokens - before == tokens
 
 
+def test_a_reply_ends_at_its_own_limit(engine: Backend, watch: Stopwatch) -> None:
+    asked = [GenerationRequest(p, (("k", n),), 1 + 7 * n) for n, p in enumerate(PROMPTS)]
+    before = watch.tokens
+    together = engine.generate(asked)
+    assert [g.completions[0].stop for g in together] == ["length", "end"]
+    assert watch.tokens - before == sum(g.completions[0].tokens for g in together)
+    assert together == [engine.generate([request])[0] for request in asked]
+
+
 def test_every_way_of_reading_is_counted(engine: Backend, watch: Stopwatch) -> None:
     next_token = [NextTokenRequest(prompt, ("i", "you")) for prompt in PROMPTS]
     continued = [ContinuationRequest(prompt, "i want to help") for prompt in PROMPTS]
