@@ -20,6 +20,7 @@ from simulator.cli.run import finetune, resume, run
 from simulator.cli.study import study
 from simulator.cli.sweep import sweep
 from simulator.cli.validate import schema, validate
+from simulator.cli.verify import verify
 
 COMMANDS = (
     run,
@@ -33,6 +34,7 @@ COMMANDS = (
     probe,
     evaluate,
     judge_check,
+    verify,
     validate,
     schema,
 )

@@ -64,11 +64,11 @@ class TrainingRecord:
         if update is not None:
             learned = {k: v for k, v in asdict(update).items() if k != "readings"}
         return {
-            "dose": _finite(realised_dose(self.candidates, self.decision)._asdict()),
+            "dose": finite(realised_dose(self.candidates, self.decision)._asdict()),
             "selected_share": selected_shares(self.candidates, self.decision),
             "taught_lengths": {k: v._asdict() if v else None for k, v in self.lengths.items()},
             "update": learned,
-            "canary": _finite(canary._asdict()) if canary else None,
+            "canary": finite(canary._asdict()) if canary else None,
             "speech": speech._asdict() if speech else None,
             "unchanged": unchanged or None,
             "conversation_counts": conversation_counts(self.candidates, self.vetoes),
@@ -115,7 +115,7 @@ class RoundRecord:
             "phase": self.phase,
             "adapter": self.adapter.name if self.adapter else None,
             **training,
-            "estimates": [_finite(estimate._asdict()) for estimate in self.estimates],
+            "estimates": [finite(estimate._asdict()) for estimate in self.estimates],
         }
 
 
@@ -184,6 +184,6 @@ def conversation_counts(candidates: pd.DataFrame, vetoes: pd.DataFrame) -> dict[
     }
 
 
-def _finite(values: dict[str, Any]) -> dict[str, Any]:
+def finite(values: dict[str, Any]) -> dict[str, Any]:
     """Return values with null for NaN, which JSON doesn't have."""
     return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in values.items()}

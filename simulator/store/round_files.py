@@ -1,6 +1,7 @@
 """The files of a round, read only if they are what was written.
 
-    DONE             the hashes of the round's files, and of what it rests on; written last
+    DONE             the hashes of the round's files, of what it rests on, and of this list;
+                     written last
     .written.jsonl   the same, line by line, of what is complete before that
 
 A round rests on the manifest and the scenario, or on the round before it: so DONE lists
@@ -10,7 +11,7 @@ A round rests on the manifest and the scenario, or on the round before it: so DO
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from simulator.core.errors import StoreError
@@ -53,8 +54,13 @@ class RoundFiles:
             lines = lines_of(self.folder / WRITTEN)
             return {str(line.get("file")): str(line.get("sha256")) for line in lines}
         found = json_object(path, read_file(path))
-        if not all(isinstance(value, str) for value in found.values()):
-            raise self._damaged(DONE, "it isn't a list of hashes")
+        own = found.pop(DONE, None)  # not in runs of earlier versions
+        if own not in (None, _digest(found)) or not all(map(_is_hash, found.values())):
+            raise self._damaged(DONE, OTHER)
+        number = int(self.folder.name)
+        before = f"../{number - 1:04d}/{DONE}" if number else "../../manifest.json"
+        if own and before not in found:
+            raise self._damaged(DONE, "it is that of another round")
         return found
 
     def holds(self, name: str) -> bool:
@@ -139,13 +145,14 @@ class RoundFiles:
         Raises:
             StoreError: a file isn't what was written, or DONE can't be.
         """
-        names = [name for name in self._found(self.folder) if name not in (TIMING, DONE)]
+        names = [name for name in self._found(self.folder) if name != DONE]
         written = self.hashes
         hashes = {name: file_sha256(self.folder / name) for name in [*rests_on, *names]}
         for name, digest in written.items():
             if hashes.get(name, digest) != digest:
                 raise self._damaged(name, OTHER)
-        write_atomically(self.folder / DONE, (json.dumps(hashes, indent=1) + "\n").encode())
+        content = {**hashes, DONE: _digest(hashes)}
+        write_atomically(self.folder / DONE, (json.dumps(content, indent=1) + "\n").encode())
         with explained(self.folder):
             (self.folder / WRITTEN).unlink(missing_ok=True)
 
@@ -160,3 +167,12 @@ class RoundFiles:
     def _found(self, folder: Path) -> list[str]:
         files = (path for path in sorted(folder.rglob("*")) if path.is_file())
         return [str(p.relative_to(self.folder)) for p in files if not p.name.startswith(".")]
+
+
+def _digest(hashes: Mapping[str, object]) -> str:
+    """Return the hash of a list of hashes."""
+    return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
+
+
+def _is_hash(value: object) -> bool:
+    return isinstance(value, str) and len(value) == hashlib.sha256().digest_size * 2

@@ -209,9 +209,20 @@ class Run:
         Raises:
             StoreError: something of it isn't what it was.
         """
-        for number in range(self.rounds_done):
+        done = self.rounds_done
+        for number in range(done):
             files = self.files(number)
             files.check([name for name in files.hashes if name.startswith("..")])
+        if later := [
+            path
+            for path in (self.path / "rounds").glob(f"*/{DONE}")
+            if int(path.parent.name) > done
+        ]:
+            raise StoreError(
+                f"{self.folder(done) / DONE}: damaged: it is missing, though "
+                f"{min(later).parent} is committed; restore it from a copy, or remove "
+                f"{self.folder(done)} and later rounds, and 'resume {self.path}' makes them again"
+            )
 
     def committed(self, number: int | None) -> int:
         """Return the number of a committed round; None names the last.
@@ -362,8 +373,8 @@ class Run:
         Raises:
             StoreError: it is damaged.
         """
-        path = self.folder(number) / TIMING
-        return json_object(path, read_file(path))
+        files = self.files(number)
+        return json_object(files.folder / TIMING, files.read(TIMING))
 
     @property
     def costs(self) -> list[dict[str, Any]]:

@@ -4,7 +4,6 @@ Skipped where no package index can be reached.
 """
 
 import hashlib
-import json
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +18,7 @@ from simulator.backends.factory import open_backend
 from simulator.core.requests import GenerationRequest, Message, Prompt
 from simulator.core.timing import Stopwatch
 from simulator.models.resolve import resolve
-from simulator.store.round_files import DONE
+from simulator.store.round_files import RoundFiles
 from simulator.store.run import Run
 from tests.helpers.commands import finish, reach, running
 from tests.helpers.real_models import few_facts
@@ -68,7 +67,7 @@ def hashes(run: Run) -> dict[str, str]:
     found = {}
     for number in range(run.rounds_done):
         folder = run.folder(number)
-        for name, digest in json.loads((folder / DONE).read_text()).items():
+        for name, digest in RoundFiles(folder).hashes.items():
             assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
             if not name.startswith(
                 ".."

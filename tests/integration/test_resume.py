@@ -1,7 +1,6 @@
 """A run that is killed anywhere and resumed gives the same bytes as one that never stopped."""
 
 import hashlib
-import json
 import multiprocessing
 import signal
 import time
@@ -14,7 +13,7 @@ import pytest
 from simulator.config.loading import load
 from simulator.loop import simulate
 from simulator.runtime.observers import Silent
-from simulator.store.round_files import DONE
+from simulator.store.round_files import RoundFiles
 from simulator.store.run import Run
 
 OVERRIDES = [
@@ -71,7 +70,7 @@ def hashes(path: Path, rounds: int) -> dict[str, str]:
     found = {}
     for number in range(rounds + 1):
         folder = Run.open(path).folder(number)
-        listed = json.loads((folder / DONE).read_text())
+        listed = RoundFiles(folder).hashes
         for name, digest in listed.items():
             assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
             if not name.startswith(

@@ -1,7 +1,6 @@
 """The run directory: whole files or none, one writer, and sentences when the disk says no."""
 
 import hashlib
-import json
 import pickletools
 import subprocess
 import sys
@@ -12,7 +11,7 @@ import pytest
 
 from simulator.core.errors import StoreError
 from simulator.core.files import file_sha256, write_atomically
-from simulator.store.round_files import DONE, TIMING
+from simulator.store.round_files import DONE
 from simulator.store.run import Run
 from tests.helpers.tables import sample_of
 
@@ -210,13 +209,12 @@ def test_a_failed_checkpoint_leaves_the_last_one(run: Run) -> None:
 def test_done_lists_the_hash_of_every_file(tiny_run: Run) -> None:
     assert tiny_run.rounds_done == 3
     for number in range(3):
-        folder = tiny_run.folder(number)
-        hashes = json.loads((folder / DONE).read_text())
+        folder, hashes = tiny_run.folder(number), tiny_run.files(number).hashes
+        assert sorted(n for n in hashes if not n.startswith("..")) == [
+            file for file in files(folder) if file != DONE
+        ]
         below = {"../../manifest.json", "../../scenario.resolved.yaml"}
         assert hashes.keys() >= (below if number == 0 else {f"../{number - 1:04d}/{DONE}"})
-        assert sorted(name for name in hashes if not name.startswith("..")) == [
-            f for f in files(folder) if f not in (DONE, TIMING)
-        ]
         assert hashes == {name: file_sha256(folder / name) for name in hashes}
     assert "checkpoint/adapter_model.safetensors" in hashes
     assert "conversations/part-0001.parquet" in hashes
