@@ -80,7 +80,8 @@ def load_causal_lm(model: ModelRef, **options: Any) -> PreTrainedModel:
         BackendError: it can't be loaded, isn't a causal language model, or has other tensors than
             its files.
     """
-    checked_config(model)
+    config = checked_config(model)
+    options["attn_implementation"] = _attention(config, options.get("attn_implementation"))
     if folder := local_folder(model):
         check_library(folder)
     try:
@@ -99,6 +100,24 @@ def load_causal_lm(model: ModelRef, **options: Any) -> PreTrainedModel:
         raise BackendError(f"the model '{model}' can't be loaded: {first_line(error)}") from error
     check_tensors(model, loaded, info)
     return loaded
+
+
+def _attention(config: PretrainedConfig, chosen: str | None) -> str | None:
+    """Return the attention to load a model with; None: transformers chooses.
+
+    Gemma 2 caps what its heads attend to, and `sdpa`, which transformers would choose, leaves the
+    cap out without a word.
+
+    Raises:
+        BackendError: the chosen one would do so.
+    """
+    if getattr(config.get_text_config(), "attn_logit_softcapping", None) is None:
+        return chosen
+    if chosen == "sdpa":
+        raise BackendError(
+            "attention: 'sdpa' leaves out the cap of this model's attention; use auto or eager"
+        )
+    return chosen or "eager"
 
 
 def checked_config(model: ModelRef) -> PretrainedConfig:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from simulator.backends.base import Backend
 from simulator.backends.config import OpenAIConfig, TransformersConfig, VLLMConfig
@@ -62,13 +62,23 @@ CHATS = (
 PLAIN = Prompt(text="encyclopedia entry : zupos : taste :")
 
 
+def plainly_loaded(path: str) -> PreTrainedModel:
+    """A model by transformers alone, with the attention that its configuration describes."""
+    capped = getattr(AutoConfig.from_pretrained(path), "attn_logit_softcapping", None)
+    attention = "eager" if capped else None  # `sdpa` leaves the cap out
+    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+        path, dtype=torch.float32, attn_implementation=attention
+    )
+    return model
+
+
 class Reference:
     """A model by transformers alone: nothing is padded, cached or rendered by us."""
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.tokenizer = AutoTokenizer.from_pretrained(path)
-        self.model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
+        self.model = plainly_loaded(path).eval()
         ends = self.model.generation_config.eos_token_id
         self.ends = [ends] if isinstance(ends, int) else ends
         self.context: int = self.model.config.max_position_embeddings
@@ -208,7 +218,7 @@ class Engines:
 
 def lora(path: str, out: Path, seed: int = 0, **settings: Any) -> tuple[Adapter, PeftModel]:
     """A LoRA adapter of random factors, written by peft, and peft's own model with it."""
-    base = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
+    base = plainly_loaded(path)
     settings = {"r": 4, "lora_alpha": 6, "target_modules": "all-linear", **settings}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
