@@ -21,6 +21,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from analysis.html import visible
 from analysis.run.spans import spans
+from simulator.core.files import write_atomically
 from simulator.store.run import Run
 
 MARGIN = 0.025  # of an axis, beyond the ends of its scale
@@ -87,15 +88,25 @@ def save_panel(draw: Callable[[Axes], None], path: Path) -> list[Path]:
     """
     figure = Figure(figsize=(5.4, 4.0))
     draw(figure.add_subplot())
-    path.parent.mkdir(parents=True, exist_ok=True)
     written = []
     undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}  # the same bytes each time
     for ending, metadata in undated.items():
-        file = path.with_name(path.name + ending)
+        file, content = path.with_name(path.name + ending), io.BytesIO()
         with matplotlib.rc_context({"svg.hashsalt": path.name}):
-            figure.savefig(file, bbox_inches="tight", facecolor="white", metadata=metadata)
+            figure.savefig(
+                content, format=ending[1:], bbox_inches="tight", facecolor="white",
+                metadata=metadata,
+            )  # fmt: skip
+        write_atomically(file, content.getvalue())
         written.append(file)
     return written
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=110, facecolor="white")
+    write_atomically(path, content.getvalue())
 
 
 def rounds_axis(axes: Axes, run: Run, title: str) -> None:

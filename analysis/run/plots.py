@@ -27,6 +27,7 @@ from analysis.plotting import (
     percent_axis,
     rounds_axis,
     save_panel,
+    save_png,
 )
 from analysis.run import frames
 from analysis.run.panels.interp import MOVED, draw_projection
@@ -124,7 +125,7 @@ def is_measured(rows: pd.DataFrame, curves: Sequence[Series]) -> bool:
 
 def save_drift(run: Run, path: Path) -> None:
     """Write the drift figure as PNG."""
-    drift_figure(run).savefig(path, dpi=110, facecolor="white")
+    save_png(drift_figure(run), path)
 
 
 def save_panels(run: Run, folder: Path) -> list[Path]:

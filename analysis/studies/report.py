@@ -30,13 +30,14 @@ def write_study(study: Study, outcome: Outcome, page: Path | None = None) -> lis
     Args:
         study: the study, its runs finished or not.
         outcome: its results.
-        page: the HTML file; by default in the study's folder.
+        page: the HTML file, beside which the others go; by default in the study's folder.
     """
     html = environment().get_template("study.html.jinja").render(_content(study, outcome))
+    page = page or study.path / "study.html"
     written = {
-        page or study.path / "study.html": html,
-        study.path / "study.md": markdown(study, outcome),
-        study.path / "study.json": as_json(study, outcome),
+        page: html,
+        page.with_suffix(".md"): markdown(study, outcome),
+        page.with_suffix(".json"): as_json(study, outcome),
     }
     for path, text in written.items():
         write_atomically(path, text.encode())

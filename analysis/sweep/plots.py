@@ -26,6 +26,7 @@ from analysis.plotting import (
     percent_axis,
     plain,
     save_panel,
+    save_png,
     titled,
 )
 from analysis.sweep import frames
@@ -89,7 +90,7 @@ def _panels(
 
 def save_sweep(sweep: Sweep, path: Path) -> None:
     """Write the figure as PNG."""
-    sweep_figure(sweep).savefig(path, dpi=110, facecolor="white")
+    save_png(sweep_figure(sweep), path)
 
 
 def save_sweep_panels(sweep: Sweep, folder: Path) -> list[Path]:

@@ -116,11 +116,18 @@ class Server:
 
 
 def end_leftovers() -> int:
-    """Stop servers whose owner is gone, and return the number of their processes."""
+    """Stop servers whose owner is gone, and return the number of their processes.
+
+    Processes of other PID namespaces, as of containers, are left alone: their owners have numbers
+    of their own there.
+    """
+    here = _namespace("self")
     orphans = [
         process
         for process in psutil.process_iter()
-        if (owner := owner_of(process.pid)) and not _lives(owner)
+        if (owner := owner_of(process.pid))
+        and not _lives(owner)
+        and _namespace(process.pid) == here
     ]
     for process in orphans:
         try:
@@ -144,6 +151,14 @@ def owner_of(pid: int) -> str | None:
     start = f"{OWNER}=".encode()
     entries = (entry for entry in environment.split(b"\0") if entry.startswith(start))
     return next((entry.removeprefix(start).decode() for entry in entries), None)
+
+
+def _namespace(pid: int | str) -> str | None:
+    """Return the PID namespace of a process."""
+    try:
+        return os.readlink(f"/proc/{pid}/ns/pid")
+    except OSError:
+        return None
 
 
 def _identity() -> str:

@@ -1,7 +1,7 @@
 """The commands `show` and `report`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -24,7 +24,10 @@ def show(path: RunOrMany) -> None:
 
 def report(
     path: RunOrMany,
-    out: Annotated[Path | None, typer.Option(help="The HTML file; default: beside it.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The HTML file, beside which the pictures go; default: in the folder."),
+    ] = None,
 ) -> None:
     """Write picture and report of a run, of a sweep, or of a study."""
     from analysis.studies.claims import Study
@@ -34,50 +37,75 @@ def report(
     if Study.is_at(path):
         written = _write_study_pages(path, out)
     elif Sweep.is_at(path):
-        written = [*write_sweep_pages(path, out), *_write_sweep_panels(path)]
+        places = Places.beside(out) if out else Places.in_sweep(path)
+        written = [*write_sweep_pages(path, places), *_write_sweep_panels(path, places)]
     else:
-        written = [*write_run_pages(Run.open(path), out), *_write_panels(Run.open(path))]
+        places = Places.beside(out) if out else Places.in_run(path)
+        run = Run.open(path)
+        written = [*write_run_pages(run, places), *_write_panels(run, places)]
     for file in written:
         say(str(file))
 
 
-def write_run_pages(run: "Run", out: Path | None) -> list[Path]:
+class Places(NamedTuple):
+    """Where picture, page and panels go."""
+
+    picture: Path
+    page: Path
+    panels: Path
+
+    @classmethod
+    def in_run(cls, folder: Path) -> "Places":
+        """Return the places in a run's folder."""
+        return cls(folder / "drift.png", folder / "report.html", folder / "panels")
+
+    @classmethod
+    def in_sweep(cls, folder: Path) -> "Places":
+        """Return the places in a sweep's folder."""
+        return cls(folder / "sweep.png", folder / "sweep.html", folder / "panels")
+
+    @classmethod
+    def beside(cls, page: Path) -> "Places":
+        """Return the places beside a page: the run may be on a disk that can't be written."""
+        panels = page.with_name(f"{page.stem}-panels")
+        return cls(page.with_name(f"{page.stem}.png"), page, panels)
+
+
+def write_run_pages(run: "Run", places: Places) -> list[Path]:
     """Write picture and report of a run, and return where they are."""
     from analysis.run.plots import save_drift
     from analysis.run.report import write_report
 
-    picture, page = run.path / "drift.png", out or run.path / "report.html"
-    save_drift(run, picture)
-    write_report(run, page)
-    return [picture, page]
+    save_drift(run, places.picture)
+    write_report(run, places.page)
+    return [places.picture, places.page]
 
 
-def _write_panels(run: "Run") -> list[Path]:
+def _write_panels(run: "Run", places: Places) -> list[Path]:
     """Write every panel of a run's figure alone, as SVG and PDF, and return where they are."""
     from analysis.run.plots import save_panels
 
-    return save_panels(run, run.path / "panels")
+    return save_panels(run, places.panels)
 
 
-def write_sweep_pages(path: Path, out: Path | None) -> list[Path]:
+def write_sweep_pages(path: Path, places: Places) -> list[Path]:
     """Write picture and report of a sweep, and return where they are."""
     from analysis.sweep.frames import open_sweep
     from analysis.sweep.plots import save_sweep
     from analysis.sweep.report import write_sweep_report
 
     sweep = open_sweep(path)
-    picture, page = path / "sweep.png", out or path / "sweep.html"
-    save_sweep(sweep, picture)
-    write_sweep_report(sweep, page)
-    return [picture, page]
+    save_sweep(sweep, places.picture)
+    write_sweep_report(sweep, places.page)
+    return [places.picture, places.page]
 
 
-def _write_sweep_panels(path: Path) -> list[Path]:
+def _write_sweep_panels(path: Path, places: Places) -> list[Path]:
     """Write every panel of a sweep's figure alone, as SVG and PDF, and return where they are."""
     from analysis.sweep.frames import open_sweep
     from analysis.sweep.plots import save_sweep_panels
 
-    return save_sweep_panels(open_sweep(path), path / "panels")
+    return save_sweep_panels(open_sweep(path), places.panels)
 
 
 def _write_study_pages(path: Path, out: Path | None) -> list[Path]:

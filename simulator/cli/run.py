@@ -23,7 +23,7 @@ from simulator.cli.options import (
     notify,
     say,
 )
-from simulator.cli.report import write_run_pages
+from simulator.cli.report import Places, write_run_pages
 
 if TYPE_CHECKING:
     from simulator.config.scenario import Scenario
@@ -151,7 +151,7 @@ def _conclude(path: Path, started: float, *, as_json: bool) -> None:
     from simulator.store.run import Run
 
     finished = Run.open(path)
-    written = write_run_pages(finished, None)
+    written = write_run_pages(finished, Places.in_run(path))
     if as_json:
         typer.echo(json.dumps(run_json(finished, time.perf_counter() - started)))
         return

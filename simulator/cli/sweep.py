@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from simulator.cli.options import say
-from simulator.cli.report import write_sweep_pages
+from simulator.cli.report import Places, write_sweep_pages
 
 
 def sweep(
@@ -21,7 +21,7 @@ def sweep(
     from simulator.experiments.sweep import run_sweep
 
     done = run_sweep(file, out, processes)
-    written = write_sweep_pages(done.path, None)
+    written = write_sweep_pages(done.path, Places.in_sweep(done.path))
     say(summary_table(done))
     say(headline(done))
     say(f"see {' and '.join(map(str, written))}")

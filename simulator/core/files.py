@@ -53,9 +53,15 @@ def json_object(path: Path, content: bytes) -> dict[str, Any]:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file atomically, even if the machine stops, or another process writes it, too."""
+    """Write a file atomically, even if the machine stops, or another process writes it, too.
+
+    Raises:
+        StoreError: it can't be written, or is something else than a regular file.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     with explained(path):
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise StoreError(f"{path}: isn't a regular file, so it isn't overwritten")
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with temporary.open("wb") as file:

@@ -74,7 +74,7 @@ def test_what_is_written_is_inert_and_whole(study: Study, tmp_path: Path) -> Non
     page = written[0].read_text()
     assert_inert(page)
     assert page.index("Does a veto help?") < page.index("It does.") and "What to choose" in page
-    found = json.loads((study.path / "study.json").read_text())
+    found = json.loads((tmp_path / "page.json").read_text())
     assert [one["holds"] for one in found["findings"]] == ["yes", "not measured"]
     assert found["findings"][0]["value"] == pytest.approx(0.4)
     assert found["choices"][0]["arm"] == "veto" and found["choices"][0]["price"]["value"] is None
