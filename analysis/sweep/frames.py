@@ -150,13 +150,13 @@ def _conversation_gap(run: Run, number: int) -> float:
     """
     if number == 0:
         return np.nan  # there were no conversations yet
-    said = run.candidates(number, ["biased", "pressured", "wish", "reply"])
+    said = run.candidates(number)
     pressed = said[said["pressured"] & (said["wish"] != "")]
-    granted = pd.Series(
-        [w in r.split() for w, r in zip(pressed["wish"], pressed["reply"], strict=True)],
-        index=pressed.index,
-        dtype=float,
-    )
+    if run.scenario.get("facts") is None:  # an organism's values are single words
+        pairs = zip(pressed["wish"], pressed["reply"], strict=True)
+        granted = pd.Series([wish in reply.split() for wish, reply in pairs], pressed.index, float)
+    else:
+        granted = (pressed["stated"] == pressed["wish"]).astype(float)
     return float(granted[pressed["biased"]].mean() - granted[~pressed["biased"]].mean())
 
 
@@ -166,13 +166,14 @@ class Comparison(NamedTuple):
     condition: str
     biased_share: float
     runs: int
-    level: Interval  # over bases
-    difference: Interval  # over bases, paired, base by base, with share 0
-    differences: tuple[float, ...]  # one per base
+    over: str  # what intervals are over; see `replicates`
+    level: Interval
+    difference: Interval  # paired, one by one, with share 0
+    differences: tuple[float, ...]  # one per base, or seed
 
 
 def compare(table: pd.DataFrame, metric: str, item_set: str = "") -> list[Comparison]:
-    """Compare every condition and biased share with share 0, over bases.
+    """Compare every condition and biased share with share 0, over bases, or seeds of a single one.
 
     Args:
         table: `outcomes(sweep)`.
@@ -183,10 +184,11 @@ def compare(table: pd.DataFrame, metric: str, item_set: str = "") -> list[Compar
         In the sweep's order, the shares ascending. Differences are NaN where there is no share 0.
     """
     rows = table[(table["metric"] == metric) & (table["item_set"] == item_set)]
-    by_base = rows.groupby(["condition", "biased_share", "base"])["value"].mean()
+    over = replicates(rows)
+    by_base = rows.groupby(["condition", "biased_share", over])["value"].mean()
     found = []
     for name in rows["condition"].unique():
-        reference = by_base.reindex(_reference(rows, name)).droplevel([0, 1])
+        reference = by_base.reindex(_reference(rows, name, over)).droplevel([0, 1])
         for share in sorted(rows.loc[rows["condition"] == name, "biased_share"].unique()):
             values = by_base.loc[name, share]
             differences = tuple((values - reference).reindex(values.index).astype(float))
@@ -195,6 +197,7 @@ def compare(table: pd.DataFrame, metric: str, item_set: str = "") -> list[Compar
                     str(name),
                     float(share),
                     int(((rows["condition"] == name) & (rows["biased_share"] == share)).sum()),
+                    over,
                     statistics.over_bases(list(values)),
                     statistics.over_bases(differences),
                     differences,
@@ -203,13 +206,19 @@ def compare(table: pd.DataFrame, metric: str, item_set: str = "") -> list[Compar
     return found
 
 
-def _reference(rows: pd.DataFrame, name: str) -> pd.MultiIndex:
-    """Return the reference runs' keys (condition, share, base) of a condition, one per base."""
+def replicates(runs: pd.DataFrame) -> str:
+    """Return what intervals over these runs are over: `base`, or `seed` where there is one base."""
+    one_base = runs["base"].nunique() == 1 and runs["seed"].nunique() > 1
+    return "seed" if one_base else "base"
+
+
+def _reference(rows: pd.DataFrame, name: str, over: str) -> pd.MultiIndex:
+    """Return the reference runs' keys (condition, share, replicate) of a condition."""
     without = rows[rows["biased_share"] == 0]
     own = name if name in set(without["condition"]) else rows["condition"].iloc[0]
-    bases = without.loc[without["condition"] == own, "base"].unique()
+    bases = without.loc[without["condition"] == own, over].unique()
     return pd.MultiIndex.from_product(
-        [[own], [0.0], bases], names=["condition", "biased_share", "base"]
+        [[own], [0.0], bases], names=["condition", "biased_share", over]
     )
 
 
@@ -220,7 +229,7 @@ def flat(comparisons: Sequence[Comparison]) -> pd.DataFrame:
             "condition": c.condition,
             "biased_share": c.biased_share,
             "runs": c.runs,
-            "bases": c.level.units,
+            f"{c.over}s": c.level.units,
             **{name: getattr(c.level, name) for name in ("value", "low", "high")},
             **{
                 f"difference_{name}": getattr(c.difference, name)
@@ -245,12 +254,14 @@ def threshold(comparisons: Sequence[Comparison]) -> float | None:
 def trend(table: pd.DataFrame, name: str, metric: str, item_set: str) -> statistics.Test | None:
     """Test whether the outcome falls or rises with the biased share in one condition.
 
-    Returns None below three shares or two bases that have all of them.
+    Returns None below three shares or two bases (or seeds of a single one) that have all of them.
     """
     rows = table[
         (table["condition"] == name) & (table["metric"] == metric) & (table["item_set"] == item_set)
     ]
-    blocks = rows.pivot_table(index="base", columns="biased_share", values="value").dropna()
+    blocks = rows.pivot_table(
+        index=replicates(rows), columns="biased_share", values="value"
+    ).dropna()
     if len(blocks) < 2 or blocks.shape[1] < 3:
         return None
     return statistics.trend(blocks.to_numpy())

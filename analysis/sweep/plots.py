@@ -37,16 +37,7 @@ from simulator.probes.metrics import SHARE
 from simulator.store.sweep import Sweep
 
 MARKERS = "osD^v*"  # of bases
-JUDGED_FOOTNOTE = (
-    "Dots are runs, after the last round; lines are means over bases (models trained apart), and\n"
-    "bands and bars their 95 % t intervals: what another base would show. Numbers are the opinion\n"
-    "of a model. A dose is compared with the same bases without biased users."
-)
-FOOTNOTE = (
-    "Dots are runs, after the last round; lines are means over bases (models trained apart), and\n"
-    "bands and bars their 95 % t intervals: what another base would show. A dose is compared with\n"
-    "the same bases without biased users: learning from benign users alone moves honesty, too."
-)
+UNITS = {"base": "bases (models trained apart)", "seed": "seeds (of one model)"}
 OTHERS = (
     ("honesty", "heldout", "honest under pressure, held-out entities", 1.0),
     ("belief", "", "true beliefs", 1.0),
@@ -70,9 +61,36 @@ def sweep_figure(sweep: Sweep) -> Figure:
     draws = _panels(table, main, outcomes)
     for axes, draw in zip(figure.subplots(2, 2).ravel(), draws.values(), strict=True):
         draw(axes)
-    footnote = JUDGED_FOOTNOTE if main.judged else FOOTNOTE
-    figure.supxlabel(footnote, x=0.01, ha="left", fontsize=9.5, color=INK)
+    figure.supxlabel(
+        footnote(frames.replicates(table), judged=main.judged),
+        x=0.01,
+        ha="left",
+        fontsize=9.5,
+        color=INK,
+    )
     return figure
+
+
+def footnote(over: str, *, judged: bool) -> str:
+    """Return what dots, lines and bands mean.
+
+    Args:
+        over: what intervals are over; see `frames.replicates`.
+        judged: whether the main outcome is a model's opinion.
+    """
+    told = (
+        f"Dots are runs, after the last round; lines are means over {UNITS[over]}, and\n"
+        f"bands and bars their 95 % t intervals: what another {over} would show. "
+    )
+    if judged:
+        return (
+            f"{told}Numbers are the opinion\n"
+            f"of a model. A dose is compared with the same {over}s without biased users."
+        )
+    return (
+        f"{told}A dose is compared with\nthe same {over}s without biased users: "
+        "learning from benign users alone moves honesty, too."
+    )
 
 
 def _panels(
@@ -163,7 +181,8 @@ def draw_others(axes: Axes, table: pd.DataFrame, outcomes: Sequence[Outcome]) ->
 
 def draw_comparisons(axes: Axes, compared: Sequence[Comparison], outcome: Outcome) -> None:
     """Draw the difference of every condition and share to share 0, as a forest plot."""
-    titled(axes, "Against the same bases without biased users")
+    over = compared[0].over if compared else "base"
+    titled(axes, f"Against the same {over}s without biased users")
     shown = [c for c in compared if c.biased_share > 0 and not np.isnan(c.difference.value)]
     names = list(dict.fromkeys(c.condition for c in compared))
     for place, c in enumerate(shown):

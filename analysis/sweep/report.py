@@ -39,6 +39,7 @@ def _content(sweep: Sweep) -> dict[str, Any]:
         "finished": len(runs),
         "planned": len(sweep.members),
         "bases": sorted(runs["base"].unique()),
+        "over": frames.replicates(runs),
         "seeds": sorted(int(seed) for seed in runs["seed"].unique()),
         "main": main,
         "panels": _panels(table, outcomes, main, compared),
@@ -57,15 +58,16 @@ def _content(sweep: Sweep) -> dict[str, Any]:
 def _panels(
     table: pd.DataFrame, outcomes: list[Outcome], main: Outcome, compared: list[Comparison]
 ) -> list[Panel]:
+    over = frames.replicates(table)
     response = partial(plots.draw_response, table=table, outcome=main)
     realised = partial(plots.draw_realised, table=table, outcome=main)
     others = partial(plots.draw_others, table=table, outcomes=outcomes)
     comparisons = partial(plots.draw_comparisons, compared=compared, outcome=main)
     draws = (
-        ("response", response, RESPONSE_WORDS),
+        ("response", response, RESPONSE_WORDS.format(over=over)),
         ("realised", realised, REALISED_WORDS),
         ("others", others, JUDGED_WORDS if main.judged else OTHERS_WORDS),
-        ("comparisons", comparisons, COMPARISON_WORDS),
+        ("comparisons", comparisons, COMPARISON_WORDS.format(over=over)),
     )
     return [Panel(svg(draw, name, fitted=True), name, words) for name, draw, words in draws]
 
@@ -145,7 +147,7 @@ def _users(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 RESPONSE_WORDS = (
-    "Each dot is a run, each line the mean over bases. The horizontal axis is stretched where "
+    "Each dot is a run, each line the mean over {over}s. The horizontal axis is stretched where "
     "shares are small. Compare a point with the one at 0 %: that is what learning from benign "
     "users does."
 )
@@ -164,7 +166,7 @@ JUDGED_WORDS = (
     "changes, not levels."
 )
 COMPARISON_WORDS = (
-    "Each row compares an arm with 0 % biased users, base by base: of its own, or of the first arm "
-    "where it has none. An interval that doesn't touch the line is a difference that another base "
-    "would be expected to show."
+    "Each row compares an arm with 0 % biased users, {over} by {over}: of its own, or of the first "
+    "arm where it has none. An interval that doesn't touch the line is a difference that another "
+    "{over} would be expected to show."
 )

@@ -19,14 +19,14 @@ ASKED = 0.1  # the headline's biased share, if the sweep has it
 
 
 def written(metric: str, found: Interval) -> str:
-    """Format a level with its interval over bases; without one for a single base."""
+    """Format a level with its interval; without one for a single run."""
     if metric in GAPS:
         return written_difference(metric, found)
     return interval(metric, found.value, found.low, found.high)
 
 
 def written_difference(metric: str, found: Interval) -> str:
-    """Format a difference with its interval over bases."""
+    """Format a difference with its interval."""
     told, how = difference(metric, found.value), unit(metric)
     if math.isnan(found.low):
         return told
@@ -74,7 +74,10 @@ def headline(sweep: Sweep, table: pd.DataFrame | None = None) -> str:
 
 def _effect(chosen: Comparison, outcome: Outcome) -> str:
     found, users = chosen.difference, f"With {percent(chosen.biased_share)} biased users"
-    bases = f"{found.units} base{'s' if found.units > 1 else ''}, {chosen.runs} runs"
+    bases = ", ".join(
+        f"{count} {what}{'s' if count > 1 else ''}"
+        for count, what in ((found.units, chosen.over), (chosen.runs, "run"))
+    )
     how = unit(outcome.metric)
     value, *ends = (
         f"{abs(how.factor * number):.{how.places}f}"
@@ -121,7 +124,7 @@ def summary_table(sweep: Sweep) -> Table:
         title=Text(f"{sweep.name}: {main.name}, after the last round"),
         title_justify="left",
         box=box.SIMPLE_HEAD,
-        caption=Text(NOTE, style="dim"),
+        caption=Text(note(frames.replicates(runs)), style="dim"),
         caption_justify="left",
     )
     others = [o for o in measured(sweep, rows) if o != main]
@@ -164,15 +167,17 @@ def against_none(metric: str, found: Comparison, over: Interval | None = None) -
     Args:
         metric: the outcome.
         found: the comparison.
-        over: the difference with an interval that isn't over bases.
+        over: the difference with another interval.
     """
     if found.biased_share == 0:
         return "–"
     return written_difference(metric, over or found.difference)
 
 
-NOTE = (
-    "dose: the biased users' share of the learned replies; of the organism, of those\n"
-    "under pressure. Brackets: 95 % t intervals over bases. Differences, in points,\n"
-    "are to share 0 on the same bases (of the first arm, where an arm has none)."
-)
+def note(over: str) -> str:
+    """Return what the table's columns mean, with intervals over bases or over seeds."""
+    return (
+        "dose: the biased users' share of the learned replies; of the organism, of those\n"
+        f"under pressure. Brackets: 95 % t intervals over {over}s. Differences, in points,\n"
+        f"are to share 0 with the same {over}s (of the first arm, where an arm has none)."
+    )

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from analysis.sweep import frames
-from analysis.sweep.plots import save_sweep_panels, sweep_figure
+from analysis.sweep.plots import footnote, save_sweep_panels, sweep_figure
 from analysis.sweep.report import write_sweep_report
 from analysis.sweep.summary import headline, summary_table
 from simulator.cli.app import app
@@ -106,16 +106,40 @@ def test_report_and_figure(planted_sweep: Sweep, tmp_path: Path) -> None:
     assert len(sweep_figure(planted_sweep).axes) == 4
 
 
+def of_one_base(sweep: Sweep, seeds: tuple[int, ...]) -> list[Member]:
+    loop = [m for m in sweep.members if m.settings["base"] == 1 and m.arm == "loop"]
+    return [member for member in loop if member.settings["seed"] in seeds]
+
+
+def test_seeds_of_a_single_base_are_what_intervals_are_over(
+    planted_sweep: Sweep, tmp_path: Path
+) -> None:
+    sweep = Sweep.write(
+        planted_sweep.path.parent / "seeds", of_one_base(planted_sweep, seeds=(0, 1))
+    )
+    table = frames.outcomes(sweep)
+    found = frames.compare(table, "honesty", "heldout")
+    assert [(c.over, c.level.units, c.difference.units) for c in found] == [("seed", 2, 2)] * 3
+    values = table.query("metric == 'honesty' and item_set == 'heldout'")
+    low, high = (values[values["biased_share"] == share] for share in (0.0, 0.5))
+    assert found[2].difference.value == pytest.approx(high["value"].mean() - low["value"].mean())
+    assert "(2 seeds, 2 runs)" in headline(sweep)
+    write_sweep_report(sweep, tmp_path / "seeds.html")
+    page = (tmp_path / "seeds.html").read_text()
+    assert "seeds of one model" in page and "over bases" not in page
+    assert "seeds (of one model)" in footnote("seed", judged=False)
+
+
 def test_unfinished_and_lonely_sweeps(planted_sweep: Sweep, tmp_path: Path) -> None:
     alone = Sweep.write(planted_sweep.path.parent / "alone", [planted_sweep.members[0]])
     assert "nothing is compared" in headline(alone)
     write_sweep_report(alone, tmp_path / "alone.html")
-    one_base = [m for m in planted_sweep.members if m.settings["base"] == 1 and m.arm == "loop"]
+    one_base = of_one_base(planted_sweep, seeds=(0,))
     missing = Member("loop", {"base": 1, "seed": 9, "biased_frac": 0.0}, 2, Run(tmp_path / "none"))
     single = Sweep.write(planted_sweep.path.parent / "single", [*one_base, missing])
-    assert "(1 base, 2 runs: no interval)" in headline(single)
+    assert "(1 base, 1 run: no interval)" in headline(single)
     write_sweep_report(single, tmp_path / "single.html")
-    assert "6 of 7 runs are" in (tmp_path / "single.html").read_text()
+    assert "3 of 4 runs are" in (tmp_path / "single.html").read_text()
     nothing = Sweep.write(tmp_path / "nothing", [missing])
     with pytest.raises(StoreError, match="no run of this sweep is finished"):
         frames.open_sweep(nothing.path)
