@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from simulator.backends import server_process
 from simulator.backends import server_process as server_module
 from simulator.backends.server_process import Server, end_leftovers
 from simulator.core.errors import BackendError
@@ -81,7 +82,9 @@ def test_a_server_that_is_never_ready_is_given_up(tmp_path: Path) -> None:
     assert not own()
 
 
-def test_what_a_killed_owner_left_is_ended_by_the_next_start(tmp_path: Path) -> None:
+def test_what_a_killed_owner_left_is_ended_by_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mine = start(tmp_path / "mine")
     owner = subprocess.Popen(
         [sys.executable, "-c", OWNER_SCRIPT, str(tmp_path / "theirs")], stdout=subprocess.PIPE
@@ -92,6 +95,9 @@ def test_what_a_killed_owner_left_is_ended_by_the_next_start(tmp_path: Path) -> 
     assert end_leftovers() == 0  # their owner lives
     owner.kill()
     owner.wait()
+    with monkeypatch.context() as elsewhere:  # as seen from outside a container
+        elsewhere.setattr(server_process, "_namespace", lambda pid: f"of {pid}")
+        assert end_leftovers() == 0  # its owner has a number of its own there, and may live
     assert all(process.is_running() for process in left)
     assert end_leftovers() == 2
     deadline = time.monotonic() + 10

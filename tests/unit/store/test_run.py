@@ -1,6 +1,7 @@
 """The run directory: whole files or none, one writer, and sentences when the disk says no."""
 
 import hashlib
+import json
 import pickletools
 import subprocess
 import sys
@@ -230,3 +231,59 @@ def test_no_file_of_a_run_is_a_pickle(tiny_run: Run) -> None:
             with pytest.raises(Exception):  # noqa: B017  # no pickle opcodes from start to end
                 list(pickletools.genops(content))
     assert suffixes == {".json", ".yaml", ".parquet", ".safetensors", DONE}
+
+
+RACING = """
+import sys, time
+from pathlib import Path
+from simulator.config.loading import load
+from simulator.core.errors import StoreError
+from simulator.experiments.run import _create
+
+out = Path(sys.argv[1]) if sys.argv[1] else None
+scenario = load("quickstart")
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    run = _create(scenario, out, {"who": sys.argv[2]})
+    print(run.path, run.manifest["who"])
+    time.sleep(1)  # as long as it lives, the run is its own
+except StoreError as error:
+    print("error", error)
+"""
+
+
+def created_at_once(folder: Path, out: str, count: int = 6) -> list[str]:
+    """Several processes make a run at the same instant; returns what each says."""
+    command = [sys.executable, "-c", RACING, out]
+    racing = [
+        subprocess.Popen([*command, str(n)], cwd=folder, stdin=subprocess.PIPE, text=True,
+                         stdout=subprocess.PIPE)
+        for n in range(count)
+    ]  # fmt: skip
+    for process in racing:
+        assert process.stdout and process.stdout.readline() == "ready\n"
+    for process in racing:
+        assert process.stdin
+        process.stdin.write("\n")
+        process.stdin.flush()
+    return [process.communicate()[0].strip() for process in racing]
+
+
+def test_of_several_starts_each_gets_a_directory_of_its_own(tmp_path: Path) -> None:
+    said = created_at_once(tmp_path, "")
+    assert sorted(line.split()[0] for line in said) == [
+        f"runs/quickstart-{n:03d}" for n in range(1, 7)
+    ]
+    for n, line in enumerate(said):
+        assert line.split()[1] == str(n)  # none is a mixture of two
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_of_several_starts_one_gets_the_directory_that_all_want(tmp_path: Path) -> None:
+    said = created_at_once(tmp_path, "mine")
+    made = [line for line in said if not line.startswith("error")]
+    assert len(made) == 1 and made[0].startswith("mine ")
+    assert json.loads((tmp_path / "mine" / "manifest.json").read_text())["who"] == made[0][5:]
+    for line in set(said) - set(made):
+        assert "already exists" in line or "another process is working on this run" in line
