@@ -3,14 +3,24 @@
 import difflib
 from collections.abc import Iterable
 
+from simulator.core.credentials import masked
+
 LONGEST_LIST = 20  # mistakes in one message
 LONGEST_CHOICE = 12  # names listed beside a suggestion
 
 
 class UndertowError(Exception):
-    """Base of all errors that the command line prints without a traceback."""
+    """Base of all errors that the command line prints without a traceback; they hold no secrets."""
 
     exit_code = 2
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(masked(arg) if isinstance(arg, str) else arg for arg in args))
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What is printed, a line each."""
+        return (str(self),)
 
 
 class Interrupted(UndertowError):
@@ -30,15 +40,20 @@ class ScenarioError(UndertowError, ValueError):
 
     def __init__(self, *mistakes: str) -> None:
         super().__init__(*mistakes)
-        self.mistakes = tuple(dict.fromkeys(mistakes))
+        self.mistakes: tuple[str, ...] = tuple(dict.fromkeys(self.args))
 
     def __str__(self) -> str:
+        return "\n  ".join(self.lines)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The mistake; or else their number, and each of the first ones."""
         if len(self.mistakes) == 1:
-            return self.mistakes[0]
+            return self.mistakes
         shown = self.mistakes[:LONGEST_LIST]
         more = len(self.mistakes) - len(shown)
-        lines = [*shown, *([f"and {more} more"] if more else [])]
-        return "\n  ".join([f"{len(self.mistakes)} mistakes:", *lines])
+        rest = (f"and {more} more",) if more else ()
+        return (f"{len(self.mistakes)} mistakes:", *shown, *rest)
 
     def within(self, place: str) -> "ScenarioError":
         """Return the same mistakes, each with a place put before it."""
