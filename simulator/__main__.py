@@ -18,11 +18,13 @@ def main() -> None:
     try:
         from simulator.cli.app import app
         from simulator.core.errors import UndertowError
+        from simulator.core.terminal import guard_streams, one_line, shown
 
+        guard_streams()
         try:
             app(standalone_mode=True)
         except UndertowError as error:
-            sys.stderr.write(f"error: {error}\n")
+            sys.stderr.write(f"{shown(error)}\n")
             sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.stderr.write("\nstopped\n")
@@ -30,7 +32,7 @@ def main() -> None:
     except ImportError as error:
         if "not Undertow's" not in str(error):
             raise
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"{one_line(f'error: {error}')}\n")
         sys.exit(2)
 
 

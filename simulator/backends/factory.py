@@ -16,6 +16,7 @@ from simulator.backends.config import (
 )
 from simulator.core.errors import BackendError
 from simulator.core.garbage_collection import keep_loaded
+from simulator.core.terminal import harmless
 from simulator.models.folder import check_folder
 from simulator.models.library.cache import source_of
 from simulator.models.library.fetch import fetch
@@ -79,7 +80,7 @@ def _started(
     if isinstance(config, AutoConfig):
         config = config.chosen
     if (source := source_of(model.source)) and not source.is_here:
-        fetch(source, lambda line: print(line, file=sys.stderr))
+        fetch(source, lambda line: print(harmless(line), file=sys.stderr))
     check_folder(model, weights=not getattr(config, "url", ""))
     if isinstance(config, VLLMConfig):
         if not config.url and not importlib.util.find_spec("vllm"):

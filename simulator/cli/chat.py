@@ -3,7 +3,7 @@
 import sys
 from typing import TYPE_CHECKING
 
-from simulator.cli.options import Round, RunPath
+from simulator.cli.options import Round, RunPath, notify
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,13 +22,13 @@ def chat(path: RunPath, round_number: Round = None) -> None:
 
 def _converse(backend: "Backend", scenario: "Scenario", number: int) -> None:
     """Read lines from stdin and print replies until an empty line or the end of input."""
-    from rich.console import Console
-
-    from simulator.core.console import inert
+    from simulator.core.console import InertConsole, inert
     from simulator.core.errors import BackendError
     from simulator.core.requests import GenerationRequest, Message, Prompt
+    from simulator.core.terminal import shown
 
-    console, config = Console(), scenario.conversations
+    console, config = InertConsole(), scenario.conversations
+    console.soft_wrap = not console.is_terminal  # what is piped keeps its lines
     console.print(f"After round {number}. An empty line ends the chat.")
     messages = [Message("system", config.system)] if config.system else []
     while line := _read_line(console):
@@ -40,7 +40,7 @@ def _converse(backend: "Backend", scenario: "Scenario", number: int) -> None:
         try:
             (generation,) = backend.generate([request])
         except BackendError as error:
-            console.print(inert(str(error)), style="yellow")
+            notify(shown(error))
             continue
         reply = generation.completions[0].text
         console.print(inert(f"assistant: {reply}"))

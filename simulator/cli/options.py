@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from simulator.core.errors import EndpointWarning, RenamedWarning
+from simulator.core.terminal import harmless, one_line
 
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
 RunOrMany = Annotated[
@@ -49,13 +50,13 @@ def model_of(base: int | None, model: str | None) -> str | None:
 
 def notify(sentence: str) -> None:
     """Print a message to stderr."""
-    typer.echo(sentence, err=True)
+    typer.echo(harmless(sentence), err=True)
 
 
 def say(what: object) -> None:
     """Print a sentence or a table to stdout; sentences don't need rich, which loads slowly."""
     if isinstance(what, str):
-        typer.echo(what)
+        typer.echo(harmless(what))
         return
     from simulator.core.console import say as print_inert
 
@@ -72,6 +73,6 @@ def show_ours_plainly() -> None:
             otherwise(message, category, *place, **more)
         elif str(message) not in shown:
             shown.add(str(message))
-            notify("".join(c if c.isprintable() else " " for c in f"warning: {message}"))
+            notify(one_line(f"warning: {message}"))
 
     warnings.showwarning = show

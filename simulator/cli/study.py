@@ -59,7 +59,7 @@ def _list() -> None:
     from simulator.studies.shipped import listed
 
     for name, question, source in listed():
-        typer.echo(f"{name}: {question} ({source})")
+        say(f"{name}: {question} ({source})")
 
 
 def _run(name: str, tier: "Tier", out: Path | None, processes: int | None) -> None:

@@ -5,9 +5,12 @@ import os
 import signal
 import threading
 
+from simulator.core.terminal import guard_streams
+
 
 def follow_parent() -> None:
-    """Ignore Ctrl-C, which the parent handles, and exit when the parent is gone."""
+    """Guard the streams, ignore Ctrl-C, which the parent handles, and exit when it is gone."""
+    guard_streams()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None

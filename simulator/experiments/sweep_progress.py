@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 
 from simulator.core.console import STDERR, inert
+from simulator.core.terminal import one_line
 from simulator.runtime.observers import duration
 from simulator.store.run import Run
 from simulator.store.sweep import REPLICATES, Member, Sweep
@@ -77,7 +78,7 @@ class LineProgress:
         """Print the line of the run."""
         member = self._members[run]
         settings = (f"{short(key)} {value}" for key, value in member.settings.items())
-        what = f"failed: {error}" if error else honesty_words(member)
+        what = one_line(f"failed: {error}") if error else honesty_words(member)
         name = ", ".join(filter(None, (member.arm, *settings)))
         self._print(f"{name}: {what}; {self._count.next()}")
 
