@@ -1,17 +1,15 @@
 """HTML pages: templates and escaped text."""
 
-import re
 from pathlib import Path
 from typing import TypeVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from simulator.core.credentials import redacted
+from simulator.core.terminal import UNSEEN
+
 TEMPLATES = Path(__file__).parent / "templates"
-# All but tabs and line ends. Lone surrogates can't be written to a file.
-_UNSEEN = re.compile(
-    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
 T = TypeVar("T")
 
 
@@ -28,7 +26,7 @@ def environment() -> Environment:
 
 
 def visible(value: T) -> T | str:
-    """Make invisible characters visible: control characters, and marks of text direction."""
+    """Make invisible characters visible, such as marks of text direction, and hide secrets."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
-    return _UNSEEN.sub(lambda found: f"[U+{ord(found[0]):04X}]", value)
+    return UNSEEN.sub(lambda found: f"[U+{ord(found[0]):04X}]", redacted(value))

@@ -21,7 +21,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from analysis.html import visible
 from analysis.run.spans import spans
-from simulator.core.files import write_atomically
+from simulator.core.files import write_result
 from simulator.store.run import Run
 
 MARGIN = 0.025  # of an axis, beyond the ends of its scale
@@ -79,12 +79,13 @@ def panel_svg(draw: Callable[[Axes], None], name: str, *, fitted: bool = False) 
     return re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
 
 
-def save_panel(draw: Callable[[Axes], None], path: Path) -> list[Path]:
+def save_panel(draw: Callable[[Axes], None], path: Path, home: Path) -> list[Path]:
     """Write one panel as SVG and PDF, sized to its labels and legend.
 
     Args:
         draw: fills the axes.
         path: of the files, without their endings.
+        home: the folder that they describe.
     """
     figure = Figure(figsize=(5.4, 4.0))
     draw(figure.add_subplot())
@@ -97,16 +98,16 @@ def save_panel(draw: Callable[[Axes], None], path: Path) -> list[Path]:
                 content, format=ending[1:], bbox_inches="tight", facecolor="white",
                 metadata=metadata,
             )  # fmt: skip
-        write_atomically(file, content.getvalue())
+        write_result(file, content.getvalue(), home)
         written.append(file)
     return written
 
 
-def save_png(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG."""
+def save_png(figure: Figure, path: Path, home: Path) -> None:
+    """Write a figure of what a folder holds as PNG."""
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=110, facecolor="white")
-    write_atomically(path, content.getvalue())
+    write_result(path, content.getvalue(), home)
 
 
 def rounds_axis(axes: Axes, run: Run, title: str) -> None:

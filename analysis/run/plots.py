@@ -125,13 +125,15 @@ def is_measured(rows: pd.DataFrame, curves: Sequence[Series]) -> bool:
 
 def save_drift(run: Run, path: Path) -> None:
     """Write the drift figure as PNG."""
-    save_png(drift_figure(run), path)
+    save_png(drift_figure(run), path, run.path)
 
 
 def save_panels(run: Run, folder: Path) -> list[Path]:
     """Write every panel of the drift figure as SVG and PDF, and return their paths."""
     draws = _panels(run, frames.estimates(run))
-    return [path for name, draw in draws.items() for path in save_panel(draw, folder / name)]
+    return [
+        path for name, draw in draws.items() for path in save_panel(draw, folder / name, run.path)
+    ]
 
 
 def draw_honesty(axes: Axes, run: Run, estimates: pd.DataFrame) -> None:

@@ -28,7 +28,8 @@ from analysis.run.report_models import models_content
 from analysis.run.roles import asks_world, scales
 from analysis.run.spans import spans
 from analysis.run.summary import headline, key_figures, range_of, rows_left_out, unchanged_rounds
-from simulator.core.files import write_atomically
+from simulator.core.credentials import masked
+from simulator.core.files import write_result
 from simulator.probes.metrics import AMOUNT, NATS
 from simulator.store.run import Run
 
@@ -64,7 +65,7 @@ Record = dict[Hashable, Any]
 def write_report(run: Run, path: Path) -> None:
     """Write the report of a run, finished or not, as one HTML file."""
     page = environment().get_template("report.html.jinja").render(_content(run))
-    write_atomically(path, page.encode())
+    write_result(path, page.encode(), run.path)
 
 
 def _content(run: Run) -> dict[str, Any]:
@@ -75,7 +76,7 @@ def _content(run: Run) -> dict[str, Any]:
         "name": run.path.resolve().name,
         "headline": headline(run),
         "scenario": scenario,
-        "scenario_text": run.scenario_file.read_text(encoding="utf-8"),
+        "scenario_text": masked(run.scenario_file.read_text(encoding="utf-8")),
         "done": done,
         "planned": planned,
         "figures": _figures(run),
@@ -210,7 +211,7 @@ def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", str(value)
+            yield masked(f"{prefix}{key}"), masked(str(value))
 
 
 HONESTY_WORDS = (

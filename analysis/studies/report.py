@@ -21,7 +21,7 @@ from analysis.studies.summary import (
     rows,
     unfinished_runs,
 )
-from simulator.core.files import write_atomically
+from simulator.core.files import write_result
 
 
 def write_study(study: Study, outcome: Outcome, page: Path | None = None) -> list[Path]:
@@ -40,7 +40,7 @@ def write_study(study: Study, outcome: Outcome, page: Path | None = None) -> lis
         page.with_suffix(".json"): as_json(study, outcome),
     }
     for path, text in written.items():
-        write_atomically(path, text.encode())
+        write_result(path, text.encode(), study.path)
     return list(written)
 
 

@@ -108,14 +108,16 @@ def _panels(
 
 def save_sweep(sweep: Sweep, path: Path) -> None:
     """Write the figure as PNG."""
-    save_png(sweep_figure(sweep), path)
+    save_png(sweep_figure(sweep), path, sweep.path)
 
 
 def save_sweep_panels(sweep: Sweep, folder: Path) -> list[Path]:
     """Write every panel of the figure as SVG and PDF, and return where they are."""
     table = frames.outcomes(sweep)
     draws = _panels(table, main_outcome(sweep, table), measured(sweep, table))
-    return [path for name, draw in draws.items() for path in save_panel(draw, folder / name)]
+    return [
+        path for name, draw in draws.items() for path in save_panel(draw, folder / name, sweep.path)
+    ]
 
 
 def draw_response(axes: Axes, table: pd.DataFrame, outcome: Outcome) -> None:

@@ -13,7 +13,7 @@ from analysis.sweep import frames, plots
 from analysis.sweep.frames import Comparison
 from analysis.sweep.outcomes import GAPS, Outcome, main_outcome, measured
 from analysis.sweep.summary import against_none, headline, percent, written
-from simulator.core.files import write_atomically
+from simulator.core.files import write_result
 from simulator.store.sweep import Sweep
 
 PREDICTORS = {
@@ -26,7 +26,7 @@ PREDICTORS = {
 def write_sweep_report(sweep: Sweep, path: Path) -> None:
     """Write the report of a sweep, finished or not, as one HTML file."""
     page = environment().get_template("sweep.html.jinja").render(_content(sweep))
-    write_atomically(path, page.encode())
+    write_result(path, page.encode(), sweep.path)
 
 
 def _content(sweep: Sweep) -> dict[str, Any]:

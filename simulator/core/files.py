@@ -1,4 +1,8 @@
-"""Atomic writes, lines that are appended, and hashes of files."""
+"""Atomic writes, lines that are appended, and hashes of files.
+
+What a run writes is for its owner alone, whatever the umask says: people's chats and what they
+cost. Whoever shares a run opens its folder.
+"""
 
 import contextlib
 import hashlib
@@ -11,6 +15,18 @@ from typing import Any
 from safetensors import SafetensorError
 
 from simulator.core.errors import StoreError
+
+
+def private(path: str, flags: int) -> int:
+    """Open a file that only its owner may read, if it is made; an opener for `open`."""
+    return os.open(path, flags, 0o600)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder that only its owner may look into, and those above it that are missing."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    for folder in reversed(missing):
+        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 @contextlib.contextmanager
@@ -52,8 +68,13 @@ def json_object(path: Path, content: bytes) -> dict[str, Any]:
     return found
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes, *, shared: bool = False) -> None:
     """Write a file atomically, even if the machine stops, or another process writes it, too.
+
+    Args:
+        path: the file.
+        content: all of it.
+        shared: whether the umask says who may read it, as for a page to send; else its owner alone.
 
     Raises:
         StoreError: it can't be written, or is something else than a regular file.
@@ -62,9 +83,12 @@ def write_atomically(path: Path, content: bytes) -> None:
     with explained(path):
         if path.is_symlink() or (path.exists() and not path.is_file()):
             raise StoreError(f"{path}: isn't a regular file, so it isn't overwritten")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if shared:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        else:
+            make_folder(path.parent)
         try:
-            with temporary.open("wb") as file:
+            with open(temporary, "wb", opener=None if shared else private) as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
@@ -73,6 +97,16 @@ def write_atomically(path: Path, content: bytes) -> None:
         except OSError:
             temporary.unlink(missing_ok=True)
             raise
+
+
+def write_result(path: Path, content: bytes, home: Path) -> None:
+    """Write a page or a picture of a run, a sweep or a study, as atomically.
+
+    It is for its owner alone within the folder that it describes. Elsewhere it is made to be sent,
+    and the umask says who may read it.
+    """
+    shared = not path.resolve().is_relative_to(home.resolve())
+    write_atomically(path, content, shared=shared)
 
 
 def _keep_names(folder: Path) -> None:
@@ -94,8 +128,8 @@ def append_line(path: Path, content: Mapping[str, Any]) -> None:
     """Append a JSON object as a line, which survives the end of this process however it comes."""
     line = (json.dumps(content) + "\n").encode()
     with explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab", buffering=0) as file:
+        make_folder(path.parent)
+        with open(path, "ab", buffering=0, opener=private) as file:
             file.write(line)
 
 

@@ -179,7 +179,6 @@ def evaluate(
         )
     asked = {"tasks": sorted(tasks), "folder": folder, "shots": shots, "limit": limit}
     kept = run.path / "evaluations" / f"round-{number:04d}-{_name(asked)}.json"
-    kept.parent.mkdir(exist_ok=True)
     content = {key: found[key] for key in KEPT if key in found} | {"round": number, **asked}
     write_atomically(kept, json.dumps(content, indent=1, default=str).encode())
     return _table(found["results"], kept)

@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
+from simulator.core.files import private
 from simulator.core.requests import (
     Answer,
     Completion,
@@ -40,6 +41,8 @@ class AnswerCache:
         ask: Callable[[Sequence[Request]], list[Answer]],
     ) -> list[Answer]:
         """Answer requests in order; ask only those that aren't cached, each once."""
+        # SQLite gives the files beside it the permissions of this one.
+        open(self._path, "ab", opener=private).close()
         with closing(sqlite3.connect(self._path)) as file, file:
             file.execute("PRAGMA journal_mode=WAL")
             file.execute(_TABLE)

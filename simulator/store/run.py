@@ -43,6 +43,8 @@ from simulator.core.files import (
     explained,
     file_sha256,
     json_object,
+    make_folder,
+    private,
     read_file,
     write_atomically,
 )
@@ -120,7 +122,7 @@ class Run:
         unfinished = path.with_name(f".{path.name}.{os.getpid()}.partial")
         with explained(path):
             try:
-                unfinished.mkdir(parents=True)
+                make_folder(unfinished)
                 text = yaml.safe_dump(scenario, sort_keys=False, allow_unicode=True)
                 write_atomically(unfinished / SCENARIO, text.encode())
                 write_atomically(unfinished / MANIFEST, _to_json(manifest))
@@ -272,10 +274,12 @@ class Run:
         with explained(final):
             shutil.rmtree(partial, ignore_errors=True)
             shutil.rmtree(final, ignore_errors=True)
-            partial.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(partial.parent)
             try:
                 result = write(partial)
+                partial.chmod(0o700)
                 for path in partial.iterdir():
+                    path.chmod(0o600)
                     with path.open("rb") as file:
                         os.fsync(file.fileno())
                 partial.rename(final)
@@ -390,7 +394,7 @@ class Run:
 
 def _locked_file(folder: Path) -> IO[str]:
     """Return the open file that holds the lock of a run's folder."""
-    file = (folder / ".lock").open("w")
+    file = os.fdopen(private(f"{folder / '.lock'}", os.O_WRONLY | os.O_CREAT), "w")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -72,6 +72,7 @@ def test_a_sweep_shares_runs_and_reuses_them(
     opened = Sweep.open(out / "small").members
     assert [m.run.path for m in opened] == [m.run.path for m in sweep.members]
     assert [m[:3] for m in opened] == [m[:3] for m in sweep.members]
+    assert not [path for path in out.rglob("*") if path.stat().st_mode & 0o077]  # its owner's alone
     table = progress_table(sweep)
     assert table.row_count == 4
     written = {path: path.stat().st_mtime_ns for path in out.rglob("DONE")}

@@ -70,7 +70,9 @@ def _make(source: Source, partial: Path, given: Path | None, say: Say) -> None:
     except BackendError as error:
         raise BackendError(f"the model '{source.label}' can't be used: {error}") from None
     write_atomically(
-        made / SOURCE, json.dumps(_facts(source, file, made, found), indent=1).encode()
+        made / SOURCE,
+        json.dumps(_facts(source, file, made, found), indent=1).encode(),
+        shared=True,  # like the other files of the cache
     )
     with explained(source.folder):
         for weights in made.glob("*.safetensors"):  # saved for their owner alone

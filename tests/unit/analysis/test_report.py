@@ -1,6 +1,7 @@
 """The report and the figure: inert, self-contained, small, and there for every kind of run."""
 
 import json
+import os
 import re
 import shutil
 from html.parser import HTMLParser
@@ -14,12 +15,14 @@ import yaml
 from analysis.run.plots import drift_figure, save_drift, save_panels
 from analysis.run.report import write_report
 from analysis.run.summary import headline
+from simulator.core.credentials import keep_secret
 from simulator.core.messages import messages_to_rows
 from simulator.core.requests import Message
 from simulator.store.round_files import DONE
 from simulator.store.run import MANIFEST, SCENARIO, Run
 from tests.helpers.planting import commit_again
 
+SHAPED = "sk-planted-0123456789"
 HOSTILE = '<script>alert("x")</script><img src=http://evil.example/x onerror=alert(1)>'
 
 
@@ -57,6 +60,31 @@ def assert_inert(text: str) -> None:
             assert value.startswith("#"), f"{name}={value}"
     assert not re.search(r"url\((?!#)", text)
     assert "@import" not in text
+
+
+def test_a_page_shows_no_secrets_of_an_earlier_run(copied: Run) -> None:
+    """Earlier versions wrote down what is refused now."""
+    keep_secret("planted-in-a-report")
+    settings = yaml.safe_load(copied.scenario_file.read_text())
+    settings["description"] = "planted-in-a-report"
+    settings["roles"] = {"judge": {"model": "m", "backend": {"kind": "openai", "key": SHAPED}}}
+    settings["roles"]["judge"]["backend"]["url"] = "http://me:pass@host/v1?token=hunter2"
+    copied.scenario_file.write_text(yaml.safe_dump(settings))
+    manifest = {**copied.manifest, "data_sha256": {"http://me:pass@host/x": "0"}}
+    (copied.path / MANIFEST).write_text(json.dumps(manifest))
+    page = report(copied)
+    assert "http://***@host/v1?token=***" in page
+    assert not [t for t in ("planted-in", SHAPED, "me:pass", "hunter2") if t in page]
+
+
+def test_a_page_elsewhere_may_be_read_by_others(copied: Run, tmp_path: Path) -> None:
+    before = os.umask(0)
+    os.umask(before)
+    for folder, mode in ((copied.path / "made", 0o600), (tmp_path / "sent", 0o666 & ~before)):
+        write_report(copied, folder / "page.html")
+        save_drift(copied, folder / "page.png")
+        written = [folder / "page.html", folder / "page.png", *save_panels(copied, folder)]
+        assert {path.stat().st_mode & 0o777 for path in written} == {mode}
 
 
 def test_report_is_self_contained_and_answers_first(tiny_run: Run, tmp_path: Path) -> None:

@@ -68,6 +68,12 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     assert files(tmp_path) == ["deep/file"]
 
 
+def test_a_run_with_updates_is_for_its_owner_alone(tiny_run: Run) -> None:
+    assert (tiny_run.path / "rounds/0002/checkpoint/optimizer.safetensors").is_file()
+    for path in (tiny_run.path, *tiny_run.path.rglob("*")):
+        assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600), path
+
+
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"old")
