@@ -7,6 +7,12 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, JsonValue, field_validator, model_validator
 
+from simulator.backends.config_credentials import (
+    arguments_without_keys,
+    name_of_variable,
+    parameters_without_keys,
+    without_credentials,
+)
 from simulator.core.config import Config, Count, Number
 
 # What an engine can do beyond generating; `adapters`: LoRA's, `steering`: vectors as adapters;
@@ -28,25 +34,21 @@ Capability = Literal[
 SERVERS_SHARE = 0.5  # of a GPU's memory, for all servers of a run together
 
 
+Variable = Annotated[str, AfterValidator(name_of_variable)]
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 REMOTE_CODE = "Whether Python in the model's folder may run: only if you trust its author."
 
 
 def _url(given: str) -> str:
     """Return the URL of a server; what a run shouldn't write down is refused."""
-    url = given.strip()
+    url = without_credentials(given.strip())
     try:
         parts = urlsplit(url)
         whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         whole = False
-    if "@" in url or "?" in url or "#" in url:
-        raise ValueError(
-            "a URL has no user, password, key or query here, as runs write it down; put the key "
-            "into the environment variable that key_variable names"
-        )
-    if not whole or re.search(r"\s", url):
-        raise ValueError(f"invalid URL '{url}'; write it like http://HOST:PORT/v1")
+    if not whole or re.search(r"\s", url):  # not repeated: a password may stand for the port
+        raise ValueError("invalid URL; write it like http://HOST:PORT/v1")
     if url.rstrip("/").endswith("/completions"):
         raise ValueError("leave /chat/completions out; the URL ends before it")
     return url
@@ -104,7 +106,7 @@ class VLLMConfig(Config):
     url: Annotated[str, AfterValidator(_own_url)] = Field(
         "", description="A running server, without /v1; empty: start one."
     )
-    key_variable: str = Field(
+    key_variable: Variable = Field(
         "VLLM_API_KEY", description="The environment variable with that server's API key."
     )
     dtype: DType = "auto"
@@ -131,7 +133,9 @@ class VLLMConfig(Config):
     ready_within: Number = Field(900.0, gt=0, description="Seconds for the server to start.")
     threads: Count = Field(2, ge=1, le=256, description="CPU threads, where there is no GPU.")
     cpu_cache_gib: Count = Field(1, ge=1, description="Its KV cache without a GPU, in GiB.")
-    arguments: tuple[str, ...] = Field((), description="Further arguments of vLLM's server.")
+    arguments: Annotated[tuple[str, ...], AfterValidator(arguments_without_keys)] = Field(
+        (), description="Further arguments of vLLM's server."
+    )
 
     @model_validator(mode="after")
     def _merges_into_its_own_server(self) -> Self:
@@ -163,7 +167,7 @@ class OpenAIConfig(Config):
     url: Annotated[str, AfterValidator(_url)] = Field(
         description="The URL, up to and including /v1."
     )
-    key_variable: str = Field(
+    key_variable: Variable = Field(
         "OPENAI_API_KEY", description="The environment variable with the API key."
     )
     logprobs: bool = Field(
@@ -190,10 +194,10 @@ class OpenAIConfig(Config):
 
     @field_validator("extra_body")
     @classmethod
-    def _says_nothing_twice(cls, given: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    def _says_only_what_else_is_wanted(cls, given: dict[str, JsonValue]) -> dict[str, JsonValue]:
         if taken := sorted(OWN_PARAMETERS & given.keys()):
             raise ValueError(f"invalid key {taken[0]}; each request says this itself")
-        return given
+        return parameters_without_keys(given)
 
 
 class AutoConfig(Config):

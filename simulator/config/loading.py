@@ -10,6 +10,7 @@ from simulator.backends.config import AnyBackend, AutoConfig
 from simulator.config import document as yaml_source
 from simulator.config.compatibility import has_prices, unmet_needs
 from simulator.config.document import Document, Origin, origin_of
+from simulator.config.known_secrets import known_secrets
 from simulator.config.memory_shares import with_memory_shares
 from simulator.config.overrides import (
     from_options,
@@ -150,7 +151,8 @@ def validate(document: Document, source: str) -> Scenario:
         ScenarioError: lists all mistakes.
     """
     scenario = validated(Scenario, document, source)
-    mistakes = refusal(unmet_needs(scenario), document, source).mistakes
+    wrong = (*known_secrets(scenario, document.data), *unmet_needs(scenario))
+    mistakes = refusal(wrong, document, source).mistakes
     try:
         complete = with_data(scenario, document, source)
     except ScenarioError as error:

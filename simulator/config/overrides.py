@@ -1,6 +1,6 @@
 """What the command line changes in a scenario: `--set key=value`, options, `--biased-frac`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from simulator.backends.config import AutoConfig
@@ -8,6 +8,8 @@ from simulator.config import document as yaml_source
 from simulator.config.document import Document, Origin, YamlPath
 from simulator.config.numbers import as_number
 from simulator.config.renamed import with_present_names
+from simulator.config.validation import NOT_REPEATED
+from simulator.core.credentials import names_a_secret
 from simulator.core.errors import ScenarioError
 from simulator.core.texts import flaw
 
@@ -52,7 +54,7 @@ def parse_override(override: str) -> Document:
     keys = path_text.strip().split(".")
     if not equals or not all(keys):
         raise ScenarioError(f"--set {override}: invalid override; write path.to.key=value")
-    label = f"--set {override}"
+    label = f"--set {path_text}" if _may_hold_a_key(keys, value) else f"--set {override}"
     path: YamlPath = tuple(int(key) if key.isdecimal() else key for key in keys)
     parsed = yaml_source.parse(value, label, path, lines=False)
     data = parsed.data
@@ -60,6 +62,12 @@ def parse_override(override: str) -> Document:
         data = {key: data}
     above = {path[:n]: Origin(label, None) for n in range(1, len(path) + 1)}
     return with_present_names(Document(data, {**above, **parsed.origins}))
+
+
+def _may_hold_a_key(keys: Sequence[str], value: str) -> bool:
+    """Return whether a value isn't repeated, as it may be a key in the wrong place."""
+    of_an_engine = not NOT_REPEATED.union(("backend",)).isdisjoint(keys)
+    return of_an_engine or names_a_secret(keys[-1]) or "{" in value
 
 
 def with_biased_fraction(document: Document, fraction: float) -> Document:

@@ -8,9 +8,12 @@ from pydantic import BaseModel, ValidationError
 
 from simulator.config.document import Document, YamlPath, dotted, origin_of
 from simulator.config.numbers import as_number, as_whole_number
+from simulator.core.credentials import names_a_secret
 from simulator.core.errors import ScenarioError, unknown
 
 LONGEST_SHOWN = 80  # characters of a value in a message
+# Settings whose values aren't repeated, as one may be a key in the wrong place.
+NOT_REPEATED = frozenset(("url", "key_variable", "extra_body", "arguments"))
 # Plain words for pydantic's names of types.
 IN_YAML = {
     "Tuple should": "list should",
@@ -100,6 +103,8 @@ def _mistake(problem: Any, data: Any, model: type[BaseModel]) -> tuple[YamlPath,
         return path, "missing key 'kind'"
     if problem["type"] == "extra_forbidden":
         key, known = str(path[-1]), _known_keys(model)
+        if names_a_secret(key):
+            return path, "unknown key; put the secret into the variable that key_variable names"
         close = [] if key in known else difflib.get_close_matches(key, sorted(known), n=1)
         return path, "unknown key" + (f"; did you mean '{close[0]}'?" if close else "")
     if problem["type"] == "missing":
@@ -107,7 +112,7 @@ def _mistake(problem: Any, data: Any, model: type[BaseModel]) -> tuple[YamlPath,
     for pydantics, words in IN_YAML.items():
         message = message.replace(pydantics, words)
     message = f"{message[:1].lower()}{message[1:]}"
-    if not isinstance(problem["input"], dict | list):
+    if not isinstance(problem["input"], dict | list) and NOT_REPEATED.isdisjoint(path):
         given = repr(problem["input"])
         named = problem["type"] == "value_error" and given in message
         message += f", not {given}" if len(given) <= LONGEST_SHOWN and not named else ""

@@ -12,4 +12,5 @@ Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 class Config(BaseModel):
     """Base of every part of a scenario."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # A value that is refused may be a key in the wrong place.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
