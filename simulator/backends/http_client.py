@@ -11,7 +11,8 @@ import httpx2
 import openai
 
 from simulator.backends.proxies import check_proxy, is_remote
-from simulator.backends.refusals import SHOWN, Refusal, error_within, refusal_of
+from simulator.backends.refusals import QUOTED, Refusal, error_within, refusal_of
+from simulator.core.credentials import keep_secret, redacted, redacted_within
 from simulator.core.errors import BackendError
 from simulator.core.unicode import storable
 
@@ -21,12 +22,15 @@ IDLE = 2.0  # seconds that an idle connection is kept; servers close theirs afte
 def key_of(variable: str) -> str:
     """Return the API key in an environment variable; "none" where there is none.
 
+    It is a known secret from then on.
+
     Raises:
         BackendError: it can't be a key.
     """
     key = os.environ.get(variable, "").strip()  # files of secrets end with a line break
     if not (key.isascii() and key.isprintable()):
         raise BackendError(f"{variable}: an API key has only letters, digits and signs of ASCII")
+    keep_secret(key)
     return key or "none"
 
 
@@ -41,7 +45,7 @@ class Refused(Exception):
 def _circumstances(response: httpx2.Response) -> str:
     """Return what beside its body explains an error."""
     wait = response.headers.get("retry-after")
-    waits = f"; it asks to wait (Retry-After: {storable(wait)[:40]})" if wait else ""
+    waits = f"; it asks to wait (Retry-After: {storable(redacted(wait))[:40]})" if wait else ""
     to = f"{response.url.scheme}://{response.url.netloc.decode(errors='replace')}"
     return waits + (f"; it redirected to {to}, so set backend.url to that" * bool(response.history))
 
@@ -56,7 +60,7 @@ def _is_whole(answer: Any) -> bool:
 
 
 def _chat_of(text: str) -> dict[str, Any]:
-    """Read an answer in a chat, which must have a choice.
+    """Read an answer in a chat, which must have a choice; without the key, should it repeat it.
 
     Raises:
         ValueError: it isn't one.
@@ -71,11 +75,11 @@ def _chat_of(text: str) -> dict[str, Any]:
     first = choices[0] if isinstance(choices, list) and choices else None
     if not isinstance(first, dict) or not (first.get("message") or first.get("text") is not None):
         raise ValueError(f"its answer has no choices: {_beginning(text)}")
-    return dict(body)
+    return dict(redacted_within(body))
 
 
 def _beginning(text: str) -> str:
-    return " ".join(text[:80].split())
+    return " ".join(redacted(text)[:80].split())
 
 
 def _is_late(error: openai.APIConnectionError) -> bool:
@@ -93,11 +97,11 @@ def _concerns_itself_alone(error: Exception) -> bool:
 
 
 def _body_of(response: httpx2.Response) -> Any:
-    """Return the body of an error: JSON, or else its text."""
+    """Return the body of an error: JSON, or else its text; without the key, as some repeat it."""
     try:
-        return response.json()
+        return redacted_within(response.json())
     except (ValueError, RecursionError):
-        return response.text
+        return redacted(response.text)
 
 
 class Endpoint:
@@ -115,7 +119,7 @@ class Endpoint:
             deadline: seconds for one request, its queueing at the server included.
             retries: after failures of transport, 429 and 5xx.
         """
-        self.url, self._deadline, self._key = url, deadline, key
+        self.url, self._deadline = url, deadline
         limits = httpx2.Limits(max_connections=concurrency, keepalive_expiry=IDLE)
         self._client = openai.AsyncOpenAI(
             base_url=url,
@@ -249,15 +253,13 @@ class Endpoint:
             ) from None
         if isinstance(error, openai.APIStatusError):
             refusal = refusal_of(error.status_code, _body_of(error.response))
-            if len(self._key) > len("none"):  # some repeat it
-                refusal = refusal._replace(words=refusal.words.replace(self._key, "***"))
-            told = f"{self.url}: the server answered with error {refusal.status}: {refusal.words}"
+            told = f"{self.url}: the server answered with error {refusal.status}: {refusal.quoted}"
             told += _circumstances(error.response)
             if refusal.asks_otherwise or refusal.status < HTTPStatus.INTERNAL_SERVER_ERROR:
                 return Refused(refusal, told)
             return BackendError(told)
         if isinstance(error, ValueError | openai.APIError):  # an HTML page, as from a proxy
-            said = storable(str(error))[:SHOWN]
+            said = storable(redacted(str(error)))[:QUOTED]
             raise BackendError(
                 f"{self.url}: the answer doesn't follow OpenAI's API: {said}"
             ) from None

@@ -180,7 +180,7 @@ class OpenAIBackend(ClosedEngine):
             self._warn(
                 changed,
                 f"'{self._model}' refuses a parameter, so the run {changed} "
-                f"(it said: {refused.refusal.words})",
+                f"(it said: {refused.refusal.quoted})",
             )
         if changed is not None:
             return asked
@@ -190,7 +190,7 @@ class OpenAIBackend(ClosedEngine):
             return asked._replace(prompt=prompt, dropped=asked.dropped + dropped)
         raise BackendError(
             f"{self._config.url}: a prompt is too long for the model's context; shorten it "
-            f"(the server said: {refused.refusal.words})"
+            f"(the server said: {refused.refusal.quoted})"
         )
 
     def _read(self, asked: Asked, body: Mapping[str, Any]) -> ChatAnswer:

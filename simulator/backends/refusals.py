@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from simulator.core.unicode import storable
 
-SHOWN = 500  # characters of a refusal that are quoted
+READ, QUOTED = 500, 160  # characters of a refusal's words that are understood, and quoted
 _FAILED = ("error", "abort", "aborted", "cancelled", "canceled", "insufficient_system_resource")
 _MARKS = (
     b"error",
@@ -72,6 +72,11 @@ class Refusal(NamedTuple):
     parameters: frozenset[str]  # that it names as refused
 
     @property
+    def quoted(self) -> str:
+        """The beginning of its message: an error is one line, and ends with what to do."""
+        return self.words if len(self.words) <= QUOTED else f"{self.words[: QUOTED - 1]}…"
+
+    @property
     def too_long(self) -> bool:
         """Whether the prompt is longer than the model's context, or than a request may be."""
         if self.status in _NEVER_LONG:
@@ -103,8 +108,8 @@ def refusal_of(status: int, body: object) -> Refusal:
     words = words or (str(body) if body else http.client.responses.get(status, "no explanation"))
     everything = " ".join([*(text for _, text in texts), *(key for key, _ in texts)])
     named = {text for key, text in texts if key in ("param", "parameter", "loc")}
-    words = storable(" ".join(words.split()))[:SHOWN]
-    return Refusal(status, words, everything.lower()[: 8 * SHOWN], frozenset(named))
+    words = storable(" ".join(words.split()))[:READ]
+    return Refusal(status, words, everything.lower()[: 8 * READ], frozenset(named))
 
 
 def error_within(content: bytes) -> int | None:
@@ -165,4 +170,4 @@ def _texts(body: object, key: str = "", depth: int = 0) -> Iterator[tuple[str, s
         for value in body:
             yield from _texts(value, key, depth + 1)
     elif body is not None and not isinstance(body, bool):
-        yield key, str(body)[: 4 * SHOWN]
+        yield key, str(body)[: 4 * READ]

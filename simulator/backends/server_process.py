@@ -19,12 +19,14 @@ from pathlib import Path
 
 import psutil
 
+from simulator.backends.server_log import ServerLog
+from simulator.core.credentials import keep_secret
 from simulator.core.errors import BackendError
 
 OWNER = "UNDERTOW_SERVER_OWNER"  # environment variable: "<pid>:<start time>" of the owner
 HOST = "127.0.0.1"
 GRACE = 10.0  # seconds between asking a server to exit and killing it
-SHOWN = 15  # lines of the log that an error quotes
+WRITING = 2.0  # seconds for the rest of its output
 
 
 class Server:
@@ -46,25 +48,27 @@ class Server:
             command: returns the command line, given host and port.
             environment: is added to ours.
             key_variable: the environment variable that gives the server its key.
-            log: the file for the server's output, which is appended.
+            log: the file for the server's output, which is appended without secrets.
             ready_within: seconds until a server that isn't healthy is stopped.
             on_wait: is called now and then with the seconds that we have waited.
 
         Raises:
-            BackendError: the server exited, or wasn't ready in time; quotes the end of its log.
+            BackendError: the server exited, or wasn't ready in time; quotes its log.
         """
         end_leftovers()
-        self.log, self.key, self._port = log, secrets.token_urlsafe(24), _free_port()
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as output:
-            self._process = subprocess.Popen(  # noqa: S603  # no shell
-                command(HOST, self._port),
-                env={**os.environ, **environment, key_variable: self.key, OWNER: _identity()},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        self.key, self._port = secrets.token_urlsafe(24), _free_port()
+        keep_secret(self.key)
+        self.log = ServerLog(log)
+        self._process = subprocess.Popen(  # noqa: S603  # no shell
+            command(HOST, self._port),
+            env={**os.environ, **environment, key_variable: self.key, OWNER: _identity()},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        assert self._process.stdout is not None
+        self.log.follow(self._process.stdout)
         try:
             self._wait_until_healthy(ready_within, on_wait)
         except BaseException:
@@ -96,12 +100,14 @@ class Server:
             time.sleep(0.05)
         _signal_group(group, signal.SIGKILL)
         self._process.wait()
+        self.log.finish(WRITING)
 
     def failure(self, what: str) -> BackendError:
-        """Return an error that quotes the end of the log."""
-        lines = self.log.read_text(errors="replace").splitlines()[-SHOWN:]
-        quoted = "\n".join("".join(c for c in line if c.isprintable()) for line in lines)
-        return BackendError(f"{what}; the end of {self.log}:\n{quoted}")
+        """Return an error that quotes the log, and names it."""
+        if not self.running:
+            self.log.finish(WRITING)
+        said = self.log.last_words() or "its log is empty"
+        return BackendError(f"{what}: {said} (see {self.log.path})")
 
     def _wait_until_healthy(self, seconds: float, on_wait: Callable[[float], None]) -> None:
         started = time.monotonic()

@@ -14,6 +14,7 @@ from simulator.backends.server_process import Server
 from simulator.backends.vllm_adapters import BASE, adapters_of
 from simulator.backends.vllm_worker import KEY
 from simulator.core.adapters import Adapter
+from simulator.core.credentials import redacted
 from simulator.core.errors import BackendError
 from simulator.core.requests import (
     Completion,
@@ -148,7 +149,7 @@ class VLLMBackend(ClosedEngine):
         texts = self.encoder.decode([i[:-1] if i and i[-1] in self._ends else i for i in rows])
         found = []
         for choice, ids, text in zip(choices, rows, texts, strict=True):
-            thought, reply = split_thought(text, thinking=thinking)
+            thought, reply = split_thought(redacted(text), thinking=thinking)
             stop = "end" if choice.finish_reason == "stop" else "length"
             found.append(Completion(reply, len(ids), stop, thought))
         return found
