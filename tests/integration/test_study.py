@@ -74,7 +74,7 @@ BRIEFLY = {
 def invoked(*words: str) -> str:
     done = CliRunner().invoke(app, list(words))
     assert done.exit_code == 0, (done.output, done.exception)
-    return done.output
+    return done.stdout
 
 
 def study(name: str, out: Path, overrides: tuple[str, ...], *words: str) -> str:
@@ -103,6 +103,7 @@ def test_a_study_on_the_organism(tmp_path: Path) -> None:
     assert page.count("<svg ") == 2 and found["findings"][0]["claim"] in page
     table = (folder / "study.md").read_text().splitlines()
     assert sum(line.startswith("| ") for line in table) == 2 + len(found["findings"])
+    assert not [path for path in tmp_path.rglob("*") if path.stat().st_mode & 0o077]
 
     runs = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("DONE")}
     assert study("self_awareness", tmp_path, SMALL, "--base", "0") == said
