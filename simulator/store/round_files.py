@@ -158,10 +158,10 @@ class RoundFiles:
 
     def _damaged(self, name: str, why: str) -> StoreError:
         """Return the error of a damaged file."""
-        run, path = self.folder.parents[1], os.path.normpath(self.folder / name)
+        path = os.path.normpath(self.folder / name)
         return StoreError(
-            f"{path}: damaged: {why}; restore it from a copy, or remove {self.folder} and later "
-            f"rounds, and 'resume {run}' makes them again"
+            f"{path}: damaged: {why}; restore it from a copy, or remove rounds/{self.folder.name} "
+            "and later ones, and 'resume' makes them again"
         )
 
     def _found(self, folder: Path) -> list[str]:

@@ -222,8 +222,8 @@ class Run:
         ]:
             raise StoreError(
                 f"{self.folder(done) / DONE}: damaged: it is missing, though "
-                f"{min(later).parent} is committed; restore it from a copy, or remove "
-                f"{self.folder(done)} and later rounds, and 'resume {self.path}' makes them again"
+                f"rounds/{min(later).parent.name} is committed; restore it from a copy, or remove "
+                f"rounds/{done:04d} and later ones, and 'resume' makes them again"
             )
 
     def committed(self, number: int | None) -> int:
