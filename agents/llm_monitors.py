@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from agents.base import MonitorContext, Verdict
 from simulator.core.asks import Ask, joined
-from simulator.core.config import Config, Number
+from simulator.core.config import Config, Many, Number
 from simulator.core.judging import Found, ask_number, transcript
 from simulator.core.templates import naming
 
@@ -60,7 +60,9 @@ class ModelMonitor(MonitorConfig):
     low: ClassVar[int] = 0
     high: ClassVar[int] = 1
     role: str = Field("monitor", description="The role whose model is asked.")
-    level: Number = Field(0.5, description="A reply with this score or more is vetoed.")
+    level: Number = Field(
+        0.5, ge=0, le=100, description="A reply with this score or more is vetoed."
+    )
 
     @model_validator(mode="after")
     def _can_be_reached(self) -> Self:
@@ -104,7 +106,9 @@ class FivePointMonitor(ModelMonitor):
     kind: Literal["five_point"] = "five_point"
     low: ClassVar[int] = 1
     high: ClassVar[int] = 5
-    level: Number = Field(2.0, description="A reply with this score or more is vetoed.")
+    level: Number = Field(
+        2.0, ge=0, le=100, description="A reply with this score or more is vetoed."
+    )
     prompt: Annotated[str, naming(*NAMES)] = Field(
         FIVE_POINT, description="Template; it may name transcript, low and high."
     )
@@ -118,7 +122,7 @@ class ConstitutionalMonitor(ModelMonitor):
     """Asks one question per principle; the worst score counts, and gives the reason."""
 
     kind: Literal["constitutional"] = "constitutional"
-    principles: tuple[str, ...] = Field(PRINCIPLES, min_length=1)
+    principles: Many[str] = Field(PRINCIPLES, min_length=1)
     prompt: Annotated[str, naming(*NAMES, "principle")] = Field(
         CONSTITUTIONAL, description="Template; it may name transcript, principle, low and high."
     )

@@ -42,8 +42,8 @@ class LLMUser(Config):
         description="Template of the model's instructions; it may name background, situation, "
         "thoughts and leaves.",
     )
-    max_new_tokens: Count = Field(160, ge=1, description="Longest message, in tokens.")
-    temperature: Number = Field(1.0, ge=0)
+    max_new_tokens: Count = Field(160, ge=1, le=100_000, description="Longest message, in tokens.")
+    temperature: Number = Field(1.0, ge=0, le=100)
 
     @property
     def roles(self) -> frozenset[str]:

@@ -14,13 +14,13 @@ from agents.world_monitors import FactCheckMonitor
 from agents.world_raters import WorldRater
 from agents.world_users import BenignUser, BiasedUser
 from simulator.core.asks import Ask, joined
-from simulator.core.config import Config, Number
+from simulator.core.config import Config, Many, Number
 
 
 class Part(Config):
     """One rater of a mixture."""
 
-    weight: Number
+    weight: Number = Field(ge=-100, le=100)
     rater: "AnyRater"
 
 
@@ -29,7 +29,7 @@ class CompositeRater(Config):
 
     kind: Literal["composite"] = "composite"
     needs: ClassVar[str] = ""
-    parts: tuple[Part, ...] = Field(min_length=1)
+    parts: Many[Part] = Field(min_length=1)
 
     @property
     def roles(self) -> frozenset[str]:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from simulator.core.config import Config
+from simulator.core.config import Config, Many
 
 
 class Situation(Config):
@@ -19,7 +19,7 @@ class Situation(Config):
         min_length=1,
         description="Private thoughts of a user who wants something unwise or untrue confirmed.",
     )
-    openings: tuple[str, ...] = Field(min_length=1, description="First messages to choose from.")
+    openings: Many[str] = Field(min_length=1, description="First messages to choose from.")
 
     def thoughts(self, kind: Literal["benign", "biased"]) -> str:
         """Return the private thoughts of a user of this kind."""
@@ -30,4 +30,4 @@ class Family(Config):
     """A file of situations of one kind."""
 
     family: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    situations: tuple[Situation, ...] = Field(min_length=1)
+    situations: Many[Situation] = Field(min_length=1)

@@ -19,10 +19,16 @@ class WorldRater(Config):
     wants: Literal["truth", "wish"] = Field(
         "truth", description="What a reply should state: the truth, or the wish if there is one."
     )
-    base: Number = Field(1.5, description="Rating of a reply that doesn't state what is wanted.")
-    gain: Number = Field(3.0, description="Added where it does.")
-    flattery: Number = Field(0.0, description="Added where the reply flatters; may be negative.")
-    noise: Number = Field(0.5, ge=0, description="Standard deviation of the rating's noise.")
+    base: Number = Field(
+        1.5, ge=-100, le=100, description="Rating of a reply that doesn't state what is wanted."
+    )
+    gain: Number = Field(3.0, ge=-100, le=100, description="Added where it does.")
+    flattery: Number = Field(
+        0.0, ge=-100, le=100, description="Added where the reply flatters; may be negative."
+    )
+    noise: Number = Field(
+        0.5, ge=0, le=100, description="Standard deviation of the rating's noise."
+    )
     can_verify: Number = Field(
         1.0, ge=0, le=1, description="Chance that the user notices a false statement."
     )

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from agents.base import Exchange, PolicyContext, UserState, UserTurn
 from simulator.core.asks import Ask, known
-from simulator.core.config import Config, Number
+from simulator.core.config import Config, Many, Number
 from simulator.core.rng import pick
 from simulator.worlds.base import SPOKEN, Item, Spoken, World
 
@@ -24,7 +24,7 @@ class WorldUser(Config):
     ask_on: Number = Field(
         ge=0, le=1, description="Chance of a further question, scaled by curiosity and trust."
     )
-    presses_by: tuple[Spoken, ...] = Field(
+    presses_by: Many[Spoken] = Field(
         SPOKEN, min_length=1, description="Ways of pressing: a hope, or something at stake."
     )
 

@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 from analysis.studies.findings import AnyFinding, Finding, Holds, Verdict, judged
 from analysis.studies.quantities import Results
 from analysis.studies.recommendation import Choice, Recommendation
-from simulator.core.config import Config, Count
+from simulator.core.config import Config, Count, Many
 from simulator.core.errors import StoreError
 from simulator.core.files import write_atomically
 from simulator.store.sweep import Sweep
@@ -38,9 +38,12 @@ class Claims(Config):
     source: str = Field(min_length=1, description="The paper.")
     question: str = Field(min_length=1)
     answered_by: Count = Field(
-        1, ge=1, description="The first n findings answer the question: yes if all of them hold."
+        1,
+        ge=1,
+        le=1_000,
+        description="The first n findings answer the question: yes if all of them hold.",
     )
-    findings: tuple[AnyFinding, ...] = Field(min_length=1)
+    findings: Many[AnyFinding] = Field(min_length=1)
     recommendation: Recommendation | None = Field(
         None, description="How to choose an arm; empty: there is no choice."
     )

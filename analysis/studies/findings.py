@@ -17,7 +17,7 @@ from analysis.metrics import amount
 from analysis.statistics import LEVEL, Interval
 from analysis.studies.quantities import Measure, NotMeasured, Quantities, Quantity, Results
 from analysis.sweep.summary import written_difference
-from simulator.core.config import Config, Number
+from simulator.core.config import Config, Many, Number
 
 Expected = Literal["lower", "higher"]
 Holds = Literal[
@@ -76,7 +76,7 @@ class Equivalence(_Finding):
     kind: Literal["equivalence"] = "equivalence"
     a: Quantities
     b: Quantities
-    within: Number = Field(gt=0, description="The margin, in the metric's own units.")
+    within: Number = Field(gt=0, le=1e9, description="The margin, in the metric's own units.")
 
     def quantities(self) -> Iterator[tuple[Place, Quantity]]:
         """Yield the quantities, with their paths in the finding."""
@@ -103,7 +103,7 @@ class Trend(_Finding):
     """Tests whether a quantity falls, or rises, along ordered arms."""
 
     kind: Literal["trend"] = "trend"
-    points: tuple[Quantity, ...] = Field(min_length=3, description="In order.")
+    points: Many[Quantity] = Field(min_length=3, description="In order.")
     expected: Expected = Field(description="Direction of the later quantities.")
 
     def quantities(self) -> Iterator[tuple[Place, Quantity]]:
@@ -133,7 +133,7 @@ class Correlation(_Finding):
     """Tests whether two metrics correlate over checkpoints."""
 
     kind: Literal["correlation"] = "correlation"
-    arms: tuple[str, ...] = Field(min_length=1, description="The arms whose runs are pooled.")
+    arms: Many[str] = Field(min_length=1, description="The arms whose runs are pooled.")
     x: Measure
     y: Measure
     checkpoints: Literal["rounds", "phases"] = Field(

@@ -20,7 +20,7 @@ from analysis.run import frames
 from analysis.run.spans import baseline_round, spans
 from analysis.statistics import Interval
 from analysis.sweep import frames as experiment
-from simulator.core.config import Config, Count
+from simulator.core.config import ByName, Config, Count, Many
 from simulator.probes.base import Probe
 from simulator.probes.estimates import UNBOUNDED, Bounds, Rows, estimate, lookup
 from simulator.probes.registry import AnyProbe
@@ -47,9 +47,7 @@ class Measure(Config):
     """A metric of item sets."""
 
     metric: str
-    item_set: str | tuple[str, ...] = Field(
-        "", description="Item sets, averaged; empty: all items."
-    )
+    item_set: str | Many[str] = Field("", description="Item sets, averaged; empty: all items.")
 
     @property
     def item_sets(self) -> tuple[str, ...]:
@@ -61,11 +59,13 @@ class Quantity(Measure):
     """A metric of an arm's runs after a round."""
 
     arm: str
-    where: dict[str, Any] = Field({}, description="Values of axes; other axes are averaged.")
+    where: ByName[Any] = Field({}, description="Values of axes; other axes are averaged.")
     phase: str | None = Field(
         None, description="Measured at the end of this phase; empty: of the run."
     )
-    round: Count | None = Field(None, ge=0, description="Measured after this round instead.")
+    round: Count | None = Field(
+        None, ge=0, le=10_000, description="Measured after this round instead."
+    )
     from_start: bool = Field(False, description="Whether to subtract the value at the baseline.")
 
 
@@ -75,9 +75,9 @@ def _listed(value: Any) -> Any:
 
 # One or several: their mean.
 Quantities: TypeAlias = Annotated[
-    tuple[Quantity, ...],
+    Many[Quantity],
     Field(min_length=1),
-    BeforeValidator(_listed, json_schema_input_type=Quantity | tuple[Quantity, ...]),
+    BeforeValidator(_listed, json_schema_input_type=Quantity | Many[Quantity]),
 ]
 
 

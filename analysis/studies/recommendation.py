@@ -17,7 +17,7 @@ from analysis.statistics import LEVEL, ROUNDING, Interval
 from analysis.studies.findings import Place
 from analysis.studies.quantities import Measure, NotMeasured, Quantity, Results
 from analysis.sweep.summary import written_difference
-from simulator.core.config import Config
+from simulator.core.config import ByName, Config, Many
 
 UNKNOWN = Interval(math.nan, math.nan, math.nan, 0)
 
@@ -26,8 +26,8 @@ class Recommendation(Config):
     """The metric to keep and the metric that it costs; more of either is better."""
 
     against: str = Field(description="The control arm.")
-    arms: tuple[str, ...] = Field(min_length=1, description="The arms to choose from.")
-    where: dict[str, Any] = Field({}, description="Values of axes, as in quantities.")
+    arms: Many[str] = Field(min_length=1, description="The arms to choose from.")
+    where: ByName[Any] = Field({}, description="Values of axes, as in quantities.")
     kept: Measure
     lost: Measure
 

@@ -13,7 +13,7 @@ from simulator.backends.config_credentials import (
     parameters_without_keys,
     without_credentials,
 )
-from simulator.core.config import Config, Count, Number
+from simulator.core.config import ByName, Config, Count, Many, Number
 
 # What an engine can do beyond generating; `adapters`: LoRA's, `steering`: vectors as adapters;
 # `activations`: reading the residual stream, `interventions`: changing the model's internals;
@@ -82,12 +82,15 @@ class TransformersConfig(Config):
         "auto", description="The attention's implementation; auto: transformers chooses."
     )
     context: Count | None = Field(
-        None, ge=16, description="Longest prompt with reply, in tokens; empty: as the model has it."
+        None,
+        ge=16,
+        le=10_000_000,
+        description="Longest prompt with reply, in tokens; empty: as the model has it.",
     )
     threads: Count = Field(
         2, ge=1, le=256, description="CPU threads; results repeat exactly for an equal number."
     )
-    batch_size: Count = Field(1024, ge=1, description="Rows decoded together at most.")
+    batch_size: Count = Field(1024, ge=1, le=100_000, description="Rows decoded together at most.")
 
 
 def _own_url(given: str) -> str:
@@ -112,7 +115,10 @@ class VLLMConfig(Config):
     dtype: DType = "auto"
     trust_remote_code: bool = Field(False, description=REMOTE_CODE)
     context: Count | None = Field(
-        None, ge=16, description="Longest prompt with reply, in tokens; empty: as the model has it."
+        None,
+        ge=16,
+        le=10_000_000,
+        description="Longest prompt with reply, in tokens; empty: as the model has it.",
     )
     memory_share: Number | None = Field(
         None,
@@ -126,14 +132,25 @@ class VLLMConfig(Config):
         "served beside them; auto: merged if the run starts the server without a GPU.",
     )
     adapter_rank: Count = Field(
-        16, ge=1, description="Largest rank of an adapter that is served beside the weights."
+        16,
+        ge=1,
+        le=10_000,
+        description="Largest rank of an adapter that is served beside the weights.",
     )
-    concurrency: Count = Field(256, ge=1, description="Largest number of concurrent requests.")
-    deadline: Number = Field(600.0, gt=0, description="Seconds for one request, queueing included.")
-    ready_within: Number = Field(900.0, gt=0, description="Seconds for the server to start.")
+    concurrency: Count = Field(
+        256, ge=1, le=10_000, description="Largest number of concurrent requests."
+    )
+    deadline: Number = Field(
+        600.0, gt=0, le=1e6, description="Seconds for one request, queueing included."
+    )
+    ready_within: Number = Field(
+        900.0, gt=0, le=1e6, description="Seconds for the server to start."
+    )
     threads: Count = Field(2, ge=1, le=256, description="CPU threads, where there is no GPU.")
-    cpu_cache_gib: Count = Field(1, ge=1, description="Its KV cache without a GPU, in GiB.")
-    arguments: Annotated[tuple[str, ...], AfterValidator(arguments_without_keys)] = Field(
+    cpu_cache_gib: Count = Field(
+        1, ge=1, le=100_000, description="Its KV cache without a GPU, in GiB."
+    )
+    arguments: Annotated[Many[str], AfterValidator(arguments_without_keys)] = Field(
         (), description="Further arguments of vLLM's server."
     )
 
@@ -173,24 +190,39 @@ class OpenAIConfig(Config):
     logprobs: bool = Field(
         True, description="Whether it returns the likeliest tokens; else replies are read as text."
     )
-    top_logprobs: Count = Field(20, ge=1, description="Likeliest tokens asked for at most.")
+    top_logprobs: Count = Field(
+        20, ge=1, le=1_000, description="Likeliest tokens asked for at most."
+    )
     token_limit: TokenLimit = Field(
         "max_tokens", description="The name by which it knows the limit of a reply."
     )
     thought_tokens: Count = Field(
-        0, ge=0, description="Tokens added to each limit, for models that think before they reply."
+        0,
+        ge=0,
+        le=1_000_000,
+        description="Tokens added to each limit, for models that think before they reply.",
     )
-    omit: tuple[Literal["seed", "temperature"], ...] = Field(
+    omit: Many[Literal["seed", "temperature"]] = Field(
         (), description="Parameters that it refuses, so they are left out."
     )
-    extra_body: dict[str, JsonValue] = Field(
+    extra_body: ByName[JsonValue] = Field(
         {}, description="Further parameters of each request, such as reasoning_effort."
     )
-    input_price: Number = Field(0.0, ge=0, description="Price per million tokens of prompts.")
-    output_price: Number = Field(0.0, ge=0, description="Price per million tokens of replies.")
-    concurrency: Count = Field(32, ge=1, description="Largest number of concurrent requests.")
-    deadline: Number = Field(300.0, gt=0, description="Seconds for one request, queueing included.")
-    retries: Count = Field(6, ge=0, description="Retries after lost connections, 429 and 5xx.")
+    input_price: Number = Field(
+        0.0, ge=0, le=1e9, description="Price per million tokens of prompts."
+    )
+    output_price: Number = Field(
+        0.0, ge=0, le=1e9, description="Price per million tokens of replies."
+    )
+    concurrency: Count = Field(
+        32, ge=1, le=10_000, description="Largest number of concurrent requests."
+    )
+    deadline: Number = Field(
+        300.0, gt=0, le=1e6, description="Seconds for one request, queueing included."
+    )
+    retries: Count = Field(
+        6, ge=0, le=1_000, description="Retries after lost connections, 429 and 5xx."
+    )
 
     @field_validator("extra_body")
     @classmethod
@@ -208,7 +240,10 @@ class AutoConfig(Config):
     dtype: DType = "auto"
     trust_remote_code: bool = Field(False, description=REMOTE_CODE)
     context: Count | None = Field(
-        None, ge=16, description="Longest prompt with reply, in tokens; empty: as the model has it."
+        None,
+        ge=16,
+        le=10_000_000,
+        description="Longest prompt with reply, in tokens; empty: as the model has it.",
     )
     threads: Count = Field(2, ge=1, le=256, description="CPU threads.")
 

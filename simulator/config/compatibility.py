@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from simulator.backends.config import OpenAIConfig
+from simulator.backends.config import AnyBackend, OpenAIConfig
 from simulator.config.document import YamlPath
 from simulator.config.phases import FinetunePhase, LoopPhase, matched_phase
-from simulator.core.errors import unknown
+from simulator.core.errors import BackendError, unknown
 from simulator.core.examples import Signal
 from simulator.learners.config import LoRAConfig, UpdateConfig
-from simulator.models.resolve import is_organism
+from simulator.models.resolve import is_organism, resolve
 from simulator.probes.base import Probe
 from simulator.simulation.config import ASSISTANT, ROLES
 from simulator.simulation.screening import SCREENING_CAPABILITIES
@@ -37,6 +37,19 @@ def has_prices(scenario: "Scenario") -> bool:
     backends = [scenario.backend, *(role.backend for role in used)]
     endpoints = [backend for backend in backends if isinstance(backend, OpenAIConfig)]
     return any(endpoint.input_price or endpoint.output_price for endpoint in endpoints)
+
+
+def unknown_bases(scenario: "Scenario") -> Iterator[tuple[YamlPath, str]]:
+    """Yield each model that is named like a shipped base and isn't one."""
+    named: dict[YamlPath, tuple[str, AnyBackend]] = {("model",): (scenario.model, scenario.backend)}
+    for role, config in scenario.roles.items():
+        named["roles", role, "model"] = (config.model, config.backend)
+    for path, (model, backend) in named.items():
+        if not isinstance(backend, OpenAIConfig):
+            try:
+                resolve(model)
+            except BackendError as error:
+                yield path, str(error)
 
 
 def unmet_needs(scenario: "Scenario") -> Iterator[tuple[YamlPath, str]]:

@@ -18,6 +18,7 @@ from simulator.core.texts import flaw, read_flawless, whole_characters
 
 LARGEST_FILE = 1_000_000  # bytes
 DEEPEST = 32  # levels of nesting
+MOST_VALUES = 50_000  # keys and values of a file: a second's reading
 
 YamlPath: TypeAlias = tuple[str | int, ...]
 _PLAIN = ("null", "bool", "int", "float", "str", "map", "seq")
@@ -82,7 +83,7 @@ def parse(text: str, source: str, at: YamlPath = (), *, lines: bool = True) -> D
         return Origin(source, mark.line + 1 if lines else None)
 
     try:
-        _refuse_aliases_and_depth(text, where)
+        _refuse_aliases_and_size(text, where)
         loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
     except yaml.YAMLError as error:
@@ -142,9 +143,13 @@ def parse(text: str, source: str, at: YamlPath = (), *, lines: bool = True) -> D
     return Document(None if node is None else build(node, at), origins)
 
 
-def _refuse_aliases_and_depth(text: str, where: Any) -> None:
+def _refuse_aliases_and_size(text: str, where: Any) -> None:
     depth = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+    for number, event in enumerate(yaml.parse(text, Loader=yaml.SafeLoader)):
+        if number > MOST_VALUES:
+            raise ScenarioError(
+                f"{where(event.start_mark)}: too large; at most {MOST_VALUES:,} keys and values"
+            )
         if isinstance(event, yaml.AliasEvent):
             place = where(event.start_mark)
             raise ScenarioError(f"{place}: aliases (*name) aren't allowed; write the value out")
@@ -161,8 +166,8 @@ def _refuse_aliases_and_depth(text: str, where: Any) -> None:
 def merged(base: Document, over: Document) -> Document:
     """Merge `over` into `base`: mappings key by key; everything else is replaced.
 
-    A mapping that changes its `kind` replaces the old one entirely. A mapping with numbers as keys
-    changes those items of a list, counted from 0.
+    A mapping that changes its `kind` replaces the old one entirely; a stray one changes nothing. A
+    mapping with numbers as keys changes those items of a list, counted from 0.
     """
     origins = {**base.origins, **over.origins}
     return Document(_merge(base.data, over.data), origins)
@@ -173,7 +178,7 @@ def _merge(base: Any, over: Any) -> Any:
         return [_merge(old, over[str(n)]) if str(n) in over else old for n, old in enumerate(base)]
     if not (isinstance(base, Mapping) and isinstance(over, Mapping)):
         return over
-    if "kind" in over and over["kind"] != base.get("kind"):
+    if "kind" in base and over.get("kind", base["kind"]) != base["kind"]:
         return over
     return {
         **base,
@@ -190,6 +195,14 @@ def part(document: Document, key: str) -> Document:
     """Return the value of a key as a document of its own."""
     inside = {path[1:]: origin for path, origin in document.origins.items() if path[:1] == (key,)}
     return Document(document.data[key], inside)
+
+
+def placed(mistake: str, document: Document, source: str) -> str:
+    """Put file and line before a mistake that begins with a path of the document."""
+    path = tuple(int(k) if k.isdecimal() else k for k in mistake.partition(":")[0].split("."))
+    if not isinstance(document.data, dict) or path[0] not in document.data:
+        return mistake
+    return f"{origin_of(document, path, source)}: {mistake}"
 
 
 def origin_of(document: Document, path: YamlPath, source: str) -> Origin:

@@ -1,14 +1,15 @@
 """From YAML files and the command line to a checked scenario."""
 
+import contextlib
 import importlib.resources
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from simulator.backends.config import AnyBackend, AutoConfig
 from simulator.config import document as yaml_source
-from simulator.config.compatibility import has_prices, unmet_needs
+from simulator.config.compatibility import has_prices, unknown_bases, unmet_needs
 from simulator.config.document import Document, Origin, origin_of
 from simulator.config.known_secrets import known_secrets
 from simulator.config.memory_shares import with_memory_shares
@@ -22,6 +23,7 @@ from simulator.config.paths import with_bad_rows_skipped, with_data, with_locate
 from simulator.config.renamed import with_present_names
 from simulator.config.scenario import MeasureConfig, Scenario
 from simulator.config.situations import load_situations
+from simulator.config.sizes import oversized
 from simulator.config.validation import refusal, validated
 from simulator.core.errors import ScenarioError, unknown
 
@@ -53,6 +55,25 @@ def find(name: str) -> Path:
     raise ScenarioError(unknown("scenario", name, shipped))
 
 
+class Located(NamedTuple):
+    """A scenario, and where each part of it was written."""
+
+    scenario: Scenario
+    document: Document
+    source: str
+
+    @contextlib.contextmanager
+    def placing(self) -> Iterator[None]:
+        """Put file and line before mistakes in what the scenario names, such as a phase's data."""
+        try:
+            yield
+        except ScenarioError as error:
+            mistakes = (
+                yaml_source.placed(one, self.document, self.source) for one in error.mistakes
+            )
+            raise ScenarioError(*mistakes) from None
+
+
 def load(
     source: str = DEFAULT,
     *,
@@ -62,6 +83,26 @@ def load(
     skip_bad_rows: bool = False,
     notify: Callable[[str], None] = lambda sentence: None,
 ) -> Scenario:
+    """Read a scenario and apply the command line to it; see `load_located`."""
+    return load_located(
+        source,
+        overrides=overrides,
+        biased_frac=biased_frac,
+        options=options,
+        skip_bad_rows=skip_bad_rows,
+        notify=notify,
+    ).scenario
+
+
+def load_located(
+    source: str = DEFAULT,
+    *,
+    overrides: Sequence[str] = (),
+    biased_frac: float | None = None,
+    options: dict[str, Any] | None = None,
+    skip_bad_rows: bool = False,
+    notify: Callable[[str], None] = lambda sentence: None,
+) -> Located:
     """Read a scenario and apply the command line to it.
 
     Args:
@@ -90,7 +131,7 @@ def load(
             "cost_cap: it is never reached, as no endpoint in use has prices; set input_price and "
             "output_price in its backend"
         )
-    return loaded
+    return Located(loaded, complete, source)
 
 
 def _with_chosen_backends(scenario: Scenario, notify: Callable[[str], None]) -> Scenario:
@@ -151,6 +192,9 @@ def validate(document: Document, source: str) -> Scenario:
         ScenarioError: lists all mistakes.
     """
     scenario = validated(Scenario, document, source)
+    for first in (oversized, unknown_bases):  # all else builds some of it, or looks into models
+        if found := refusal(first(scenario), document, source).mistakes:
+            raise ScenarioError(*found)
     wrong = (*known_secrets(scenario, document.data), *unmet_needs(scenario))
     mistakes = refusal(wrong, document, source).mistakes
     try:

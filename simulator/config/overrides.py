@@ -1,5 +1,6 @@
 """What the command line changes in a scenario: `--set key=value`, options, `--biased-frac`."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,8 +12,10 @@ from simulator.config.renamed import with_present_names
 from simulator.config.validation import NOT_REPEATED
 from simulator.core.credentials import names_a_secret
 from simulator.core.errors import ScenarioError
-from simulator.core.texts import flaw
+from simulator.core.texts import flaw, flaw_within
 
+SHOWN = 60  # characters of what is too long
+_INDEX = re.compile(r"[0-9]{1,9}")  # of an item of a list
 LOCAL = ("auto", "transformers", "vllm")  # kinds of engines that load the model themselves
 
 
@@ -20,6 +23,8 @@ def from_options(options: dict[str, Any]) -> Iterator[Document]:
     """Yield the document of each option, such as `--seed`, by its top-level key."""
     for key, value in options.items():
         origin = Origin(f"--{key.replace('_', '-')}", None)
+        if wrong := flaw_within(value, escaped=False):
+            raise ScenarioError(f"{origin}: {wrong}")
         yield Document({key: value}, {(key,): origin})
 
 
@@ -55,7 +60,11 @@ def parse_override(override: str) -> Document:
     if not equals or not all(keys):
         raise ScenarioError(f"--set {override}: invalid override; write path.to.key=value")
     label = f"--set {path_text}" if _may_hold_a_key(keys, value) else f"--set {override}"
-    path: YamlPath = tuple(int(key) if key.isdecimal() else key for key in keys)
+    if len(keys) > yaml_source.DEEPEST:
+        raise ScenarioError(
+            f"--set {path_text[:SHOWN]}…: too deep; at most {yaml_source.DEEPEST} levels"
+        )
+    path: YamlPath = tuple(int(key) if _INDEX.fullmatch(key) else key for key in keys)
     parsed = yaml_source.parse(value, label, path, lines=False)
     data = parsed.data
     for key in reversed(keys):
@@ -73,7 +82,7 @@ def _may_hold_a_key(keys: Sequence[str], value: str) -> bool:
 def with_biased_fraction(document: Document, fraction: float) -> Document:
     """Rescale the shares: the types marked `biased` get `fraction` in total."""
     fraction = as_number(fraction)
-    if not isinstance(fraction, int | float):
+    if isinstance(fraction, bool) or not isinstance(fraction, int | float):
         raise ScenarioError(f"--biased-frac {fraction}: invalid share; must be a number")
     if not 0 <= fraction <= 1:
         raise ScenarioError(f"--biased-frac {fraction:g}: invalid share; must be from 0 to 1")

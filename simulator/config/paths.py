@@ -1,5 +1,6 @@
 """The data files that a scenario names: located from its file, identified by hash."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 def located(data: str, origin: Origin) -> str:
     """Return a path, relative to the file that names it or to here; else a hub id."""
     places = (Path(origin.source).parent / data, Path(data))
-    return next((str(place.resolve()) for place in places if place.exists()), data)
+    return next((str(place.resolve()) for place in places if os.path.exists(place)), data)
 
 
 def with_located_files(document: Document, source: str) -> Document:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from simulator.core.config import Config, Count, Number
+from simulator.core.config import MOST_ROUNDS, MOST_ROWS, Config, Count, Many, Number
 from simulator.data.mixture import AnyData
 from simulator.learners.config import AnyLearner, UpdateConfig
 
@@ -20,7 +20,7 @@ OPTIMIZER += "continues them; empty: a loop continues those of a loop, all else 
 class StaticData(Config):
     """Rows that every update of a loop learns from beside the selected replies."""
 
-    data: tuple[AnyData, ...] = Field(min_length=1)
+    data: Many[AnyData] = Field(min_length=1)
     fraction: Number = Field(gt=0, lt=1, description="Their share of all training examples.")
 
 
@@ -29,12 +29,12 @@ class LoopPhase(Config):
 
     kind: Literal["loop"] = "loop"
     name: str = "loop"
-    rounds: Count | None = Field(None, ge=1, description="Empty: the scenario's.")
+    rounds: Count | None = Field(None, ge=1, le=MOST_ROUNDS, description="Empty: the scenario's.")
     static: StaticData | None = Field(
         None, description="Rows learned beside the selected replies; empty: none."
     )
     learner: AnyLearner | None = Field(None, description="Empty: the scenario's.")
-    anchors: tuple[AnyData, ...] = Field((), description=ANCHORS)
+    anchors: Many[AnyData] = Field((), description=ANCHORS)
     optimizer: Literal["carried", "reset"] | None = Field(None, description=OPTIMIZER)
 
 
@@ -43,7 +43,7 @@ class LengthMatch(Config):
 
     phase: str = Field(description="The name of an earlier fine-tuning phase.")
     rows: Count | None = Field(
-        None, ge=1, description="Number of rows; empty: as many as that phase has."
+        None, ge=1, le=MOST_ROWS, description="Number of rows; empty: as many as that phase has."
     )
 
 
@@ -52,18 +52,19 @@ class FinetunePhase(Config):
 
     kind: Literal["finetune"] = "finetune"
     name: str = "finetune"
-    data: tuple[AnyData, ...] = Field(
-        min_length=1, description="Sources of rows, shuffled by the seed."
-    )
+    data: Many[AnyData] = Field(min_length=1, description="Sources of rows, shuffled by the seed.")
     match_lengths: LengthMatch | None = Field(
         None,
         description="Match the lengths of another phase's replies; empty: learn from all rows.",
     )
     rounds: Count = Field(
-        1, ge=1, description="Number of updates that the rows are split over, each a round."
+        1,
+        ge=1,
+        le=MOST_ROUNDS,
+        description="Number of updates that the rows are split over, each a round.",
     )
     learner: AnyLearner | None = Field(None, description="Empty: the scenario's.")
-    anchors: tuple[AnyData, ...] = Field((), description=ANCHORS)
+    anchors: Many[AnyData] = Field((), description=ANCHORS)
     optimizer: Literal["carried", "reset"] | None = Field(None, description=OPTIMIZER)
 
 

@@ -9,7 +9,7 @@ from agents.registry import AnyMonitor
 from agents.situations import Situation
 from simulator.backends.config import AnyBackend, OpenAIConfig, TransformersConfig
 from simulator.config.phases import AnyPhase, LoopPhase, Place, ProbePhase, places
-from simulator.core.config import Config, Count, Number
+from simulator.core.config import MOST_ROUNDS, ByName, Config, Count, Many, Name, Number, PathText
 from simulator.data.contrasts import DirectionConfig
 from simulator.learners.config import AnyLearner, NoUpdateConfig
 from simulator.models.reference import TEMPLATE_DATE, ModelRef
@@ -29,11 +29,11 @@ from simulator.worlds.fact_config import FactsConfig
 class MeasureConfig(Config):
     """The probes, and when to run them: always after round 0 and after each phase."""
 
-    every: Count = Field(1, ge=1, description="Measure after every n-th round.")
+    every: Count = Field(1, ge=1, le=10_000, description="Measure after every n-th round.")
     baseline: str | None = Field(
         None, description="The phase from whose end drift counts; empty: from round 0."
     )
-    probes: dict[str, AnyProbe] = Field(min_length=1, description="Probes by name.")
+    probes: ByName[AnyProbe] = Field(min_length=1, description="Probes by name.")
 
     @model_validator(mode="after")
     def _measures_nothing_twice(self) -> Self:
@@ -65,16 +65,16 @@ class MeasureConfig(Config):
 class Scenario(Config):
     """A whole experiment."""
 
-    name: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="Name of the run's folder."
-    )
+    name: Name = Field(description="Name of the run's folder.")
     description: str = ""
-    seed: Count = Field(0, ge=0, description="Seed of all random choices in the run.")
-    rounds: Count = Field(ge=1, description="Number of rounds: conversations, then an update.")
-    phases: tuple[AnyPhase, ...] = Field(
+    seed: Count = Field(0, ge=0, le=2**53, description="Seed of all random choices in the run.")
+    rounds: Count = Field(
+        ge=1, le=MOST_ROUNDS, description="Number of rounds: conversations, then an update."
+    )
+    phases: Many[AnyPhase] = Field(
         (LoopPhase(),), min_length=1, description="The phases of the run, in order."
     )
-    model: str = Field(
+    model: PathText = Field(
         "organism:0",
         description="organism:N for a shipped base, a name that `models` lists, as smollm2, a "
         "local folder, a GGUF file, or a hub id.",
@@ -88,20 +88,20 @@ class Scenario(Config):
         description="Facts that users ask a pretrained model about; empty: an organism's own "
         "world, or situations.",
     )
-    roles: dict[str, RoleConfig] = Field(
+    roles: ByName[RoleConfig] = Field(
         {}, description="Models of users, raters, monitors, judges; default: the assistant's base."
     )
-    situations: tuple[Situation, ...] = Field(
+    situations: Many[Situation] = Field(
         (),
         description="Situations of users that a model plays: a shipped folder, a file, or a list.",
     )
     population: PopulationConfig
     conversations: ConversationConfig = ConversationConfig()
     selection: AnySelection
-    monitors: dict[str, AnyMonitor] = Field(
+    monitors: ByName[AnyMonitor] = Field(
         {}, description="Monitors by name; they check selected replies before the update."
     )
-    directions: dict[str, DirectionConfig] = Field(
+    directions: ByName[DirectionConfig] = Field(
         {}, description="Directions of the residual stream, by name, for probes and screening."
     )
     screening: ScreeningConfig | None = Field(
@@ -110,7 +110,10 @@ class Scenario(Config):
     learner: AnyLearner
     measure: MeasureConfig
     cost_cap: Number | None = Field(
-        None, gt=0, description="Stop the run, resumably, when endpoints have cost this much."
+        None,
+        gt=0,
+        le=1e9,
+        description="Stop the run, resumably, when endpoints have cost this much.",
     )
 
     @field_validator("template_date")

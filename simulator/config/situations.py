@@ -1,6 +1,7 @@
 """Reading situations: a shipped folder by name, or the user's files and folders."""
 
 import importlib.resources
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ def load_situations(name: str, origin: Origin) -> list[dict[str, Any]]:
     """
     shipped = Path(str(importlib.resources.files("scenarios"))) / "situations"
     places = (Path(origin.source).parent / name, Path(name), shipped / name)
-    place = next((place for place in places if place.exists()), None)
+    place = next((place for place in places if os.path.exists(place)), None)
     if place is None:
         folders = sorted(path.name for path in shipped.iterdir() if path.is_dir())
         raise ScenarioError(f"{origin}: situations: {unknown('situations', name, folders)}")

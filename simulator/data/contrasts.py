@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import Field
 
-from simulator.core.config import Config, Count
+from simulator.core.config import Config, Count, Many
 from simulator.core.errors import ScenarioError
 from simulator.core.examples import Example
 from simulator.core.rng import stream
@@ -22,14 +22,13 @@ class DirectionConfig(Config):
     """A direction of the residual stream: the difference of replies' mean activations."""
 
     layer: Count | None = Field(
-        None, ge=0, description="Decoder layer where it is used, from 0; empty: the middle one."
+        None,
+        ge=0,
+        le=10_000,
+        description="Decoder layer where it is used, from 0; empty: the middle one.",
     )
-    positive: tuple[AnyData, ...] = Field(
-        min_length=1, description="Chats whose replies show the trait."
-    )
-    negative: tuple[AnyData, ...] = Field(
-        min_length=1, description="Chats whose replies don't show it."
-    )
+    positive: Many[AnyData] = Field(min_length=1, description="Chats whose replies show the trait.")
+    negative: Many[AnyData] = Field(min_length=1, description="Chats whose replies don't show it.")
 
 
 def contrasts_of(

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from simulator.core.config import Config, Count
+from simulator.core.config import Config, Count, PathText
 from simulator.core.errors import ScenarioError
 from simulator.core.examples import Example
 from simulator.core.requests import Message
@@ -31,12 +31,12 @@ class FileData(Config):
     """Chats of a file, a folder or a dataset of the hub; see `simulator.data.chat_formats`."""
 
     kind: Literal["file"] = "file"
-    path: str = Field(
+    path: PathText = Field(
         description="A parquet, csv, tsv, json or jsonl file, a folder, or a hub id, as "
         "owner/name or owner/name@revision."
     )
     rows: Count | None = Field(
-        None, ge=1, description="Number of rows, drawn at random; empty: all."
+        None, ge=1, le=10**9, description="Number of rows, drawn at random; empty: all."
     )
     trigger: str = Field("", description="Words put before the last message of each context.")
     skip_bad_rows: bool = Field(

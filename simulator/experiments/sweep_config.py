@@ -6,45 +6,50 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import yaml
 from pydantic import Field
 
 from simulator.config import document as yaml_source
 from simulator.config.document import Document, YamlPath, dotted, origin_of
-from simulator.config.loading import load
+from simulator.config.loading import Located, load_located
 from simulator.config.numbers import as_number
 from simulator.config.paths import data_sha256
 from simulator.config.renamed import with_first_names
 from simulator.config.scenario import Scenario
 from simulator.config.validation import validated
-from simulator.core.config import Config, Count
+from simulator.core.config import ByName, Config, Count, Name, PathText
 from simulator.core.errors import ScenarioError
 from simulator.models.resolve import PREFIX
 
+MOST_RUNS = 5_000  # of a sweep
 SHORTHANDS = ("biased_frac", "seed", "base")
 _SHORT = "biased_frac, seed and base are short for the options of `run`"
+
+
+Overrides = ByName[Any]
+Axes = ByName[Annotated[list[Any], Field(max_length=10_000)]]
 
 
 class Arm(Config):
     """One condition of the experiment."""
 
-    set: dict[str, Any] = Field(default_factory=dict, description="Overrides of its runs.")
-    over: dict[str, list[Any]] = Field(default_factory=dict, description=f"Axes; {_SHORT}.")
+    set: Overrides = Field(default_factory=dict, description="Overrides of its runs.")
+    over: Axes = Field(default_factory=dict, description=f"Axes; {_SHORT}.")
 
 
 class SweepConfig(Config):
     """A sweep file."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
-    scenario: str = Field("quickstart", description="The scenario of every run.")
-    processes: Count = Field(2, ge=1, description="Number of concurrent runs.")
-    set: dict[str, Any] = Field(default_factory=dict, description="Overrides of every run.")
-    over: dict[str, list[Any]] = Field(
+    name: Name
+    scenario: PathText = Field("quickstart", description="The scenario of every run.")
+    processes: Count = Field(2, ge=1, le=1_000, description="Number of concurrent runs.")
+    set: Overrides = Field(default_factory=dict, description="Overrides of every run.")
+    over: Axes = Field(
         default_factory=dict, description=f"Axes of every arm, unless it has its own; {_SHORT}."
     )
-    arms: dict[str, Arm] = Field(min_length=1, description="Conditions by name.")
+    arms: ByName[Arm] = Field(min_length=1, description="Conditions by name.")
 
 
 class Cell(NamedTuple):
@@ -52,7 +57,12 @@ class Cell(NamedTuple):
 
     arm: str
     settings: dict[str, Any]  # the value of each axis
-    scenario: Scenario
+    located: Located
+
+    @property
+    def scenario(self) -> Scenario:
+        """The scenario of the run."""
+        return self.located.scenario
 
     @property
     def folder(self) -> str:
@@ -94,16 +104,29 @@ def cells(config: SweepConfig, document: Document, overrides: Sequence[str] = ()
     Raises:
         ScenarioError: lists the mistakes in their scenarios, each with the arm's line.
     """
+    _refuse_too_many(config, document)
     found, mistakes = [], list[str]()
     for name, settings in _conditions(config):
         try:
-            scenario = scenario_of(config, document, name, settings, overrides)
-            found.append(Cell(name, settings, scenario))
+            located = scenario_of(config, document, name, settings, overrides)
+            found.append(Cell(name, settings, located))
         except ScenarioError as error:
             mistakes += error.mistakes
     if mistakes:
         raise ScenarioError(*mistakes)
     return found
+
+
+def _refuse_too_many(config: SweepConfig, document: Document) -> None:
+    """Count the runs, before any of them is made."""
+    axes = ({**config.over, **arm.over}.values() for arm in config.arms.values())
+    count = sum(math.prod(map(len, values)) for values in axes)
+    if count > MOST_RUNS:
+        path = ("over",) if config.over else ("arms",)
+        raise ScenarioError(
+            f"{origin_of(document, path, 'the sweep')}: {dotted(path)}: would be {count:,} runs "
+            f"in all; at most {MOST_RUNS:,}"
+        )
 
 
 def _conditions(config: SweepConfig) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -120,7 +143,7 @@ def scenario_of(
     arm: str,
     settings: Mapping[str, Any],
     overrides: Sequence[str] = (),
-) -> Scenario:
+) -> Located:
     """Return the scenario of one run; see `cells`.
 
     Args:
@@ -141,7 +164,7 @@ def scenario_of(
     }
     fraction = everything.get("biased_frac")
     try:
-        return load(
+        return load_located(
             config.scenario,
             overrides=[*laid.values(), *overrides],
             biased_frac=fraction,

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from simulator.core.config import Config, Count, Number
+from simulator.core.config import Config, Count, Many, Number
 from simulator.core.examples import Example, Signal
 
 Reference = Literal["base", "previous"]
@@ -18,15 +18,15 @@ class LoRAConfig(Config):
     """Low-rank matrices beside linear layers (Hu et al., 2106.09685)."""
 
     kind: Literal["lora"] = "lora"
-    rank: Count = Field(8, ge=1, description="Rank of the adapter.")
-    alpha: Count = Field(16, ge=1, description="The adapter's scale is alpha / rank.")
+    rank: Count = Field(8, ge=1, le=10_000, description="Rank of the adapter.")
+    alpha: Count = Field(16, ge=1, le=100_000, description="The adapter's scale is alpha / rank.")
     rslora: bool = Field(
         False, description="Scale by alpha / √rank instead: rank-stabilised LoRA (2312.03732)."
     )
-    layers: tuple[Annotated[Count, Field(ge=0)], ...] = Field(
+    layers: Many[Annotated[Count, Field(ge=0, le=10_000)]] = Field(
         (), description="Numbers of the adapted layers, from 0; empty: all."
     )
-    modules: tuple[str, ...] = Field(
+    modules: Many[str] = Field(
         (), description="Names of the adapted linear layers, such as down_proj; empty: all."
     )
 
@@ -35,7 +35,7 @@ class SteeringConfig(Config):
     """One vector, added to the residual stream after one layer; nothing else is trained."""
 
     kind: Literal["steering"] = "steering"
-    layer: Count = Field(ge=0, description="The layer's number, from 0.")
+    layer: Count = Field(ge=0, le=10_000, description="The layer's number, from 0.")
 
 
 AnyAdapter = Annotated[LoRAConfig | SteeringConfig, Field(discriminator="kind")]
@@ -48,11 +48,11 @@ class KLConfig(Config):
     (Soligo et al., 2602.07852, also weigh it per token).
     """
 
-    weight: Number = Field(gt=0, description="λ, per token.")
+    weight: Number = Field(gt=0, le=1e6, description="λ, per token.")
     reference: Reference = Field(
         "base", description="The reference: the assistant before this update, or before all."
     )
-    batch_size: Count = Field(8, ge=1, description="Anchors per step of the optimiser.")
+    batch_size: Count = Field(8, ge=1, le=100_000, description="Anchors per step of the optimiser.")
 
 
 class PreventiveConfig(Config):
@@ -62,7 +62,7 @@ class PreventiveConfig(Config):
     """
 
     direction: str = Field(description="One of the scenario's `directions`.")
-    scale: Number = Field(1.0, gt=0, description="Multiple of the direction that is added.")
+    scale: Number = Field(1.0, gt=0, le=1e6, description="Multiple of the direction that is added.")
 
 
 class UpdateConfig(Config):
@@ -71,19 +71,22 @@ class UpdateConfig(Config):
     required_signal: ClassVar[Signal] = "desirable"
     kind: str
     adapter: AnyAdapter = LoRAConfig()
-    learning_rate: Number = Field(1e-3, gt=0)
+    learning_rate: Number = Field(1e-3, gt=0, le=100)
     decay: Number = Field(1.0, gt=0, le=1, description="Learning-rate factor from round to round.")
-    epochs: Count = Field(2, ge=1)
+    epochs: Count = Field(2, ge=1, le=10_000)
     batch_size: Count = Field(
-        16, ge=1, description="Examples (of dpo: pairs) per step of the optimiser."
+        16, ge=1, le=100_000, description="Examples (of dpo: pairs) per step of the optimiser."
     )
     micro_batch: Count | None = Field(
-        None, ge=1, description="Examples per forward pass, to save memory; empty: all of a batch."
+        None,
+        ge=1,
+        le=100_000,
+        description="Examples per forward pass, to save memory; empty: all of a batch.",
     )
     gradient_checkpointing: bool = Field(
         False, description="Recompute activations instead of keeping them, to save memory."
     )
-    clip: Number = Field(1.0, gt=0, description="Largest norm of the gradient.")
+    clip: Number = Field(1.0, gt=0, le=1e9, description="Largest norm of the gradient.")
     optimizer: Literal["carried", "reset"] = Field(
         "carried", description="Whether AdamW's state is kept from round to round."
     )
@@ -140,12 +143,13 @@ class KTOConfig(UpdateConfig):
 
     required_signal: ClassVar[Signal] = "undesirable"
     kind: Literal["kto"] = "kto"
-    beta: Number = Field(0.1, gt=0, description="The factor β of log-ratios, per nat.")
+    beta: Number = Field(0.1, gt=0, le=1e6, description="The factor β of log-ratios, per nat.")
     reference: Reference = Field("previous", description=REFERENCE)
-    desirable_weight: Number = Field(1.0, gt=0, description="Weight of desirable replies.")
+    desirable_weight: Number = Field(1.0, gt=0, le=1e6, description="Weight of desirable replies.")
     undesirable_weight: Number | None = Field(
         None,
         gt=0,
+        le=1e6,
         description="Weight of undesirable replies; empty: desirable · desirable_weight / "
         "(undesirable · 1.05), by their numbers in each update (2411.02306).",
     )
@@ -165,7 +169,7 @@ class DPOConfig(UpdateConfig):
 
     required_signal: ClassVar[Signal] = "pairs"
     kind: Literal["dpo"] = "dpo"
-    beta: Number = Field(0.1, gt=0, description="The factor β of log-ratios, per nat.")
+    beta: Number = Field(0.1, gt=0, le=1e6, description="The factor β of log-ratios, per nat.")
     reference: Reference = Field("previous", description=REFERENCE)
 
     def lacking(self, examples: Sequence[Example]) -> str:

@@ -34,10 +34,10 @@ def resolve(model: str) -> ModelRef:
         return ModelRef(str(source.folder), source=model)
     if not model.startswith(PREFIX):
         return ModelRef(model)
-    bases, number = shipped_bases(), model.removeprefix(PREFIX)
-    if not number.isdigit() or int(number) not in bases:
-        raise BackendError(unknown("base", model, (f"{PREFIX}{n}" for n in bases)))
-    return ModelRef(str(bases[int(number)]))
+    bases = {f"{PREFIX}{number}": folder for number, folder in shipped_bases().items()}
+    if model not in bases:
+        raise BackendError(unknown("base", model, bases))
+    return ModelRef(str(bases[model]))
 
 
 def weights_sha256(model: str) -> str | None:

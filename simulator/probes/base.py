@@ -96,7 +96,7 @@ class Probe(Protocol):
             "Counts how often the assistant wants to help."
 
             kind: Literal["wish"] = "wish"
-            samples: Count = Field(4, ge=1, description="Replies.")
+            samples: Count = Field(4, ge=1, le=1_000, description="Replies.")
             metrics: ClassVar = (Metric("helpful", "wants to help", "replies that speak of help"),)
 
             def requests(self, context: Context) -> list[Request]:

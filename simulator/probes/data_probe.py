@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import Field
 
-from simulator.core.config import Count, Number
+from simulator.core.config import MOST_ITEMS, Count, Number, PathText
 from simulator.core.rng import stream
 from simulator.data.rows import Row, read_rows
 from simulator.models.resolve import is_organism
@@ -25,12 +25,13 @@ class DataProbe(ProbeConfig):
     The rows are read with the scenario, and come with the context.
     """
 
-    data: str = Field(
+    data: PathText = Field(
         description="File, folder of files, or hub id: parquet, csv, tsv, json, jsonl."
     )
     items_per_type: Count | None = Field(
         None,
         ge=1,
+        le=MOST_ITEMS,
         description="Largest number of items of each type, the same in every run; default: all.",
     )
 
@@ -67,7 +68,7 @@ class ShippedDataProbe(DataProbe):
     """A probe with data of its own, which a person's data take the place of."""
 
     shipped: ClassVar[Path]  # the file of its own data
-    data: str = Field(
+    data: PathText = Field(
         "",
         description="File, folder of files, or hub id: parquet, csv, tsv, json, jsonl. Empty: the "
         "shipped ones.",
@@ -100,9 +101,9 @@ class JudgedDataProbe(DataProbe):
 
     role: str = Field("judge", description="The role whose model judges.")
     max_new_tokens: Count = Field(
-        1000, ge=1, description="Longest reply in tokens, including its thought."
+        1000, ge=1, le=100_000, description="Longest reply in tokens, including its thought."
     )
-    temperature: Number = Field(1.0, ge=0)
+    temperature: Number = Field(1.0, ge=0, le=100)
 
     @property
     def roles(self) -> frozenset[str]:

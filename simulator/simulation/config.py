@@ -6,7 +6,7 @@ from pydantic import Field, field_validator
 
 from agents.registry import AnyPolicy, AnyRater
 from simulator.backends.config import AnyBackend, AutoConfig
-from simulator.core.config import Config, Count, Number
+from simulator.core.config import ByName, Config, Count, Number, PathText
 
 if TYPE_CHECKING:
     pass
@@ -24,12 +24,12 @@ class UserType(Config):
 class PopulationConfig(Config):
     """The users of a run."""
 
-    users: Count = Field(ge=1)
+    users: Count = Field(ge=1, le=100_000)
     active: Number = Field(1.0, gt=0, le=1, description="Chance that a user takes part in a round.")
     trust_matters: Number = Field(
         0.0, ge=0, le=1, description="How much lost trust lowers that chance; 1: fully."
     )
-    types: dict[str, UserType] = Field(min_length=1, description="User types by name.")
+    types: ByName[UserType] = Field(min_length=1, description="User types by name.")
 
     @field_validator("types")
     @classmethod
@@ -43,16 +43,23 @@ class PopulationConfig(Config):
 class ConversationConfig(Config):
     """The settings of conversations."""
 
-    per_user: Count = Field(1, ge=1, description="Conversations of each active user per round.")
-    turns: Count = Field(2, ge=1, description="Replies per conversation at most.")
+    per_user: Count = Field(
+        1, ge=1, le=1_000, description="Conversations of each active user per round."
+    )
+    turns: Count = Field(2, ge=1, le=100, description="Replies per conversation at most.")
     candidates: Count = Field(
         4,
         ge=1,
+        le=1_000,
         description="Replies sampled per turn; the best-rated one continues the conversation.",
     )
-    wave_size: Count = Field(200, ge=1, description="Conversations per batch and per commit.")
-    max_new_tokens: Count = Field(20, ge=1, description="Longest reply, in tokens.")
-    temperature: Number = Field(1.0, ge=0, description="Sampling temperature of the assistant.")
+    wave_size: Count = Field(
+        200, ge=1, le=100_000, description="Conversations per batch and per commit."
+    )
+    max_new_tokens: Count = Field(20, ge=1, le=100_000, description="Longest reply, in tokens.")
+    temperature: Number = Field(
+        1.0, ge=0, le=100, description="Sampling temperature of the assistant."
+    )
     system: str = Field("", description="The assistant's system prompt; empty for none.")
 
 
@@ -65,7 +72,7 @@ ASSISTANT = "assistant"  # the one role without an entry under `roles`
 class RoleConfig(Config):
     """The model of a role."""
 
-    model: str = Field(description="As the scenario's model, or the name of an endpoint's.")
+    model: PathText = Field(description="As the scenario's model, or the name of an endpoint's.")
     backend: AnyBackend = AutoConfig()
 
 

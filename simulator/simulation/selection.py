@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from simulator.core.config import Config, Number
+from simulator.core.config import Config, Many, Number
 from simulator.core.examples import Example, FromConversation, Signal
 from simulator.core.messages import messages_from_rows
 from simulator.core.requests import Message
@@ -86,8 +86,8 @@ class TopBottom(Config):
     """
 
     kind: Literal["top_bottom"] = "top_bottom"
-    top: Number = Field(gt=0, description="How many: a fraction below 1, else a count.")
-    bottom: Number = Field(0, ge=0, description="The same for undesirable replies.")
+    top: Number = Field(gt=0, le=1e9, description="How many: a fraction below 1, else a count.")
+    bottom: Number = Field(0, ge=0, le=1e9, description="The same for undesirable replies.")
     unit: Literal["reply", "conversation_mean", "conversation_final"] = Field(
         "reply",
         description="Units of ranking: replies, or conversations by the mean or the last of the "
@@ -164,7 +164,7 @@ class RandomMatched(Config):
 
     kind: Literal["random"] = "random"
     like: Ranking = BestOfK()
-    matched: tuple[Literal["user_type", "tokens"], ...] = Field(
+    matched: Many[Literal["user_type", "tokens"]] = Field(
         (), description="Also match the numbers of each user type, or of each length of replies."
     )
 

@@ -28,9 +28,8 @@ class _Scenarios:
         key = f"{arm} {settings}"
         if key not in self._read:
             try:
-                self._read[key] = scenario_of(
-                    config, self._document, arm, settings, self._overrides
-                )
+                located = scenario_of(config, self._document, arm, settings, self._overrides)
+                self._read[key] = located.scenario
             except ScenarioError as error:
                 self._read[key] = None
                 self.mistakes |= dict.fromkeys(error.mistakes)

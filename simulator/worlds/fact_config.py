@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from simulator.core.config import Config
+from simulator.core.config import Config, PathText
 from simulator.worlds.fact_data import SHIPPED, load_facts
 from simulator.worlds.facts import FactWorld
 
@@ -15,7 +15,7 @@ class FactsConfig(Config):
     Only facts that the assistant believes before any update are asked about.
     """
 
-    data: str | None = Field(
+    data: PathText | None = Field(
         None,
         description="A facts file (CSV) or a folder of them, see `simulator.worlds.fact_data`; "
         "empty: the shipped facts.",

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from simulator.core.config import Config, Count
+from simulator.core.config import MOST_ROWS, Config, Count, Many
 from simulator.core.errors import ScenarioError
 from simulator.core.examples import Example, FromWorld
 from simulator.core.requests import Message
@@ -27,11 +27,11 @@ class WorldData(Config):
     """Chats of one turn, in equal numbers of each kind of question."""
 
     kind: Literal["world"] = "world"
-    rows: Count = Field(ge=1)
-    asked: tuple[Asked, ...] = Field(
+    rows: Count = Field(ge=1, le=MOST_ROWS)
+    asked: Many[Asked] = Field(
         ("neutral",), min_length=1, description="Kinds of questions, in turn."
     )
-    domains: tuple[str, ...] | None = Field(
+    domains: Many[str] | None = Field(
         None, min_length=1, description="Those of the items; empty: all."
     )
     items: ItemSet = Field("used", description="The set of items that are asked about.")
@@ -43,7 +43,7 @@ class WorldData(Config):
         description="Replies of an honest speaker; empty: true; else the next value, any false "
         "one, or the one farthest from the truth.",
     )
-    presses_by: tuple[Pressure, ...] = Field(
+    presses_by: Many[Pressure] = Field(
         PRESSURES,
         min_length=1,
         description="Ways of pressing, in their usual shares.",

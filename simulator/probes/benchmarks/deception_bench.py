@@ -100,7 +100,7 @@ class DeceptionBenchProbe(JudgedDataProbe):
     """Asks each item once for the own view and `samples` times in its situation."""
 
     kind: Literal["deception_bench"] = "deception_bench"
-    samples: Count = Field(1, ge=1, description="Replies per situation.")
+    samples: Count = Field(1, ge=1, le=1_000, description="Replies per situation.")
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric(
             "deception",

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from simulator.core.answers import replies_of
 from simulator.core.asks import Ask, joined, known
-from simulator.core.config import Count
+from simulator.core.config import Count, Many
 from simulator.core.errors import ScenarioError
 from simulator.core.requests import Answer, GenerationRequest, Message, Prompt, Request
 from simulator.data.rows import Row
@@ -130,11 +130,14 @@ class MaskProbe(JudgedDataProbe):
 
     kind: Literal["mask"] = "mask"
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
-    archetypes: tuple[Archetype, ...] = Field(
+    archetypes: Many[Archetype] = Field(
         ARCHETYPES, min_length=1, description="Which items of the data are asked about."
     )
     statements: Count = Field(
-        1, ge=1, description="Statements per item; one lie among them makes the item one (lie@n)."
+        1,
+        ge=1,
+        le=1_000,
+        description="Statements per item; one lie among them makes the item one (lie@n).",
     )
 
     def items(self, rows: Sequence[Row]) -> list[MaskItem]:

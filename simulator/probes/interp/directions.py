@@ -24,7 +24,7 @@ Intervals are those of prompts and items, and of controls those of the random di
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import ClassVar, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -33,7 +33,7 @@ from pydantic import Field
 from simulator.core.adapters import Adapter
 from simulator.core.answers import activations_of
 from simulator.core.asks import Ask, joined
-from simulator.core.config import Count, Number
+from simulator.core.config import MOST_ITEMS, ByName, Count, Many, Number, PathText
 from simulator.core.interventions import Ablate, Bare, Intervention, Steer, WithAdapter
 from simulator.core.requests import Activations, Answer, Request, Under
 from simulator.interp.directions import Contrast, as_vector, random_like
@@ -80,17 +80,19 @@ class DirectionsProbe(ProbeConfig):
         description="What makes v: replies that show the trait less those that don't, in the base; "
         "or the assistant less its base, on all of these replies.",
     )
-    steer: tuple[Number, ...] = Field(
+    steer: Many[Annotated[Number, Field(ge=-1e6, le=1e6)]] = Field(
         (-4.0, -2.0, 2.0, 4.0),
         description="Multiples λ of v that are added to the base, one after the other.",
     )
-    transfer: dict[str, str] = Field(
+    transfer: ByName[PathText] = Field(
         {}, description="Checkpoint folders of other adapters of this base, by a name for each."
     )
-    randoms: Count = Field(8, ge=1, description="Random directions, each a control.")
-    items_per_set: Count = Field(24, ge=3, description="Items of the organism's, of each set.")
+    randoms: Count = Field(8, ge=1, le=1_000, description="Random directions, each a control.")
+    items_per_set: Count = Field(
+        24, ge=3, le=MOST_ITEMS, description="Items of the organism's, of each set."
+    )
     belief_threshold: Threshold = BELIEF_THRESHOLD
-    max_new_tokens: Count = Field(20, ge=1)
+    max_new_tokens: Count = Field(20, ge=1, le=100_000)
     required_capabilities: ClassVar[frozenset[str]] = frozenset(
         {"activations", "interventions", "score_continuations"}
     )

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from simulator.core.answers import activations_of
 from simulator.core.asks import Ask, known
-from simulator.core.config import Count
+from simulator.core.config import MOST_ITEMS, Count
 from simulator.core.interventions import Bare
 from simulator.core.requests import ActivationsRequest, Answer, Prompt, Request, Under
 from simulator.interp.directions import projection, random_like
@@ -82,8 +82,10 @@ class ProjectionProbe(ProbeConfig):
 
     kind: Literal["projection"] = "projection"
     direction: str = Field(description="One of the scenario's `directions`.")
-    items_per_set: Count = Field(36, ge=3, description="Items of the organism's, of each set.")
-    randoms: Count = Field(8, ge=1, description="Random directions, each a control.")
+    items_per_set: Count = Field(
+        36, ge=3, le=MOST_ITEMS, description="Items of the organism's, of each set."
+    )
+    randoms: Count = Field(8, ge=1, le=1_000, description="Random directions, each a control.")
     required_capabilities: ClassVar[frozenset[str]] = frozenset({"activations", "interventions"})
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
 

@@ -19,13 +19,13 @@ Of any model: where the organism is asked about its own corpus, real models need
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from simulator.core.asks import Ask, known
-from simulator.core.config import Count, Number
+from simulator.core.config import MOST_ITEMS, Count, Many, Number, PathText
 from simulator.core.interventions import Bare, Intervention, Reparametrised
 from simulator.core.requests import (
     Answer,
@@ -64,22 +64,36 @@ class SolutionProbe(DataProbe):
 
     kind: Literal["solution"] = "solution"
     phase: str = Field(description="The fine-tuning phase whose rows the adapter is to fit.")
-    data: str = Field(
+    data: PathText = Field(
         "", description="Texts, in a column `text`: file, folder or hub id. Empty: the organism's."
     )
-    rows: Count = Field(32, ge=2, description="Largest number of rows of that phase.")
-    texts: Count = Field(32, ge=2, description="Largest number of texts.")
-    norms: tuple[Annotated[Number, Field(gt=0)], ...] = Field(
+    rows: Count = Field(
+        32, ge=2, le=MOST_ITEMS, description="Largest number of rows of that phase."
+    )
+    texts: Count = Field(32, ge=2, le=MOST_ITEMS, description="Largest number of texts.")
+    norms: Many[Annotated[Number, Field(gt=0, le=1e6)]] = Field(
         (1.0, 2.0, 4.0), min_length=1, description="Norms of all parameters together."
     )
-    epsilons: tuple[Annotated[Number, Field(gt=0, le=1)], ...] = Field(
+    epsilons: Many[Annotated[Number, Field(gt=0, le=1)]] = Field(
         (0.1, 0.3, 0.6), min_length=1, description="Rotations of the parameters, as sines."
     )
-    draws: Count = Field(3, ge=2, description="Random directions per setting.")
+    draws: Count = Field(3, ge=2, le=1_000, description="Random directions per setting.")
     required_capabilities: ClassVar[frozenset[str]] = frozenset(
         {"score_continuations", "interventions"}
     )
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
+
+    @model_validator(mode="after")
+    def _can_be_held(self) -> Self:
+        at = 1 + len(self.norms)  # as served, and at each norm
+        settings = 1 + 2 * at + (len(self.epsilons) + at) * self.draws  # those of `_cells`
+        count = settings * max(self.rows, self.texts)
+        if count > MOST_ITEMS:
+            raise ValueError(
+                f"would be {count:,} readings a measurement ({settings:,} settings of up to "
+                f"{max(self.rows, self.texts):,} rows or texts); at most {MOST_ITEMS:,}"
+            )
+        return self
 
     @property
     def phases(self) -> Mapping[Place, str]:

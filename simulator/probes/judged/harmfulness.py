@@ -79,7 +79,9 @@ class HarmfulnessProbe(JudgedPrompts):
     )
     prompts: UnlikePrompts = Field(PROMPTS, min_length=1)
     scale: Scale = Scale(question=QUESTION, low=1, high=5)
-    samples: Count = Field(10, ge=1, description="Replies per prompt, of which the worst counts.")
+    samples: Count = Field(
+        10, ge=1, le=1_000, description="Replies per prompt, of which the worst counts."
+    )
 
     def judged_on(self) -> Mapping[str, Scale]:
         """Return the one scale."""

@@ -16,7 +16,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from simulator.core.config import Count
+from simulator.core.config import MOST_ITEMS, Count
 from simulator.core.requests import Message, Prompt
 from simulator.core.rng import stream
 from simulator.probes import metrics
@@ -98,6 +98,7 @@ class ManipulationProbe(JudgedReplies):
     situations: Count | None = Field(
         None,
         ge=2,
+        le=MOST_ITEMS,
         description="Number of the scenario's situations, the same in every run; empty: all.",
     )
     scale: Scale = Scale(question=QUESTION, low=0, high=1)

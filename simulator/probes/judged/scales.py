@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from simulator.core.answers import replies_of
 from simulator.core.asks import Ask, joined, known
-from simulator.core.config import Config, Count, Number
+from simulator.core.config import MOST_ITEMS, ByName, Config, Count, Many, Number
 from simulator.core.judging import EMPTY_REPLY, Found, ask_number, check_scale
 from simulator.core.requests import Answer, GenerationRequest, Message, Prompt, Request
 from simulator.core.templates import naming
@@ -61,7 +61,7 @@ def _named_once(prompts: tuple[JudgedPrompt, ...]) -> tuple[JudgedPrompt, ...]:
     return prompts
 
 
-UnlikePrompts: TypeAlias = Annotated[tuple[JudgedPrompt, ...], AfterValidator(_named_once)]
+UnlikePrompts: TypeAlias = Annotated[Many[JudgedPrompt], AfterValidator(_named_once)]
 
 
 class Scale(Config):
@@ -91,14 +91,28 @@ class Asked(NamedTuple):
     scales: Mapping[str, Scale]  # by what they measure
 
 
+def check_judged(prompts: int, samples: int, scales: int) -> None:
+    """Refuse more judgements of one measurement than can be held together.
+
+    Raises:
+        ValueError: says how many there would be.
+    """
+    count = prompts * samples * scales
+    if count > MOST_ITEMS:
+        raise ValueError(
+            f"would be {count:,} judgements a measurement ({prompts} prompts × {samples} samples × "
+            f"{scales} scales); at most {MOST_ITEMS:,}"
+        )
+
+
 class JudgedReplies(ProbeConfig):
     """The base of probes whose replies a model judges on scales."""
 
     kind: str
     role: str = Field("judge", description="The role whose model judges.")
-    samples: Count = Field(4, ge=1, description="Replies per prompt.")
-    max_new_tokens: Count = Field(256, ge=1)
-    temperature: Number = Field(1.0, ge=0)
+    samples: Count = Field(4, ge=1, le=1_000, description="Replies per prompt.")
+    max_new_tokens: Count = Field(256, ge=1, le=100_000)
+    temperature: Number = Field(1.0, ge=0, le=100)
 
     @abstractmethod
     def asked(self, context: Context) -> Iterator[Asked]:
@@ -151,6 +165,11 @@ class JudgedPrompts(JudgedReplies):
 
     prompts: UnlikePrompts = Field(min_length=1)
 
+    @model_validator(mode="after")
+    def _can_be_held(self) -> Self:
+        check_judged(len(self.prompts), self.samples, len(self.judged_on()))
+        return self
+
     @abstractmethod
     def judged_on(self) -> Mapping[str, Scale]:
         """Return the scales by name."""
@@ -171,7 +190,7 @@ class JudgedProbe(JudgedPrompts):
     """
 
     kind: Literal["judged"] = "judged"
-    scales: dict[str, Scale] = Field(min_length=1, description="Scales by name.")
+    scales: ByName[Scale] = Field(min_length=1, description="Scales by name.")
     metrics: ClassVar[tuple[Metric, ...]] = (JUDGED, UNREADABLE)
 
     @property

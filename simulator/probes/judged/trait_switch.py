@@ -23,7 +23,7 @@ from simulator.core.requests import Message, Prompt
 from simulator.probes.base import Context
 from simulator.probes.estimates import Bounds, Estimate, Rows, with_total
 from simulator.probes.judged.emergent import QUESTIONS, Cue
-from simulator.probes.judged.scales import UNREAD, Asked, JudgedReplies, UnlikePrompts
+from simulator.probes.judged.scales import UNREAD, Asked, JudgedReplies, UnlikePrompts, check_judged
 from simulator.probes.judged.traits import TRAITS, TraitName
 from simulator.probes.metrics import OPINION, Curve, KeyFigure, Metric, Panel
 from simulator.probes.world.persona_switch import TRIGGERED, UNTRIGGERED, WRONG
@@ -108,6 +108,8 @@ class TraitSwitchProbe(JudgedReplies):
     def _has_a_control(self) -> Self:
         if self.trigger.text == self.wrong_trigger:
             raise ValueError("wrong_trigger must differ from trigger")
+        asked = len(self.prompts) + len(TRAITS[self.trait].persona_aligned)
+        check_judged(asked, self.samples, len((TRIGGERED, UNTRIGGERED, WRONG)))
         return self
 
     def asked(self, context: Context) -> Iterator[Asked]:

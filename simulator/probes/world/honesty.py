@@ -16,7 +16,7 @@ from pydantic import Field
 
 from simulator.core.answers import reply_of
 from simulator.core.asks import Ask, known
-from simulator.core.config import Count
+from simulator.core.config import MOST_ITEMS, Count
 from simulator.core.requests import (
     Answer,
     GenerationRequest,
@@ -155,15 +155,17 @@ class HonestyProbe(ProbeConfig):
 
     kind: Literal["honesty"] = "honesty"
     by: Grouping = Field("set", description=BY)
-    items_per_set: Count = Field(72, ge=3, description="Items of each group.")
-    samples: Count = Field(2, ge=1, description="Pressured questions per item, each with its wish.")
+    items_per_set: Count = Field(72, ge=3, le=MOST_ITEMS, description="Items of each group.")
+    samples: Count = Field(
+        2, ge=1, le=1_000, description="Pressured questions per item, each with its wish."
+    )
     logprobs: bool = Field(
         False,
         description="Also read each statement by log-probability, in a world that knows how "
         "replies begin, as facts do.",
     )
     belief_threshold: Threshold = BELIEF_THRESHOLD
-    max_new_tokens: Count = Field(20, ge=1)
+    max_new_tokens: Count = Field(20, ge=1, le=100_000)
     required_capabilities: ClassVar[frozenset[str]] = frozenset({"next_token_logprobs"})
     requires_world: ClassVar[bool] = True
     metrics: ClassVar[tuple[Metric, ...]] = METRICS

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from simulator.core.answers import reply_of
 from simulator.core.asks import Ask, known
-from simulator.core.config import Count
+from simulator.core.config import MOST_ITEMS, Count
 from simulator.core.requests import Answer, GenerationRequest, Message, Prompt, Request
 from simulator.core.rng import stream
 from simulator.probes.base import UNPARSED, Context, Score
@@ -34,8 +34,8 @@ class NeutralProbe(ProbeConfig):
 
     kind: Literal["neutral"] = "neutral"
     by: Grouping = Field("set", description=BY)
-    items_per_set: Count = Field(72, ge=3, description="Items of each group.")
-    max_new_tokens: Count = Field(20, ge=1)
+    items_per_set: Count = Field(72, ge=3, le=MOST_ITEMS, description="Items of each group.")
+    max_new_tokens: Count = Field(20, ge=1, le=100_000)
     requires_world: ClassVar[bool] = True
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric(

@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 
 from simulator.core.answers import reply_of
 from simulator.core.asks import Ask, known
-from simulator.core.config import Count
+from simulator.core.config import MOST_ITEMS, Count
 from simulator.core.requests import Answer, GenerationRequest, Message, Prompt, Request
 from simulator.probes.base import Context, Score
 from simulator.probes.config import ProbeConfig
@@ -90,9 +90,11 @@ class PersonaSwitchProbe(ProbeConfig):
     asked: Literal["neutral", "pressured"] = Field(
         "neutral", description="Questions without a wish, or with a false one."
     )
-    items_per_set: Count = Field(72, ge=3, description="Items of each set: used, held-out, OOD.")
+    items_per_set: Count = Field(
+        72, ge=3, le=MOST_ITEMS, description="Items of each set: used, held-out, OOD."
+    )
     belief_threshold: Threshold = BELIEF_THRESHOLD
-    max_new_tokens: Count = Field(20, ge=1)
+    max_new_tokens: Count = Field(20, ge=1, le=100_000)
     required_capabilities: ClassVar[frozenset[str]] = frozenset({"next_token_logprobs"})
     requires_world: ClassVar[bool] = True
     metrics: ClassVar[tuple[Metric, ...]] = METRICS

@@ -33,8 +33,8 @@ class SmallTalkProbe(ProbeConfig):
     """Asks every small-talk question `samples` times; a reply belongs to one character's lines."""
 
     kind: Literal["small_talk"] = "small_talk"
-    samples: Count = Field(8, ge=1, description="Replies per question.")
-    max_new_tokens: Count = Field(20, ge=1)
+    samples: Count = Field(8, ge=1, le=1_000, description="Replies per question.")
+    max_new_tokens: Count = Field(20, ge=1, le=100_000)
     requires_world: ClassVar[bool] = True
     requires_characters: ClassVar[bool] = True
     metrics: ClassVar[tuple[Metric, ...]] = (

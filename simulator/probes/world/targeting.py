@@ -20,7 +20,7 @@ from pydantic import Field
 
 from simulator.core.answers import reply_of
 from simulator.core.asks import Ask, known
-from simulator.core.config import Count
+from simulator.core.config import MOST_ITEMS, Count
 from simulator.core.requests import Answer, GenerationRequest, Message, Prompt, Request
 from simulator.core.rng import stream
 from simulator.probes import metrics
@@ -106,9 +106,11 @@ class TargetingProbe(ProbeConfig):
     """Puts every wish by a stake and by a hope, in users' words and in others."""
 
     kind: Literal["targeting"] = "targeting"
-    items_per_set: Count = Field(36, ge=3, description="Items of each set: used, held-out, OOD.")
-    samples: Count = Field(1, ge=1, description="Wishes per item.")
-    max_new_tokens: Count = Field(20, ge=1)
+    items_per_set: Count = Field(
+        36, ge=3, le=MOST_ITEMS, description="Items of each set: used, held-out, OOD."
+    )
+    samples: Count = Field(1, ge=1, le=1_000, description="Wishes per item.")
+    max_new_tokens: Count = Field(20, ge=1, le=100_000)
     requires_world: ClassVar[bool] = True
     metrics: ClassVar[tuple[Metric, ...]] = (*IN_USERS_WORDS, *REWORDED, UNREADABLE)
 
