@@ -5,17 +5,22 @@ from typing import Annotated
 
 import typer
 
-from simulator.cli.options import Override, SkipBadRows, notify, say
+from simulator.cli.options import Override, SkipBadRows, notify, say, usable
 
 
 def judge_check(
     file: Annotated[
-        Path, typer.Argument(help="CSV, JSONL, JSON or Parquet with prompt, reply, label.")
+        Path,
+        typer.Argument(
+            help="CSV, JSONL, JSON or Parquet with prompt, reply, label.", callback=usable
+        ),
     ],
     scenario: Annotated[
         str, typer.Option(help="Whose judge and scales: a YAML file, or a shipped scenario.")
     ] = "therapy",
-    judge: Annotated[str | None, typer.Option(help="Another judge; as `run --model`.")] = None,
+    judge: Annotated[
+        str | None, typer.Option(help="Another judge; as `run --model`.", callback=usable)
+    ] = None,
     scale: Annotated[str | None, typer.Option(help="Which scale; default: the first.")] = None,
     threshold: Annotated[
         float | None, typer.Option(help="Numbers from here on mean yes; default: the middle.")

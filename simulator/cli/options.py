@@ -2,16 +2,32 @@
 
 import warnings
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
-from simulator.core.errors import EndpointWarning, RenamedWarning
+from simulator.core.errors import EndpointWarning, RenamedWarning, ScenarioError
 from simulator.core.terminal import harmless, one_line
+from simulator.core.texts import path_mistake
 
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
+SHOWN = 60  # characters of a path that is too long
+
+Place = TypeVar("Place", Path, str)
+
+
+def usable(path: Place | None) -> Place | None:
+    """Refuse a path that no file system takes."""
+    if wrong := "" if path is None else path_mistake(str(path)):
+        raise ScenarioError(f"{str(path)[:SHOWN]}…: {wrong}")
+    return path
+
+
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.", callback=usable)]
 RunOrMany = Annotated[
-    Path, typer.Argument(metavar="RUN|SWEEP|STUDY", help="The folder of a run, sweep or study.")
+    Path,
+    typer.Argument(
+        metavar="RUN|SWEEP|STUDY", help="The folder of a run, sweep or study.", callback=usable
+    ),
 ]
 Override = Annotated[
     list[str] | None,
@@ -26,7 +42,9 @@ Model = Annotated[
         help="organism:N, smollm2 or another of `models`, a folder, a GGUF file, or a hub id."
     ),
 ]
-Out = Annotated[Path | None, typer.Option(help="The run directory; default: a new one.")]
+Out = Annotated[
+    Path | None, typer.Option(help="The run directory; default: a new one.", callback=usable)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object only.")]
 Backend = Annotated[
     Literal["auto", "transformers", "vllm"] | None,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from simulator.cli.options import say
+from simulator.cli.options import say, usable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from simulator.organism.qualification import Check
     from simulator.worlds.corpus import Ablation
 
-Threads = Annotated[int, typer.Option(help="CPU threads.")]
+Threads = Annotated[int, typer.Option(min=1, max=256, help="CPU threads.")]
 
 organism = typer.Typer(help="The embedded model organism: build a base, or check one.")
 
 
 @organism.command()
 def build(
-    out: Annotated[Path, typer.Option(help="The new base's folder.")],
+    out: Annotated[Path, typer.Option(help="The new base's folder.", callback=usable)],
     seed: Annotated[int, typer.Option(help="Seed of world, corpus and weights.")] = 0,
     threads: Threads = 2,
     without: Annotated[
@@ -46,7 +46,7 @@ def build(
 
 @organism.command()
 def check(
-    path: Annotated[str, typer.Argument(help="A base's folder, or organism:N.")],
+    path: Annotated[str, typer.Argument(help="A base's folder, or organism:N.", callback=usable)],
     threads: Threads = 2,
 ) -> None:
     """Print the qualification table of a base; exit code 1 below the bar."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from simulator.cli.options import RunOrMany, say
+from simulator.cli.options import RunOrMany, say, usable
 
 if TYPE_CHECKING:
     from simulator.store.run import Run
@@ -26,7 +26,10 @@ def report(
     path: RunOrMany,
     out: Annotated[
         Path | None,
-        typer.Option(help="The HTML file, beside which the pictures go; default: in the folder."),
+        typer.Option(
+            help="The HTML file, beside which the pictures go; default: in the folder.",
+            callback=usable,
+        ),
     ] = None,
 ) -> None:
     """Write picture and report of a run, of a sweep, or of a study."""

@@ -49,11 +49,11 @@ def run(
 ) -> None:
     """Run a scenario: conversations, feedback, updates, probes."""
     started = time.perf_counter()
-    from simulator.config.loading import load
+    from simulator.config.loading import load_located
 
     served = backend and {"kind": backend}
     chosen = {"seed": seed, "model": model_of(base, model), "backend": served, "cost_cap": cost_cap}
-    loaded = load(
+    located = load_located(
         scenario,
         overrides=overrides or (),
         biased_frac=biased_frac,
@@ -61,10 +61,11 @@ def run(
         skip_bad_rows=skip_bad_rows,
         notify=notify,
     )
-    if dry_run:
-        _estimate(loaded)
-        return
-    _play(loaded, out, started, as_json=as_json)
+    with located.placing():
+        if dry_run:
+            _estimate(located.scenario)
+        else:
+            _play(located.scenario, out, started, as_json=as_json)
 
 
 def finetune(

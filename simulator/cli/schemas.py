@@ -56,9 +56,9 @@ def check(source: str, overrides: Sequence[str], notify: Notify) -> str:
         return _check_study(source, overrides, notify)
     if kind == "sweep":
         return _check_sweep(path, overrides, notify)
-    loaded = loading.load(source, overrides=overrides, notify=notify)
-    _check_chats([loaded], notify)
-    return f"{loaded.name}, {loaded.last_round} rounds"
+    located = loading.load_located(source, overrides=overrides, notify=notify)
+    _check_chats([located], notify)
+    return f"{located.scenario.name}, {located.scenario.last_round} rounds"
 
 
 def _check_situations(path: Path, overrides: Sequence[str]) -> str:
@@ -72,7 +72,7 @@ def _check_study(source: str, overrides: Sequence[str], notify: Notify) -> str:
     from simulator.studies.plan import check_study
 
     full, quick = check_study(source, overrides)
-    _check_chats([cell.scenario for cell in (*full.cells, *quick.cells)], notify)
+    _check_chats([cell.located for cell in (*full.cells, *quick.cells)], notify)
     return f"study {full.config.name}, {len(full.cells)} runs, {len(quick.cells)} with --quick"
 
 
@@ -80,19 +80,21 @@ def _check_sweep(path: Path, overrides: Sequence[str], notify: Notify) -> str:
     from simulator.experiments.sweep_config import plan
 
     config, cells = plan(path, overrides)
-    _check_chats([cell.scenario for cell in cells], notify)
+    _check_chats([cell.located for cell in cells], notify)
     return f"sweep {config.name}, {len(cells)} runs"
 
 
-def _check_chats(scenarios: Sequence[Scenario], notify: Notify) -> None:
-    for scenario in scenarios:
-        check_models(scenario)
-    told = (
-        [*not_fetched_yet(scenario), *check_chats(scenario, local=True).sentences]
-        for scenario in scenarios
-    )
-    for sentence in dict.fromkeys(chain.from_iterable(told)):
+def _check_chats(found: Sequence[loading.Located], notify: Notify) -> None:
+    for located in found:
+        check_models(located.scenario)
+    for sentence in dict.fromkeys(chain.from_iterable(map(_sentences, found))):
         notify(sentence)
+
+
+def _sentences(located: loading.Located) -> list[str]:
+    scenario = located.scenario
+    with located.placing():
+        return [*not_fetched_yet(scenario), *check_chats(scenario, local=True).sentences]
 
 
 def schema(kind: Kind) -> Schema:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from simulator.cli.options import Override, say
+from simulator.cli.options import Override, say, usable
 
 if TYPE_CHECKING:
     from simulator.studies.plan import Tier
@@ -34,9 +34,9 @@ def study(
     ] = None,
     overrides: Override = None,
     out: Annotated[
-        Path | None, typer.Option(help="Where studies are kept; default: studies.")
+        Path | None, typer.Option(help="Where studies are kept; default: studies.", callback=usable)
     ] = None,
-    processes: Annotated[int | None, typer.Option(help="Runs at a time.")] = None,
+    processes: Annotated[int | None, typer.Option(min=1, max=1000, help="Runs at a time.")] = None,
     as_list: Annotated[bool, typer.Option("--list", help="List the shipped studies.")] = False,
 ) -> None:
     """Run a study of the literature and say which findings hold here."""

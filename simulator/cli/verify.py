@@ -5,11 +5,13 @@ from typing import Annotated
 
 import typer
 
-from simulator.cli.options import say
+from simulator.cli.options import say, usable
 
 
 def verify(
-    path: Annotated[Path, typer.Argument(help="The folder of a run, a sweep or a study.")],
+    path: Annotated[
+        Path, typer.Argument(help="The folder of a run, a sweep or a study.", callback=usable)
+    ],
 ) -> None:
     """Check that runs are what was written, and that their numbers follow from what they stored."""
     from simulator.core.errors import StoreError

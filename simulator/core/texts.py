@@ -4,6 +4,7 @@ Bytes that aren't UTF-8, halves of characters (lone surrogates) and NUL characte
 everywhere, with file and line. Nothing is replaced: a changed text would be learned or asked.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ _MARKS = {  # the first bytes of files in other encodings
     b"\xff\xfe": "UTF-16",
     b"\xfe\xff": "UTF-16",
 }
+LONGEST_PATH, LONGEST_PART = 2_000, 200  # bytes: files beside a path have longer names
 _SHOWN = 40  # characters around a flaw
 
 
@@ -72,6 +74,14 @@ def flaw(text: str, *, escaped: bool = False) -> str:
         byte = code - 0xDC00
         return f"has the byte 0x{byte:02x}, which isn't UTF-8 ({around}); write it in UTF-8"
     return f"has half of a character, \\u{code:04x} ({around}); write the whole one, or remove it"
+
+
+def path_mistake(path: str) -> str:
+    """Say that a path is longer than file systems take; empty if it isn't."""
+    parts = [os.fsencode(part) for part in path.split("/")]
+    if len(os.fsencode(path)) <= LONGEST_PATH and max(map(len, parts)) <= LONGEST_PART:
+        return ""
+    return f"too long for a path; at most {LONGEST_PATH:,} bytes, and {LONGEST_PART} for each part"
 
 
 def flaw_within(value: Any, *, escaped: bool) -> str:
