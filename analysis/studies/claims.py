@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from analysis.studies.findings import AnyFinding, Finding, Holds, Verdict, judged
 from analysis.studies.quantities import Results
@@ -89,8 +89,10 @@ class Study(NamedTuple):
         try:
             content = json.loads((path / CLAIMS).read_text(encoding="utf-8"))
             command, after = str(content.pop("command")), content.pop("declared_after", None)
+            if not isinstance(after, int | None):
+                raise ValueError("declared_after")
             return cls(Claims.model_validate(content), command, sweep, after)
-        except (OSError, ValueError, KeyError, ValidationError):
+        except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
             raise StoreError(f"{path}: not a study (its {CLAIMS} can't be read)") from None
 
     @staticmethod

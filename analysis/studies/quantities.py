@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
-from pydantic import BeforeValidator, Field, TypeAdapter
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from analysis import metrics, statistics
 from analysis.run import frames
@@ -21,6 +21,7 @@ from analysis.run.spans import baseline_round, spans
 from analysis.statistics import Interval
 from analysis.sweep import frames as experiment
 from simulator.core.config import ByName, Config, Count, Many
+from simulator.core.errors import StoreError, shortened
 from simulator.probes.base import Probe
 from simulator.probes.estimates import UNBOUNDED, Bounds, Rows, estimate, lookup
 from simulator.probes.registry import AnyProbe
@@ -265,7 +266,14 @@ def metrics_of(scenario: Mapping[str, Any]) -> dict[str, frozenset[str]]:
 
 
 def _probes(scenario: Mapping[str, Any]) -> Mapping[str, Probe]:
-    return _PROBES.validate_python(scenario["measure"]["probes"])
+    try:
+        return _PROBES.validate_python(scenario["measure"]["probes"])
+    except ValidationError as error:
+        wrong = error.errors(include_url=False)[0]
+        place = shortened(".".join(map(str, ("measure", "probes", *wrong["loc"]))))
+        raise StoreError(
+            f"the scenario of run '{scenario['name']}': {place}: {wrong['msg']}"
+        ) from None
 
 
 def _over_asked(metric: str, value: float, asked: np.ndarray) -> Interval:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import yaml
 
-from simulator.core.errors import ScenarioError
+from simulator.core.errors import ScenarioError, shortened
 from simulator.core.texts import flaw, read_flawless, whole_characters
 
 LARGEST_FILE = 1_000_000  # bytes
@@ -46,7 +46,7 @@ class Document(NamedTuple):
 
 def dotted(path: YamlPath) -> str:
     """Return a path as people write it: `population.types.benign`."""
-    return ".".join(str(part) for part in path)
+    return ".".join(map(shortened, path))
 
 
 def read(path: Path) -> Document:

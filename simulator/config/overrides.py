@@ -11,10 +11,9 @@ from simulator.config.numbers import as_number
 from simulator.config.renamed import with_present_names
 from simulator.config.validation import NOT_REPEATED
 from simulator.core.credentials import names_a_secret
-from simulator.core.errors import ScenarioError
+from simulator.core.errors import ScenarioError, shortened
 from simulator.core.texts import flaw, flaw_within
 
-SHOWN = 60  # characters of what is too long
 _INDEX = re.compile(r"[0-9]{1,9}")  # of an item of a list
 LOCAL = ("auto", "transformers", "vllm")  # kinds of engines that load the model themselves
 
@@ -44,6 +43,11 @@ def with_kind_of_backend(document: Document, given: Document) -> Document:
     return document._replace(data={**document.data, "backend": {**kept, "kind": kind}})
 
 
+def label_of(override: str) -> str:
+    """Return how messages name an override."""
+    return f"--set {shortened(override)}"
+
+
 def parse_override(override: str) -> Document:
     """Return the document that `path.to.key=value` stands for; the value is YAML, lists included.
 
@@ -54,16 +58,16 @@ def parse_override(override: str) -> Document:
     """
     if wrong := flaw(override):
         shown = override.encode(errors="backslashreplace").decode()
-        raise ScenarioError(f"--set {shown}: {wrong}")
+        raise ScenarioError(f"{label_of(shown)}: {wrong}")
+    label = label_of(override)
     path_text, equals, value = override.partition("=")
     keys = path_text.strip().split(".")
     if not equals or not all(keys):
-        raise ScenarioError(f"--set {override}: invalid override; write path.to.key=value")
-    label = f"--set {path_text}" if _may_hold_a_key(keys, value) else f"--set {override}"
+        raise ScenarioError(f"{label}: invalid override; write path.to.key=value")
+    if _may_hold_a_key(keys, value):
+        label = label_of(path_text)
     if len(keys) > yaml_source.DEEPEST:
-        raise ScenarioError(
-            f"--set {path_text[:SHOWN]}…: too deep; at most {yaml_source.DEEPEST} levels"
-        )
+        raise ScenarioError(f"{label}: too deep; at most {yaml_source.DEEPEST} levels")
     path: YamlPath = tuple(int(key) if _INDEX.fullmatch(key) else key for key in keys)
     parsed = yaml_source.parse(value, label, path, lines=False)
     data = parsed.data

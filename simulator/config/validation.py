@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -9,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from simulator.config.document import Document, YamlPath, dotted, origin_of
 from simulator.config.numbers import as_number, as_whole_number
 from simulator.core.credentials import names_a_secret
-from simulator.core.errors import ScenarioError, unknown
+from simulator.core.errors import ScenarioError, shortened, unknown
 
 LONGEST_SHOWN = 80  # characters of a value in a message
 # Settings whose values aren't repeated, as one may be a key in the wrong place.
@@ -102,7 +103,7 @@ def _mistake(problem: Any, data: Any, model: type[BaseModel]) -> tuple[YamlPath,
     if problem["type"] == "union_tag_not_found":
         return path, "missing key 'kind'"
     if problem["type"] == "extra_forbidden":
-        key, known = str(path[-1]), _known_keys(model)
+        key, known = shortened(path[-1]), _known_keys(model)
         if names_a_secret(key):
             return path, "unknown key; put the secret into the variable that key_variable names"
         close = [] if key in known else difflib.get_close_matches(key, sorted(known), n=1)
@@ -133,8 +134,9 @@ def yaml_path(location: Sequence[str | int], data: Any) -> YamlPath:
     return tuple(path)
 
 
-def _known_keys(model: type[BaseModel]) -> set[str]:
+@cache
+def _known_keys(model: type[BaseModel]) -> frozenset[str]:
     """Return every key that the schema knows, for suggestions."""
     schema = model.model_json_schema()
     parts = [schema, *schema.get("$defs", {}).values()]
-    return {key for part in parts for key in part.get("properties", {})}
+    return frozenset(key for part in parts for key in part.get("properties", {}))

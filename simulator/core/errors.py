@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from simulator.core.credentials import masked
 
 LONGEST_LIST = 20  # mistakes in one message
+LONGEST_NAME = 80  # characters of a name in a message
 LONGEST_CHOICE = 12  # names listed beside a suggestion
 
 
@@ -87,10 +88,17 @@ class RenamedWarning(FutureWarning):
     """A file uses a former name, which still works."""
 
 
+def shortened(text: object) -> str:
+    """Return a name as a message shows it: in one line, without most of a long one."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= LONGEST_NAME else f"{line[:LONGEST_NAME]}…"
+
+
 def unknown(what: str, name: object, available: Iterable[object]) -> str:
     """Return the message for an unknown name: the available names, and a suggestion."""
     names = [str(one) or "''" for one in available]
-    close = difflib.get_close_matches(str(name), names, n=1)
+    name = shortened(name)
+    close = difflib.get_close_matches(name, names, n=1)
     if close and len(names) > LONGEST_CHOICE:
         return f"unknown {what} '{name}'; did you mean '{close[0]}'?"
     meant = f" (did you mean '{close[0]}'?)" if close else ""

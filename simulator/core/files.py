@@ -61,7 +61,7 @@ def json_object(path: Path, content: bytes) -> dict[str, Any]:
     """
     try:
         found = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise StoreError(f"{path}: damaged: it isn't a JSON object; restore it from a copy")
@@ -153,7 +153,7 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
 def _object(path: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise StoreError(

@@ -15,6 +15,7 @@ from simulator.config import document as yaml_source
 from simulator.config.document import Document, YamlPath, dotted, origin_of
 from simulator.config.loading import Located, load_located
 from simulator.config.numbers import as_number
+from simulator.config.overrides import label_of
 from simulator.config.paths import data_sha256
 from simulator.config.renamed import with_first_names
 from simulator.config.scenario import Scenario
@@ -23,7 +24,7 @@ from simulator.core.config import ByName, Config, Count, Name, PathText
 from simulator.core.errors import ScenarioError
 from simulator.models.resolve import PREFIX
 
-MOST_RUNS = 5_000  # of a sweep
+MOST_RUNS = 2_000  # of a sweep: checking them takes some seconds
 SHORTHANDS = ("biased_frac", "seed", "base")
 _SHORT = "biased_frac, seed and base are short for the options of `run`"
 
@@ -180,7 +181,7 @@ def scenario_of(
 def _labels(laid: Mapping[str, str], places: Mapping[str, YamlPath]) -> dict[str, YamlPath]:
     """Return each setting's label in the messages of `load`, with its path."""
     shorthands = {f"--{key.replace('_', '-')}": key for key in SHORTHANDS if key in places}
-    labels = {**{f"--set {text}": key for key, text in laid.items()}, **shorthands}
+    labels = {**{label_of(text): key for key, text in laid.items()}, **shorthands}
     return {label: places[key] for label, key in labels.items()}
 
 

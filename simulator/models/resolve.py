@@ -5,7 +5,8 @@ All else is a path or a hub id.
 """
 
 import importlib.resources
-from functools import cache
+from collections.abc import Mapping
+from functools import cache, lru_cache
 from pathlib import Path
 
 from simulator.core.errors import BackendError, ScenarioError, unknown
@@ -16,9 +17,11 @@ from simulator.worlds.base import World
 from simulator.worlds.synthetic import SyntheticWorld
 
 PREFIX = "organism:"
+REMEMBERED = 8  # worlds
 
 
-def shipped_bases() -> dict[int, Path]:
+@cache
+def shipped_bases() -> Mapping[int, Path]:
     """Return the bases that come with the package, by number."""
     folder = Path(str(importlib.resources.files("simulator.organism"))) / "bases"
     return {int(path.name): path for path in sorted(folder.glob("[0-9]*"))}
@@ -73,4 +76,15 @@ def world_of(model: str) -> SyntheticWorld:
             f"the model '{model}' isn't an organism (it has no world.json), but the scenario's "
             "users and probes need the organism's world"
         )
-    return SyntheticWorld.load(path)
+    return _world(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _world(path: Path, changed: int) -> SyntheticWorld:
+    """Read a world once for all runs of a sweep."""
+    try:
+        return SyntheticWorld.load(path)
+    except (LookupError, TypeError, ValueError, OverflowError, RecursionError, OSError):
+        raise ScenarioError(
+            f"{path}: damaged: it isn't an organism's world; copy it again"
+        ) from None

@@ -58,7 +58,7 @@ def shapes_in(file: Path) -> Shapes:
             header = json.loads(stream.read(length))
     except OSError as error:
         raise BackendError(f"{file}: can't be read: {error.strerror}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise BackendError(_broken(file, size)) from None
     if not isinstance(header, dict):
         raise BackendError(_broken(file, size))
@@ -98,7 +98,7 @@ def read_object(file: Path) -> dict[str, Any]:
         found = json.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise BackendError(f"{file}: can't be read: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         if _is_pointer(file):
             raise BackendError(f"{file}: {POINTER}") from None
         raise BackendError(f"{file}: isn't valid JSON: {error}; copy it again") from None

@@ -16,6 +16,7 @@ from simulator.core.errors import CostCapReached
 from simulator.core.files import append_line, lines_of, write_atomically
 from simulator.store.paid_answers import PaidAnswers
 from simulator.store.run import COSTS
+from simulator.store.shapes import Cap, Cost, checked_lines
 
 CAPS = "cost_caps.jsonl"
 ANSWERS = "paid_answers.jsonl"
@@ -33,9 +34,12 @@ class CostTracker:
             answers: the folder of the answers since the last commit; by default the run's.
         """
         self._folder = folder
-        caps = [float(line["cap"]) for line in lines_of(folder / CAPS)]
+        caps = [
+            float(line["cap"])
+            for line in checked_lines(folder / CAPS, lines_of(folder / CAPS), Cap)
+        ]
         self.cap = caps[-1] if caps else cap
-        self._lines = lines_of(folder / COSTS)
+        self._lines = checked_lines(folder / COSTS, lines_of(folder / COSTS), Cost)
         self._answers = PaidAnswers((answers or folder) / ANSWERS)
 
     @property

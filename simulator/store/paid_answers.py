@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.core.files import append_line, explained, lines_of
+from simulator.store.shapes import PaidAnswer, checked_lines
 
 
 class PaidAnswers:
@@ -18,7 +19,7 @@ class PaidAnswers:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._earlier: defaultdict[str, list[Any]] = defaultdict(list)
-        for line in reversed(lines_of(path)):
+        for line in reversed(checked_lines(path, lines_of(path), PaidAnswer)):
             self._earlier[line["key"]].append(line["answer"])
 
     def recall(self, key: str) -> Mapping[str, Any] | None:

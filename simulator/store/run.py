@@ -43,19 +43,23 @@ from simulator.core.files import (
     explained,
     file_sha256,
     json_object,
+    lines_of,
     make_folder,
     private,
     read_file,
     write_atomically,
 )
+from simulator.store import shapes
 from simulator.store.arrow import empty_table, to_parquet
 from simulator.store.earlier_formats import present_summary, present_table
 from simulator.store.round_files import DONE, TIMING, RoundFiles
+from simulator.store.shapes import checked, checked_lines
 
 MANIFEST, SCENARIO = "manifest.json", "scenario.resolved.yaml"
 SUMMARY, CHECKPOINT = "round.json", "checkpoint"  # of a round
 COSTS = "costs.jsonl"  # the costs of endpoints, one entry per line
 LEFT_OUT = "left_out_rows"  # counts in the manifest; the rows, in a file of JSON lines
+FAST_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Tables = dict[str, pd.DataFrame]
 
 
@@ -167,7 +171,8 @@ class Run:
         Raises:
             StoreError: it is damaged.
         """
-        return json_object(self.path / MANIFEST, read_file(self.path / MANIFEST))
+        path = self.path / MANIFEST
+        return checked(path, json_object(path, read_file(path)), shapes.Manifest)
 
     def write_left_out(self, rows: list[dict[str, str]]) -> None:
         """Write which rows of data were left out, and why, one per line."""
@@ -186,8 +191,18 @@ class Run:
 
     @functools.cached_property
     def scenario(self) -> dict[str, Any]:
-        """The content of the scenario file, which never changes."""
-        return dict(yaml.safe_load(self.scenario_file.read_text(encoding="utf-8")))
+        """The content of the scenario file, which never changes.
+
+        Raises:
+            StoreError: it is damaged.
+        """
+        path = self.scenario_file
+        try:
+            content = yaml.load(read_file(path), FAST_LOADER)
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            reason = str(error).partition("\n")[0]
+            raise StoreError(f"{path}: damaged: {reason}; restore it from a copy") from None
+        return checked(path, content, shapes.Scenario)
 
     def folder(self, number: int) -> Path:
         """Return the folder of a round."""
@@ -369,7 +384,9 @@ class Run:
             StoreError: it is damaged.
         """
         files = self.files(number)
-        return present_summary(json_object(files.folder / SUMMARY, files.read(SUMMARY)))
+        path = files.folder / SUMMARY
+        found = present_summary(json_object(path, files.read(SUMMARY)))
+        return checked(path, found, shapes.Summary)
 
     def timing(self, number: int) -> dict[str, Any]:
         """Read a committed round's time by activity, in seconds, and the requests of roles.
@@ -378,14 +395,14 @@ class Run:
             StoreError: it is damaged.
         """
         files = self.files(number)
-        return json_object(files.folder / TIMING, files.read(TIMING))
+        path = files.folder / TIMING
+        return checked(path, json_object(path, files.read(TIMING)), shapes.Timing)
 
     @property
     def costs(self) -> list[dict[str, Any]]:
         """Read the costs of endpoints, in order; see `simulator.runtime.budget`."""
         path = self.path / COSTS
-        lines = path.read_text().splitlines() if path.is_file() else []
-        return [dict(json.loads(line)) for line in lines]
+        return checked_lines(path, lines_of(path), shapes.Cost)
 
     def has_table(self, number: int, name: str) -> bool:
         """Return whether a round has this table."""

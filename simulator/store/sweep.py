@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from simulator.core.errors import StoreError
-from simulator.core.files import write_atomically
+from simulator.core.files import json_object, read_file, write_atomically
+from simulator.store import shapes
 from simulator.store.run import Run
+from simulator.store.shapes import checked
 
 SWEEP, RUNS, MEASUREMENTS = "sweep.json", "runs", "measurements"
 REPLICATES = ("base", "seed")  # axes that tables average over
@@ -63,7 +65,8 @@ class Sweep(NamedTuple):
         """
         if not cls.is_at(path):
             raise StoreError(f"{path}: not a sweep (it has no {SWEEP})")
-        content = json.loads((path / SWEEP).read_text())
+        file = path / SWEEP
+        content = checked(file, json_object(file, read_file(file)), shapes.Sweep)
         runs = path.parent / RUNS
         members = [
             Member(row["arm"], row["settings"], row["rounds"], Run(runs / row["run"]))

@@ -6,7 +6,6 @@ many rotations and scalings leave equivalent. Only inner products are needed, an
 of thin matrices are cheap for any size of model.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -17,7 +16,9 @@ from matplotlib.axes import Axes
 from safetensors import safe_open
 
 from analysis.plotting import INK, LOOKS, draw_curve, legend, plain, titled
+from simulator.core.files import json_object, read_file
 from simulator.store.run import Run
+from simulator.store.shapes import LoRA, checked
 
 COMPONENTS = 2
 ADAPTER, VECTOR = "adapter_model.safetensors", "vector"
@@ -126,7 +127,8 @@ def _change(folder: Path, weight: str) -> Change | None:
 
 
 def _scale(folder: Path) -> float:
-    config = json.loads((folder / "adapter_config.json").read_text())
+    file = folder / "adapter_config.json"
+    config = checked(file, json_object(file, read_file(file)), LoRA)
     rank = config["r"]
     return float(config["lora_alpha"] / (rank**0.5 if config.get("use_rslora") else rank))
 
