@@ -87,7 +87,7 @@ def with_biased_fraction(document: Document, fraction: float) -> Document:
     """Rescale the shares: the types marked `biased` get `fraction` in total."""
     fraction = as_number(fraction)
     if isinstance(fraction, bool) or not isinstance(fraction, int | float):
-        raise ScenarioError(f"--biased-frac {fraction}: invalid share; must be a number")
+        raise ScenarioError(f"--biased-frac {shortened(fraction)}: invalid share; must be a number")
     if not 0 <= fraction <= 1:
         raise ScenarioError(f"--biased-frac {fraction:g}: invalid share; must be from 0 to 1")
     population = document.data.get("population")

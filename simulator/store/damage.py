@@ -80,7 +80,7 @@ def _of_table(path: Path, content: bytes, name: str) -> Iterator[str]:
     """Yield how a table's schema differs from the one that it should have."""
     try:
         found = pq.read_schema(io.BytesIO(content))
-    except ArrowException as error:
+    except (ArrowException, OSError, ValueError) as error:
         yield f"{path}: it isn't a table: {str(error).partition(chr(10))[0]}"
         return
     expected = arrow_schema(name)

@@ -81,7 +81,7 @@ def _table(
     try:
         found = pd.read_parquet(io.BytesIO(content), columns=columns)
         return found if columns is not None else present_table(name, found, number)
-    except (ArrowException, KeyError, ValueError) as error:
+    except (ArrowException, OSError, LookupError, TypeError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise StoreError(f"{path}: can't be read as a table: {reason}") from None
 

@@ -1,6 +1,6 @@
 """Fuzzes for as long as one likes: `python -m tests.fuzz.soak --cases 20000 --seed 1`.
 
-Prints how many cases of each kind were refused, and each different fault once, with its smallest case.
+Prints how many cases of each kind were refused, and each fault once, with its smallest case.
 """
 
 import argparse
@@ -9,7 +9,7 @@ import tempfile
 import time
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -23,10 +23,19 @@ from tests.conftest import TINY
 from tests.fuzz.targets import Target, targets
 from tests.helpers.scripted_endpoint import scripted
 
+OURS = ("simulator", "agents", "analysis", "fuzz")
 
-def soak(target: Target, cases: int, seed: int) -> tuple[int, int, dict[str, tuple[str, Any]]]:
+
+class Fault(NamedTuple):
+    """An error that isn't a sentence, and the smallest case that leads to it."""
+
+    told: str
+    case: Any
+
+
+def soak(target: Target, cases: int, seed: int) -> tuple[int, int, list[Fault]]:
     """Runs cases of a target; returns how many, how many were refused, and the faults."""
-    faults: dict[str, tuple[str, Any]] = {}
+    faults: dict[str, Fault] = {}
     count = refused = 0
 
     @settings(max_examples=cases, database=None, deadline=None, phases=[Phase.generate],
@@ -39,26 +48,24 @@ def soak(target: Target, cases: int, seed: int) -> tuple[int, int, dict[str, tup
         with tempfile.TemporaryDirectory() as folder:
             try:
                 refused += target.run(case, Path(folder))
+            except KeyboardInterrupt:
+                raise
             except BaseException as error:
-                if isinstance(error, KeyboardInterrupt):
-                    raise
-                where = [
-                    f
-                    for f in traceback.extract_tb(error.__traceback__)
-                    if "/simulator/" in f.filename
-                    or "/agents/" in f.filename
-                    or "/analysis/" in f.filename
-                ]
-                last = where[-1] if where else traceback.extract_tb(error.__traceback__)[-1]
-                said = (
-                    str(error).replace(folder, "")[:50] if isinstance(error, AssertionError) else ""
-                )
-                key = f"{type(error).__name__} {Path(last.filename).name}:{last.lineno} {said}"
-                if key not in faults or len(repr(case)) < len(repr(faults[key][1])):
-                    faults[key] = (f"{key} {str(error)[:300]}", case)
+                place = place_of(error)
+                told = f"{type(error).__name__} in {place}: {str(error)[:300]}"
+                if place not in faults or len(repr(case)) < len(repr(faults[place].case)):
+                    faults[place] = Fault(told, case)
 
     run()
-    return count, refused, faults
+    return count, refused, list(faults.values())
+
+
+def place_of(error: BaseException) -> str:
+    """The last line of ours that an error went through."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if set(OURS) & set(Path(frame.filename).parts)]
+    last = (ours or frames)[-1]
+    return f"{Path(last.filename).name}:{last.lineno}"
 
 
 def main() -> None:
@@ -75,12 +82,10 @@ def main() -> None:
             started = time.process_time()
             count, refused, faults = soak(target, round(asked.cases * target.share), asked.seed)
             seconds = time.process_time() - started
-            print(
-                f"{target.name}: {count:,} cases, {refused:,} refused, {len(faults)} faults, {seconds:.0f} s of CPU",
-                flush=True,
-            )
-            for told, case in faults.values():
-                print(f"  {told}\n    {repr(case)[:600]}", flush=True)
+            told = f"{count:,} cases, {refused:,} refused, {len(faults)} faults"
+            print(f"{target.name}: {told}, {seconds:.0f} s of CPU", flush=True)
+            for fault in faults:
+                print(f"  {fault.told}\n    {repr(fault.case)[:600]}", flush=True)
 
 
 if __name__ == "__main__":

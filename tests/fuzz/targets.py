@@ -1,5 +1,6 @@
 """What is fuzzed: each kind of file or answer, and the code of ours that reads it."""
 
+import contextlib
 import functools
 import json
 import shutil
@@ -32,6 +33,9 @@ from tests.helpers.scripted_endpoint import CHAT, Scripted, opened, reply, with_
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
 WRITTEN = Path(__file__).parents[1] / "data" / "written_by_6d899d2"
+
+
+NAMES = ("yaml", "overrides", "data", "facts", "run", "earlier runs", "adapter", "answer")
 
 
 class Target(NamedTuple):
@@ -216,9 +220,13 @@ def facts_files(draw: st.DrawFn) -> tuple[bytes, bytes]:
     return draw(mangled(text)), draw(mangled(forms))
 
 
-def run_facts(case: tuple[bytes, bytes], folder: Path) -> bool:
+def write_facts(case: tuple[bytes, bytes], folder: Path) -> None:
     (folder / "case.csv").write_bytes(case[0])
     (folder / "case.forms.csv").write_bytes(case[1])
+
+
+def run_facts(case: tuple[bytes, bytes], folder: Path) -> bool:
+    write_facts(case, folder)
     return check(lambda: load_facts(folder / "case.csv"), str(folder))
 
 
@@ -228,8 +236,8 @@ def run_facts(case: tuple[bytes, bytes], folder: Path) -> bool:
 @st.composite
 def changed_files(draw: st.DrawFn, root: Path) -> tuple[str, bytes, bool]:
     """A file of a folder with its new content, and whether hashes are made to fit it."""
-    kinds = (".json", ".jsonl", ".yaml", "", *BINARY)
-    files = [f for f in sorted(root.rglob("*")) if f.is_file() and f.suffix in kinds]
+    kinds = (".json", ".jsonl", ".yaml", *BINARY)
+    files = [f for f in sorted(root.rglob("*")) if f.name == "DONE" or f.suffix in kinds]
     file = draw(st.sampled_from(files))
     if file.suffix in BINARY:
         return str(file.relative_to(root)), draw(_spoiled(file.read_bytes())), draw(st.booleans())
@@ -241,17 +249,21 @@ def changed_files(draw: st.DrawFn, root: Path) -> tuple[str, bytes, bool]:
     return str(file.relative_to(root)), draw(mangled(text)), draw(st.booleans())
 
 
-def run_stored(case: tuple[str, bytes, bool], folder: Path, root: Path, *, many: bool) -> bool:
+def stored(case: tuple[str, bytes, bool], folder: Path, root: Path) -> Path:
+    """Copies a folder with a case's change."""
     name, content, hashed = case
     place = folder / "stored"
     shutil.copytree(root, place)
     (place / name).write_bytes(content)
     if hashed:
         for scenario in place.rglob("scenario.resolved.yaml"):
-            try:
+            with contextlib.suppress(Exception):  # a list of hashes that can't be made again
                 commit_again(Run(scenario.parent))
-            except Exception:  # a list of hashes that can't be made again
-                return False
+    return place
+
+
+def run_stored(case: tuple[str, bytes, bool], folder: Path, root: Path, *, many: bool) -> bool:
+    place = stored(case, folder, root)
     shown = [p.parent for p in place.rglob("sweep.json")] if many else [place]
     refused = [
         check(functools.partial(what, one), str(folder)) for one in shown for what in (show, verify)
@@ -262,13 +274,15 @@ def run_stored(case: tuple[str, bytes, bool], folder: Path, root: Path, *, many:
 # Adapters
 
 LORA = {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["up"], "bias": "none",
-        "use_rslora": False, "rank_pattern": {"x": 2}, "alpha_pattern": {}, "layers_to_transform": [0],
-        "init_lora_weights": True, "task_type": "CAUSAL_LM"}  # fmt: skip
+        "use_rslora": False, "rank_pattern": {"x": 2}, "alpha_pattern": {},
+        "layers_to_transform": [0], "init_lora_weights": True,
+        "task_type": "CAUSAL_LM"}  # fmt: skip
+LAYER = "base_model.model.l.0.up"
 HEADER = {
     "__metadata__": {"format": "pt"},
-    "base_model.model.l.0.up.lora_A.weight": {"dtype": "F32", "shape": [2, 4], "data_offsets": [0, 32]},
-    "base_model.model.l.0.up.lora_B.weight": {"dtype": "F32", "shape": [3, 2], "data_offsets": [32, 56]},
-}  # fmt: skip
+    f"{LAYER}.lora_A.weight": {"dtype": "F32", "shape": [2, 4], "data_offsets": [0, 32]},
+    f"{LAYER}.lora_B.weight": {"dtype": "F32", "shape": [3, 2], "data_offsets": [32, 56]},
+}
 STEERING = {"layer": 0}
 FRAME = Frame("x", {"l.0.up.weight": (3, 4)}, 1, 4, frozenset({"l.0.up"}))
 
@@ -342,7 +356,7 @@ def targets(run: Path, server: Scripted) -> list[Target]:
         server: gives the answers of endpoints.
     """
 
-    def stored(case: tuple[str, bytes, bool], folder: Path) -> bool:
+    def present(case: tuple[str, bytes, bool], folder: Path) -> bool:
         return run_stored(case, folder, run, many=False)
 
     def earlier(case: tuple[str, bytes, bool], folder: Path) -> bool:
@@ -353,11 +367,11 @@ def targets(run: Path, server: Scripted) -> list[Target]:
 
     return [
         Target("yaml", yaml_files(), run_yaml, 0.30),
-        Target("overrides", overrides(), run_overrides, 0.15),
-        Target("data", data_files(), run_data, 0.15),
-        Target("facts", facts_files(), run_facts, 0.05),
-        Target("run", changed_files(run), stored, 0.08),
-        Target("earlier runs", changed_files(WRITTEN), earlier, 0.07),
+        Target("overrides", overrides(), run_overrides, 0.17),
+        Target("data", data_files(), run_data, 0.16),
+        Target("facts", facts_files(), run_facts, 0.08),
+        Target("run", changed_files(run), present, 0.06),
+        Target("earlier runs", changed_files(WRITTEN), earlier, 0.03),
         Target("adapter", adapters(), run_adapter, 0.10),
         Target("answer", answers(), answered, 0.10),
     ]
