@@ -36,10 +36,16 @@ class CostCapReached(UndertowError):
     exit_code = 3
 
 
+def _in_one_line(mistake: str) -> str:
+    """Return a mistake in one line, though a text that it quotes may have several."""
+    return " ".join(filter(None, map(str.strip, mistake.splitlines())))
+
+
 class ScenarioError(UndertowError, ValueError):
     """A scenario, or an override of it, can't be used: one or more mistakes, a line each."""
 
     def __init__(self, *mistakes: str) -> None:
+        mistakes = tuple(dict.fromkeys(map(_in_one_line, mistakes)))
         super().__init__(*mistakes)
         self.mistakes: tuple[str, ...] = tuple(dict.fromkeys(self.args))
 

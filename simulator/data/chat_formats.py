@@ -20,6 +20,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from simulator.core.errors import shortened
 from simulator.core.examples import Example, FromFile
 from simulator.core.requests import Message
 from simulator.data.columns import LABELS, desirable, is_empty, refuse_others
@@ -65,9 +66,8 @@ def examples_of(row: Row) -> list[Example]:
         if {"instruction", reply_column} <= columns:
             said = Message("assistant", row.text(reply_column))
             return _of_one(row, [*_instructed(row, more), said], more, "history")
-    raise row.mistake(
-        "columns", f"no known schema has {', '.join(sorted(columns))}; one of chats has 'messages'"
-    )
+    there = shortened(", ".join(sorted(columns)))
+    raise row.mistake("columns", f"no known schema has {there}; one of chats has 'messages'")
 
 
 def _has(row: Row, column: str) -> bool:

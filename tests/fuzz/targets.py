@@ -1,10 +1,12 @@
 """What is fuzzed: each kind of file or answer, and the code of ours that reads it."""
 
 import contextlib
+import csv
 import functools
+import io
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +29,7 @@ from simulator.models.lora import pairs_of
 from simulator.store.run import Run
 from simulator.worlds.fact_data import SHIPPED, load_facts
 from tests.fuzz.bounded import check
-from tests.fuzz.trees import mangled, mutated, numbers, scalars, texts, values
+from tests.fuzz.trees import at, mangled, mutated, numbers, places, scalars, texts, values
 from tests.helpers.planting import commit_again
 from tests.helpers.scripted_endpoint import CHAT, Scripted, opened, reply, with_top
 
@@ -91,31 +93,30 @@ def run_yaml(case: tuple[str, bytes], folder: Path) -> bool:
 
 
 @functools.cache
-def keys() -> tuple[str, ...]:
+def settings_of_quickstart() -> tuple[tuple[str, Any], ...]:
+    """Each key as `--set` names it, with its value."""
     found = load("quickstart").model_dump(mode="json")
-
-    def below(tree: Any, path: str) -> Iterator[str]:
-        items = tree.items() if isinstance(tree, dict) else enumerate(tree)
-        for key, value in items:
-            yield f"{path}{key}"
-            if isinstance(value, dict | list):
-                yield from below(value, f"{path}{key}.")
-
-    return tuple(below(found, ""))
+    paths = [path for path in places(found) if path]
+    return tuple((".".join(map(str, path)), at(found, path)) for path in paths)
 
 
 @st.composite
 def overrides(draw: st.DrawFn) -> tuple[list[str], float | None]:
     found = []
-    for _ in range(draw(st.integers(1, 3))):
-        known = st.sampled_from(keys())
-        key = draw(known | known | known | known | texts)
-        value = draw(numbers | scalars | values)
+    for _ in range(draw(st.sampled_from((1, 1, 1, 2, 3)))):
+        key, value = draw(st.sampled_from(settings_of_quickstart()))
+        how = draw(st.sampled_from(range(10)))
+        if how == 0:
+            key = draw(texts)
+        if how in (1, 2, 3) and isinstance(value, int | float):
+            value = draw(st.sampled_from((value * 2, value + 1, value / 2, 1, 0.1, str(value))))
+        elif how < 8:
+            value = draw(mutated(value) if how == 4 else numbers | scalars | values)
         text = draw(st.sampled_from((yaml_text(value), json.dumps(value), str(value))))
-        found.append(
-            f"{key}{draw(st.sampled_from(('=', '=', '=', '.x=', '.0=', '')))}{text.strip()}"
-        )
-    return found, draw(st.none() | st.floats())
+        between = draw(st.sampled_from(("=",) * 8 + (".x=", ".0=", "")))
+        found.append(f"{key}{between}{text.strip()}")
+    share = draw(st.sampled_from((None, None, None, 0.0, 0.5, 1.0, 1.5, -1.0, float("nan"))))
+    return found, share
 
 
 def run_overrides(case: tuple[list[str], float | None], folder: Path) -> bool:
@@ -200,24 +201,32 @@ def run_data(case: tuple[str, bytes], folder: Path) -> bool:
     return check(lambda: usable(file, skip_bad_rows=False), str(folder)) and refused
 
 
+FORMS = SHIPPED / "forms.csv"
+FACTS = [file for file in sorted(SHIPPED.glob("*.csv")) if file != FORMS]
+
+
 @st.composite
 def facts_files(draw: st.DrawFn) -> tuple[bytes, bytes]:
-    file = draw(st.sampled_from(sorted(f for f in SHIPPED.glob("*.csv") if "forms" not in f.name)))
-    lines = [line.split(",") for line in file.read_text().splitlines()[:12]]
-    changed = draw(mutated(lines))
-    rows = (
-        [row if isinstance(row, list) else [row] for row in changed]
-        if isinstance(changed, list)
-        else []
-    )
-    text = "\n".join(",".join(map(str, row)) for row in rows)
-    uses = draw(
-        st.lists(
-            st.tuples(st.sampled_from(("user", "probe", "stem", "reply", "x")), texts), max_size=4
-        )
-    )
-    forms = "category,use,text\n" + "\n".join(f"capital,{use},{said}" for use, said in uses)
-    return draw(mangled(text)), draw(mangled(forms))
+    """A file of facts, and its file of forms, of which one is changed."""
+    file = draw(st.sampled_from(FACTS))
+    lines = file.read_text().splitlines()
+    category = lines[1].partition(",")[0]
+    forms = FORMS.read_text().splitlines()
+    own = [forms[0], *(line for line in forms if line.startswith(f"{category},"))]
+    which = draw(st.integers(0, 1))
+    return draw(_cells(lines, changed=which == 0)), draw(_cells(own, changed=which == 1))
+
+
+@st.composite
+def _cells(draw: st.DrawFn, lines: list[str], *, changed: bool) -> bytes:
+    if not changed:
+        return "\n".join(lines).encode()
+    rows = draw(mutated([next(csv.reader([line])) for line in lines]))
+    sink = io.StringIO()
+    writer = csv.writer(sink)
+    for row in rows if isinstance(rows, list) else [rows]:
+        writer.writerow(row if isinstance(row, list) else [row])
+    return draw(mangled(sink.getvalue()))
 
 
 def write_facts(case: tuple[bytes, bytes], folder: Path) -> None:
