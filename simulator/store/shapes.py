@@ -158,7 +158,7 @@ class Manifest(Shape):
 
     format: Int = 1
     results: Int = 1
-    dtype: str = "float32"
+    dtype: str | None = None  # of an assistant that an endpoint plays: none
     left_out_rows: dict[str, Int] = {}
     data_sha256: dict[str, str] = {}
     packages: dict[str, str | None] = {}

@@ -179,9 +179,10 @@ def test_waves_and_tables_come_back_as_they_were(run: Run) -> None:
     pd.testing.assert_frame_equal(found, other)
     assert run.candidates(1)["rating"].tolist() == [1.0, 5.0, 2.5, 1 / 3]
     assert run.candidates(0).empty
-    run.commit_round(0, {"scores": SCORES}, {"round": 0}, {"wall": 1.0})
+    summary = {"round": 0, "phase": "", "estimates": []}
+    run.commit_round(0, {"scores": SCORES}, summary, {"wall": 1.0})
     pd.testing.assert_frame_equal(run.table(0, "scores"), SCORES)
-    assert (run.summary(0), run.timing(0)) == ({"round": 0}, {"wall": 1.0})
+    assert (run.summary(0), run.timing(0)) == (summary, {"wall": 1.0})
 
 
 def test_rounds_count_from_the_first_without_gaps(run: Run) -> None:
