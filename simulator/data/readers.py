@@ -16,6 +16,7 @@ from simulator.core.texts import flaw, flaw_within, read_flawless, read_text
 NAMES = "parquet, csv, tsv, json or jsonl"
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 POINTER = b"version https://git-lfs"
+MOST_ROWS = 5_000_000  # of a Parquet file
 WRAPPER = "data"  # the key under which some files have their list of rows
 _ESCAPED_FLAW = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 
@@ -111,6 +112,9 @@ def _read_parquet(file: Path) -> Iterator[tuple[int, Record]]:
     import pyarrow.parquet  # slow to import, and few scenarios need it
 
     try:
+        rows_told = pyarrow.parquet.read_metadata(file).num_rows
+        if rows_told > MOST_ROWS:  # a file of a kilobyte can tell of billions
+            raise ScenarioError(f"{file}: has {rows_told:,} rows; at most {MOST_ROWS:,}")
         table = pyarrow.parquet.read_table(file)
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         reason = str(error).partition("\n")[0]

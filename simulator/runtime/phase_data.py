@@ -21,6 +21,8 @@ from simulator.data.mixture import by_turn, flat, mixed
 from simulator.learners.config import AnyLearner
 from simulator.worlds.base import World
 
+MOST_PAIRS = 500_000_000  # of lengths that are compared, a byte each
+
 
 def dealt(rows: Sequence[Sequence[Example]], part: int, parts: int) -> list[Example]:
     """Return the examples of one of a phase's rounds."""
@@ -65,6 +67,11 @@ def finetune_rows(
         raise ScenarioError(
             f"phases.{index}.match_lengths: {count} rows are to be drawn, but there are "
             f"{len(rows)}; give more data, or set rows"
+        )
+    if count * len(rows) > MOST_PAIRS:
+        raise ScenarioError(
+            f"phases.{index}.match_lengths: {count:,} rows out of {len(rows):,} are too many to be "
+            f"matched; at most {MOST_PAIRS:,} pairs of them"
         )
     return [rows[i] for i in matching(tokens(rows), wanted, count)]
 

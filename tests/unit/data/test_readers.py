@@ -12,6 +12,7 @@ import pytest
 
 from simulator.core.errors import ScenarioError
 from simulator.core.texts import flaw, read_flawless
+from simulator.data.readers import MOST_ROWS, read_records
 from simulator.data.rows import Refused, read_all, read_rows
 
 ROWS = [{"id": "a"}, {"id": "b"}]
@@ -204,3 +205,11 @@ def test_flaws_in_parquet_are_named_by_row(tmp_path: Path) -> None:
     assert [isinstance(row, Refused) for row in found] == [False, True, True]
     assert "x.parquet:2: has the byte 0xe9" in str(found[1])
     assert "x.parquet:3: has a NUL character" in str(found[2])
+
+
+def test_a_small_file_that_tells_of_millions_of_rows_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"a": pa.nulls(MOST_ROWS + 1, pa.int8())}), file)
+    assert file.stat().st_size < 100_000
+    with pytest.raises(ScenarioError, match="has 5,000,001 rows; at most 5,000,000"):
+        list(read_records(file))
