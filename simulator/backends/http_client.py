@@ -10,13 +10,13 @@ from typing import Any
 import httpx2
 import openai
 
-from simulator.backends.proxies import check_proxy, is_remote
-from simulator.backends.refusals import QUOTED, Refusal, error_within, refusal_of
+from simulator.backends.refusals import QUOTED, Refusal, refusal_of
+from simulator.backends.transport import Transport
 from simulator.core.credentials import keep_secret, redacted, redacted_within
 from simulator.core.errors import BackendError
 from simulator.core.unicode import storable
 
-IDLE = 2.0  # seconds that an idle connection is kept; servers close theirs after a while
+CONNECTING = 30.0  # seconds, at most; less than the deadline, so that it's known what was missed
 
 
 def key_of(variable: str) -> str:
@@ -120,44 +120,15 @@ class Endpoint:
             retries: after failures of transport, 429 and 5xx.
         """
         self.url, self._deadline = url, deadline
-        limits = httpx2.Limits(max_connections=concurrency, keepalive_expiry=IDLE)
         self._client = openai.AsyncOpenAI(
             base_url=url,
             api_key=key,
-            timeout=deadline,
+            timeout=httpx2.Timeout(deadline, connect=min(CONNECTING, deadline / 2)),
             max_retries=retries,
-            # With hundreds of connections, httpx's own pool costs more time than a small model.
-            http_client=self._transport(limits),
+            http_client=Transport(url, concurrency=concurrency, deadline=deadline),
         )
         self._concurrency = concurrency
         self._runner = asyncio.Runner()
-
-    def _transport(self, limits: httpx2.Limits) -> httpx2.AsyncClient:
-        """Return the client, with the environment's proxies if the endpoint is remote.
-
-        Raises:
-            BackendError: a proxy can't be used.
-        """
-        check_proxy(self.url)
-        return openai.DefaultAioHttpClient(
-            limits=limits,
-            timeout=self._deadline,
-            trust_env=is_remote(self.url),
-            event_hooks={"response": [self._heard_whole]},
-        )
-
-    async def _heard_whole(self, response: httpx2.Response) -> None:
-        """Read an answer within the deadline; an error inside one of status 200 gives the status.
-
-        The client's own deadline is for each piece, and some servers send blanks while they work.
-        """
-        try:
-            async with asyncio.timeout(self._deadline):
-                content = await response.aread()
-        except TimeoutError:
-            raise httpx2.ReadTimeout("", request=response.request) from None
-        if response.status_code == HTTPStatus.OK:
-            response.status_code = error_within(content) or response.status_code
 
     def complete(
         self, bodies: Sequence[Mapping[str, Any]], heard: Callable[[Any], None]

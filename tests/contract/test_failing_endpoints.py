@@ -10,7 +10,7 @@ import pytest
 from simulator.backends.execute import answer
 from simulator.core.errors import BackendError, EndpointWarning
 from simulator.core.requests import GenerationRequest, Message, NumberRequest, Prompt
-from tests.helpers.scripted_endpoint import CHAT, Scripted, opened, reply, scripted
+from tests.helpers.scripted_endpoint import CHAT, NO_HTTP, Scripted, opened, reply, scripted
 
 
 @pytest.fixture
@@ -48,6 +48,33 @@ def test_a_deadline_holds_against_blanks(server: Scripted) -> None:
     server.blanks = 100
     with pytest.raises(BackendError, match="no answer within"):
         said(server, deadline=0.6, retries=0)
+
+
+def test_a_missed_deadline_is_waited_for_once_more(server: Scripted) -> None:
+    """However many retries other failures have: a server that hangs would take hours to give up."""
+    server.say(200, reply("yes"))
+    server.blanks = 20
+    with pytest.raises(BackendError, match="no answer within"):
+        said(server, deadline=0.3, retries=6)
+    assert len(server.asked) == 2
+
+
+def test_an_answer_that_was_late_once_is_heard(server: Scripted) -> None:
+    server.say(200, reply("yes"))
+    server.delay = 0.6
+    server.refuses = lambda asked: setattr(server, "delay", 0.0)  # after the first
+    assert said(server, deadline=0.3, retries=6) == "yes"
+
+
+def test_what_is_not_http_is_asked_for_again(server: Scripted) -> None:
+    server.say(NO_HTTP, "\0 nothing that is known\r\n\r\n")
+    server.say(200, reply("yes"))
+    assert said(server) == "yes"
+    server.script.clear()
+    server.say(NO_HTTP, "no\r\n\r\n")
+    with pytest.raises(BackendError, match=r"can't be reached: .*Bad status line") as caught:
+        opened(server, retries=0).generate(ask())
+    assert "\n" not in str(caught.value)
 
 
 def test_a_redirect_is_named(server: Scripted) -> None:

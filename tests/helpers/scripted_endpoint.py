@@ -16,7 +16,7 @@ from simulator.core.requests import Message, Prompt
 from simulator.core.timing import Stopwatch
 from simulator.models.reference import ModelRef
 
-HANGS_UP = 0  # in place of a status
+HANGS_UP, NO_HTTP = 0, -1  # in place of a status
 CHAT = Prompt((Message("system", "be kind"), Message("user", "am i good ?")))
 
 
@@ -88,6 +88,9 @@ class Handler(BaseHTTPRequestHandler):
         with self.server.lock:
             self.server.under_way -= 1
         if status == HANGS_UP:
+            return
+        if status == NO_HTTP:
+            self.wfile.write(text)
             return
         if self.server.elsewhere:
             self.send_response(301)
