@@ -50,15 +50,6 @@ def _circumstances(response: httpx2.Response) -> str:
     return waits + (f"; it redirected to {to}, so set backend.url to that" * bool(response.history))
 
 
-def _is_whole(answer: Any) -> bool:
-    """Return whether it is an answer; the client accepts anything with a status of 200."""
-    choices = getattr(answer, "choices", None) or []
-    return bool(choices) and all(
-        getattr(choice, "message", None) or getattr(choice, "text", None) is not None
-        for choice in choices
-    )
-
-
 def _chat_of(text: str) -> dict[str, Any]:
     """Read an answer in a chat, which must have a choice; without the key, should it repeat it.
 
@@ -131,29 +122,27 @@ class Endpoint:
         self._runner = asyncio.Runner()
 
     def complete(
-        self, bodies: Sequence[Mapping[str, Any]], heard: Callable[[Any], None]
+        self, bodies: Sequence[Mapping[str, Any]], heard: Callable[[int, Any], Any]
     ) -> list[Any]:
         """Ask for completions; see the API's `completions.create` for a body.
 
         Args:
             bodies: what is asked.
-            heard: is given each whole answer as soon as it has come.
+            heard: is given each answer with its number as soon as it has come; it raises a
+                `ValueError` if that isn't an answer to the body.
 
         Returns:
-            For each body its answer, or the error: `Refused` where a shorter prompt may help, or a
-            `BackendError` where the connection was lost or the server failed, which a restart may
-            fix.
+            For each body what `heard` made of its answer, or the error: `Refused` where a shorter
+            prompt may help, or a `BackendError` where the connection was lost or the server failed,
+            which a restart may fix.
 
         Raises:
-            BackendError: the endpoint refuses a request, or misses the deadline.
+            BackendError: the endpoint refuses a request, misses the deadline, or answers something
+                else than was asked.
         """
 
         async def create(n: int) -> Any:
-            answer = await self._client.completions.create(**bodies[n])
-            if not _is_whole(answer):
-                raise ValueError("its answer has no choices")
-            heard(answer)
-            return answer
+            return heard(n, await self._client.completions.create(**bodies[n]))
 
         found = self._runner.run(self._all(create, len(bodies)))
         for answer in found:
@@ -177,23 +166,12 @@ class Endpoint:
             For each body what `heard` made of its answer, or else `Refused`.
 
         Raises:
-            BackendError: the endpoint can't be reached, fails, or misses the deadline. What wasn't
-                sent by then isn't sent.
+            BackendError: the endpoint can't be reached, fails, or misses the deadline.
         """
-        failed: list[Exception] = []
 
         async def create(n: int) -> Any:
-            if failed:
-                return failed[0]
-            try:
-                text = await self._client.post("/chat/completions", body=bodies[n], cast_to=str)
-                return heard(n, _chat_of(text))
-            except RecursionError:
-                raise ValueError("it is nested too deeply") from None
-            except Exception as error:
-                if not _concerns_itself_alone(error):
-                    failed.append(error)
-                raise
+            text = await self._client.post("/chat/completions", body=bodies[n], cast_to=str)
+            return heard(n, _chat_of(text))
 
         found = self._runner.run(self._all(create, len(bodies)))
         for answer in found:
@@ -202,11 +180,20 @@ class Endpoint:
         return found
 
     async def _all(self, create: Callable[[int], Awaitable[Any]], count: int) -> list[Any]:
+        """Send so many requests; after a failure that others would share, no further one is."""
         free = asyncio.Semaphore(self._concurrency)
+        failed: list[Exception] = []
 
         async def ask(n: int) -> Any:
             async with free:
-                return await create(n)
+                if failed:
+                    return failed[0]
+                try:
+                    return await create(n)
+                except Exception as error:
+                    if not _concerns_itself_alone(error):
+                        failed.append(error)
+                    raise
 
         answers = await asyncio.gather(*map(ask, range(count)), return_exceptions=True)
         return [self._explained(a) if isinstance(a, BaseException) else a for a in answers]
@@ -229,6 +216,8 @@ class Endpoint:
             if refusal.asks_otherwise or refusal.status < HTTPStatus.INTERNAL_SERVER_ERROR:
                 return Refused(refusal, told)
             return BackendError(told)
+        if isinstance(error, RecursionError):
+            error = ValueError("it is nested too deeply")
         if isinstance(error, ValueError | openai.APIError):  # an HTML page, as from a proxy
             said = storable(redacted(str(error)))[:QUOTED]
             raise BackendError(

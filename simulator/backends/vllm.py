@@ -12,6 +12,7 @@ from simulator.backends.config import SERVERS_SHARE, VLLMConfig
 from simulator.backends.http_client import Endpoint, Refused, key_of
 from simulator.backends.server_process import Server
 from simulator.backends.vllm_adapters import BASE, adapters_of
+from simulator.backends.vllm_answers import check_answer
 from simulator.backends.vllm_worker import KEY
 from simulator.core.adapters import Adapter
 from simulator.core.credentials import redacted
@@ -260,14 +261,14 @@ class VLLMBackend(ClosedEngine):
             self._adapters.prepare(self._wanted)
         except BackendError as error:
             return [error] * len(bodies)
-        return self._endpoint.complete(bodies, self._heard)
 
-    def _heard(self, answer: Any) -> None:
-        """Count an answer as soon as it has come."""
-        self._stopwatch.wrote(
-            sum(len(getattr(choice, "token_ids", None) or ()) for choice in answer.choices)
-        )
-        self._stopwatch.answered(len(answer.choices))
+        def heard(n: int, answer: Any) -> Any:
+            check_answer(bodies[n], answer)
+            self._stopwatch.wrote(sum(len(choice.token_ids) for choice in answer.choices))
+            self._stopwatch.answered(len(answer.choices))
+            return answer
+
+        return self._endpoint.complete(bodies, heard)
 
     @property
     def _wanted(self) -> Adapter | None:

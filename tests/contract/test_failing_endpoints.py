@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from simulator.backends.execute import answer
+from simulator.backends.http_client import Endpoint
 from simulator.core.errors import BackendError, EndpointWarning
 from simulator.core.requests import GenerationRequest, Message, NumberRequest, Prompt
 from tests.helpers.scripted_endpoint import CHAT, NO_HTTP, Scripted, opened, reply, scripted
@@ -39,6 +40,21 @@ def test_what_would_fail_alike_is_not_asked(server: Scripted, status: int, body:
     with pytest.raises(BackendError):
         opened(server, retries=0, concurrency=4).generate(ask(100))
     assert len(server.asked) <= 8
+
+
+def test_completions_that_would_fail_alike_are_not_asked(server: Scripted) -> None:
+    server.say(500, "oh no")
+    server.delay = 0.02
+    body = {"model": "m", "prompt": [1], "extra_body": {"messages": []}}
+    endpoint = Endpoint(
+        f"http://127.0.0.1:{server.server_port}/v1", "none", concurrency=4, deadline=5.0, retries=0
+    )
+    found = endpoint.complete([body] * 100, lambda n, answer: answer)
+    assert {str(error) for error in found} == {
+        f"{endpoint.url}: the server answered with error 500: oh no"
+    }
+    assert len(server.asked) <= 8
+    endpoint.close()
 
 
 def test_a_deadline_holds_against_blanks(server: Scripted) -> None:
