@@ -42,6 +42,14 @@ class Refused(Exception):
         self.refusal = refusal
 
 
+class PostRefused(BackendError):
+    """A post that the server refuses; repeating it wouldn't help."""
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(str(refused))
+        self.status = refused.refusal.status
+
+
 def _circumstances(response: httpx2.Response) -> str:
     """Return what beside its body explains an error."""
     wait = response.headers.get("retry-after")
@@ -229,13 +237,16 @@ class Endpoint:
         """Post to a path of the server, beside the standard ones.
 
         Raises:
-            BackendError: it was refused.
+            PostRefused: it was refused. After a lost answer it is sent again, so the server may
+                have done already what it refuses.
+            BackendError: the server can't be reached, fails, or misses the deadline.
         """
+        url = self.url.removesuffix("/v1") + path
         try:
-            url = self.url.removesuffix("/v1") + path
             self._runner.run(self._client.post(url, body=body, cast_to=str))
         except openai.APIError as error:
-            raise BackendError(str(self._explained(error))) from None
+            explained = self._explained(error)
+            raise PostRefused(explained) if isinstance(explained, Refused) else explained from None
 
     def close(self) -> None:
         """Close the connections."""

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from simulator.backends.config import VLLMConfig
+from simulator.backends.http_client import PostRefused
 from simulator.backends.vllm_worker import Guard, MergingWorker
 from simulator.core.adapters import Adapter
 from simulator.core.errors import BackendError
@@ -104,14 +106,29 @@ class Beside:
         """
         if adapter is not None and adapter != self._previous:
             _check_beside(adapter, served_pairs(adapter, parameter_shapes(self._model)), self._room)
-            body = {"lora_name": adapter.name, "lora_path": str(adapter.path.resolve())}
-            self._post("/v1/load_lora_adapter", body)
+            try:
+                self._give(adapter)
+            except PostRefused:  # a stopped run, or a lost answer, may have left one of its name
+                self._take(adapter)
+                self._give(adapter)
         self._previous, self._present = self._present, adapter
+
+    def _give(self, adapter: Adapter) -> None:
+        body = {"lora_name": adapter.name, "lora_path": str(adapter.path.resolve())}
+        self._post("/v1/load_lora_adapter", body)
+
+    def _take(self, adapter: Adapter) -> None:
+        """Unload an adapter, if the server has it."""
+        try:
+            self._post("/v1/unload_lora_adapter", {"lora_name": adapter.name})
+        except PostRefused as refused:
+            if refused.status != HTTPStatus.NOT_FOUND:
+                raise
 
     def drop_previous(self) -> None:
         """Unload the previous adapter."""
         if self._previous is not None:
-            self._post("/v1/unload_lora_adapter", {"lora_name": self._previous.name})
+            self._take(self._previous)
             self._previous = None
 
     def restarted(self, adapter: Adapter | None) -> None:

@@ -1,7 +1,7 @@
 """What a vLLM server would leave out without a word is refused before it is posted."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +10,8 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
 from simulator.backends.config import VLLMConfig
+from simulator.backends.http_client import PostRefused, Refused
+from simulator.backends.refusals import refusal_of
 from simulator.backends.vllm_adapters import Adapters, adapters_of
 from simulator.core.adapters import Adapter
 from simulator.core.errors import BackendError
@@ -98,3 +100,53 @@ def test_a_model_that_is_not_here_is_compared_with_nothing(
     adapters, posted = opened("beside", "someone/a-model")
     adapters.load(saved(models["deeper"], tmp_path / "a"))
     assert len(posted) == 1
+
+
+class Served:
+    """What a server has loaded, by vLLM's rules; the first answer of some paths is lost."""
+
+    def __init__(self, loaded: Sequence[str], lost: Sequence[str]) -> None:
+        self.loaded, self.lost = dict.fromkeys(loaded, "elsewhere"), set(lost)
+
+    def __call__(self, path: str, body: Mapping[str, Any]) -> None:
+        name = body["lora_name"]
+        loads = path == "/v1/load_lora_adapter"
+        times = 1 + (path in self.lost)  # a lost answer is asked for again
+        self.lost.discard(path)
+        for _ in range(times):
+            if loads == (name in self.loaded):
+                raise refused(400 if loads else 404)
+            if loads:
+                self.loaded[name] = body["lora_path"]
+            else:
+                del self.loaded[name]
+
+
+def refused(status: int) -> PostRefused:
+    return PostRefused(Refused(refusal_of(status, "no"), f"error {status}"))
+
+
+@pytest.mark.parametrize(
+    ("loaded", "lost"), [(["one"], []), ([], ["/v1/load_lora_adapter"]),
+                         ([], ["/v1/unload_lora_adapter"])]
+)  # fmt: skip
+def test_what_a_stopped_run_or_a_lost_answer_left_is_loaded_anew(
+    loaded: list[str], lost: list[str], models: dict[str, str], tmp_path: Path
+) -> None:
+    one, two = (saved(models["own"], tmp_path / name) for name in ("one", "two"))
+    served = Served(loaded, lost)
+    adapters = adapters_of(VLLMConfig(adapters="beside"), ModelRef(models["own"]), served)
+    adapters.load(one)
+    assert served.loaded == {"one": str(one.path)}
+    adapters.load(two)
+    adapters.drop_previous()
+    assert served.loaded == {"two": str(two.path)}
+
+
+def test_an_adapter_that_the_server_refuses_is_said(models: dict[str, str], tmp_path: Path) -> None:
+    def post(path: str, body: Mapping[str, Any]) -> None:
+        raise refused(400 if path == "/v1/load_lora_adapter" else 404)
+
+    adapters = adapters_of(VLLMConfig(adapters="beside"), ModelRef(models["own"]), post)
+    with pytest.raises(BackendError, match="error 400"):
+        adapters.load(saved(models["own"], tmp_path / "a"))
