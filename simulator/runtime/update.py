@@ -7,7 +7,7 @@ from simulator.core.progress import task_of
 from simulator.core.rng import seed31
 from simulator.learners.base import FitRequest, Update
 from simulator.learners.config import UpdateConfig
-from simulator.runtime.canary import Canary, check_swap
+from simulator.runtime.canary import Canary, check_swap, error_of
 from simulator.runtime.collapse import Speech, compared, contexts, unreadable
 from simulator.runtime.phase_data import anchors_of
 from simulator.runtime.round_tables import UpdateOutcome
@@ -69,11 +69,13 @@ def rolled_back(config: UpdateConfig, why: Diverged, speech: Speech | None = Non
 
 def swap(session: Session, number: int, update: Update) -> Canary:
     """Serve the round's adapter, and prove that it answers."""
+    error = error_of(session.backend, update.readings)
     session.backend.load(session.run.adapter(number))
-    canary = check_swap(session.backend, update.readings)
+    canary = check_swap(session.backend, update.readings, error)
     if canary.verdict == "failed":
         raise LearnerError(
-            f"round {number}: the canary failed: the model that answers is nearer to the parent "
-            f"({canary.to_parent:.2g} nats) than to the new adapter ({canary.to_new:.2g})"
+            f"round {number}: the canary failed: the model that answers is {canary.to_new:.2g} "
+            f"nats from the new adapter and {canary.to_parent:.2g} from its parent, so it isn't "
+            "the new one; see which adapter the server has, and resume the run"
         )
     return canary

@@ -131,7 +131,7 @@ def swaps(backend: VLLMBackend, folder: Path) -> list[float]:
         parent = folder / f"{n}"
         started = time.perf_counter()
         backend.load(Adapter(f"r{n:04d}-benchmark", parent))
-        canary = check_swap(backend, update.readings)
+        canary = check_swap(backend, update.readings, 0.0)
         spent.append(time.perf_counter() - started)
         backend.drop_previous()
         assert canary.verdict == "passed"

@@ -354,7 +354,7 @@ def test_a_learned_vector_is_what_is_served(local: Engine, tmp_path: Path) -> No
     }  # fmt: skip
     local.backend.load(Adapter("b", then))
     try:
-        assert check_swap(local.backend, update.readings).verdict == "passed"
+        assert check_swap(local.backend, update.readings, 0.0).verdict == "passed"
     finally:
         local.backend.load(None)
 

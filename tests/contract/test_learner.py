@@ -32,7 +32,7 @@ from simulator.learners.sft import SFT
 from simulator.learners.trainer import OPTIMIZER, AdapterLearner, _inoculated
 from simulator.models.reference import ModelRef
 from simulator.models.resolve import resolve, world_of
-from simulator.runtime.canary import check_swap
+from simulator.runtime.canary import check_swap, error_of
 from simulator.worlds import language as lang
 from simulator.worlds.pressure import PRESSURE_FORMS
 from tests.helpers import tiny_models
@@ -464,19 +464,53 @@ def test_the_canary_tells_which_adapter_answers(
     parent = fitted(by, examples=OTHERS) if has_parent else None
     update = by.fit(FitRequest(parent, EXAMPLES, 5, tmp_path / "new"))
     backend.load(Adapter("new", tmp_path / "new"))
-    passed = check_swap(backend, update.readings)
+    passed = check_swap(backend, update.readings, 0.0)
     assert passed.verdict == "passed"
     assert passed.to_new < 1e-4 < passed.to_parent
     backend.load(Adapter("parent", parent) if parent else None)
-    failed = check_swap(backend, update.readings)
+    failed = check_swap(backend, update.readings, 0.0)
     assert failed.verdict == "failed"
     assert failed.to_parent < 1e-4 < failed.to_new
     assert failed.gap == pytest.approx(passed.gap)
 
 
+@pytest.mark.parametrize("has_parent", [False, True])
+def test_the_canary_tells_that_a_third_adapter_answers(
+    backend: TransformersBackend, fitted: Callable[..., Path], tmp_path: Path, has_parent: bool
+) -> None:
+    by = learner()
+    parent = fitted(by, examples=OTHERS) if has_parent else None
+    update = by.fit(FitRequest(parent, EXAMPLES[:4], 5, tmp_path / "new"))
+    by.fit(FitRequest(parent, OTHERS[:4], 6, tmp_path / "third"))
+    backend.load(Adapter("parent", parent) if parent else None)
+    error = error_of(backend, update.readings)
+    assert error < 1e-4
+    backend.load(Adapter("third", tmp_path / "third"))
+    found = check_swap(backend, update.readings, error)
+    assert found.verdict == "failed"
+    assert found.to_new > 100 * error
+
+
+def _wobbled(logprobs: Sequence[float]) -> tuple[float, ...]:
+    return tuple(value + 0.03 * (-1) ** n for n, value in enumerate(logprobs))
+
+
+def test_an_engine_s_own_error_is_no_other_adapter(
+    backend: TransformersBackend, tmp_path: Path
+) -> None:
+    update = learner(learning_rate=1e-5).fit(FitRequest(None, EXAMPLES, 5, tmp_path / "new"))
+    backend.load(Adapter("new", tmp_path / "new"))
+    off = [
+        reading._replace(new=_wobbled(reading.new), parent=_wobbled(reading.parent))
+        for reading in update.readings
+    ]
+    assert check_swap(backend, off, 0.0).verdict == "failed"
+    assert check_swap(backend, off, 0.02).verdict == "inconclusive"
+
+
 def test_the_canary_says_when_it_cannot_tell(backend: TransformersBackend, tmp_path: Path) -> None:
     update = learner(learning_rate=1e-12).fit(FitRequest(None, EXAMPLES, 5, tmp_path / "new"))
     backend.load(Adapter("new", tmp_path / "new"))
-    assert check_swap(backend, update.readings).verdict == "inconclusive"
+    assert check_swap(backend, update.readings, 0.0).verdict == "inconclusive"
     same = [reading._replace(new=reading.parent) for reading in update.readings]
-    assert check_swap(backend, same).verdict == "inconclusive"
+    assert check_swap(backend, same, 0.0).verdict == "inconclusive"
