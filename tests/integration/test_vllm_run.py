@@ -21,6 +21,7 @@ from simulator.config.scenario import Scenario
 from simulator.core.messages import messages_from_rows
 from simulator.core.requests import GenerationRequest, NextTokenRequest, Prompt
 from simulator.core.timing import Stopwatch
+from simulator.evaluation.verify import verify_run
 from simulator.models.resolve import resolve, world_or_none
 from simulator.probes.base import Context
 from simulator.store.round_files import DONE
@@ -142,6 +143,7 @@ def test_each_round_s_adapter_answers_as_in_transformers(whole: Run, served: VLL
 
 def test_killed_anywhere_it_ends_complete(killed: Run) -> None:
     assert killed.rounds_done == ROUNDS + 1
+    assert verify_run(killed).damages == []
     scenario = scenario_of(killed)
     for number in range(1, ROUNDS + 1):
         rows = killed.candidates(number)
