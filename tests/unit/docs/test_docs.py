@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,19 @@ def test_links_lead_somewhere(page: str) -> None:
 @pytest.mark.parametrize("page", NAMES)
 def test_files_that_are_named_exist(page: str) -> None:
     assert missing_files(page) == []
+
+
+@pytest.mark.parametrize("page", NAMES)
+def test_tests_that_are_named_exist(page: str) -> None:
+    assert set(re.findall(r"`(test_\w+)[`[]", prose(page))) <= defined_tests()
+
+
+@cache
+def defined_tests() -> set[str]:
+    files = (ROOT / "tests").rglob("test_*.py")
+    return {
+        name for file in files for name in re.findall(r"^def (test_\w+)", file.read_text(), re.M)
+    }
 
 
 def test_dead_links_and_missing_files_are_found(tmp_path: Path) -> None:
