@@ -71,7 +71,7 @@ class UpdateConfig(Config):
     required_signal: ClassVar[Signal] = "desirable"
     kind: str
     adapter: AnyAdapter = LoRAConfig()
-    learning_rate: Number = Field(1e-3, gt=0, le=1e30)
+    learning_rate: Number = Field(1e-3, gt=0, le=1e300)
     decay: Number = Field(1.0, gt=0, le=1, description="Learning-rate factor from round to round.")
     epochs: Count = Field(2, ge=1, le=10_000)
     batch_size: Count = Field(
