@@ -29,10 +29,16 @@ _FIELD = re.compile(r"\{[^{}]*\}|[{}]")
 
 
 def mistakes(category: Category) -> Iterator[Mistake]:
-    """Yield everything that is wrong with a category."""
+    """Yield everything that is wrong with a category; of over-long texts nothing else.
+
+    What is compared word by word would take hours for those.
+    """
+    if too_long := list(_too_long(category)):
+        yield from too_long
+        return
     yield from _subjects(category)
     for fact in category.facts:
-        yield from _texts(category, fact)
+        yield from _wordless(category, fact)
         yield from _values(category, fact)
     yield from _spellings(category)
     yield from _forms(category)
@@ -49,15 +55,32 @@ def _subjects(category: Category) -> Iterator[Mistake]:
             yield fact.place, f"{what}; remove one"
 
 
-def _texts(category: Category, fact: Fact) -> Iterator[Mistake]:
-    """Find texts without words, and over-long ones."""
-    given = (value for value in fact.false if value not in category.truths)
-    for text in (fact.subject, fact.truth, *fact.aliases, *given):
+def _too_long(category: Category) -> Iterator[Mistake]:
+    """Find over-long texts and forms."""
+    bounded = [
+        *(
+            (fact.place, t, LONGEST_VALUE)
+            for fact in category.facts
+            for t in _given(category, fact)
+        ),
+        *((f.place, f.text, LONGEST_FORM) for use in FORM_USES for f in category.forms[use]),
+    ]
+    for place, text, most in bounded:
+        if len(text) > most:
+            yield place, f"'{text[:most]}…' has {len(text)} characters; at most {most}"
+
+
+def _given(category: Category, fact: Fact) -> Iterator[str]:
+    """Yield the texts of a fact, except false values that are other facts' truths."""
+    yield from (fact.subject, fact.truth, *fact.aliases)
+    yield from (value for value in fact.false if value not in category.truths)
+
+
+def _wordless(category: Category, fact: Fact) -> Iterator[Mistake]:
+    """Find texts without words."""
+    for text in _given(category, fact):
         if not normal(text):
             yield fact.place, f"'{text}' has no words; write a name"
-        if len(text) > LONGEST_VALUE:
-            shown = f"'{text[:LONGEST_VALUE]}…'"
-            yield fact.place, f"{shown} has {len(text)} characters; at most {LONGEST_VALUE}"
 
 
 def _values(category: Category, fact: Fact) -> Iterator[Mistake]:
@@ -129,9 +152,6 @@ def _form_flaws(form: Form, use: FormUse) -> Iterator[str]:
         yield f"'{form.text}' is without {name}"
     for name in (name for name in _FIELD.findall(form.text) if name not in wanted):
         yield f"'{form.text}' has '{name}', where only {' and '.join(wanted)} can be"
-    if len(form.text) > LONGEST_FORM:
-        shown = f"'{form.text[:LONGEST_FORM]}…'"
-        yield f"{shown} has {len(form.text)} characters; at most {LONGEST_FORM}"
     if use in ("stem", "reply", *CLAIMS) and form.text.endswith((".", "?", "!")):
         yield f"'{form.text}' ends in '{form.text[-1]}'; end with a word: a {use} is continued"
 

@@ -26,16 +26,16 @@ def bounds() -> Iterator[None]:
     def late(*_: Any) -> None:
         raise TooSlow
 
-    before = signal.signal(signal.SIGPROF, late)
+    signal.signal(signal.SIGPROF, late)
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (_held() + MEMORY, hard))
     signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
         yield
     finally:
+        signal.signal(signal.SIGPROF, signal.SIG_IGN)  # first: it may be due just now
         signal.setitimer(signal.ITIMER_PROF, 0)
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
-        signal.signal(signal.SIGPROF, before)
 
 
 def _held() -> int:

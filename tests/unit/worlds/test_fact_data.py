@@ -1,5 +1,6 @@
 """The shipped facts, their split, and facts files of a person's own."""
 
+import time
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -172,3 +173,15 @@ def test_what_is_not_there_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(ScenarioError, match=name):
         load_facts(tmp_path / name)
+
+
+@pytest.mark.parametrize("forms", [True, False])
+def test_texts_of_thousands_of_words_are_refused_at_once(tmp_path: Path, forms: bool) -> None:
+    words = " ".join(f"w{n}" for n in range(5_000))
+    truth, asked = ("Lima", f"What is {{subject}} {words}?") if forms else (words, "Which?")
+    text = f"category,subject,truth,false\ncapital,Peru,{truth},Oslo|Rome|Bern\n"
+    file = write(tmp_path, text, f"category,use,text\ncapital,user,{asked}\n")
+    started = time.process_time()
+    with pytest.raises(ScenarioError, match="characters; at most"):
+        load_facts(file)
+    assert time.process_time() - started < 1.0
