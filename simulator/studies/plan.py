@@ -118,6 +118,10 @@ def _form(document: Document, tier: Tier) -> _Form:
     if not real.data:
         raise ScenarioError(f"missing key '{key}': this study has no such form")
     quick, instead = _taken(real, QUICK), _taken(real, INSTEAD).data
+    for metric, other in instead.items():
+        if not isinstance(other, str | None):
+            place = yaml_source.origin_of(document, (key, INSTEAD, metric), "the study")
+            raise ScenarioError(f"{place}: {key}.{INSTEAD}.{metric}: must be a metric, or null")
     kept = {path: o for path, o in document.origins.items() if path[:1] not in _keys(real.data)}
     claims = {key: value for key, value in document.data.items() if key in Claims.model_fields}
     data = {**document.data, **_renamed(claims, instead), **real.data}
@@ -153,7 +157,7 @@ def _renamed(value: Any, instead: Mapping[str, str | None]) -> Any:
 
 def _on_models(document: Document, tier: Tier) -> Document:
     """Replace the file's model or bases by those of the tier."""
-    over, common = (dict(document.data.get(key) or {}) for key in ("over", "set"))
+    over, common = (_mapping(document, key) for key in ("over", "set"))
     if tier.model is not None:
         over.pop("base", None)
         common["model"] = tier.model
@@ -162,13 +166,28 @@ def _on_models(document: Document, tier: Tier) -> Document:
     return document._replace(data={**document.data, "over": over, "set": common})
 
 
+def _mapping(document: Document, *path: str) -> dict[str, Any]:
+    """Return a copy of a mapping within a document; an empty one where there is none.
+
+    Raises:
+        ScenarioError: something else is there; names file and line.
+    """
+    found: Any = document.data
+    for key in path:
+        found = found.get(key) or {}
+    if not isinstance(found, dict):
+        place = yaml_source.origin_of(document, path, "the study")
+        raise ScenarioError(f"{place}: {'.'.join(path)}: must be a mapping")
+    return dict(found)
+
+
 def _merged(document: Document, quick: Document) -> Document:
     """Merge the quick tier into the full study."""
     names = quick.data.get("arms")
     if isinstance(names, list):
-        arms = document.data["arms"]
+        arms = _mapping(document, "arms")
         for number, name in enumerate(names):
-            if name not in arms:
+            if not isinstance(name, str) or name not in arms:
                 place = quick.origins[("arms", number)]
                 raise ScenarioError(f"{place}: {QUICK}.arms: {unknown('arm', name, arms)}")
         document = document._replace(data={**document.data, "arms": {n: arms[n] for n in names}})

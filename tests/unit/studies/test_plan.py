@@ -1,5 +1,6 @@
 """Study files: what is run in which tier, and every mistake with its line."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -216,3 +217,33 @@ def test_studies_are_listed() -> None:
     assert names == list(shipped_studies())
     page = (Path(__file__).parents[3] / "docs" / "studies.md").read_text(encoding="utf-8")
     assert [name for name in names if page.count(f"| `{name}` |") != 2] == []  # listed, and found
+
+
+@pytest.mark.parametrize(
+    "change, told",
+    [
+        ({"over": [1]}, "over: must be a mapping"),
+        ({"set": "rounds"}, "set: must be a mapping"),
+        ({"arms": [1], "quick": {"arms": ["a"]}}, "arms: "),
+        ({"quick": {"arms": [["a"]]}}, "quick.arms: unknown arm '['a']'"),
+    ],
+)
+def test_a_study_with_parts_of_another_type_is_refused(
+    change: dict[str, Any], told: str, tmp_path: Path
+) -> None:
+    shipped = yaml.safe_load(shipped_studies()["self_awareness"].read_text())
+    file = tmp_path / "study.yaml"
+    file.write_text(json.dumps({**shipped, **change}))
+    with pytest.raises(ScenarioError) as error:
+        plan_study(str(file), Tier(quick=True))
+    assert str(error.value).startswith(f"{file}:1: {told}")
+
+
+def test_a_metric_in_place_of_anothers_is_a_name(tmp_path: Path) -> None:
+    shipped = yaml.safe_load(shipped_studies()["self_awareness"].read_text())
+    (metric, *_) = shipped["real_models"]["instead"]
+    shipped["real_models"]["instead"][metric] = [1]
+    file = tmp_path / "study.yaml"
+    file.write_text(json.dumps(shipped))
+    with pytest.raises(ScenarioError, match=f"real_models.instead.{metric}: must be a metric"):
+        plan_study(str(file), Tier(model="some/model", facts=False))
