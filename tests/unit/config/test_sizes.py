@@ -33,7 +33,7 @@ def refused(overrides: Sequence[str]) -> str:
     [
         (["rounds=1000000000"], "less than or equal to 10000"),
         (["population.users=3000000000"], "less than or equal to 100000"),
-        (["learner.learning_rate=1e30"], "less than or equal to 100"),
+        (["learner.learning_rate=1.0e+301"], "less than or equal to 1"),
         (
             ["population.users=100000", "conversations.turns=50"],
             "would be 20,000,000 replies a round (100,000 users × 1 conversations × 50 turns × "
