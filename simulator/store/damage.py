@@ -16,7 +16,8 @@ from simulator.core.files import file_sha256, json_object
 from simulator.store.arrow import arrow_schema
 from simulator.store.earlier_formats import FORMAT
 from simulator.store.round_files import DONE, OTHER, TIMING
-from simulator.store.run import Run
+from simulator.store.run import ROUND, Run
+from simulator.store.schemas import TABLES
 
 NOT_KEPT = "the round has no such file"
 
@@ -34,19 +35,32 @@ def damages(run: Run) -> Iterator[str]:
         yield from _of_lines(path)
     for path in sorted(run.path.glob("*.sqlite")):
         yield from _of_database(path)
-    for folder in sorted((run.path / "rounds").glob("*")):
-        yield from _of_round(run, folder, is_present=is_present)
-    for path in sorted((run.path / "probes").rglob("*.parquet")):
-        yield from _of_table(path, path.read_bytes(), "scores")
+    folders = {path.name for path in (run.path / "rounds").glob("*") if path.is_dir()}
+    last = max(run.rounds_there, default=-1)
+    for name in sorted(folders | {f"{number:04d}" for number in range(last + 1)}):
+        folder = run.path / "rounds" / name
+        if ROUND.fullmatch(name):
+            yield from _of_round(run, int(name), last, is_present=is_present)
+        elif not name.startswith("."):
+            yield f"{folder}: the run has no such round"
+    if is_present:
+        for path in sorted((run.path / "probes").rglob("*.parquet")):
+            yield from _of_table(path, path.read_bytes(), "scores")
 
 
-def _of_round(run: Run, folder: Path, *, is_present: bool) -> Iterator[str]:
-    """Yield the damages of a round; its tables have the present columns if it `is_present`."""
-    if not (folder / DONE).is_file():
-        if int(folder.name) < _last(run):
-            yield f"{folder / DONE}: it is missing, though later rounds are committed"
-        return
-    files = run.files(int(folder.name))
+def _of_round(run: Run, number: int, last: int, *, is_present: bool) -> Iterator[str]:
+    """Yield the damages of a round.
+
+    Args:
+        run: the run.
+        number: of the round.
+        last: the last committed round; one before it must be committed, too.
+        is_present: whether tables have the present columns.
+    """
+    files = run.files(number)
+    folder = files.folder
+    if not files.is_done and number < last:
+        yield f"{folder / DONE}: it is missing, though later rounds are committed"
     try:
         hashes = files.hashes
     except StoreError as error:
@@ -61,14 +75,10 @@ def _of_round(run: Run, folder: Path, *, is_present: bool) -> Iterator[str]:
             yield f"{os.path.normpath(path)}: {OTHER}"
         elif path.suffix == ".parquet" and is_present:
             yield from _of_table(path, path.read_bytes(), _table_of(name))
-    for name in sorted(present - hashes.keys() - {DONE, TIMING}):  # earlier versions don't list it
-        if not PurePosixPath(name).name.startswith("."):
-            yield f"{folder / name}: {NOT_KEPT}"
-
-
-def _last(run: Run) -> int:
-    done = [path.parent.name for path in (run.path / "rounds").glob(f"*/{DONE}")]
-    return max(map(int, done), default=-1)
+    if files.is_done:  # else it is being worked on
+        for name in sorted(present - hashes.keys() - {DONE, TIMING}):  # earlier DONEs lack the last
+            if not PurePosixPath(name).name.startswith("."):
+                yield f"{folder / name}: {NOT_KEPT}"
 
 
 def _table_of(name: str) -> str:
@@ -82,6 +92,9 @@ def _of_table(path: Path, content: bytes, name: str) -> Iterator[str]:
         found = pq.read_schema(io.BytesIO(content))
     except (ArrowException, OSError, ValueError) as error:
         yield f"{path}: it isn't a table: {str(error).partition(chr(10))[0]}"
+        return
+    if name not in TABLES:
+        yield f"{path}: there is no table '{name}'"
         return
     expected = arrow_schema(name)
     if not found.equals(expected):

@@ -28,6 +28,7 @@ import functools
 import io
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -60,6 +61,7 @@ SUMMARY, CHECKPOINT = "round.json", "checkpoint"  # of a round
 COSTS = "costs.jsonl"  # the costs of endpoints, one entry per line
 LEFT_OUT = "left_out_rows"  # counts in the manifest; the rows, in a file of JSON lines
 FAST_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+ROUND = re.compile("[0-9]{4,9}")  # the name of a round's folder
 Tables = dict[str, pd.DataFrame]
 
 
@@ -230,16 +232,18 @@ class Run:
         for number in range(done):
             files = self.files(number)
             files.check([name for name in files.hashes if name.startswith("..")])
-        if later := [
-            path
-            for path in (self.path / "rounds").glob(f"*/{DONE}")
-            if int(path.parent.name) > done
-        ]:
+        if later := [number for number in self.rounds_there if number > done]:
             raise StoreError(
                 f"{self.folder(done) / DONE}: damaged: it is missing, though "
-                f"rounds/{min(later).parent.name} is committed; restore it from a copy, or remove "
+                f"rounds/{later[0]:04d} is committed; restore it from a copy, or remove "
                 f"rounds/{done:04d} and later ones, and 'resume' makes them again"
             )
+
+    @property
+    def rounds_there(self) -> list[int]:
+        """The numbers of all committed rounds, in order, gaps or not."""
+        names = (path.parent.name for path in (self.path / "rounds").glob(f"*/{DONE}"))
+        return sorted(int(name) for name in names if ROUND.fullmatch(name))
 
     def committed(self, number: int | None) -> int:
         """Return the number of a committed round; None names the last.

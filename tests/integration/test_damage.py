@@ -90,6 +90,40 @@ def test_every_damage_of_every_file_is_named(copied: Run) -> None:
     assert len(files) * len(KINDS) >= 150
 
 
+def test_whole_rounds_are_named_too(copied: Run, tmp_path: Path) -> None:
+    run = Run(Path(shutil.copytree(copied.path, tmp_path / "run")))
+    shutil.copytree(run.folder(1), run.path / "rounds" / "copy of 0001")
+    (stranger,) = verify_run(run).damages
+    assert stranger == f"{run.path / 'rounds' / 'copy of 0001'}: the run has no such round"
+    assert Run.open(run.path).rounds_done == 3  # what isn't a round's folder is nobody's business
+    shutil.rmtree(run.path / "rounds" / "copy of 0001")
+    shutil.rmtree(run.folder(1))
+    found = verify_run(Run(run.path)).damages
+    assert f"{run.folder(1) / DONE}: it is missing, though later rounds are committed" in found
+    with pytest.raises(StoreError, match="0001/DONE: damaged: it is missing, though rounds/0002"):
+        Run.open(run.path)
+
+
+@pytest.mark.parametrize("how", [cut, emptied, flipped, deleted])
+def test_a_wave_of_a_round_at_work_is_checked(
+    copied: Run, tmp_path: Path, how: Callable[[Path, bytes], None]
+) -> None:
+    run = Run(Path(shutil.copytree(copied.path, tmp_path / "run")))
+    waves = [run.wave(2, n) for n in (0, 1)]
+    shutil.rmtree(run.folder(2))
+    for n, wave in enumerate(waves):
+        assert wave is not None
+        run.commit_wave(2, n, wave)
+    assert verify_run(Run(run.path)).damages == []
+    path = run.folder(2) / "conversations" / "part-0001.parquet"
+    how(path, b"")
+    (sentence,) = verify_run(Run(run.path)).damages
+    assert sentence.startswith(f"{path}: ")
+    if how is not deleted:  # else it isn't there, and is held again
+        with pytest.raises(StoreError, match=r"part-0001\.parquet: damaged"):
+            Run(run.path).wave(2, 1)
+
+
 @pytest.mark.parametrize("how", [emptied, flipped, deleted])
 def test_what_is_read_is_refused_by_name(
     copied: Run, tmp_path: Path, how: Callable[[Path, bytes], None]
