@@ -48,6 +48,7 @@ from simulator.worlds.fact_schema import (
 SHIPPED = Path(__file__).parent / "knowledge"
 FORMS = "forms.csv"
 BETWEEN = "|"  # texts of one cell
+MOST_FACTS = 10_000  # checking them takes seconds, and each is read by the model before any round
 _FACT_COLUMNS = ("category", "subject", "truth")
 _MORE_COLUMNS = ("aliases", "false", "set")
 _FORM_COLUMNS = ("category", "use", "text")
@@ -65,6 +66,10 @@ def load_facts(source: Path = SHIPPED) -> tuple[Category, ...]:
     files, forms_file = _files(source)
     found: list[Mistake] = []
     facts = [row for file in files for row in _rows(file, _FACT_COLUMNS, _MORE_COLUMNS, found)]
+    if len(facts) > MOST_FACTS:
+        raise ScenarioError(
+            f"{facts[MOST_FACTS][0]}: one fact too many; at most {MOST_FACTS:,}, of {len(facts):,}"
+        )
     forms = _forms(forms_file, {row["category"] for _, row in facts}, found)
     categories = tuple(_categories(facts, forms, found))
     if not (categories or found):

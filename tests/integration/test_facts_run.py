@@ -5,9 +5,13 @@ Skipped where no package index can be reached.
 
 import hashlib
 import shutil
+import signal
+import subprocess
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from peft import PeftModel
@@ -93,20 +97,37 @@ def test_it_learns_from_users_and_says_what_it_is(whole: Run) -> None:
     assert (whole.path / "report.html").is_file() and (whole.path / "drift.png").is_file()
 
 
-def test_killed_in_a_wave_it_resumes_to_the_same_bytes(whole: Run, tmp_path: Path) -> None:
-    """The rounds before are the whole run's, which saves a minute."""
-    path = tmp_path / "killed"
-    shutil.copytree(whole.path, path)
-    for number in (2, 3):
-        shutil.rmtree(path / "rounds" / f"{number:04d}")
+def test_killed_at_five_points_it_resumes_to_the_same_bytes(whole: Run, tmp_path: Path) -> None:
+    """After its first wave, and wherever it is at four instants: loading, talking or learning.
+
+    The rounds before are the whole run's, which saves a minute.
+    """
+    path = unfinished(whole, tmp_path / "killed")
+    part = path / "rounds" / "0002" / "conversations" / "part-0000.parquet"
     with running("resume", str(path)) as process:
-        part = path / "rounds" / "0002" / "conversations" / "part-0000.parquet"
         reach(process, part.is_file, PATIENCE)
-        process.kill()
-        process.wait()
+        kill(process)
+    span = sum(whole.timing(number)["wall"] for number in (2, 3))
+    for share in np.random.default_rng(5).uniform(0.05, 0.3, size=4):
+        with running("resume", str(path)) as process:
+            time.sleep(span * share)
+            kill(process)
     with running("resume", str(path)) as process:
         finish(process, PATIENCE)
     assert hashes(Run.open(path)) == hashes(whole)
+
+
+def unfinished(whole: Run, path: Path) -> Path:
+    """A copy of a run without the rounds of conversations."""
+    shutil.copytree(whole.path, path)
+    for number in (2, 3):
+        shutil.rmtree(path / "rounds" / f"{number:04d}")
+    return path
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    assert process.wait() == -signal.SIGKILL, "it was through before"
 
 
 def greedy(config: TransformersConfig | VLLMConfig, run: Run, log: Path) -> list[str]:

@@ -83,17 +83,19 @@ def differing(a: dict[str, str], b: dict[str, str]) -> list[str]:
     return sorted(name for name in a.keys() | b.keys() if a.get(name) != b.get(name))
 
 
-def delays(span: float, kills: int) -> Iterator[float]:
+def delays(span: float, kills: int, seed: int) -> Iterator[float]:
     """Random instants, seeded, such that the run is likely not through after all kills."""
-    rng = np.random.default_rng(7)
+    rng = np.random.default_rng(seed)
     return iter(rng.uniform(0, 2 * span / (kills + 1), size=10 * kills).tolist())
 
 
-def killed_and_resumed(path: Path, rounds: int, span: float, kills: int) -> list[Path]:
+def killed_and_resumed(
+    path: Path, rounds: int, span: float, kills: int, seed: int = 7
+) -> list[Path]:
     """Kills a run `kills` times; starts another one whenever one gets through before that."""
     runs = [path / "killed0"]
     done = 0
-    for delay in delays(span, kills):
+    for delay in delays(span, kills, seed):
         if run_and_kill(runs[-1], rounds, delay):
             done += 1
         else:
@@ -147,11 +149,29 @@ def test_resuming_what_is_done_changes_nothing(whole: tuple[Path, float]) -> Non
     assert {name for name in after if before.get(name) != after[name]} <= {".lock"}
 
 
-@pytest.mark.slow
-def test_killed_ten_times(tmp_path: Path) -> None:
+def check_kills(path: Path, kills: int, seed: int) -> None:
+    """Kills runs of three rounds up to ten times each, and compares them with one left alone."""
     start = time.monotonic()
-    play(tmp_path / "whole", 3)
+    play(path / "whole", 3)
     span = time.monotonic() - start
-    expected = hashes(tmp_path / "whole", 3)
-    for run in killed_and_resumed(tmp_path, 3, span, kills=10):
-        assert differing(hashes(run, 3), expected) == []
+    expected = hashes(path / "whole", 3)
+    for number, first in enumerate(range(0, kills, 10)):
+        folder = path / str(number)
+        folder.mkdir()
+        times = min(10, kills - first)
+        for run in killed_and_resumed(folder, 3, span, times, seed + number):
+            assert differing(hashes(run, 3), expected) == []
+            assert not [name for name in names(run) if "partial" in name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(4))
+def test_killed_at_sixty_points(part: int, tmp_path: Path) -> None:
+    """Fifteen of them in each part, so that several processes share them."""
+    check_kills(tmp_path, kills=15, seed=100 * part)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(0)
+def test_killed_at_two_hundred_points(tmp_path: Path) -> None:
+    check_kills(tmp_path, kills=200, seed=1000)

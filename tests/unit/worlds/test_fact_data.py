@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from simulator.core.errors import ScenarioError
-from simulator.worlds.fact_data import load_facts
+from simulator.worlds.fact_data import MOST_FACTS, load_facts
 from simulator.worlds.fact_schema import (
     FORM_USES,
     HELDOUT_SHARE,
@@ -185,3 +185,13 @@ def test_texts_of_thousands_of_words_are_refused_at_once(tmp_path: Path, forms: 
     with pytest.raises(ScenarioError, match="characters; at most"):
         load_facts(file)
     assert time.process_time() - started < 1.0
+
+
+def test_more_facts_than_a_model_can_be_asked_are_refused_where_they_begin(tmp_path: Path) -> None:
+    file = tmp_path / "mine.csv"
+    lines = (f"capital,place {n},city {n}\n" for n in range(MOST_FACTS + 2))
+    file.write_text("category,subject,truth\n" + "".join(lines))
+    with pytest.raises(ScenarioError) as caught:
+        load_facts(file)
+    found = f"{file}:10002: one fact too many; at most 10,000, of 10,002"
+    assert caught.value.mistakes == (found,)
