@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from typing import Any
 from safetensors import SafetensorError
 
 from simulator.core.errors import StoreError
+
+UNFINISHED = ".partial"  # how names of files end that are being written
 
 
 def private(path: str, flags: int) -> int:
@@ -68,6 +71,14 @@ def json_object(path: Path, content: bytes) -> dict[str, Any]:
     return found
 
 
+def unfinished_name(path: Path) -> Path:
+    """Return a hidden name beside `path` that nobody else writes to.
+
+    It isn't the process's number, which another machine may use for the same shared folder.
+    """
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}{UNFINISHED}")
+
+
 def write_atomically(path: Path, content: bytes, *, shared: bool = False) -> None:
     """Write a file atomically, even if the machine stops, or another process writes it, too.
 
@@ -79,7 +90,7 @@ def write_atomically(path: Path, content: bytes, *, shared: bool = False) -> Non
     Raises:
         StoreError: it can't be written, or is something else than a regular file.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    temporary = unfinished_name(path)
     with explained(path):
         if path.is_symlink() or (path.exists() and not path.is_file()):
             raise StoreError(f"{path}: isn't a regular file, so it isn't overwritten")

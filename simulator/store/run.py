@@ -41,6 +41,7 @@ from pyarrow import ArrowException
 from simulator.core.adapters import ADAPTER_WEIGHTS, Adapter
 from simulator.core.errors import StoreError
 from simulator.core.files import (
+    UNFINISHED,
     explained,
     file_sha256,
     json_object,
@@ -48,6 +49,7 @@ from simulator.core.files import (
     make_folder,
     private,
     read_file,
+    unfinished_name,
     write_atomically,
 )
 from simulator.store import shapes
@@ -125,7 +127,7 @@ class Run:
         )
         if path.exists():
             raise exists
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        unfinished = unfinished_name(path)
         with explained(path):
             try:
                 make_folder(unfinished)
@@ -164,6 +166,9 @@ class Run:
         """
         held, self._lock = self._lock, None
         with explained(self.path), held or _locked_file(self.path):
+            for left in self.folder(self.rounds_done).rglob(f".*{UNFINISHED}"):
+                if left.is_file():  # by a process that was killed while it wrote
+                    left.unlink()
             yield
 
     @property

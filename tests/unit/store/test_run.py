@@ -141,6 +141,15 @@ def test_remains_of_a_killed_creation_are_no_obstacle(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == [".run.7.partial", "run"]
 
 
+def test_what_a_killed_writer_left_in_the_round_at_work_goes(run: Run) -> None:
+    at_work = run.folder(0) / "conversations"
+    at_work.mkdir(parents=True)
+    (at_work / ".part-0000.parquet.0123456789abcdef.partial").write_bytes(b"PAR1")
+    (at_work / "part-0000.parquet").write_bytes(b"PAR1")
+    with run.locked():
+        assert [path.name for path in at_work.iterdir()] == ["part-0000.parquet"]
+
+
 def test_only_run_folders_are_opened(tmp_path: Path, run: Run) -> None:
     for path in (tmp_path, tmp_path / "none"):
         with pytest.raises(StoreError, match="not a run directory"):
