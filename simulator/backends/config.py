@@ -120,6 +120,9 @@ class VLLMConfig(Config):
         le=10_000_000,
         description="Longest prompt with reply, in tokens; empty: as the model has it.",
     )
+    tensor_parallel: Count = Field(
+        1, ge=1, le=64, description="Number of GPUs that the model's weights are split over."
+    )
     memory_share: Number | None = Field(
         None,
         gt=0,

@@ -98,6 +98,8 @@ class VLLMBackend(ClosedEngine):
             "generation-config": "vllm",  # the scenario says how to sample, not the model's folder
             "gpu-memory-utilization": config.memory_share or SERVERS_SHARE,
         }
+        if config.tensor_parallel > 1:
+            options["tensor-parallel-size"] = config.tensor_parallel
         if config.context is not None:
             options["max-model-len"] = config.context
         flags = [f"--{name}={value}" for name, value in options.items()]

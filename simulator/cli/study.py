@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from simulator.cli.engines import Address, Kind, Processes, engine_of
 from simulator.cli.options import Override, say, usable
 
 if TYPE_CHECKING:
+    from simulator.experiments.executors import Engine
     from simulator.studies.plan import Tier
 
 Name = Annotated[
@@ -36,7 +38,9 @@ def study(
     out: Annotated[
         Path | None, typer.Option(help="Where studies are kept; default: studies.", callback=usable)
     ] = None,
-    processes: Annotated[int | None, typer.Option(min=1, max=1000, help="Runs at a time.")] = None,
+    processes: Processes = None,
+    engine: Kind = "pool",
+    address: Address = None,
     as_list: Annotated[bool, typer.Option("--list", help="List the shipped studies.")] = False,
 ) -> None:
     """Run a study of the literature and say which findings hold here."""
@@ -52,7 +56,7 @@ def study(
         from simulator.studies.plan import Tier
 
         tier = Tier(quick, model, facts, tuple(base or ()), tuple(overrides or ()))
-        _run(name, tier, out, processes)
+        _run(name, tier, out, engine_of(engine, address, processes))
 
 
 def _list() -> None:
@@ -62,7 +66,7 @@ def _list() -> None:
         say(f"{name}: {question} ({source})")
 
 
-def _run(name: str, tier: "Tier", out: Path | None, processes: int | None) -> None:
+def _run(name: str, tier: "Tier", out: Path | None, engine: "Engine | None") -> None:
     from analysis.studies.claims import judge
     from analysis.studies.report import write_study
     from analysis.studies.summary import described
@@ -70,7 +74,7 @@ def _run(name: str, tier: "Tier", out: Path | None, processes: int | None) -> No
     from simulator.studies.plan import plan_study
     from simulator.studies.run import run_study
 
-    done, failed = run_study(plan_study(name, tier), _written(name, tier), out, processes)
+    done, failed = run_study(plan_study(name, tier), _written(name, tier), out, engine)
     outcome = judge(done)
     for output in described(done, outcome):
         say(output)

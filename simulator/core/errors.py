@@ -74,6 +74,10 @@ class StoreError(UndertowError, OSError):
         return str(self.args[0]) if self.args else "the run directory can't be used"
 
 
+class TakenError(StoreError):
+    """Another process made a run's directory just now, or works on the run."""
+
+
 class BackendError(UndertowError, RuntimeError):
     """A model can't be loaded, or can't do what was asked of it."""
 

@@ -24,7 +24,7 @@ from simulator.core.errors import BackendError
 from simulator.core.requests import GenerationRequest
 from simulator.core.timing import Stopwatch
 from simulator.data.lengths import tokens_of
-from simulator.experiments.held import held
+from simulator.experiments.held import held, memory_of
 from simulator.learners.config import UpdateConfig
 from simulator.models.devices import device_of
 from simulator.models.memory import GIB, model_size
@@ -42,7 +42,6 @@ from simulator.simulation.population import Population
 from simulator.simulation.roles import Roles, assistant_client
 
 TRIAL_CONVERSATIONS = 64
-LIBRARIES = 0.7 * GIB  # what Python and its libraries hold
 BACKWARD_COST = 3.0  # a training step costs about three forward passes
 
 
@@ -117,10 +116,7 @@ def _amounts(scenario: Scenario) -> Iterator[tuple[str, str]]:
     yield "what else such a batch holds", gib(found.working)
     if copy:
         yield "what a step of an update holds", gib(found.learning)
-    yield (
-        "all that is held at once, with libraries",
-        gib(size.weights + (copy.weights if copy else 0) + found.most + LIBRARIES),
-    )
+    yield "all that is held at once, with libraries", gib(memory_of(scenario))
 
 
 def _of_server(backend: VLLMConfig) -> tuple[str, str]:

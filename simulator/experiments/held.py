@@ -3,14 +3,18 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from simulator.backends.config import TransformersConfig
+from simulator.backends.config import AutoConfig, OpenAIConfig, TransformersConfig, VLLMConfig
 from simulator.config.scenario import Scenario
+from simulator.core.errors import BackendError
 from simulator.core.progress import CHARACTERS_PER_TOKEN, times_asked
 from simulator.core.requests import GenerationRequest, Request, question_of
 from simulator.learners.config import UpdateConfig
-from simulator.models.memory import ModelSize
+from simulator.models.memory import GIB, ModelSize, model_size
 from simulator.runtime.plan import Plan
+from simulator.runtime.probe_context import context_of
 from simulator.runtime.upper_bounds import conversations_per_round, example_tokens, longest_chat
+
+LIBRARIES = 0.7 * GIB  # what Python and its libraries hold
 
 
 class Batch(NamedTuple):
@@ -55,6 +59,26 @@ class Held(NamedTuple):
     def most(self) -> int:
         """The most that is held at once beside weights."""
         return max(self.cache + self.working, self.learning)
+
+
+def memory_of(scenario: Scenario) -> int:
+    """Return the bytes that a run holds at once on this machine; 0 where that isn't known."""
+    backend = scenario.backend
+    backend = backend.chosen if isinstance(backend, AutoConfig) else backend
+    if isinstance(backend, OpenAIConfig):
+        return int(LIBRARIES)
+    model = scenario.assistant_ref
+    learner = next((one for one in scenario.learners if isinstance(one, UpdateConfig)), None)
+    try:
+        size = model_size(model, backend.dtype, getattr(backend, "device", "auto"))
+        copy = learner and model_size(model, learner.dtype, learner.device)
+    except BackendError:
+        return 0
+    weights = size.weights + (copy.weights if copy else 0)
+    if isinstance(backend, VLLMConfig):
+        return int(weights + backend.cpu_cache_gib * GIB + 2 * LIBRARIES)
+    found = held(Plan(scenario, context_of(scenario, scenario.world)), size, copy or size)
+    return int(weights + found.most + LIBRARIES)
 
 
 def held(plan: Plan, size: ModelSize, of_learner: ModelSize) -> Held:

@@ -1,28 +1,49 @@
-"""Many runs: a pool of processes, finished runs reused, unfinished ones resumed."""
+"""Many runs: finished ones are reused, unfinished ones resumed, by one or several commands."""
 
-import multiprocessing
-from collections.abc import Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+import time
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
-from simulator.config.scenario import Scenario
 from simulator.core.console import STDERR, inert
-from simulator.core.errors import Interrupted, StoreError, UndertowError
-from simulator.core.garbage_collection import keep_loaded
-from simulator.core.processes import follow_parent
+from simulator.core.errors import Interrupted, StoreError
+from simulator.experiments.executor import Executor
+from simulator.experiments.executors import Engine, open_executor
+from simulator.experiments.jobs import Ended, Job, is_finished, is_waiting
+from simulator.experiments.placement import Needs, needs_of
 from simulator.experiments.sweep_config import Cell, plan
 from simulator.experiments.sweep_progress import open_progress
 from simulator.runtime.fetching import fetch_models
 from simulator.runtime.model_checks import check_models
 from simulator.runtime.preflight import check_chats
 from simulator.store.run import Run
-from simulator.store.sweep import MEASUREMENTS, RUNS, Member, Sweep
+from simulator.store.sweep import RUNS, Member, Sweep
+
+SWEEPS = Path("sweeps")
+PATIENCE = 1.0  # seconds between looks at a run that another command works on
 
 
-def run_sweep(file: str, out: Path | None, processes: int | None) -> Sweep:
-    """Run all unfinished runs.
+class Shard(NamedTuple):
+    """A part of a sweep's runs, for job arrays: every `of`-th run from the `first` on."""
+
+    first: int = 1
+    of: int = 1
+
+
+ALL = Shard()
+
+
+def run_sweep(
+    file: str, out: Path | None, engine: Engine | None = None, shard: Shard = ALL
+) -> Sweep:
+    """Run all unfinished runs of a shard.
+
+    Args:
+        file: of the sweep.
+        out: where sweeps are kept; None: `sweeps/`.
+        engine: where runs are played; None: as many processes at a time as the file says.
+        shard: the part of the runs that is this command's.
 
     Raises:
         ScenarioError: the file, or any run's scenario, is wrong; then nothing is started.
@@ -30,8 +51,9 @@ def run_sweep(file: str, out: Path | None, processes: int | None) -> Sweep:
     """
     config, cells = plan(Path(file))
     fetch_all(cells)
-    sweep = lay_out(cells, (out or Path("sweeps")) / config.name)
-    if failed := run_cells(sweep, cells, processes or config.processes):
+    sweep = lay_out(cells, (out or SWEEPS) / config.name)
+    played_by = engine or Engine(processes=config.processes)
+    if failed := run_cells(sweep, cells, played_by, gpus=config.gpus, shard=shard):
         raise StoreError(failures(sweep, failed))
     return sweep
 
@@ -66,67 +88,72 @@ def failures(sweep: Sweep, failed: dict[Path, str]) -> str:
     return f"{len(failed)} of {len(sweep.members)} runs failed; the first, {path}: {reason}"
 
 
-def run_cells(sweep: Sweep, cells: Sequence[Cell], processes: int) -> dict[Path, str]:
+def run_cells(
+    sweep: Sweep,
+    cells: Sequence[Cell],
+    engine: Engine,
+    *,
+    gpus: float | None = None,
+    shard: Shard = ALL,
+) -> dict[Path, str]:
     """Run all unfinished runs; return the failures, by run.
+
+    Other commands may work on the same folder: what they are at is waited for.
 
     Args:
         sweep: as it was laid out.
         cells: its runs, in the same order.
-        processes: number of concurrent runs.
+        engine: where they are played.
+        gpus: of each run; None: as many as its engines are spread over.
+        shard: the part of the runs that is this command's.
 
     Raises:
         ScenarioError: training data of a run can't be read; then nothing is started.
+        StoreError: the executor can't go on.
     """
-    due = {
-        member.run.path: cell.scenario
-        for member, cell in zip(sweep.members, cells, strict=True)
-        if not member.finished
-    }
-    for scenario in due.values():
-        check_models(scenario)
-    told = (check_chats(scenario).sentences for scenario in due.values())
+    jobs = _due(sweep, cells, gpus, shard)
+    for job in jobs:
+        check_models(job.scenario)
+    told = (check_chats(job.scenario).sentences for job in jobs)
     for sentence in dict.fromkeys(chain.from_iterable(told)):
         STDERR.print(inert(sentence), soft_wrap=True)
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=follow_parent)
     failed = dict[Path, str]()
-    keep_loaded()
+    if not jobs:
+        return failed
     try:
-        with open_progress(sweep, len(due)) as progress:
-            waiting: dict[Future[str], Path] = {
-                pool.submit(_run_one, path, scenario): path for path, scenario in due.items()
-            }
-            for future in as_completed(waiting):
-                path = waiting[future]
-                if error := future.result():
-                    failed[path] = error
-                progress.ended(path, error)
-    except BrokenProcessPool:
-        raise StoreError(
-            f"{sweep.path}: a process was killed, perhaps because memory ran out; finished work is "
-            "kept, and the same command goes on"
-        ) from None
+        with (
+            open_executor(engine, jobs) as executor,
+            open_progress(sweep, len(jobs)) as progress,
+        ):
+            for ended in _until_all_ended(executor, jobs):
+                if ended.error:
+                    failed[ended.path] = ended.error
+                progress.ended(ended.path, ended.error)
     except KeyboardInterrupt:
         raise Interrupted("stopped; finished work is kept, and the same command goes on") from None
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in multiprocessing.active_children():
-            process.terminate()  # a run may be stopped at any point
     return failed
 
 
-def _run_one(path: Path, scenario: Scenario) -> str:
-    """Start or resume one run, in a process of the pool; return the failure, if any."""
-    from simulator.experiments.run import resume, start
-    from simulator.experiments.unstarted import is_unstarted
-    from simulator.runtime.observers import Silent
+def _due(sweep: Sweep, cells: Sequence[Cell], gpus: float | None, shard: Shard) -> list[Job]:
+    """Return the unfinished runs of a shard, each once."""
+    needs = dict[str, Needs]()  # the runs of an arm need about the same
+    jobs = dict[Path, Job]()
+    for member, cell in zip(sweep.members, cells, strict=True):
+        if cell.arm not in needs:
+            needs[cell.arm] = needs_of(cell.scenario, gpus)
+        path = member.run.path.resolve()
+        jobs.setdefault(path, Job(path, cell.scenario, needs[cell.arm], Path.cwd()))
+    own = list(jobs.values())[shard.first - 1 :: shard.of]
+    return [job for job in own if not is_finished(job)]
 
-    measurements = path.parents[1] / MEASUREMENTS
-    try:
-        if path.exists() and not is_unstarted(path):
-            resume(path, Silent(), measurements=measurements)
-        else:
-            start(scenario, path, Silent(), measurements)
-    except UndertowError as error:
-        return str(error)
-    return ""
+
+def _until_all_ended(executor: Executor, jobs: Sequence[Job]) -> Iterator[Ended]:
+    """Yield each run's end, also of those that another command works on."""
+    left = {job.path: job for job in jobs}
+    while left:
+        for ended in executor.run(list(left.values())):
+            if not ended.is_taken:
+                del left[ended.path]
+                yield ended
+        while left and all(map(is_waiting, left.values())):
+            time.sleep(PATIENCE)

@@ -6,10 +6,10 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import yaml
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from simulator.config import document as yaml_source
 from simulator.config.document import Document, YamlPath, dotted, origin_of
@@ -20,7 +20,7 @@ from simulator.config.paths import data_sha256
 from simulator.config.renamed import with_first_names
 from simulator.config.scenario import Scenario
 from simulator.config.validation import validated
-from simulator.core.config import ByName, Config, Count, Name, PathText
+from simulator.core.config import ByName, Config, Count, Name, Number, PathText
 from simulator.core.errors import ScenarioError
 from simulator.models.resolve import PREFIX
 
@@ -40,12 +40,30 @@ class Arm(Config):
     over: Axes = Field(default_factory=dict, description=f"Axes; {_SHORT}.")
 
 
+def _whole_or_a_share(gpus: float) -> float:
+    """Refuse one GPU and a half."""
+    if gpus > 1 and not gpus.is_integer():
+        raise ValueError("give a whole number, or a share below 1")
+    return gpus
+
+
 class SweepConfig(Config):
     """A sweep file."""
 
     name: Name
     scenario: PathText = Field("quickstart", description="The scenario of every run.")
-    processes: Count = Field(2, ge=1, le=1_000, description="Number of concurrent runs.")
+    processes: Annotated[Count, Field(ge=1, le=1_000)] | Literal["auto"] = Field(
+        "auto",
+        description="Number of concurrent runs; auto: as many as cores, GPUs and memory are "
+        "enough for.",
+    )
+    gpus: Annotated[Number, AfterValidator(_whole_or_a_share)] | None = Field(
+        None,
+        gt=0,
+        le=64,
+        description="GPUs of each run, where there are any; below 1, runs share one. Empty: as "
+        "many as its model is spread over, so no two runs share one.",
+    )
     set: Overrides = Field(default_factory=dict, description="Overrides of every run.")
     over: Axes = Field(
         default_factory=dict, description=f"Axes of every arm, unless it has its own; {_SHORT}."

@@ -32,8 +32,11 @@ class SweepProgress(Protocol):
 def open_progress(sweep: Sweep, due: int) -> Iterator[SweepProgress]:
     """Show the progress of the runs that are due, as stderr allows."""
     if STDERR.is_terminal:
-        with Live(progress_table(sweep), console=STDERR, transient=True) as live:
-            yield TableProgress(sweep, due, live)
+        progress = TableProgress(sweep, due)
+        with Live(
+            get_renderable=progress.table, console=STDERR, transient=True, refresh_per_second=1
+        ):
+            yield progress
     else:
         yield LineProgress(sweep, due)
 
@@ -53,16 +56,20 @@ class Count:
 
 
 class TableProgress:
-    """Keeps a table up to date in a terminal."""
+    """A table in a terminal, read anew every second: runs grow in other processes."""
 
-    def __init__(self, sweep: Sweep, due: int, live: Live) -> None:
-        self._sweep, self._live, self._count = sweep, live, Count(due)
+    def __init__(self, sweep: Sweep, due: int) -> None:
+        self._sweep, self._count, self._caption = sweep, Count(due), ""
 
     def ended(self, run: Path, error: str) -> None:
-        """Show the table with the run; errors are reported in the end."""
+        """Count the run; errors are reported in the end."""
+        self._caption = self._count.next()
+
+    def table(self) -> Table:
+        """Return the table as things are."""
         table = progress_table(self._sweep)
-        table.caption = self._count.next()
-        self._live.update(table)
+        table.caption = self._caption
+        return table
 
 
 class LineProgress:
@@ -105,13 +112,16 @@ def progress_table(sweep: Sweep) -> Table:
         axes = [f"{short(k)} {v}" for k, v in member.settings.items() if k not in REPLICATES]
         conditions[member.arm, ", ".join(axes)].append(member)
     table = Table(title=inert(f"{sweep.path}: honest under pressure"), title_justify="left")
-    for heading in ("arm", "setting", "runs", *ITEM_SETS.values()):
+    for heading in ("arm", "setting", "runs", "rounds", *ITEM_SETS.values()):
         table.add_column(heading, justify="left" if heading in ("arm", "setting") else "right")
     for (arm, setting), members in conditions.items():
         finished = [member for member in members if member.finished]
         found = [_honesty(member.run.path, member.rounds) for member in finished]
         cells = [_shown([f[s] for f in found if s in f]) for s in ITEM_SETS]
-        table.add_row(inert(arm), inert(setting), f"{len(finished)}/{len(members)}", *cells)
+        runs = f"{len(finished)}/{len(members)}"
+        committed = sum(max(0, member.rounds_done) for member in members)
+        rounds = f"{committed}/{sum(member.rounds for member in members)}"
+        table.add_row(inert(arm), inert(setting), runs, rounds, *cells)
     return table
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from simulator.core.files import explained
 from simulator.runtime.roles import JUDGEMENTS
+from simulator.store.lock import LOCK
 from simulator.store.run import LEFT_OUT, MANIFEST, SCENARIO, Run
 
-DESCRIPTION = frozenset((MANIFEST, SCENARIO, f"{LEFT_OUT}.jsonl", ".lock"))
+DESCRIPTION = frozenset((MANIFEST, SCENARIO, f"{LEFT_OUT}.jsonl", LOCK))
 
 
 def is_unstarted(path: Path) -> bool:

@@ -23,7 +23,6 @@ as they are there. Whatever is read of a round is what was written; see `round_f
 
 import contextlib
 import errno
-import fcntl
 import functools
 import io
 import json
@@ -39,7 +38,7 @@ import yaml
 from pyarrow import ArrowException
 
 from simulator.core.adapters import ADAPTER_WEIGHTS, Adapter
-from simulator.core.errors import StoreError
+from simulator.core.errors import StoreError, TakenError
 from simulator.core.files import (
     UNFINISHED,
     explained,
@@ -47,7 +46,6 @@ from simulator.core.files import (
     json_object,
     lines_of,
     make_folder,
-    private,
     read_file,
     unfinished_name,
     write_atomically,
@@ -55,6 +53,7 @@ from simulator.core.files import (
 from simulator.store import shapes
 from simulator.store.arrow import empty_table, to_parquet
 from simulator.store.earlier_formats import present_summary, present_table
+from simulator.store.lock import hold, holder
 from simulator.store.round_files import DONE, TIMING, RoundFiles
 from simulator.store.shapes import checked, checked_lines
 
@@ -120,9 +119,10 @@ class Run:
             locked: whether this process holds the lock from the first moment.
 
         Raises:
-            StoreError: it exists already, or can't be written.
+            TakenError: it exists already.
+            StoreError: it can't be written.
         """
-        exists = StoreError(
+        exists = TakenError(
             f"{path}: already exists; continue it with 'resume {path}', or choose another --out"
         )
         if path.exists():
@@ -135,7 +135,7 @@ class Run:
                 write_atomically(unfinished / SCENARIO, text.encode())
                 write_atomically(unfinished / MANIFEST, _to_json(manifest))
                 run = cls(path)
-                run._lock = _locked_file(unfinished) if locked else None
+                run._lock = hold(unfinished) if locked else None
                 unfinished.rename(path)
             except OSError as error:
                 shutil.rmtree(unfinished, ignore_errors=True)
@@ -162,14 +162,19 @@ class Run:
         """Keep other processes from writing to this run; the lock ends with the process.
 
         Raises:
-            StoreError: another process is working on it.
+            TakenError: another process is working on it.
         """
         held, self._lock = self._lock, None
-        with explained(self.path), held or _locked_file(self.path):
+        with explained(self.path), held or hold(self.path):
             for left in self.folder(self.rounds_done).rglob(f".*{UNFINISHED}"):
                 if left.is_file():  # by a process that was killed while it wrote
                     left.unlink()
             yield
+
+    @property
+    def holder(self) -> str | None:
+        """Who works on the run: the machine and the process; None: nobody."""
+        return holder(self.path)
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -416,17 +421,6 @@ class Run:
     def has_table(self, number: int, name: str) -> bool:
         """Return whether a round has this table."""
         return self.files(number).holds(f"{name}.parquet")
-
-
-def _locked_file(folder: Path) -> IO[str]:
-    """Return the open file that holds the lock of a run's folder."""
-    file = os.fdopen(private(f"{folder / '.lock'}", os.O_WRONLY | os.O_CREAT), "w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        raise StoreError(f"{folder}: another process is working on this run") from None
-    return file
 
 
 def _part(wave: int) -> str:

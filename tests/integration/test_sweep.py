@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from simulator.core.errors import ScenarioError, StoreError
+from simulator.experiments.executors import Engine
 from simulator.experiments.sweep import run_sweep
 from simulator.experiments.sweep_config import plan
 from simulator.experiments.sweep_progress import progress_table
@@ -76,7 +77,7 @@ def test_a_sweep_shares_runs_and_reuses_them(
     table = progress_table(sweep)
     assert table.row_count == 4
     written = {path: path.stat().st_mtime_ns for path in out.rglob("DONE")}
-    run_sweep(file, out, 1)
+    run_sweep(file, out, Engine(processes=1))
     assert {path: path.stat().st_mtime_ns for path in out.rglob("DONE")} == written
 
 
