@@ -88,7 +88,7 @@ def checked(words: list[str]) -> None:
     overrides = tuple(given.get("overrides") or ())
     if command in ("run", "judge-check") and given["scenario"] not in EXAMPLES:
         load(given["scenario"], overrides=overrides, biased_frac=given.get("biased_frac"))
-    elif command in ("sweep", "validate") and source not in {*EXAMPLES, *TO_BE_BUILT}:
+    elif command in ("sweep", "validate") and source not in {*EXAMPLES, *TO_BE_BUILT, "status"}:
         assert check(str(source), overrides, lambda sentence: None)
     elif command == "study" and source and source != "NAME":
         assert plan_study(str(source), Tier(bool(given.get("quick")))).cells
