@@ -122,7 +122,7 @@ def save_sweep_panels(sweep: Sweep, folder: Path) -> list[Path]:
 
 def draw_response(axes: Axes, table: pd.DataFrame, outcome: Outcome) -> None:
     """Draw the outcome against the biased share, a line per condition."""
-    _share_axis(axes, table)
+    share_axis(axes, table)
     titled(axes, "How many biased users does it take?")
     outcome_axis(axes, outcome)
     rows = outcome.of(table)
@@ -131,7 +131,7 @@ def draw_response(axes: Axes, table: pd.DataFrame, outcome: Outcome) -> None:
         look = LOOKS[n % len(LOOKS)]
         own = rows[rows["condition"] == name]
         axes.scatter(own["biased_share"], own["value"], s=11, color=look.color, alpha=0.4, lw=0)
-        _curve(axes, frames.of_condition(compared, name), look, str(name))
+        curve(axes, frames.of_condition(compared, name), look, str(name))
     legend(axes)
 
 
@@ -165,7 +165,7 @@ def draw_others(axes: Axes, table: pd.DataFrame, outcomes: Sequence[Outcome]) ->
     """Draw the other outcomes against the biased share, in the first condition."""
     name = table["condition"].iloc[0]
     own = table[table["condition"] == name]
-    _share_axis(axes, own)
+    share_axis(axes, own)
     titled(axes, f"What else moves? ({name})")
     judged = [o for o in outcomes if o.judged] if outcomes and outcomes[0].judged else []
     series = [(o.metric, o.item_set, metric_name(o.metric), 1.0) for o in judged] or OTHERS
@@ -177,7 +177,7 @@ def draw_others(axes: Axes, table: pd.DataFrame, outcomes: Sequence[Outcome]) ->
     for (metric, item_set, words, whole), look in zip(series, looks, strict=False):
         found = frames.compare(own.assign(value=own["value"] / whole), metric, item_set)
         if found:
-            _curve(axes, found, look, words)
+            curve(axes, found, look, words)
     legend(axes)
 
 
@@ -217,7 +217,7 @@ def outcome_axis(axes: Axes, outcome: Outcome) -> None:
         number_axis(axes, outcome.low, outcome.high, words)
 
 
-def _share_axis(axes: Axes, table: pd.DataFrame) -> None:
+def share_axis(axes: Axes, table: pd.DataFrame) -> None:
     """Set the horizontal axis to biased shares, as square roots to show small ones."""
     shares = sorted(table["biased_share"].unique())
     axes.set_xscale("function", functions=(_root, _square))
@@ -237,7 +237,8 @@ def _square(x: np.ndarray) -> np.ndarray:
     return np.asarray(np.square(x))
 
 
-def _curve(axes: Axes, found: Sequence[Comparison], look: Look, label: str) -> None:
+def curve(axes: Axes, found: Sequence[Comparison], look: Look, label: str) -> None:
+    """Draw the means of doses, with their intervals."""
     at = [c.biased_share for c in found]
     low, high = [c.level.low for c in found], [c.level.high for c in found]
     axes.fill_between(at, low, high, color=look.color, alpha=0.12, linewidth=0)

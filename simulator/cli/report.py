@@ -31,13 +31,21 @@ def report(
             callback=usable,
         ),
     ] = None,
+    beside: Annotated[
+        Path | None,
+        typer.Option(
+            help="Another sweep: draw only both dose responses, side by side.", callback=usable
+        ),
+    ] = None,
 ) -> None:
     """Write picture and report of a run, of a sweep, or of a study."""
     from analysis.studies.claims import Study
     from simulator.store.run import Run
     from simulator.store.sweep import Sweep
 
-    if Study.is_at(path):
+    if beside is not None:
+        written = [_write_beside(path, beside, out)]
+    elif Study.is_at(path):
         written = _write_study_pages(path, out)
     elif Sweep.is_at(path):
         places = Places.beside(out) if out else Places.in_sweep(path)
@@ -109,6 +117,16 @@ def _write_sweep_panels(path: Path, places: Places) -> list[Path]:
     from analysis.sweep.plots import save_sweep_panels
 
     return save_sweep_panels(open_sweep(path), places.panels)
+
+
+def _write_beside(path: Path, other: Path, out: Path | None) -> Path:
+    """Draw two sweeps side by side, and return where the picture is."""
+    from analysis.sweep.beside import save_beside
+    from analysis.sweep.frames import open_sweep
+
+    picture = out.with_suffix(".png") if out else path / "beside.png"
+    save_beside([open_sweep(path), open_sweep(other)], picture)
+    return picture
 
 
 def _write_study_pages(path: Path, out: Path | None) -> list[Path]:

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from analysis.sweep import frames
+from analysis.sweep.beside import beside_figure
 from analysis.sweep.plots import footnote, save_sweep_panels, sweep_figure
 from analysis.sweep.report import write_sweep_report
 from analysis.sweep.summary import headline, summary_table
@@ -179,3 +180,22 @@ def test_shapes_are_explained_where_they_tell_bases_apart(planted_sweep: Sweep) 
     assert legend is not None
     words = [text.get_text() for text in legend.get_texts()]
     assert words[-3:] == [f"organism:{base}" for base in BASES]
+
+
+def test_sweeps_side_by_side(planted_sweep: Sweep, tmp_path: Path) -> None:
+    """Each has a panel, with its first arm alone."""
+    seeds = sorted({member.settings["seed"] for member in planted_sweep.members})
+    lone = Sweep(planted_sweep.path, "one", tuple(of_one_base(planted_sweep, tuple(seeds))))
+    left, right = beside_figure([planted_sweep, lone]).axes
+    assert "over bases" in " ".join(left.get_title("left").split())
+    assert "over seeds" in " ".join(right.get_title("left").split())
+    loop = frames.of_condition(
+        frames.compare(frames.outcomes(planted_sweep), "honesty", "heldout"), "loop"
+    )
+    expected = np.array([c.level.value for c in loop])
+    np.testing.assert_allclose(np.asarray(left.lines[0].get_ydata()), expected)
+    out = tmp_path / "page.html"
+    path = str(planted_sweep.path)
+    told = CliRunner().invoke(app, ["report", path, "--beside", path, "--out", str(out)])
+    assert told.output.split() == [str(tmp_path / "page.png")]
+    assert (tmp_path / "page.png").stat().st_size > 1000
