@@ -9,7 +9,6 @@ the same bytes where the backend is exact.
 """
 
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -30,6 +29,7 @@ from simulator.runtime.round_tables import (
     taught_lengths,
 )
 from simulator.runtime.session import Session, open_session
+from simulator.runtime.shared import NOTHING, Shared
 from simulator.runtime.update import learn
 from simulator.simulation.conversation import hold_wave, ratings_heard
 from simulator.simulation.monitoring import apply_monitors
@@ -41,18 +41,16 @@ if TYPE_CHECKING:
     from simulator.simulation.population import User  # loads mesa
 
 
-def simulate(
-    scenario: Scenario, run: Run, observer: Observer, measurements: Path | None = None
-) -> None:
+def simulate(scenario: Scenario, run: Run, observer: Observer, shared: Shared = NOTHING) -> None:
     """Run a scenario from its last committed wave to its end.
 
     Args:
         scenario: what is run.
         run: its directory.
         observer: gets the progress.
-        measurements: a folder of those that runs share; None: this run makes all of them.
+        shared: what it needn't make itself, as other runs of a sweep have it, too.
     """
-    with open_session(scenario, run, observer, measurements) as session:
+    with open_session(scenario, run, observer, shared) as session:
         for number in range(run.rounds_done, scenario.last_round + 1):
             if number == 0:
                 measure_base(session)

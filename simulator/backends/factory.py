@@ -24,6 +24,7 @@ from simulator.models.reference import ModelRef
 
 if TYPE_CHECKING:
     from simulator.backends.ledger import Ledger
+    from simulator.backends.vllm_server import SharedServer
     from simulator.core.timing import Stopwatch
 
 
@@ -41,6 +42,7 @@ def open_backend(
     log: Path = Path("server.log"),
     on_wait: Callable[[float], None] = lambda seconds: None,
     ledger: "Ledger | None" = None,
+    server: "SharedServer | None" = None,
 ) -> Backend:
     """Start the engine that a scenario names.
 
@@ -51,6 +53,7 @@ def open_backend(
         log: the log file of a server that we start.
         on_wait: is called with the seconds that we have waited for it.
         ledger: keeps the answers of an endpoint.
+        server: a vLLM server that runs share; then none is started.
 
     Raises:
         BackendError: the model can't be loaded, or the engine isn't installed.
@@ -61,7 +64,7 @@ def open_backend(
 
             backend: Backend = OpenAIBackend(config, model.path, stopwatch, ledger)
         else:
-            backend = _started(config, model, stopwatch, log, on_wait)
+            backend = _started(config, model, stopwatch, log, on_wait, server)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise BackendError(f"the model '{model}' can't be loaded: {reason}") from error
@@ -75,6 +78,7 @@ def _started(
     stopwatch: "Stopwatch",
     log: Path,
     on_wait: Callable[[float], None],
+    server: "SharedServer | None",
 ) -> Backend:
     """Return the engine; its module is imported only here."""
     if isinstance(config, AutoConfig):
@@ -87,7 +91,7 @@ def _started(
             raise BackendError(NO_VLLM)
         from simulator.backends.vllm import VLLMBackend
 
-        return VLLMBackend(config, model, stopwatch, log=log, on_wait=on_wait)
+        return VLLMBackend(config, model, stopwatch, log=log, on_wait=on_wait, shared=server)
     from simulator.backends.transformers import TransformersBackend
 
     return TransformersBackend(config, model, stopwatch)

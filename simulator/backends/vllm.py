@@ -1,21 +1,20 @@
 """The vLLM engine: a server that we start or one that is running; adapters are swapped live."""
 
 import itertools
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from simulator.backends.base import ClosedEngine
-from simulator.backends.config import SERVERS_SHARE, VLLMConfig
+from simulator.backends.config import VLLMConfig
 from simulator.backends.http_client import Endpoint, Refused, key_of
 from simulator.backends.server_process import Server
-from simulator.backends.vllm_adapters import BASE, adapters_of
+from simulator.backends.vllm_adapters import adapters_of
 from simulator.backends.vllm_answers import check_answer
-from simulator.backends.vllm_worker import KEY
+from simulator.backends.vllm_server import SharedServer, start_server
 from simulator.core.adapters import Adapter
-from simulator.core.credentials import redacted
+from simulator.core.credentials import keep_secret, redacted
 from simulator.core.errors import BackendError
 from simulator.core.requests import (
     Completion,
@@ -31,12 +30,12 @@ from simulator.core.requests import (
 from simulator.core.rng import seed31
 from simulator.core.timing import Stopwatch
 from simulator.models.chat_template import Encoded, by_text, encoder_of
-from simulator.models.devices import device_of
 from simulator.models.limits import context_of, end_tokens
 from simulator.models.reference import ModelRef
 from simulator.models.thoughts import split_thought
 
 TOKENS_AT_ONCE = 128  # log-probabilities that one request may ask for
+RETRIES = 6  # of a request to a server that isn't ours
 RESTARTS = 3  # of a server that exits, per batch
 EXIT_WAIT = 10.0  # seconds for a failed server to exit
 
@@ -52,7 +51,22 @@ class VLLMBackend(ClosedEngine):
         *,
         log: Path,
         on_wait: Callable[[float], None],
+        shared: SharedServer | None = None,
     ) -> None:
+        """Connect to a server, and start it unless one is given.
+
+        Args:
+            config: the scenario's `backend` section.
+            model: that is served.
+            stopwatch: gets the time spent waiting for it.
+            log: the log of a server that we start.
+            on_wait: is called with the seconds that we have waited for it.
+            shared: a server that several runs share; then none is started.
+
+        Raises:
+            BackendError: there is no server, or it doesn't start.
+        """
+        self._shared = shared
         self._config, self._model, self._stopwatch = config, model, stopwatch
         self._log, self._on_wait = log, on_wait
         self.capabilities = config.capabilities
@@ -61,22 +75,23 @@ class VLLMBackend(ClosedEngine):
         self._ends = end_tokens(model)
         self._adapter: Adapter | None = None
         self._bare = False  # whether the base model answers, though the server has an adapter
-        self._adapters = adapters_of(config, model, lambda *to: self._endpoint.post(*to))
+        self._adapters = adapters_of(
+            config, model, lambda *to: self._endpoint.post(*to), is_shared=shared is not None
+        )
         self._server: Server | None = None
         self._connect()
 
     def _connect(self) -> None:
         """Start the server, unless one is given, and open the endpoint."""
-        config = self._config
-        url, key, retries = config.url, key_of(config.key_variable), 6
-        if not config.url:
-            self._server = Server(
-                self._command,
-                environment=self._environment(),
-                key_variable=KEY,
-                log=self._log,
-                ready_within=config.ready_within,
-                on_wait=self._on_wait,
+        config, shared = self._config, self._shared
+        if shared is not None:
+            keep_secret(shared.key)
+            url, key, retries = shared.url, shared.key, RETRIES
+        elif config.url:
+            url, key, retries = config.url, key_of(config.key_variable), RETRIES
+        else:
+            self._server = start_server(
+                config, self._model, self._adapters, log=self._log, on_wait=self._on_wait
             )
             url, key, retries = self._server.url, self._server.key, 1  # we see its exit ourselves
         self._endpoint = Endpoint(
@@ -86,41 +101,6 @@ class VLLMBackend(ClosedEngine):
             deadline=config.deadline,
             retries=retries,
         )
-
-    def _command(self, host: str, port: int) -> list[str]:
-        config = self._config
-        options = {
-            "model": self._model.path,
-            "served-model-name": BASE,
-            "host": host,
-            "port": port,
-            "dtype": config.dtype,
-            "generation-config": "vllm",  # the scenario says how to sample, not the model's folder
-            "gpu-memory-utilization": config.memory_share or SERVERS_SHARE,
-        }
-        if config.tensor_parallel > 1:
-            options["tensor-parallel-size"] = config.tensor_parallel
-        if config.context is not None:
-            options["max-model-len"] = config.context
-        flags = [f"--{name}={value}" for name, value in options.items()]
-        if self._model.trust_remote_code:
-            flags.append("--trust-remote-code")
-        if device_of("auto").type == "cpu":
-            # Without a GPU, vLLM 0.32 exits with "CPU Generator does not use offset" when a batch
-            # has room for only a part of a prompt whose reply is sampled by a seed.
-            flags.append("--no-enable-chunked-prefill")
-        entry = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
-        return [*entry, *flags, *self._adapters.flags, *config.arguments]
-
-    def _environment(self) -> dict[str, str]:
-        return {
-            **self._adapters.environment,
-            "VLLM_CPU_KVCACHE_SPACE": f"{self._config.cpu_cache_gib}",
-            "VLLM_NO_USAGE_STATS": "1",
-            "OMP_NUM_THREADS": f"{self._config.threads}",
-            # Else vLLM chooses, and binds every server of a machine to the same cores.
-            "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-        }
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
         """Sample each request's continuations as one request, seeded by its keys."""

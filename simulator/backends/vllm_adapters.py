@@ -1,5 +1,6 @@
 """Adapters of a vLLM server: loaded beside the weights, or merged into them."""
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -64,15 +65,18 @@ class Adapters(Protocol):
         ...
 
 
-def adapters_of(config: VLLMConfig, model: ModelRef, post: Post) -> Adapters:
+def adapters_of(
+    config: VLLMConfig, model: ModelRef, post: Post, *, is_shared: bool = False
+) -> Adapters:
     """Return how a server is given its adapters.
 
     Args:
         config: the scenario's `backend` section.
         model: the server's, with which adapters are compared as far as it is here.
         post: posts to a path of the server.
+        is_shared: whether several runs share it, so that none may change its weights.
     """
-    if merges(config):
+    if merges(config) and not is_shared:
         return Merged(model, post)
     return Beside(model, post, config.adapter_rank)
 
@@ -89,14 +93,18 @@ class Beside:
 
     environment: Mapping[str, str] = {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True"}
 
-    def __init__(self, model: ModelRef, post: Post, rank: int) -> None:
+    def __init__(self, model: ModelRef, post: Post, rank: int, runs: int = 1) -> None:
+        """Prepare a server for the adapters of so many runs at a time."""
         self._model, self._post = model, post
         self._present: Adapter | None = None
         self._previous: Adapter | None = None
         self._room = next((known for known in RANKS if known >= rank), RANKS[-1])
-        self.flags = (
-            "--enable-lora", f"--max-lora-rank={self._room}", "--max-loras=2", "--max-cpu-loras=4"
-        )  # fmt: skip
+        self.flags = (  # of each run, the present and the next one; and room for what is left over
+            "--enable-lora",
+            f"--max-lora-rank={self._room}",
+            f"--max-loras={2 * runs}",
+            f"--max-cpu-loras={4 * runs}",
+        )
 
     def load(self, adapter: Adapter | None) -> None:
         """Load it beside the present one, unless it is the previous one, which is still loaded.
@@ -114,13 +122,13 @@ class Beside:
         self._previous, self._present = self._present, adapter
 
     def _give(self, adapter: Adapter) -> None:
-        body = {"lora_name": adapter.name, "lora_path": str(adapter.path.resolve())}
+        body = {"lora_name": served_name(adapter), "lora_path": str(adapter.path.resolve())}
         self._post("/v1/load_lora_adapter", body)
 
     def _take(self, adapter: Adapter) -> None:
         """Unload an adapter, if the server has it."""
         try:
-            self._post("/v1/unload_lora_adapter", {"lora_name": adapter.name})
+            self._post("/v1/unload_lora_adapter", {"lora_name": served_name(adapter)})
         except PostRefused as refused:
             if refused.status != HTTPStatus.NOT_FOUND:
                 raise
@@ -141,7 +149,7 @@ class Beside:
 
     def answering(self, adapter: Adapter | None) -> Answering:
         """Name the adapter as the request's model."""
-        return Answering(adapter.name if adapter else BASE, {})
+        return Answering(served_name(adapter) if adapter else BASE, {})
 
 
 class Merged:
@@ -183,6 +191,15 @@ class Merged:
     def answering(self, adapter: Adapter | None) -> Answering:
         """Salt the prefix cache by adapter: cached states are valid for one set of weights."""
         return Answering(BASE, {"cache_salt": adapter.name} if adapter else {})
+
+
+def served_name(adapter: Adapter) -> str:
+    """Return the server's name of an adapter, which no other run at the server gives.
+
+    Runs that have learned the same so far have adapters of one name.
+    """
+    place = hashlib.sha256(str(adapter.path.resolve()).encode()).hexdigest()
+    return f"{adapter.name}-{place[:8]}"
 
 
 def _check_beside(adapter: Adapter, pairs: Mapping[str, Pair], room: int) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from simulator.experiments.executors import Engine
+    from simulator.experiments.executors import Asked
 
 Processes = Annotated[
     str | None,
@@ -23,29 +23,27 @@ Address = Annotated[
 MOST = 1000
 
 
-def engine_of(
-    kind: Literal["pool", "ray"], address: str | None, processes: str | None
-) -> "Engine | None":
-    """Return the engine that somebody asked for; None: as the file says.
+def asked_of(kind: Literal["pool", "ray"], address: str | None, processes: str | None) -> "Asked":
+    """Return where somebody wants the runs played.
 
     Raises:
         ScenarioError: the options don't go together.
     """
     from simulator.core.errors import ScenarioError
-    from simulator.experiments.executors import Engine
+    from simulator.experiments.executors import Asked
 
     if kind == "ray":
         if processes is not None:
             raise ScenarioError(
                 "--processes: Ray counts cores, GPUs and memory itself; leave it out"
             )
-        return Engine("ray", address)
+        return Asked("ray", address)
     if address is not None:
         raise ScenarioError("--address: only for --engine ray")
     if processes is None:
-        return None
+        return Asked()
     if processes == "auto":
-        return Engine(processes="auto")
+        return Asked(processes="auto")
     if not processes.isascii() or not processes.isdigit() or not 1 <= int(processes) <= MOST:
         raise ScenarioError(f"--processes: give a number from 1 to {MOST}, or auto")
-    return Engine(processes=int(processes))
+    return Asked(processes=int(processes))

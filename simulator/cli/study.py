@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from simulator.cli.engines import Address, Kind, Processes, engine_of
+from simulator.cli.engines import Address, Kind, Processes, asked_of
 from simulator.cli.options import Override, say, usable
 
 if TYPE_CHECKING:
-    from simulator.experiments.executors import Engine
+    from simulator.experiments.executors import Asked
     from simulator.studies.plan import Tier
 
 Name = Annotated[
@@ -56,7 +56,7 @@ def study(
         from simulator.studies.plan import Tier
 
         tier = Tier(quick, model, facts, tuple(base or ()), tuple(overrides or ()))
-        _run(name, tier, out, engine_of(engine, address, processes))
+        _run(name, tier, out, asked_of(engine, address, processes))
 
 
 def _list() -> None:
@@ -66,7 +66,7 @@ def _list() -> None:
         say(f"{name}: {question} ({source})")
 
 
-def _run(name: str, tier: "Tier", out: Path | None, engine: "Engine | None") -> None:
+def _run(name: str, tier: "Tier", out: Path | None, asked: "Asked") -> None:
     from analysis.studies.claims import judge
     from analysis.studies.report import write_study
     from analysis.studies.summary import described
@@ -74,7 +74,7 @@ def _run(name: str, tier: "Tier", out: Path | None, engine: "Engine | None") -> 
     from simulator.studies.plan import plan_study
     from simulator.studies.run import run_study
 
-    done, failed = run_study(plan_study(name, tier), _written(name, tier), out, engine)
+    done, failed = run_study(plan_study(name, tier), _written(name, tier), out, asked)
     outcome = judge(done)
     for output in described(done, outcome):
         say(output)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from simulator.cli.engines import Address, Kind, Processes, engine_of
+from simulator.cli.engines import Address, Kind, Processes, asked_of
 from simulator.cli.options import AsJson, say, usable
 from simulator.cli.report import Places, write_sweep_pages
 
@@ -53,7 +53,7 @@ def sweep(
     else:
         from simulator.experiments.sweep import run_sweep
 
-        asked = engine_of(engine, address, processes)
+        asked = asked_of(engine, address, processes)
         _tell_results(run_sweep(file, out, asked, _shard(shard)))
 
 

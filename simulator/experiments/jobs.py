@@ -4,9 +4,11 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from simulator.backends.vllm_server import SharedServer
 from simulator.config.scenario import Scenario
 from simulator.core.errors import TakenError, UndertowError
 from simulator.experiments.placement import Needs
+from simulator.runtime.shared import Shared
 from simulator.store.run import Run
 from simulator.store.sweep import MEASUREMENTS
 
@@ -18,6 +20,7 @@ class Job(NamedTuple):
     scenario: Scenario
     needs: Needs
     home: Path  # the folder in which relative paths of the scenario begin
+    server: SharedServer | None = None  # of all runs
 
 
 class Ended(NamedTuple):
@@ -35,7 +38,7 @@ def play(job: Job) -> Ended:
     from simulator.runtime.observers import Silent
 
     path = job.path
-    measurements = path.parents[1] / MEASUREMENTS
+    shared = Shared(path.parents[1] / MEASUREMENTS, job.server)
     try:
         os.chdir(job.home)
     except OSError as error:
@@ -44,9 +47,9 @@ def play(job: Job) -> Ended:
         if is_finished(job):
             return Ended(path)
         if path.exists() and not is_unstarted(path):
-            resume(path, Silent(), measurements=measurements)
+            resume(path, Silent(), shared=shared)
         else:
-            start(job.scenario, path, Silent(), measurements)
+            start(job.scenario, path, Silent(), shared)
     except TakenError:
         return Ended(path, is_taken=True)
     except UndertowError as error:

@@ -8,6 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.queues import SimpleQueue
 
+from simulator.backends.vllm_server import SharedServer
 from simulator.core.errors import StoreError
 from simulator.core.garbage_collection import keep_loaded
 from simulator.core.processes import follow_parent
@@ -17,13 +18,14 @@ from simulator.experiments.jobs import Ended, Job, play
 class LocalPool:
     """A pool of processes, which ends with this one."""
 
-    def __init__(self, pool: ProcessPoolExecutor) -> None:
-        self._pool = pool
+    def __init__(self, pool: ProcessPoolExecutor, server: SharedServer | None) -> None:
+        self._pool, self._server = pool, server
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Ended]:
         """Play the runs; see `Executor`."""
         try:
-            for future in as_completed([self._pool.submit(play, job) for job in jobs]):
+            given = (job._replace(server=self._server) for job in jobs)
+            for future in as_completed([self._pool.submit(play, job) for job in given]):
                 yield future.result()
         except BrokenProcessPool:
             raise StoreError(
@@ -33,12 +35,15 @@ class LocalPool:
 
 
 @contextmanager
-def local_pool(processes: int, gpus: Sequence[str]) -> Iterator[LocalPool]:
+def local_pool(
+    processes: int, gpus: Sequence[str], server: SharedServer | None = None
+) -> Iterator[LocalPool]:
     """Open a pool.
 
     Args:
         processes: that run at a time.
         gpus: those of each process, as CUDA_VISIBLE_DEVICES names them; none: all see all.
+        server: that all runs share, if they do.
     """
     context = multiprocessing.get_context("spawn")
     shares: SimpleQueue[str] = context.SimpleQueue()
@@ -48,7 +53,7 @@ def local_pool(processes: int, gpus: Sequence[str]) -> Iterator[LocalPool]:
     pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin, initargs=(given,))
     keep_loaded()
     try:
-        yield LocalPool(pool)
+        yield LocalPool(pool, server)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         for process in multiprocessing.active_children():

@@ -23,6 +23,7 @@ from simulator.runtime.fetching import fetch_models
 from simulator.runtime.model_checks import check_models
 from simulator.runtime.observers import Observer
 from simulator.runtime.preflight import check_chats
+from simulator.runtime.shared import NOTHING, Shared
 from simulator.store.earlier_formats import FORMAT, RESULTS
 from simulator.store.run import LEFT_OUT, Run
 
@@ -63,7 +64,7 @@ def manifest_of(scenario: Scenario) -> dict[str, Any]:
 
 
 def start(
-    scenario: Scenario, out: Path | None, observer: Observer, measurements: Path | None = None
+    scenario: Scenario, out: Path | None, observer: Observer, shared: Shared = NOTHING
 ) -> Run:
     """Make the run directory and run the scenario in it.
 
@@ -73,7 +74,7 @@ def start(
         scenario: what to run.
         out: the run directory; None: a new one under `runs/`.
         observer: gets the progress.
-        measurements: a folder of those that runs share.
+        shared: what it needn't make itself.
 
     Raises:
         BackendError: a model can't be fetched.
@@ -90,11 +91,13 @@ def start(
     manifest = manifest_of(scenario)
     if findings.left_out:
         manifest[LEFT_OUT] = findings.counts
+    if shared.server is not None:
+        manifest["server"] = "shared by the runs of a sweep"
     run = _create(scenario, out, manifest)
     with removed_if_unstarted(run):
         if findings.left_out:
             run.write_left_out(findings.rows_left_out)
-        _continue(with_dtype(scenario, manifest["dtype"]), run, observer, measurements)
+        _continue(with_dtype(scenario, manifest["dtype"]), run, observer, shared)
     return run
 
 
@@ -113,10 +116,10 @@ def _create(scenario: Scenario, out: Path | None, manifest: dict[str, Any]) -> R
                 raise
 
 
-def _continue(scenario: Scenario, run: Run, observer: Observer, measurements: Path | None) -> None:
+def _continue(scenario: Scenario, run: Run, observer: Observer, shared: Shared) -> None:
     try:
         with run.locked():
-            simulate(scenario, run, observer, measurements)
+            simulate(scenario, run, observer, shared)
     except KeyboardInterrupt:
         if is_unstarted(run.path):
             raise Interrupted("stopped before anything was computed; start it again") from None
@@ -129,7 +132,7 @@ def resume(
     path: Path,
     observer: Observer,
     cost_cap: float | None = None,
-    measurements: Path | None = None,
+    shared: Shared = NOTHING,
 ) -> Run:
     """Continue a run from its last committed wave; a finished one isn't changed.
 
@@ -137,7 +140,7 @@ def resume(
         path: the run directory.
         observer: gets the progress.
         cost_cap: the new cap, which the run keeps beside its original scenario.
-        measurements: a folder of those that runs share.
+        shared: what it needn't make itself.
 
     Raises:
         StoreError: it isn't a run directory, or was started with other versions or data.
@@ -167,7 +170,7 @@ def resume(
     if cost_cap is not None:
         with run.locked():
             note_cap(run.path, cost_cap)
-    _continue(scenario, run, observer, measurements)
+    _continue(scenario, run, observer, shared)
     return run
 
 

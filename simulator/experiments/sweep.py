@@ -9,7 +9,7 @@ from typing import NamedTuple
 from simulator.core.console import STDERR, inert
 from simulator.core.errors import Interrupted, StoreError
 from simulator.experiments.executor import Executor
-from simulator.experiments.executors import Engine, open_executor
+from simulator.experiments.executors import Asked, Engine, open_executor
 from simulator.experiments.jobs import Ended, Job, is_finished, is_waiting
 from simulator.experiments.placement import Needs, needs_of
 from simulator.experiments.sweep_config import Cell, plan
@@ -32,17 +32,18 @@ class Shard(NamedTuple):
 
 
 ALL = Shard()
+AS_THE_FILE_SAYS = Asked()
 
 
 def run_sweep(
-    file: str, out: Path | None, engine: Engine | None = None, shard: Shard = ALL
+    file: str, out: Path | None, asked: Asked = AS_THE_FILE_SAYS, shard: Shard = ALL
 ) -> Sweep:
     """Run all unfinished runs of a shard.
 
     Args:
         file: of the sweep.
         out: where sweeps are kept; None: `sweeps/`.
-        engine: where runs are played; None: as many processes at a time as the file says.
+        asked: where runs are played.
         shard: the part of the runs that is this command's.
 
     Raises:
@@ -50,10 +51,10 @@ def run_sweep(
         StoreError: some runs couldn't be finished; the others are kept.
     """
     config, cells = plan(Path(file))
+    engine = Engine.of(asked, config)
     fetch_all(cells)
     sweep = lay_out(cells, (out or SWEEPS) / config.name)
-    played_by = engine or Engine(processes=config.processes)
-    if failed := run_cells(sweep, cells, played_by, gpus=config.gpus, shard=shard):
+    if failed := run_cells(sweep, cells, engine, shard):
         raise StoreError(failures(sweep, failed))
     return sweep
 
@@ -89,12 +90,7 @@ def failures(sweep: Sweep, failed: dict[Path, str]) -> str:
 
 
 def run_cells(
-    sweep: Sweep,
-    cells: Sequence[Cell],
-    engine: Engine,
-    *,
-    gpus: float | None = None,
-    shard: Shard = ALL,
+    sweep: Sweep, cells: Sequence[Cell], engine: Engine, shard: Shard = ALL
 ) -> dict[Path, str]:
     """Run all unfinished runs; return the failures, by run.
 
@@ -104,14 +100,13 @@ def run_cells(
         sweep: as it was laid out.
         cells: its runs, in the same order.
         engine: where they are played.
-        gpus: of each run; None: as many as its engines are spread over.
         shard: the part of the runs that is this command's.
 
     Raises:
         ScenarioError: training data of a run can't be read; then nothing is started.
         StoreError: the executor can't go on.
     """
-    jobs = _due(sweep, cells, gpus, shard)
+    jobs = _due(sweep, cells, engine.gpus, shard)
     for job in jobs:
         check_models(job.scenario)
     told = (check_chats(job.scenario).sentences for job in jobs)
@@ -122,7 +117,7 @@ def run_cells(
         return failed
     try:
         with (
-            open_executor(engine, jobs) as executor,
+            open_executor(engine, jobs, sweep.path) as executor,
             open_progress(sweep, len(jobs)) as progress,
         ):
             for ended in _until_all_ended(executor, jobs):

@@ -64,6 +64,11 @@ class SweepConfig(Config):
         description="GPUs of each run, where there are any; below 1, runs share one. Empty: as "
         "many as its model is spread over, so no two runs share one.",
     )
+    share_server: bool = Field(
+        False,
+        description="Start one vLLM server for all runs, which differ neither in their model nor "
+        "in backend; else each starts its own.",
+    )
     set: Overrides = Field(default_factory=dict, description="Overrides of every run.")
     over: Axes = Field(
         default_factory=dict, description=f"Axes of every arm, unless it has its own; {_SHORT}."

@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -29,6 +28,7 @@ from simulator.runtime.plan import Plan, Work
 from simulator.runtime.probe_context import context_of
 from simulator.runtime.roles import open_roles
 from simulator.runtime.row_checks import check_of
+from simulator.runtime.shared import NOTHING, Shared
 from simulator.runtime.shared_measurements import SharedMeasurements
 from simulator.simulation.conversation import Environment
 from simulator.simulation.roles import Roles
@@ -88,7 +88,7 @@ class Session:
 
 @contextlib.contextmanager
 def open_session(
-    scenario: Scenario, run: Run, observer: Observer, measurements: Path | None = None
+    scenario: Scenario, run: Run, observer: Observer, shared: Shared = NOTHING
 ) -> Iterator[Session]:
     """Open the session of a run, as after its last committed round.
 
@@ -96,7 +96,7 @@ def open_session(
         scenario: what is run.
         run: its directory.
         observer: gets the progress.
-        measurements: a folder of those that runs share.
+        shared: what it needn't make itself.
 
     Raises:
         CostCapReached: the run's cost cap is reached.
@@ -119,13 +119,14 @@ def open_session(
                 log=run.path / "server.log",
                 on_wait=lambda s: observer.stage(done, f"starting the server, {s:.0f} s"),
                 ledger=costs,
+                server=shared.server,
             )
             stack.enter_context(contextlib.closing(backend))
             roles = stack.enter_context(
                 contextlib.closing(open_roles(scenario, run, backend, stopwatch, costs))
             )
-            shared = SharedMeasurements(measurements, scenario, run.manifest)
-            session = assemble(scenario, run, backend, roles, costs, stopwatch, observer, shared)
+            measured = SharedMeasurements(shared.measurements, scenario, run.manifest)
+            session = assemble(scenario, run, backend, roles, costs, stopwatch, observer, measured)
         yield session
 
 

@@ -15,15 +15,18 @@ import yaml
 from ray.cluster_utils import Cluster
 from typer.testing import CliRunner
 
+from simulator.backends.vllm_adapters import served_name
 from simulator.cli.app import app
 from simulator.core.errors import BackendError, ScenarioError, StoreError
-from simulator.experiments.executors import Engine
+from simulator.evaluation.verify import verify_run
+from simulator.experiments.executors import Asked
 from simulator.experiments.sweep import Shard, run_sweep
 from simulator.store.round_files import RoundFiles
 from simulator.store.run import Run
 from simulator.store.sweep import Sweep
 from tests.conftest import TINY
 from tests.helpers.planting import differs_by_run
+from tests.helpers.processes import carried_by
 
 SETTINGS: dict[str, Any] = {
     key: yaml.safe_load(value) for key, _, value in (line.partition("=") for line in TINY)
@@ -131,12 +134,12 @@ def test_what_fits_on_no_node_is_refused(cluster: Cluster, tmp_path: Path) -> No
     content = yaml.safe_load(file.read_text())
     file.write_text(yaml.safe_dump({**content, "set": settings}))
     with pytest.raises(StoreError, match=r"needs 64 of 'CPU', and the largest node .* has 1"):
-        run_sweep(str(file), tmp_path / "out", Engine("ray", cluster.address))
+        run_sweep(str(file), tmp_path / "out", Asked("ray", cluster.address))
 
 
 def test_a_cluster_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(BackendError, match="no Ray cluster answers there"):
-        run_sweep(write(tmp_path), tmp_path / "out", Engine("ray", "127.0.0.1:1"))
+        run_sweep(write(tmp_path), tmp_path / "out", Asked("ray", "127.0.0.1:1"))
 
 
 @pytest.mark.slow
@@ -199,3 +202,55 @@ def test_shards_that_name_no_part_are_refused(shard: str, tmp_path: Path) -> Non
     result = CliRunner().invoke(app, ["sweep", write(tmp_path), "--shard", shard])
     assert isinstance(result.exception, ScenarioError)
     assert str(result.exception) == "--shard: write I/N with I from 1 to N, such as 3/8"
+
+
+SHARING: dict[str, Any] = {
+    "name": "sharing",
+    "share_server": True,
+    "processes": 2,
+    "set": {
+        **{key: value for key, value in SETTINGS.items() if not key.startswith("backend")},
+        "rounds": 1,
+        "backend": {"kind": "vllm", "threads": 1, "arguments": ["--enforce-eager"]},
+    },
+    "over": {"seed": [0], "biased_frac": [0.0, 0.25, 0.5]},
+    "arms": {"loop": {}},
+}
+
+
+@pytest.mark.vllm
+@pytest.mark.timeout(900)
+def test_runs_share_one_vllm_server(tmp_path: Path) -> None:
+    """Each has its own adapters there, and finds the right one by the canary."""
+    file, out = tmp_path / "sharing.yaml", tmp_path / "out"
+    file.write_text(yaml.safe_dump(SHARING))
+    sweep = run_sweep(str(file), out)
+    assert all(member.finished for member in sweep.members)
+    assert (sweep.path / "server.log").is_file() and not list(out.glob("runs/*/server.log"))
+    runs = [member.run for member in sweep.members]
+    for run in runs:
+        assert run.summary(1)["canary"]["verdict"] == "passed"
+        assert run.manifest["server"] == "shared by the runs of a sweep"
+        assert verify_run(run).damages == []
+    assert len({served_name(adapter) for run in runs if (adapter := run.adapter(1))}) == 3
+    assert not carried_by(os.getpid())  # the server is gone
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"set": {"backend": {"kind": "transformers"}}}, "only for vLLM servers that runs would"),
+        ({"set": {"backend": {"kind": "vllm", "url": "http://x:1"}}}, "only for vLLM servers"),
+        ({"set": {"backend": {"kind": "vllm", "adapters": "merged"}}}, "no run may merge its"),
+        ({"over": {"base": [0, 1]}}, "runs differ in their model"),
+    ],
+)
+def test_what_cannot_share_a_server_is_refused(
+    changes: dict[str, Any], told: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "sharing.yaml"
+    file.write_text(yaml.safe_dump({**SHARING, **changes}))
+    with pytest.raises(ScenarioError, match=f"share_server: {told}"):
+        run_sweep(str(file), tmp_path / "out")
+    with pytest.raises(ScenarioError, match="--engine ray: nodes can't share a server"):
+        run_sweep(str(file), tmp_path / "out", Asked("ray"))

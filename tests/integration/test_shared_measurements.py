@@ -9,6 +9,7 @@ from simulator.config.loading import load
 from simulator.config.scenario import Scenario
 from simulator.experiments.run import resume, start
 from simulator.runtime.observers import Silent
+from simulator.runtime.shared import Shared
 from simulator.runtime.shared_measurements import SharedMeasurements
 from simulator.store.measurements import Measurements
 from simulator.store.round_files import DONE
@@ -38,17 +39,17 @@ def digests(run: Run) -> list[dict[str, str]]:
 def test_equal_models_are_measured_once_with_the_same_bytes(tmp_path: Path) -> None:
     alone = start(scenario(0.5), tmp_path / "alone", Silent())
     folder = tmp_path / "measurements"
-    start(scenario(0.0), tmp_path / "first", Silent(), folder)
+    start(scenario(0.0), tmp_path / "first", Silent(), Shared(folder))
     made = {path.name for path in folder.iterdir()}
     assert len(made) == 3  # of the base, of the taught model, and after conversations
-    second = start(scenario(0.5), tmp_path / "second", Silent(), folder)
+    second = start(scenario(0.5), tmp_path / "second", Silent(), Shared(folder))
     assert len(list(folder.iterdir())) == 4  # only conversations differ
     assert digests(second) == digests(alone)
 
 
 def test_a_shared_table_is_used_unless_it_is_damaged(tmp_path: Path) -> None:
     folder = tmp_path / "measurements"
-    first = start(scenario(0.0), tmp_path / "first", Silent(), folder)
+    first = start(scenario(0.0), tmp_path / "first", Silent(), Shared(folder))
     (key,) = {
         path.stem.split("-")[0]
         for path in folder.iterdir()
@@ -58,23 +59,23 @@ def test_a_shared_table_is_used_unless_it_is_damaged(tmp_path: Path) -> None:
     changed = pd.read_parquet(path).assign(reply="as it was shared")
     path.unlink()
     Measurements(folder).write(key, "scores", changed)
-    second = start(scenario(0.5), tmp_path / "second", Silent(), folder)
+    second = start(scenario(0.5), tmp_path / "second", Silent(), Shared(folder))
     assert set(second.table(0, "scores")["reply"]) == {"as it was shared"}
     (path,) = folder.glob(f"{key}-*")
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(bytes(content))
-    third = start(scenario(0.5), tmp_path / "third", Silent(), folder)
+    third = start(scenario(0.5), tmp_path / "third", Silent(), Shared(folder))
     pd.testing.assert_frame_equal(third.table(0, "scores"), first.table(0, "scores"))
 
 
 def test_a_resumed_run_shares_too(tmp_path: Path) -> None:
     folder = tmp_path / "measurements"
-    start(scenario(0.0), tmp_path / "first", Silent(), folder)
-    second = start(scenario(0.5), tmp_path / "second", Silent(), folder)
+    start(scenario(0.0), tmp_path / "first", Silent(), Shared(folder))
+    second = start(scenario(0.5), tmp_path / "second", Silent(), Shared(folder))
     before, count = digests(second), len(list(folder.iterdir()))
     (second.folder(2) / DONE).unlink()
-    resume(second.path, Silent(), measurements=folder)
+    resume(second.path, Silent(), shared=Shared(folder))
     assert digests(second) == before and len(list(folder.iterdir())) == count
 
 

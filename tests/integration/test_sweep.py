@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from simulator.core.errors import ScenarioError, StoreError
-from simulator.experiments.executors import Engine
+from simulator.experiments.executors import Asked
 from simulator.experiments.sweep import run_sweep
 from simulator.experiments.sweep_config import plan
 from simulator.experiments.sweep_progress import progress_table
@@ -51,7 +51,7 @@ def test_a_sweep_shares_runs_and_reuses_them(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     file, out = write(tmp_path), tmp_path / "out"
-    sweep = run_sweep(file, out, None)
+    sweep = run_sweep(file, out)
     lines = capfd.readouterr().err.splitlines()  # its processes are silent
     assert lines[0] == f"{out / 'small'}: 3 of 3 runs to do" and len(lines) == 4
     assert re.fullmatch(
@@ -77,14 +77,14 @@ def test_a_sweep_shares_runs_and_reuses_them(
     table = progress_table(sweep)
     assert table.row_count == 4
     written = {path: path.stat().st_mtime_ns for path in out.rglob("DONE")}
-    run_sweep(file, out, Engine(processes=1))
+    run_sweep(file, out, Asked(processes=1))
     assert {path: path.stat().st_mtime_ns for path in out.rglob("DONE")} == written
 
 
 def test_mistakes_stop_a_sweep_before_it_starts(tmp_path: Path) -> None:
     unknown = write(tmp_path, arms={"loop": {"over": {"biased_fraction": [0.1]}}})
     with pytest.raises(ScenarioError, match="biased_fraction"):
-        run_sweep(unknown, tmp_path / "out", None)
+        run_sweep(unknown, tmp_path / "out")
     typo = write(tmp_path, arm={})
     with pytest.raises(ScenarioError, match=r"small\.yaml:\d+: arm: "):
         plan(Path(typo))
@@ -140,7 +140,7 @@ def test_a_killed_sweep_goes_on(tmp_path: Path) -> None:
     assert alone(process)
     kept = {path: path.read_bytes() for path in out.rglob("DONE")}
     assert kept
-    sweep = run_sweep(file, out, None)
+    sweep = run_sweep(file, out)
     assert all(member.finished for member in sweep.members)
     assert all(path.read_bytes() == content for path, content in kept.items())
 
@@ -161,7 +161,7 @@ def test_a_run_that_fails_is_named_and_the_others_finish(tmp_path: Path) -> None
     broken = out / "runs" / cells[0].folder
     broken.mkdir(parents=True)
     with pytest.raises(StoreError, match=r"1 of 4 runs failed; .*not a run directory"):
-        run_sweep(file, out, None)
+        run_sweep(file, out)
     assert Run(out / "runs" / cells[3].folder).rounds_done == 2
 
 

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 from simulator.backends.config import VLLMConfig
 from simulator.backends.http_client import PostRefused, Refused
 from simulator.backends.refusals import refusal_of
-from simulator.backends.vllm_adapters import Adapters, adapters_of
+from simulator.backends.vllm_adapters import Adapters, adapters_of, served_name
 from simulator.core.adapters import Adapter
 from simulator.core.errors import BackendError
 from simulator.models.reference import ModelRef
@@ -134,13 +134,13 @@ def test_what_a_stopped_run_or_a_lost_answer_left_is_loaded_anew(
     loaded: list[str], lost: list[str], models: dict[str, str], tmp_path: Path
 ) -> None:
     one, two = (saved(models["own"], tmp_path / name) for name in ("one", "two"))
-    served = Served(loaded, lost)
+    served = Served([served_name(one)] * len(loaded), lost)
     adapters = adapters_of(VLLMConfig(adapters="beside"), ModelRef(models["own"]), served)
     adapters.load(one)
-    assert served.loaded == {"one": str(one.path)}
+    assert served.loaded == {served_name(one): str(one.path)}
     adapters.load(two)
     adapters.drop_previous()
-    assert served.loaded == {"two": str(two.path)}
+    assert served.loaded == {served_name(two): str(two.path)}
 
 
 def test_an_adapter_that_the_server_refuses_is_said(models: dict[str, str], tmp_path: Path) -> None:

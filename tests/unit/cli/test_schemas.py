@@ -15,7 +15,7 @@ from simulator.cli.app import app
 from simulator.cli.schemas import Kind, check, kind_of, schema
 from simulator.config.scenario import Scenario
 from simulator.core.errors import ScenarioError
-from simulator.experiments.executors import Engine
+from simulator.experiments.executors import Asked
 from simulator.experiments.sweep import run_sweep
 from simulator.experiments.sweep_config import SweepConfig
 from simulator.studies.config import OWN_KEYS
@@ -164,7 +164,7 @@ def test_chats_that_are_nowhere_are_found_missing(tmp_path: Path) -> None:
     with pytest.raises(
         ScenarioError, match=r"phases\.0\.anchors\.0: file or folder 'nowhere.jsonl' not found"
     ):
-        run_sweep(str(path), tmp_path / "sweeps", Engine(processes=1))
+        run_sweep(str(path), tmp_path / "sweeps", Asked(processes=1))
     assert not list(tmp_path.rglob("manifest.json"))
 
 
