@@ -150,3 +150,16 @@ def test_an_adapter_that_the_server_refuses_is_said(models: dict[str, str], tmp_
     adapters = adapters_of(VLLMConfig(adapters="beside"), ModelRef(models["own"]), post)
     with pytest.raises(BackendError, match="error 400"):
         adapters.load(saved(models["own"], tmp_path / "a"))
+
+
+def test_runs_that_learned_the_same_have_adapters_of_their_own_at_a_server(
+    models: dict[str, str], tmp_path: Path
+) -> None:
+    one = saved(models["own"], tmp_path / "first" / "same")
+    other = saved(models["own"], tmp_path / "second" / "same")
+    served = Served([], [])
+    for adapter in (one, other):
+        runs = adapters_of(VLLMConfig(adapters="beside"), ModelRef(models["own"]), served)
+        runs.load(adapter)
+        assert runs.answering(adapter).model in served.loaded
+    assert one.name == other.name and len(served.loaded) == 2
