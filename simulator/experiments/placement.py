@@ -44,7 +44,9 @@ class Machine(NamedTuple):
         count = torch.cuda.device_count()
         named = visible.split(",")[:count] if visible else map(str, range(count))
         free = psutil.virtual_memory().available
-        return cls(len(os.sched_getaffinity(0)), tuple(named), free)
+        # macOS can't bind a process to cores.
+        bound = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()
+        return cls(len(bound) or os.cpu_count() or 1, tuple(named), free)
 
 
 def needs_of(scenario: Scenario, share: float | None = None) -> Needs:
