@@ -16,13 +16,21 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     gc.disable()  # while libraries are loaded; see `simulator.core.garbage_collection`
     try:
+        import typer
+
         from simulator.cli.app import app
+        from simulator.cli.usage import UsageMistake, told
         from simulator.core.errors import UndertowError
         from simulator.core.terminal import guard_streams, one_line, shown
 
         guard_streams()
         try:
-            app(standalone_mode=True)
+            sys.exit(app(standalone_mode=False))
+        except UsageMistake as mistake:
+            sys.stderr.write(f"{told(mistake)}\n")
+            sys.exit(2)
+        except typer.Abort:  # no more input
+            sys.exit(1)
         except UndertowError as error:
             sys.stderr.write(f"{shown(error)}\n")
             sys.exit(error.exit_code)

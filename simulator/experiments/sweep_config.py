@@ -24,7 +24,7 @@ from simulator.core.config import ByName, Config, Count, Name, Number, PathText
 from simulator.core.errors import ScenarioError
 from simulator.models.resolve import PREFIX
 
-MOST_RUNS = 2_000  # of a sweep: checking them takes some seconds
+MOST_RUNS = 1_000  # of a sweep: checking them takes some seconds
 SHORTHANDS = ("biased_frac", "seed", "base")
 _SHORT = "biased_frac, seed and base are short for the options of `run`"
 

@@ -105,7 +105,13 @@ def test_dry_run_writes_nothing(tmp_path: Path) -> None:
         (["sweep", "nowhere.yaml"], "file not found"),
         (["validate", "self_awareness", "--set", "rounds=soon"], "rounds: input should be a"),
         (["organism", "check", "nowhere"], "not a base"),
-        (["run", "--nonsense"], "No such option"),
+        (
+            ["run", "--nonsense"],
+            "error: No such option: --nonsense",
+        ),
+        (["run", "--seed", "x"], "error: Invalid value for '--seed': "),
+        (["nonsense"], "error: No such command 'nonsense'; see 'python -m simulator --help'"),
+        (["resume"], "error: Missing argument 'RUN'; see 'python -m simulator resume --help'"),
     ],
 )
 def test_a_mistake_gets_a_sentence_and_exit_code_2(
@@ -115,7 +121,13 @@ def test_a_mistake_gets_a_sentence_and_exit_code_2(
     assert done.returncode == 2
     assert expected in done.stderr
     assert "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == 1 or " mistakes:\n" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_a_command_without_arguments_shows_its_help() -> None:
+    done = call("organism")
+    assert done.returncode == 2 and "Usage: python -m simulator organism" in done.stderr
 
 
 def test_the_version_is_printed() -> None:
