@@ -44,6 +44,19 @@ def to_parquet(name: str, frame: "pd.DataFrame") -> bytes:
     return buffer.getvalue()
 
 
+def read_parquet(content: bytes, columns: list[str] | None = None) -> "pa.Table":
+    """Read a table, and check it whole: texts that are no UTF-8 would be noticed only in use.
+
+    Raises:
+        ArrowException, OSError, LookupError, ValueError: it isn't a table, or is damaged.
+    """
+    import pyarrow.parquet
+
+    table = pyarrow.parquet.read_table(io.BytesIO(content), columns=columns)
+    table.validate(full=True)
+    return table
+
+
 def empty_table(name: str) -> "pd.DataFrame":
     """Return a table without rows."""
     found: pd.DataFrame = arrow_schema(name).empty_table().to_pandas()

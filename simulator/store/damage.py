@@ -1,6 +1,5 @@
 """Everything in a run directory that isn't what was written: each file, not only the first."""
 
-import io
 import json
 import os
 import sqlite3
@@ -8,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path, PurePosixPath
 
-import pyarrow.parquet as pq
+import pyarrow as pa
 from pyarrow import ArrowException
 
 from simulator.core.errors import StoreError
 from simulator.core.files import file_sha256, json_object
-from simulator.store.arrow import arrow_schema
+from simulator.store.arrow import arrow_schema, read_parquet
 from simulator.store.earlier_formats import FORMAT
 from simulator.store.round_files import DONE, OTHER, TIMING
 from simulator.store.run import ROUND, Run
@@ -89,8 +88,8 @@ def _table_of(name: str) -> str:
 def _of_table(path: Path, content: bytes, name: str) -> Iterator[str]:
     """Yield how a table's schema differs from the one that it should have."""
     try:
-        found = pq.read_schema(io.BytesIO(content))
-    except (ArrowException, OSError, ValueError) as error:
+        found = read_parquet(content).schema
+    except (ArrowException, OSError, LookupError, ValueError) as error:
         yield f"{path}: it isn't a table: {str(error).partition(chr(10))[0]}"
         return
     if name not in TABLES:
@@ -102,7 +101,7 @@ def _of_table(path: Path, content: bytes, name: str) -> Iterator[str]:
         yield f"{path}: its columns aren't those of '{name}': {', '.join(sorted(names))}"
 
 
-def _alike(found: "pq.ParquetSchema", expected: "pq.ParquetSchema", name: str) -> bool:
+def _alike(found: pa.Schema, expected: pa.Schema, name: str) -> bool:
     if name not in found.names or name not in expected.names:
         return False
     return bool(found.field(name).equals(expected.field(name)))

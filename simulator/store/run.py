@@ -24,7 +24,6 @@ as they are there. Whatever is read of a round is what was written; see `round_f
 import contextlib
 import errno
 import functools
-import io
 import json
 import os
 import re
@@ -51,7 +50,7 @@ from simulator.core.files import (
     write_atomically,
 )
 from simulator.store import shapes
-from simulator.store.arrow import empty_table, to_parquet
+from simulator.store.arrow import empty_table, read_parquet, to_parquet
 from simulator.store.earlier_formats import present_summary, present_table
 from simulator.store.lock import hold, holder
 from simulator.store.round_files import DONE, TIMING, RoundFiles
@@ -82,7 +81,7 @@ def _table(
         StoreError: it isn't a table.
     """
     try:
-        found = pd.read_parquet(io.BytesIO(content), columns=columns)
+        found: pd.DataFrame = read_parquet(content, columns).to_pandas()
         return found if columns is not None else present_table(name, found, number)
     except (ArrowException, OSError, LookupError, TypeError, ValueError) as error:
         reason = str(error).partition("\n")[0]

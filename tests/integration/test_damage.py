@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -170,3 +172,20 @@ def test_a_run_is_verified_where_it_was_moved_to(copied: Run, tmp_path: Path) ->
     shutil.copytree(copied.path, tmp_path / "elsewhere" / "moved")
     done = CliRunner().invoke(app, ["verify", str(tmp_path / "elsewhere" / "moved")])
     assert done.exit_code == 0 and ": intact (3 rounds, " in done.output
+
+
+def test_texts_that_are_no_utf8_are_named(copied: Run, tmp_path: Path) -> None:
+    """Arrow reads such a column, and fails only where a text of it is used."""
+    run = Run(Path(shutil.copytree(copied.path, tmp_path / "run")))
+    part = run.folder(1) / "conversations" / "part-0000.parquet"
+    table = pq.read_table(part)
+    place = table.schema.get_field_index("reply")
+    texts = [text.encode() for text in table["reply"].to_pylist()]
+    wrong = pa.array([b"\xb0" + texts[0][1:], *texts[1:]], pa.binary())
+    column = pa.Array.from_buffers(pa.string(), len(wrong), wrong.buffers())
+    pq.write_table(table.set_column(place, table.schema.field(place), column), part)
+    commit_again(run)
+    (told,) = verify_run(run).damages
+    assert told.startswith(f"{part}: it isn't a table: ") and "UTF8" in told
+    with pytest.raises(StoreError, match="can't be read as a table"):
+        run.candidates(1)
