@@ -9,6 +9,7 @@ out of the comparison. With a single replicate the units are items or clusters, 
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
@@ -265,15 +266,15 @@ def metrics_of(scenario: Mapping[str, Any]) -> dict[str, frozenset[str]]:
     return {**dict.fromkeys(derived, frozenset({""})), **found}
 
 
-def _probes(scenario: Mapping[str, Any]) -> Mapping[str, Probe]:
+def _probes(scenario: Mapping[str, Any], file: Path | None = None) -> Mapping[str, Probe]:
+    """Return a scenario's probes; the file names it in an error."""
     try:
         return _PROBES.validate_python(scenario["measure"]["probes"])
     except ValidationError as error:
         wrong = error.errors(include_url=False)[0]
         place = shortened(".".join(map(str, ("measure", "probes", *wrong["loc"]))))
-        raise StoreError(
-            f"the scenario of run '{scenario['name']}': {place}: {wrong['msg']}"
-        ) from None
+        where = file or f"the scenario '{scenario['name']}'"
+        raise StoreError(f"{where}: {place}: {wrong['msg']}") from None
 
 
 def _over_asked(metric: str, value: float, asked: np.ndarray) -> Interval:
@@ -332,7 +333,7 @@ def _units_at(run: Run, quantity: Quantity, unit: Unit) -> ByUnit:
 
 def _units(run: Run, number: int, measure: Measure, unit: Unit) -> ByUnit:
     """Return the metric's value for each item or cluster."""
-    for name, probe in _probes(run.scenario).items():
+    for name, probe in _probes(run.scenario, run.scenario_file).items():
         if measure.metric in estimated_by(probe):
             rows, first = (_rows(run, n, name) for n in (number, 0))
             return _units_of(probe, rows, first, measure, unit)

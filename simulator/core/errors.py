@@ -10,13 +10,22 @@ LONGEST_NAME = 80  # characters of a name in a message
 LONGEST_CHOICE = 12  # names listed beside a suggestion
 
 
+def _in_one_line(mistake: str) -> str:
+    """Return a mistake in one line, though a text that it quotes may have several."""
+    return " ".join(filter(None, map(str.strip, mistake.splitlines())))
+
+
 class UndertowError(Exception):
-    """Base of all errors that the command line prints without a traceback; they hold no secrets."""
+    """Base of all errors that the command line prints without a traceback.
+
+    They hold no secrets, and are one line, whatever they quote.
+    """
 
     exit_code = 2
 
     def __init__(self, *args: object) -> None:
-        super().__init__(*(masked(arg) if isinstance(arg, str) else arg for arg in args))
+        told = (masked(_in_one_line(arg)) if isinstance(arg, str) else arg for arg in args)
+        super().__init__(*told)
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -36,16 +45,10 @@ class CostCapReached(UndertowError):
     exit_code = 3
 
 
-def _in_one_line(mistake: str) -> str:
-    """Return a mistake in one line, though a text that it quotes may have several."""
-    return " ".join(filter(None, map(str.strip, mistake.splitlines())))
-
-
 class ScenarioError(UndertowError, ValueError):
     """A scenario, or an override of it, can't be used: one or more mistakes, a line each."""
 
     def __init__(self, *mistakes: str) -> None:
-        mistakes = tuple(dict.fromkeys(map(_in_one_line, mistakes)))
         super().__init__(*mistakes)
         self.mistakes: tuple[str, ...] = tuple(dict.fromkeys(self.args))
 

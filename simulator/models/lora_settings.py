@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from simulator.core.errors import BackendError
+from simulator.core.errors import BackendError, shortened
 from simulator.models.weights_files import read_object
 
 ADAPTER_CONFIG = "adapter_config.json"
@@ -91,9 +91,13 @@ def _refuse_other_kinds(file: Path, config: Mapping[str, Any]) -> None:
     """Refuse whatever isn't a plain product of two matrices."""
     kind = config.get("peft_type", "LORA")
     if kind != "LORA":
-        raise BackendError(f"{file}: adapters of kind {kind} aren't understood; only LORA's are")
+        raise BackendError(
+            f"{file}: adapters of kind {shortened(kind)!r} aren't understood; only LORA's are"
+        )
     if config.get("task_type") not in TASKS:
-        raise BackendError(f"{file}: task_type is {config['task_type']}; it must be CAUSAL_LM")
+        raise BackendError(
+            f"{file}: task_type is {shortened(config['task_type'])!r}; it must be CAUSAL_LM"
+        )
     start = config.get("init_lora_weights", True)
     if (start.lower() if isinstance(start, str) else start) not in PLAIN_STARTS:
         raise BackendError(
