@@ -1,7 +1,6 @@
 """What checking costs: the time of hashes in the main command, and growth over forty rounds."""
 
 import json
-import statistics
 import subprocess
 import sys
 import time
@@ -9,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from simulator.config.loading import load
@@ -70,13 +70,17 @@ def test_checking_takes_little_of_the_main_command(
 
 
 def test_forty_rounds_cost_alike(tmp_path: Path) -> None:
-    """Replies differ in length from round to round, so the time outside the model is compared."""
+    """Replies differ in length from round to round, so the time outside the model is compared.
+
+    Disks and other processes only ever add to it, so lower quartiles tell. Memory is compared with
+    that of round 15: until then, libraries keep what each new shape of a batch needs.
+    """
     command = [sys.executable, "-c", FORTY, str(tmp_path / "run")]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     found = json.loads(done.stdout.splitlines()[-1])
-    memory = found["memory"][-1] / found["memory"][10]
-    early, late = found["outside"][5:15], found["outside"][-11:-1]  # the last one is measured
-    ratio = statistics.median(late) / statistics.median(early)
-    print(f"\nmemory after round 40 ÷ round 10: {memory:.3f}, time outside the model: {ratio:.2f}")
+    memory = found["memory"][-1] / found["memory"][14]
+    early, late = found["outside"][5:20], found["outside"][-16:-1]  # the last one is measured
+    ratio = float(np.quantile(late, 0.25) / np.quantile(early, 0.25))
+    print(f"\nmemory after round 40 ÷ round 15: {memory:.3f}, time outside the model: {ratio:.2f}")
     assert memory <= 1.02
     assert ratio <= 1.05
