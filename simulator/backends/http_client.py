@@ -16,6 +16,7 @@ from simulator.core.credentials import keep_secret, redacted, redacted_within
 from simulator.core.errors import BackendError
 from simulator.core.unicode import storable
 
+LONGEST_ERROR = 100_000  # bytes; of a longer one the beginning is read, as text
 CONNECTING = 30.0  # seconds, at most; less than the deadline, so that it's known what was missed
 
 
@@ -97,6 +98,8 @@ def _concerns_itself_alone(error: Exception) -> bool:
 
 def _body_of(response: httpx2.Response) -> Any:
     """Return the body of an error: JSON, or else its text; without the key, as some repeat it."""
+    if len(response.content) > LONGEST_ERROR:
+        return redacted(response.text[:LONGEST_ERROR])
     try:
         return redacted_within(response.json())
     except (ValueError, RecursionError):

@@ -253,6 +253,16 @@ def test_an_odd_body_is_an_error_and_no_traceback(
     assert len(server.asked) == times
 
 
+def test_an_endless_error_is_read_from_its_beginning(server: Scripted) -> None:
+    """Reading all of ten megabytes would take seconds."""
+    texts = [{"token": "7", "logprob": -2.0, "bytes": None}] * 200_000
+    server.say(413, {"error": {"message": "request too large", "more": texts}})
+    started = time.process_time()
+    with pytest.raises(BackendError, match=r"too long for the model's context.*request too large"):
+        opened(server, retries=0).generate(ask())
+    assert time.process_time() - started < 2
+
+
 def test_a_server_says_when_to_come_back(server: Scripted) -> None:
     server.wait = "300"
     server.say(429, {"error": {"message": "slow down"}})
