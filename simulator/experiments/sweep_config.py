@@ -25,6 +25,7 @@ from simulator.core.errors import ScenarioError
 from simulator.models.resolve import PREFIX
 
 MOST_RUNS = 1_000  # of a sweep: checking them takes some seconds
+ENOUGH = 50  # runs with mistakes; others would have much the same ones
 SHORTHANDS = ("biased_frac", "seed", "base")
 _SHORT = "biased_frac, seed and base are short for the options of `run`"
 
@@ -129,15 +130,17 @@ def cells(config: SweepConfig, document: Document, overrides: Sequence[str] = ()
         ScenarioError: lists the mistakes in their scenarios, each with the arm's line.
     """
     _refuse_too_many(config, document)
-    found, mistakes = [], list[str]()
+    found, wrong = [], list[ScenarioError]()
     for name, settings in _conditions(config):
         try:
             located = scenario_of(config, document, name, settings, overrides)
             found.append(Cell(name, settings, located))
         except ScenarioError as error:
-            mistakes += error.mistakes
-    if mistakes:
-        raise ScenarioError(*mistakes)
+            wrong.append(error)
+            if len(wrong) == ENOUGH:
+                break
+    if wrong:
+        raise ScenarioError(*(mistake for error in wrong for mistake in error.mistakes))
     return found
 
 
