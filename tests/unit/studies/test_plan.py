@@ -216,7 +216,7 @@ def test_studies_are_listed() -> None:
     names = [name for name, question, source in listed() if question and source]
     assert names == list(shipped_studies())
     page = (Path(__file__).parents[3] / "docs" / "studies.md").read_text(encoding="utf-8")
-    assert [name for name in names if page.count(f"| `{name}` |") != 2] == []  # listed, and found
+    assert [name for name in names if page.count(f"| `{name}` |") < 2] == []  # listed, and found
 
 
 @pytest.mark.parametrize(
