@@ -5,7 +5,7 @@ So any command tells the same, whoever works on the runs.
 
 from collections.abc import Sequence
 from statistics import mean
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from rich.table import Table
 
@@ -63,7 +63,8 @@ def status_table(rows: Sequence[Status]) -> Table:
     """Return a table with a row for each run."""
     table = Table()
     for heading in ("arm", "settings", "run", "state", "rounds", "where"):
-        table.add_column(heading, justify="right" if heading == "rounds" else "left")
+        justify: Literal["left", "right"] = "right" if heading == "rounds" else "left"
+        table.add_column(heading, justify=justify, overflow="fold")  # names are to be copied
     for row in rows:
         settings = ", ".join(f"{short(key)} {value}" for key, value in row.settings.items())
         rounds = f"{row.rounds}/{row.planned}"
