@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from simulator.cli.app import app
@@ -12,7 +13,7 @@ from simulator.cli.schemas import check
 from simulator.config.document import MOST_VALUES
 from simulator.config.loading import load
 from simulator.core.errors import ScenarioError
-from simulator.experiments.sweep_config import MOST_RUNS
+from simulator.experiments.sweep_config import ENOUGH, MOST_RUNS, plan
 
 AT_ONCE = 2.0  # seconds of CPU
 JUDGED = "measure.probes.judged={kind: judged, prompts: [%s], samples: 1000, scales: {%s}}"
@@ -177,3 +178,12 @@ def test_a_path_that_no_file_system_takes_is_refused(command: str) -> None:
     result = CliRunner().invoke(app, [command, "a" * 300])
     assert isinstance(result.exception, ScenarioError)
     assert "too long for a path" in str(result.exception)
+
+
+def test_a_sweep_is_checked_no_further_once_fifty_runs_are_wrong(tmp_path: Path) -> None:
+    file = tmp_path / "wrong.yaml"
+    seeds = [f"none{number}" for number in range(MOST_RUNS)]  # a mistake each
+    file.write_text(yaml.safe_dump({"name": "wrong", "over": {"seed": seeds}, "arms": {"a": {}}}))
+    with pytest.raises(ScenarioError) as caught:
+        plan(file)
+    assert len(caught.value.mistakes) == ENOUGH
